@@ -1,0 +1,1 @@
+"""Near-duplicate removal and token shards on Spark."""
