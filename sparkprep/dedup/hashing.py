@@ -1,0 +1,64 @@
+"""64-bit arithmetic for the kernels that NumPy and Numba do not offer: unaligned loads, bit counts, 128-bit products."""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+# Odd constants with balanced bits: the first 64 fractional bits of the square roots of 2, 3, 5, 7, 11 (last bit set).
+K0 = np.uint64(0x6A09E667F3BCC909)
+K1 = np.uint64(0xBB67AE8584CAA73B)
+K2 = np.uint64(0x3C6EF372FE94F82B)
+K3 = np.uint64(0xA54FF53A5F1D36F1)
+K4 = np.uint64(0x510E527FADE682D1)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load64(typingctx: Any, data: Any, index: Any) -> Any:
+    """The 8 bytes of a uint8 array from `index` on, little-endian, at any alignment. The caller checks the bounds."""
+    signature = types.uint64(data, index)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        array = cgutils.create_struct_proxy(sig.args[0])(context, builder, value=args[0])
+        address = builder.gep(array.data, [args[1]])
+        wide = builder.bitcast(address, ir.IntType(64).as_pointer())
+        return builder.load(wide, align=1)
+
+    return signature, codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def trailing_zeros(typingctx: Any, value: Any) -> Any:
+    """Number of zero bits below the lowest set bit of a uint64; 64 for zero."""
+    signature = types.uint64(types.uint64)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
+
+    return signature, codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fold(typingctx: Any, a: Any, b: Any) -> Any:
+    """High and low half of the 128-bit product of two uint64, xor-ed: one multiplication that mixes all bits."""
+    signature = types.uint64(types.uint64, types.uint64)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        wide = ir.IntType(128)
+        product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
+        high = builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
+        return builder.xor(high, builder.trunc(product, ir.IntType(64)))
+
+    return signature, codegen
+
+
+@njit("uint64(uint64)", cache=True)  # type: ignore[untyped-decorator]
+def splitmix(x):  # type: ignore[no-untyped-def]
+    """Steele, Lea, Flood 2014: a bijection of 64-bit integers whose outputs for 0, 1, 2, ... look random."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
