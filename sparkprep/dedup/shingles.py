@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 from sparkprep.dedup.hashing import K0, K1, K2, K3, K4, fold, load64, trailing_zeros
-from sparkprep.dedup.unicode import CASED, IGNORABLE, LETTER, LOWER_MASK, NO_SPACES, WORD
+from sparkprep.dedup.unicode import CASED, IGNORABLE, LETTER, LOWER_MASK, NO_SPACES, WORD, table
 
 U64 = np.uint64
 HIGH = U64(0x8080808080808080)
@@ -241,16 +241,19 @@ def document_shingles(data, start, end, table, width, buffer):  # type: ignore[n
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def unique_shingles(data, start, end, table, width, buffer):  # type: ignore[no-untyped-def]
-    """The set of shingle hashes of data[start:end] as a sorted uint64 array of its own."""
-    n, _ = document_shingles(data, start, end, table, width, buffer)
-    values = np.sort(buffer[:n])
+def drop_repeats(values):  # type: ignore[no-untyped-def]
+    """The distinct values of a sorted uint64 array, as an array of its own."""
     kept = 0
-    for i in range(n):
+    for i in range(values.size):
         if i == 0 or values[i] != values[i - 1]:
-            values[kept] = values[i]
             kept += 1
-    return values[:kept].copy()
+    out = np.empty(kept, np.uint64)
+    kept = 0
+    for i in range(values.size):
+        if i == 0 or values[i] != values[i - 1]:
+            out[kept] = values[i]
+            kept += 1
+    return out
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -271,13 +274,10 @@ def shingle_set(text: str, width: int = 5) -> npt.NDArray[np.uint64]:
     >>> shingle_set("The cat sat on the mat.").size
     2
     """
-    from sparkprep.dedup.unicode import table
-
     data = np.frombuffer(text.encode(), np.uint8)
-    result: npt.NDArray[np.uint64] = unique_shingles(
-        data, 0, data.size, table(), width, np.empty(data.size + 1, np.uint64)
-    )
-    return result
+    buffer = np.empty(data.size + 1, np.uint64)
+    n, _ = document_shingles(data, 0, data.size, table(), width, buffer)
+    return np.unique(buffer[:n])
 
 
 def jaccard(a: str, b: str, width: int = 5) -> float:
@@ -285,6 +285,3 @@ def jaccard(a: str, b: str, width: int = 5) -> float:
     x, y = shingle_set(a, width), shingle_set(b, width)
     shared = int(common(x, y))
     return shared / (x.size + y.size - shared) if x.size and y.size else 0.0
-
-
-__all__ = ["common", "document_shingles", "jaccard", "shingle_set", "unique_shingles", "words_of"]

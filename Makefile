@@ -1,0 +1,77 @@
+# From nothing to running: `make demo` and `make test` do all their own set-up. `make help` lists the rest.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+SPARK4_VENV := .venv-spark4
+SPARK4_PINS := constraints-spark4.txt
+# Which Python makes the environment; empty: python3.11, else a python3 that is new enough.
+PYTHON ?=
+export PYTHON
+
+RUN := $(VENV)/bin/python
+SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in)
+KERNELS := $(wildcard sparkprep/dedup/*.py)
+QUICK := not slow and not cluster
+
+# An environment knows its own path: one that was moved or copied is made anew.
+moved = $(if $(filter-out 0,$(shell test "$$(cat $(1)/.ready 2>/dev/null)" = "$$PWD"; echo $$?)),always)
+
+.PHONY: help setup test test-slow test-spark4 lint format types unit demo check-golden clean always
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+setup: $(VENV)/.ready $(VENV)/.warm ## make .venv with everything in it (once; a second run does nothing)
+
+$(VENV)/.ready: $(SETUP_FILES) $(call moved,$(VENV))
+	@scripts/setup.sh $(VENV)
+	@echo "$$PWD" >$@
+
+# Compile the kernels now, into the cache on disk, so that no job waits for it.
+$(VENV)/.warm: $(VENV)/.ready $(KERNELS)
+	@$(RUN) -m sparkprep.dedup.warm
+	@touch $@
+
+lint: setup ## ruff: rules and layout
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+format: setup ## ruff: mend layout and what it can mend of the rules
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+
+types: setup ## mypy over the package
+	@$(RUN) -m mypy
+
+unit: setup ## the tests of `make test` alone
+	@$(RUN) -m pytest -m "$(QUICK)"
+
+test: lint types unit ## lint, types and all tests but the slow ones
+	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 real documents."
+
+test-slow: setup ## the slow tests: large inputs, several executors
+	@$(RUN) -m pytest -m "slow or cluster"
+
+$(SPARK4_VENV)/.ready: $(SETUP_FILES) $(SPARK4_PINS) $(call moved,$(SPARK4_VENV))
+	@scripts/setup.sh $(SPARK4_VENV) $(SPARK4_PINS)
+	@echo "$$PWD" >$@
+
+test-spark4: $(SPARK4_VENV)/.ready ## the tests of `make test` on Spark 4, in .venv-spark4
+	@$(SPARK4_VENV)/bin/python -m pytest -m "$(QUICK)"
+
+demo: setup ## deduplicate 10,000 real documents and grade the result; writes demo/10k
+	@$(VENV)/bin/spark-submit jobs/dedup.py --size 10k --output demo/10k --overwrite
+	@$(RUN) jobs/grade.py demo/10k --size 10k
+	@echo "Next: open demo/10k/report.html in a browser; the rows are in demo/10k/kept and demo/10k/removed."
+
+check-golden: setup ## the same on a corpus of yours with known truth: DATA=folder with docs-10k.parquet and its pairs
+	@test -n "$(DATA)" || { echo "usage: make check-golden DATA=folder (docs-10k.parquet, docs-10k.pairs.parquet)"; exit 2; }
+	@$(VENV)/bin/spark-submit jobs/dedup.py --input "$(DATA)/docs-10k.parquet" --output demo/golden --overwrite
+	@$(RUN) jobs/grade.py demo/golden --truth "$(DATA)/docs-10k.pairs.parquet" --min-precision 1 --min-recall 0.995
+
+clean: ## remove what make built: environments, caches, demo
+	@rm -rf $(VENV) $(SPARK4_VENV) .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist demo
+	@rm -rf *.egg-info spark-warehouse metastore_db derby.log
+	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

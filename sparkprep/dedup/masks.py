@@ -1,0 +1,61 @@
+"""Sets of document keys as bit masks that every node can hold: one row of 16 bytes for each 64 documents.
+
+A join with a long list of keys would make Spark shuffle the texts once the list outgrows a broadcast; a mask of the same
+documents is 20 to 60 times smaller.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparkprep.dedup import tables
+
+KEY = "__key"
+_WORD, _BITS = "__mask_word", "__mask_bits"
+
+
+def write(path: str, keys: npt.NDArray[np.int64]) -> None:
+    """Write the set of keys as a mask file."""
+    keys = np.unique(keys)
+    words = keys >> 6
+    starts = np.flatnonzero(np.append(True, words[1:] != words[:-1])) if keys.size else np.empty(0, np.int64)
+    bits = np.uint64(1) << (keys & 63).astype(np.uint64)
+    masks = np.bitwise_or.reduceat(bits, starts) if keys.size else bits
+    tables.write(path, pa.table({_WORD: words[starts], _BITS: masks.view(np.int64)}))
+
+
+def aggregate(keys: DataFrame) -> DataFrame:
+    """The same mask computed on the cluster from a DataFrame with a column of keys, repeats allowed."""
+    bit = F.expr(f"shiftleft(1L, cast({KEY} & 63 as int))").alias("bit")
+    return keys.select(F.expr(f"shiftright({KEY}, 6)").alias(_WORD), bit).groupBy(_WORD).agg(
+        F.expr("bit_or(bit)").alias(_BITS)
+    )
+
+
+def read(spark: SparkSession, path: str) -> DataFrame:
+    """The mask written by `write`, or an `aggregate` written as Parquet."""
+    return tables.read(spark, path)
+
+
+def _flagged(documents: DataFrame, mask: DataFrame, how: str) -> DataFrame:
+    return documents.join(F.broadcast(mask), F.expr(f"shiftright({KEY}, 6)") == F.col(_WORD), how)
+
+
+def inside(documents: DataFrame, mask: DataFrame) -> DataFrame:
+    """The rows whose key is in the set."""
+    bit = F.expr(f"shiftright({_BITS}, cast({KEY} & 63 as int)) & 1")
+    return _flagged(documents, mask, "inner").where(bit == 1).drop(_WORD, _BITS)
+
+
+def outside(documents: DataFrame, mask: DataFrame) -> DataFrame:
+    """The rows whose key is not in the set."""
+    bit = F.expr(f"shiftright(coalesce({_BITS}, 0L), cast({KEY} & 63 as int)) & 1")
+    return _flagged(documents, mask, "left").where(bit == 0).drop(_WORD, _BITS)
+
+
+def member(documents: DataFrame, mask: DataFrame, name: str) -> DataFrame:
+    """The rows with a column `name` of 1 for members of the set and 0 for others."""
+    bit = F.expr(f"shiftright(coalesce({_BITS}, 0L), cast({KEY} & 63 as int)) & 1")
+    return _flagged(documents, mask, "left").withColumn(name, bit).drop(_WORD, _BITS)

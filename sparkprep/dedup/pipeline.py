@@ -1,0 +1,98 @@
+"""Near-duplicate removal from end to end: documents in, kept and removed documents out."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from pyspark.sql import DataFrame, SparkSession
+
+from sparkprep import storage
+from sparkprep.dedup.run import Run, execute
+from sparkprep.dedup.settings import Settings
+from sparkprep.dedup.signatures import keep_column
+from sparkprep.documents import parquet
+from sparkprep.errors import UserError
+from sparkprep.progress import Progress
+from sparkprep.session import get_session
+from sparkprep.storage import OutputFolder
+
+
+@dataclass
+class Result:
+    """What `deduplicate` returns. The DataFrames read what the run has written; nothing is computed again."""
+
+    kept: DataFrame
+    """the input's rows and columns, without the removed rows"""
+    removed: DataFrame
+    """id, kept_id, jaccard, rule: one row for each removed document"""
+    metrics: dict[str, Any]
+    """what metrics.json holds"""
+    output: str
+    """the folder with kept/, removed/, metrics.json and report.html"""
+
+
+def deduplicate(
+    source: DataFrame | str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    settings: Settings | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    spark: SparkSession | None = None,
+    stream: TextIO | None = None,
+) -> Result:
+    """Remove near-duplicate documents.
+
+    source: a DataFrame, or the path(s) of Parquet or JSON Lines files or folders. output: the folder to write; by default a
+    temporary one that is deleted when Python exits. stream: where to tell of progress; by default nowhere. Raises UserError
+    where the input, a setting or the output cannot work.
+
+    >>> from sparkprep import deduplicate
+    >>> result = deduplicate(documents)                          # doctest: +SKIP
+    >>> result.kept.count(), result.metrics["counts"]["near"]    # doctest: +SKIP
+    """
+    settings = settings or Settings()
+    if spark is None:
+        spark = source.sparkSession if isinstance(source, DataFrame) else get_session("sparkprep dedup")
+    if output is None:
+        holder = tempfile.mkdtemp(prefix="sparkprep-")
+        atexit.register(shutil.rmtree, holder, ignore_errors=True)
+        output = os.path.join(holder, "result")
+    paths = [] if isinstance(source, DataFrame) else _paths(source)
+    progress = Progress(spark, stream)
+    with OutputFolder(output, overwrite, paths) as folder:
+        result = _open_and_run(spark, source if isinstance(source, DataFrame) else paths, settings, folder, progress)
+        folder.commit()
+    where = folder.path
+    return Result(
+        spark.read.parquet(storage.spark_uri(os.path.join(where, "kept"))),
+        spark.read.parquet(storage.spark_uri(os.path.join(where, "removed"))),
+        result,
+        where,
+    )
+
+
+def _paths(source: Any) -> list[str]:
+    return [os.fspath(p) for p in ([source] if isinstance(source, str | os.PathLike) else source)]
+
+
+def _open_and_run(
+    spark: SparkSession, source: DataFrame | list[str], settings: Settings, folder: OutputFolder, progress: Progress
+) -> dict[str, Any]:
+    inputs = ["a DataFrame"] if isinstance(source, DataFrame) else list(source)
+    if isinstance(source, DataFrame):
+        with progress.stage("read"):  # once: a DataFrame may be costly, or not the same twice
+            spooled = os.path.join(folder.scratch, "documents")
+            source.write.parquet(storage.spark_target(spooled))
+            source = [spooled]
+    files = storage.list_files(source)
+    summary = parquet.inspect(files, settings.text_column, settings.id_column)
+    keep = keep_column(settings)
+    if keep is not None and keep not in summary.schema.names:
+        raise UserError(f"--keep {settings.keep}: no column {keep!r}; columns there are: {', '.join(summary.schema.names)}")
+    return execute(Run(spark, settings, folder, progress, inputs, files, summary))

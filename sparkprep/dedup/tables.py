@@ -1,0 +1,52 @@
+"""Intermediate tables between the driver and Spark: Parquet in the run's work folder, read and written as NumPy columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+
+from sparkprep import storage
+
+
+def write(path: str, table: pa.Table) -> None:
+    """Write one Parquet file, making its folder."""
+    system, inner = storage.filesystem(path)
+    system.create_dir(inner.rsplit("/", 1)[0], recursive=True)
+    pq.write_table(table, inner, filesystem=system)
+
+
+def read(spark: SparkSession, *paths: str) -> DataFrame:
+    """The tables at these paths that exist, as one DataFrame."""
+    return spark.read.parquet(*(storage.spark_uri(p) for p in paths if storage.exists(p)))
+
+
+def batches(path: str, columns: list[str], where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a table that Spark wrote, file after file by name, some at a time."""
+    if not storage.exists(path):
+        return
+    system, inner = storage.filesystem(path)
+    data = ds.dataset(inner, filesystem=system, format="parquet")
+    yield from data.to_batches(columns=columns, filter=where, batch_readahead=2, fragment_readahead=1)
+
+
+def columns(path: str, names: list[str], where: pc.Expression | None = None) -> list[npt.NDArray[np.generic]]:
+    """Whole columns of a table in row order, as NumPy arrays. For what the driver's budget allows."""
+    parts = list(batches(path, names, where))
+    return [
+        np.concatenate([np.asarray(part[name]) for part in parts]) if parts else np.empty(0, np.int64) for name in names
+    ]
+
+
+def rows(path: str) -> int:
+    """Number of rows of a table, from its footers."""
+    if not storage.exists(path):
+        return 0
+    system, inner = storage.filesystem(path)
+    return int(ds.dataset(inner, filesystem=system, format="parquet").count_rows())

@@ -1,0 +1,87 @@
+"""Candidate pairs -> exact Jaccard similarity (Spark stage).
+
+Documents that must be compared are put into groups, the texts of each group are brought together once, and a task compares
+the shingle sets of one group at a time. A group's sets fit GROUP_SHINGLES; a larger tangle of pairs is cut into blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from sparkprep.dedup import masks
+from sparkprep.dedup.masks import KEY
+from sparkprep.dedup.settings import Settings
+from sparkprep.dedup.shingles import common, document_shingles, drop_repeats
+from sparkprep.dedup.signatures import LONG_TEXT, batch_settings, one_by_one
+from sparkprep.dedup.sketch import text_buffers
+from sparkprep.dedup.unicode import table
+from sparkprep.session import spark_conf
+
+I64 = npt.NDArray[np.int64]
+
+VERIFIED = "a long, b long, jaccard double"
+GROUP_SHINGLES = 8_000_000
+"""Shingles of a group of documents, 8 bytes each, unless two documents alone have more."""
+
+
+def _compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: float) -> Iterator[pa.RecordBatch]:
+    """Rows (group, key, text, partners) sorted by group and key -> pairs at or above the threshold.
+
+    `partners` are the lesser keys of the same group that a document is to be compared with.
+    """
+    lookup = table()
+    buffer = np.empty(1 << 16, np.uint64)
+    group: int | None = None
+    sets: dict[int, npt.NDArray[np.uint64]] = {}
+    for batch in batches:
+        left: list[int] = []
+        right: list[int] = []
+        similarity: list[float] = []
+        data, offsets, _ = text_buffers(batch["text"])
+        keys, groups = batch[KEY].to_pylist(), batch["group"].to_pylist()
+        for row, partners in enumerate(batch["partners"].to_pylist()):
+            if groups[row] != group:
+                group, sets = groups[row], {}
+            start, end = offsets[row], offsets[row + 1]
+            if end - start >= buffer.size:
+                buffer = np.empty(end - start + 1, np.uint64)
+            n, _ = document_shingles(data, start, end, lookup, width, buffer)
+            buffer[:n].sort()
+            mine = drop_repeats(buffer[:n])
+            sets[keys[row]] = mine
+            for partner in partners:
+                other = sets[partner]
+                # Sets of very different sizes cannot be that similar, whatever they share.
+                if min(mine.size, other.size) < threshold * max(mine.size, other.size):
+                    continue
+                shared = common(mine, other)
+                jaccard = shared / (mine.size + other.size - shared)
+                if jaccard >= threshold:
+                    left.append(partner)
+                    right.append(keys[row])
+                    similarity.append(jaccard)
+        yield pa.RecordBatch.from_pydict(
+            {
+                "a": pa.array(left, pa.int64()),
+                "b": pa.array(right, pa.int64()),
+                "jaccard": pa.array(similarity, pa.float64()),
+            }
+        )
+
+
+def verified_pairs(
+    documents: DataFrame, assignment: DataFrame, settings: Settings, threshold: float, tasks: int
+) -> DataFrame:
+    """Compare the texts of `documents` (KEY, text) as `assignment` (KEY, group, partners) says: (a, b, jaccard), a < b."""
+    text = F.col(f"`{settings.text_column}`").alias("text")
+    grouped = documents.select(KEY, text).join(assignment, KEY)
+    together = grouped.repartition(tasks, "group").sortWithinPartitions("group", KEY)
+    work = partial(_compare_groups, width=settings.shingle_words, threshold=threshold)
+    return together.select("group", KEY, "text", "partners").mapInArrow(work, VERIFIED)

@@ -1,0 +1,57 @@
+"""Fetch a few documents by their key, on the driver, without Spark: for the report's examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from sparkprep import storage
+from sparkprep.documents.parquet import InputSummary
+from sparkprep.storage import DataFile
+
+ROWS = 256
+
+
+def fetch(
+    files: Sequence[DataFile], summary: InputSummary, keys: Sequence[int], columns: Sequence[str], row_groups: int
+) -> dict[int, dict[str, Any]]:
+    """{key: {column: value}} for as many of the keys as lie in the first `row_groups` row groups met in the keys' order.
+
+    A row group is read in small batches and only up to the last row that is wanted.
+    """
+    starts = np.array(list(accumulate(summary.file_rows, initial=0)))
+    by_file: dict[int, list[int]] = {}
+    for key in keys:
+        by_file.setdefault(int(np.searchsorted(starts, key, side="right")) - 1, []).append(key)
+    found: dict[int, dict[str, Any]] = {}
+    for number, wanted in by_file.items():
+        if row_groups <= 0:
+            break
+        system, inner = storage.filesystem(files[number].path)
+        with pq.ParquetFile(inner, filesystem=system) as source:
+            present = [c for c in columns if c in source.schema_arrow.names]
+            ends = list(accumulate(source.metadata.row_group(g).num_rows for g in range(source.num_row_groups)))
+            groups: dict[int, list[int]] = {}
+            for key in wanted:
+                row = key - int(starts[number])
+                groups.setdefault(int(np.searchsorted(ends, row, side="right")), []).append(row)
+            for group, rows in groups.items():
+                if row_groups <= 0:
+                    break
+                row_groups -= 1
+                first = ends[group - 1] if group else 0
+                left = sorted(row - first for row in rows)
+                before = 0
+                for batch in source.iter_batches(ROWS, row_groups=[group], columns=present):
+                    while left and left[0] < before + batch.num_rows:
+                        row = left.pop(0)
+                        values = batch.slice(row - before, 1).to_pylist()[0]
+                        found[int(starts[number]) + first + row] = values
+                    if not left:
+                        break
+                    before += batch.num_rows
+    return found

@@ -1,0 +1,33 @@
+"""How many bad lines a job bears: the value of --max-bad."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sparkprep.errors import UserError
+
+
+@dataclass(frozen=True)
+class MaxBad:
+    """How many bad lines a job bears: a count, or a share (0..1) of the lines that are not blank."""
+
+    count: int | None = 100
+    share: float | None = None
+
+    def allows(self, bad: int, lines: int) -> bool:
+        """Whether `bad` bad lines among `lines` are borne."""
+        return bad <= (self.share * lines if self.share is not None else self.count or 0)
+
+    def __str__(self) -> str:
+        return f"{self.share * 100:g}%" if self.share is not None else str(self.count)
+
+
+def parse_max_bad(text: str) -> MaxBad:
+    """Read the value of --max-bad: "100" (lines) or "0.1%" (share of the lines). Raises UserError for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", text, re.ASCII)
+    if match and match[2] and float(match[1]) <= 100:
+        return MaxBad(count=None, share=float(match[1]) / 100)
+    if match and not match[2] and "." not in match[1]:
+        return MaxBad(count=int(match[1]))
+    raise UserError(f"--max-bad {text}: give a number of lines such as 100, or a share of them such as 0.1%")

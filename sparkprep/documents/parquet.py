@@ -1,0 +1,235 @@
+"""Parquet documents: what the footers tell, and the DataFrame with a dense row key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sparkprep import storage
+from sparkprep.documents.partitions import partition_types, partition_values
+from sparkprep.documents.schemas import (
+    KEY,
+    check_names,
+    check_same_schema,
+    check_text_column,
+    leaves,
+    plain_type,
+    unreadable,
+)
+from sparkprep.errors import UserError
+from sparkprep.storage import DataFile
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_FOOTER_READERS = 16
+
+
+@dataclass(frozen=True)
+class InputSummary:
+    """What the footers of a set of Parquet files tell, without reading any row.
+
+    schema: of the first file, then the columns named by folders; Arrow types with dictionaries and large variants
+    written plainly. id_column: None where the files have none. file_rows: rows of each file, in the order of the files.
+    folder_columns: those of the schema that stand in folder names only.
+    The sizes are bytes of the text column, uncompressed but as encoded: where a file repeats texts and stores them as a
+    dictionary, they are less than the decoded text. largest_mean_text_bytes: bytes a row in the row group where that is
+    greatest.
+    """
+
+    schema: pa.Schema
+    text_column: str
+    id_column: str | None
+    file_rows: tuple[int, ...]
+    folder_columns: tuple[str, ...]
+    rows: int
+    file_bytes: int
+    row_groups: int
+    text_bytes: int
+    largest_row_group_text_bytes: int
+    largest_mean_text_bytes: float
+
+
+@dataclass(frozen=True)
+class _Footer:
+    schema: pa.Schema
+    problem: str | None
+    row_group_rows: tuple[int, ...]
+    row_group_text_bytes: tuple[int, ...]
+
+
+def inspect(files: Sequence[DataFile], text_column: str = "text", id_column: str = "id") -> InputSummary:
+    """Read every footer (in threads, on the driver) and check that the files can be read as one table.
+
+    Raises UserError, naming file and column, for: a file that is not sound Parquet, files whose schemas differ (the
+    order of columns may), a column type that Spark cannot read, columns that differ only by case, reserved names, and
+    a text column that is missing or not a string. A missing id column is allowed.
+    """
+    with ThreadPoolExecutor(_FOOTER_READERS) as pool:
+        footers = list(pool.map(lambda file: _read_footer(file, text_column), files))
+    first = footers[0].schema
+    check_names(files[0].path, first.names)
+    check_text_column(files[0].path, first, text_column)
+    for file, footer in zip(files, footers, strict=True):
+        if footer.problem:
+            raise UserError(f"{file.path}: {footer.problem}")
+        check_same_schema(files[0].path, first, file.path, footer.schema)
+    schema = first
+    present = {name.lower() for name in first.names}
+    folder_types = {c: t for c, t in partition_types(partition_values(files)).items() if c.lower() not in present}
+    for column, kind in folder_types.items():
+        schema = schema.append(pa.field(column, kind))
+    check_names(files[0].path, schema.names)
+    group_rows = [rows for footer in footers for rows in footer.row_group_rows]
+    group_bytes = [size for footer in footers for size in footer.row_group_text_bytes]
+    return InputSummary(
+        schema=schema,
+        text_column=text_column,
+        id_column=id_column if id_column in schema.names else None,
+        file_rows=tuple(sum(footer.row_group_rows) for footer in footers),
+        folder_columns=tuple(folder_types),
+        rows=sum(group_rows),
+        file_bytes=sum(file.size for file in files),
+        row_groups=len(group_rows),
+        text_bytes=sum(group_bytes),
+        largest_row_group_text_bytes=max(group_bytes, default=0),
+        largest_mean_text_bytes=max((b / r for b, r in zip(group_bytes, group_rows, strict=True) if r), default=0.0),
+    )
+
+
+def has_row_index(spark: SparkSession) -> bool:
+    """Whether this Spark numbers the rows of a Parquet file (`_metadata.row_index`, since 3.5)."""
+    major, minor = spark.version.split(".")[:2]
+    return (int(major), int(minor)) >= (3, 5)
+
+
+def read(
+    spark: SparkSession, files: Sequence[DataFile], summary: InputSummary, columns: Sequence[str] | None = None
+) -> DataFrame:
+    """The rows of `files` with `columns` (None: all of the summary's), and `__key: long`.
+
+    `__key` runs 0..N-1 in the order of `files` and of the rows in each: rows before the file + the row's index in it.
+    It does not depend on how Spark cuts the files. Only columns that the caller goes on to use are read from disk.
+    """
+    from pyspark.sql import functions as F
+
+    if not has_row_index(spark):
+        raise UserError(f"Spark {spark.version} cannot number the rows of a Parquet file; use Spark 3.5 or later")
+    wanted = list(summary.schema.names if columns is None else columns)
+    from_folders = [column for column in summary.folder_columns if column in wanted]
+    folders = partition_values(files)
+
+    # The schema comes from one file, since all were found alike: Spark then opens no further footers for it.
+    schema = spark.read.parquet(storage.spark_uri(files[0].path)).schema
+    frame = spark.read.schema(schema).parquet(*[storage.spark_uri(file.path) for file in files])
+    stored = [_quoted(column) for column in wanted if column not in from_folders]
+    row = F.col("_metadata.row_index")
+    if len(files) == 1:
+        constants = [F.lit(folders[0][column]).alias(column) for column in from_folders]  # no join for one file
+        frame = frame.select(*stored, *constants, row.alias(KEY))
+        return frame.select(*map(_quoted, wanted), KEY)
+
+    offsets = list(accumulate(summary.file_rows, initial=0))
+    table = []
+    for position, name in _names_in_spark(frame, files):
+        values = [folders[position][column] for column in from_folders]
+        table.append((name, offsets[position], *values))
+    kinds = {
+        column: "string" if summary.schema.field(column).type == pa.string() else "long" for column in from_folders
+    }
+    fields = [f"{_quoted(column)} {kind}" for column, kind in kinds.items()]
+    known = spark.createDataFrame(table, ", ".join(["__name string", "__offset long", *fields]))
+    numbered = frame.select(*stored, F.col("_metadata.file_path").alias("__file"), row.alias("__row"))
+    # A left join with a check rather than an inner one: a name that did not match must not lose its rows in silence.
+    numbered = numbered.join(F.broadcast(known), F.col("__file") == F.col("__name"), "left")
+    unknown = F.raise_error(F.concat(F.lit("not among the input files: "), F.col("__file"))).cast("long")
+    return numbered.withColumn(KEY, F.coalesce(F.col("__offset"), unknown) + F.col("__row")).select(
+        *map(_quoted, wanted), KEY
+    )
+
+
+def explain_read_failure(error: BaseException, files: Sequence[DataFile]) -> UserError | None:
+    """The input file at which a Spark job failed, as a UserError that names it; None if it failed for another reason.
+
+    A sound footer does not prove that the pages before it are sound; those are only seen when Spark reads them.
+    """
+    text = unquote(str(error))
+    if not re.search(r"(?:while|Error) reading (?:the )?file|FAILED_READ_FILE|Could not read footer", text):
+        return None
+    named = [file.path for file in files if file.path in text]
+    if not named:
+        return None
+    path = max(named, key=len)
+    return UserError(f"{path}: damaged Parquet file: Spark could not read its pages; restore it or leave it out")
+
+
+def _names_in_spark(frame: DataFrame, files: Sequence[DataFile]) -> list[tuple[int, str]]:
+    """(position in `files`, name) for every form in which `_metadata.file_path` may name each file.
+
+    Spark's own list of input files shows how it escapes names; decoding those is safer than imitating the escapes. The
+    list writes `file:/x`, the metadata column `file:///x`: both are given.
+    """
+    position = {file.path: index for index, file in enumerate(files)}
+    names: list[tuple[int, str]] = []
+    seen = set()
+    for name in frame.inputFiles():
+        index = position.get(storage.normalise(unquote(name)))
+        if index is not None:
+            seen.add(index)
+            bare = re.sub(r"^file:/+", "/", name)
+            names += [(index, f"file:{bare}"), (index, f"file://{bare}")] if bare != name else [(index, name)]
+    if len(seen) < len(files):
+        missing = next(file.path for index, file in enumerate(files) if index not in seen)
+        raise UserError(f"{missing}: Spark does not find this file; rename it in plain letters, digits, '-' and '.'")
+    return names
+
+
+def _open(file: DataFile) -> pq.FileMetaData:
+    if file.size == 0:
+        raise UserError(f"{file.path}: the file is empty (0 bytes), not Parquet; restore it or leave it out")
+    system, inner = storage.filesystem(file.path)
+    try:
+        return pq.read_metadata(inner, filesystem=system)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            f"{file.path}: not a sound Parquet file (cut short or damaged): {storage.reason(error)}; "
+            "restore it or leave it out"
+        ) from error
+
+
+def _read_footer(file: DataFile, text_column: str) -> _Footer:
+    name = file.path.rsplit("/", 1)[-1]
+    if name.startswith(("_", ".")):
+        raise UserError(f"{file.path}: Spark passes over files whose names start with '_' or '.'; rename it")
+    if ":" in name and storage.is_local(file.path):
+        raise UserError(f"{file.path}: Spark cannot read a local file with ':' in its name; rename it")
+    metadata = _open(file)
+    try:
+        effective = metadata.schema.to_arrow_schema()
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{file.path}: the schema cannot be read: {storage.reason(error)}") from error
+    schema = pa.schema([pa.field(field.name, plain_type(field.type)) for field in effective])
+    leaf, text_leaf = 0, None
+    for field in schema:
+        if field.name == text_column and text_leaf is None:
+            text_leaf = leaf
+        leaf += leaves(field.type)
+    rows, sizes = [], []
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        rows.append(group.num_rows)
+        sizes.append(0 if text_leaf is None else group.column(text_leaf).total_uncompressed_size)
+    return _Footer(schema, unreadable(metadata), tuple(rows), tuple(sizes))
+
+
+def _quoted(column: str) -> str:
+    """A column name as Spark wants it in expressions: dots and back-ticks are then part of the name."""
+    return "`" + column.replace("`", "``") + "`"

@@ -1,0 +1,132 @@
+"""The face of the grader: arguments, the table of figures, the exit code."""
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+
+from sparkprep.errors import UserError
+from sparkprep.grade.figures import F1_DEFINITION, Figure
+from sparkprep.grade.grading import Grade, grade
+from sparkprep.sample import embedded
+from sparkprep.sample.build import SIZES
+
+EPILOG = """\
+examples:
+  %(prog)s out/ --size 10k                                  the embedded subset that the job read
+  %(prog)s out/ --truth truth.pairs.parquet --threshold 0.8
+  %(prog)s kept.snappy.parquet --truth clusters.parquet --min-precision 0.99 --min-recall 0.99
+
+exit code: 0; 1 below --min-precision or --min-recall; 2 if something cannot be read
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the grader's arguments to a parser or sub-parser."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.add_argument("output", help="the job's output folder (kept/, removed/), or the kept documents as Parquet")
+    truth = parser.add_mutually_exclusive_group(required=True)
+    truth.add_argument(
+        "--truth",
+        metavar="PARQUET",
+        help="pairs (id_a, id_b, jaccard), clusters (id, cluster_id) or kept ids (id); told by the columns",
+    )
+    truth.add_argument("--size", choices=SIZES, help="use the true pairs of this embedded subset")
+    parser.add_argument(
+        "--threshold", type=float, default=0.8, help="a pair is true from this Jaccard on (default 0.8)"
+    )
+    parser.add_argument(
+        "--id-column", default="id", metavar="NAME", help="identifier in kept/ and --input (default id)"
+    )
+    parser.add_argument("--input", metavar="PARQUET", help="the documents that the job read, to find what it lost")
+    parser.add_argument(
+        "--min-precision", type=float, metavar="X", help="exit 1 if the precision of the removed documents is below"
+    )
+    parser.add_argument(
+        "--min-recall",
+        type=float,
+        metavar="Y",
+        help="exit 1 if the recall of the pairs (with a list of kept ids: of the removed documents) is below",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Grade as the arguments say and print the table; 0, or 1 below a limit, or 2 for a user's mistake."""
+    try:
+        return _run(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The grader as a program of its own."""
+    parser = argparse.ArgumentParser(description="Precision, recall and F1 of a near-duplicate removal.")
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
+
+
+def table(result: Grade) -> str:
+    """The figures as aligned lines, each with its counts and its definition."""
+    rows = [("", "", "value", "counts", "definition")]
+    for scores in result.scores:
+        rows.append((scores.subject, "precision", *_cells(scores.precision)))
+        rows.append(("", "recall", *_cells(scores.recall)))
+        rows.append(("", "F1", _decimal(scores.f1), "", F1_DEFINITION))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    return "\n".join(
+        f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}  {e}".rstrip()
+        for a, b, c, d, e in rows
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    for flag, limit in (("--min-precision", args.min_precision), ("--min-recall", args.min_recall)):
+        if limit is not None and not 0 <= limit <= 1:
+            raise UserError(f"{flag} {limit} is not in [0, 1]")
+    truth, documents = args.truth, args.input
+    if args.size:
+        subset = embedded(args.size, announce=print)
+        truth, documents = str(subset.pairs), documents or str(subset.documents)
+    result = grade(args.output, truth, threshold=args.threshold, id_column=args.id_column, input=documents)
+    if args.json:
+        _write_json(args.json, result)
+    print(f"{args.output} against {result.truth} in {truth}")
+    counts = " · ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in result.counts.items())
+    print(counts + (f" (Jaccard >= {result.threshold:g})" if result.threshold is not None else ""))
+    print(f"\n{table(result)}\n")
+    for note in result.notes:
+        print(f"note: {note}")
+    limits = (
+        ("precision of removed documents", result.precision, "--min-precision", args.min_precision),
+        (f"recall of {'removed documents' if result.truth == 'kept' else 'pairs'}", result.recall, "--min-recall",
+         args.min_recall),
+    )  # fmt: skip
+    failed = False
+    for name, figure, flag, limit in limits:
+        if limit is not None and figure.value is None:
+            print(f"note: {flag} says nothing here: there is nothing to judge (0 of 0)")
+        elif limit is not None and figure.value is not None and figure.value < limit:
+            print(f"FAILED: {name} {_decimal(figure.value)} is below {flag} {limit:g}")
+            failed = True
+    return 1 if failed else 0
+
+
+def _cells(figure: Figure) -> tuple[str, str, str]:
+    counts = "" if figure.total is None else f"{figure.right:,} / {figure.total:,}"
+    return _decimal(figure.value), counts, figure.definition
+
+
+def _decimal(value: float | None) -> str:
+    """Four places, rounded down: 1.0000 is printed only for a figure without any error."""
+    return "n/a" if value is None else f"{math.floor(value * 10_000) / 10_000:.4f}"
+
+
+def _write_json(path: Path, result: Grade) -> None:
+    try:
+        path.write_text(json.dumps(result.as_dict(), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--json {path} cannot be written ({error.strerror})") from error

@@ -1,0 +1,210 @@
+"""Load a result and a truth, bring their ids on common numbers, and compute the figures."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from sparkprep.errors import UserError
+from sparkprep.grade import figures
+from sparkprep.grade.figures import F1_DEFINITION, Figure, Ints, Mask, Scores
+from sparkprep.grade.loading import (
+    Audit,
+    Documents,
+    Floats,
+    cluster_numbers,
+    load_result,
+    note_unknown,
+    require_common,
+    true_pairs,
+    truth_ids,
+    truth_kind,
+)
+from sparkprep.grade.tables import open_source
+
+JACCARD_TOLERANCE = 1e-6  # a stated Jaccard farther from the true one is reported
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The figures of one result, and what they rest on.
+
+    truth      pairs, clusters or kept
+    threshold  Jaccard from which a pair is true; None where the truth has no Jaccard
+    counts     documents, kept, removed, and what the truth holds
+    scores     removed documents first
+    notes      sentences about what was odd or left out
+    """
+
+    truth: str
+    threshold: float | None
+    counts: dict[str, int]
+    scores: list[Scores]
+    notes: list[str]
+
+    @property
+    def precision(self) -> Figure:
+        """The figure that a least precision applies to: of the removed documents."""
+        return self.scores[0].precision
+
+    @property
+    def recall(self) -> Figure:
+        """The figure that a least recall applies to: of the pairs; against a list of kept ids, of removed documents."""
+        return self.scores[0 if self.truth == "kept" else 1].recall
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON: every figure with value, counts and definition."""
+        return {
+            "format": 1,
+            "truth": self.truth,
+            "threshold": self.threshold,
+            "counts": self.counts,
+            "figures": {
+                scores.subject.replace(" ", "_"): {
+                    "precision": _figure_as_dict(scores.precision),
+                    "recall": _figure_as_dict(scores.recall),
+                    "f1": {"value": scores.f1, "definition": F1_DEFINITION},
+                }
+                for scores in self.scores
+            },
+            "notes": self.notes,
+        }
+
+
+def grade(output: str, truth: str, *, threshold: float = 0.8, id_column: str = "id", input: str | None = None) -> Grade:
+    """Grade the result in `output` against `truth`.
+
+    output     a job's folder (kept/ with the input's rows, removed/ with id, kept_id, jaccard), or the kept documents
+               alone: a Parquet file or folder
+    truth      Parquet, told by its columns: (id_a, id_b[, jaccard]) all true pairs; (id, cluster_id) clusters;
+               otherwise a list of kept ids in the column `id` (or `id_column`)
+    threshold  in (0, 1]; a pair of the truth counts from this Jaccard on; without a jaccard column every pair counts
+    id_column  the identifier in kept/ and in `input`
+    input      Parquet with the documents that the job read; needed where `output` is the kept documents alone and the
+               truth does not list every document
+
+    Ids are compared as text. A document is an id: it is kept if any row with that id is. Documents are the ids of
+    kept/, removed/ and `input`; truth about others is left out, with a note. A document of `input` that is in neither
+    folder counts as removed, with a note. Raises `UserError` for anything missing, unreadable or not matching.
+    """
+    if not 0 < threshold <= 1:
+        raise UserError(f"threshold {threshold} is not in (0, 1]")
+    notes: list[str] = []
+    kept_ids, audit = load_result(output, id_column)
+    input_ids = None if input is None else open_source(input, "input").strings(id_column, "--id-column")
+    source = open_source(truth, "truth")
+    kind = truth_kind(source, id_column)
+
+    parts = [kept_ids] + ([audit.removed] if audit else [])
+    named = truth_ids(source, kind, id_column)
+    of_output = Documents(parts)
+    require_common(of_output, f"output {output}", named, f"truth {truth}")
+    if input_ids is not None:
+        require_common(of_output, f"output {output}", [input_ids], f"input {input}")
+        parts.append(input_ids)
+    elif audit is None and kind == "clusters":
+        parts += named
+    elif audit is None:
+        raise UserError(f"{output} has no removed/ folder, so what was removed is not known: give --input")
+    documents = Documents(parts)
+    kept = documents.mask(kept_ids)
+    # Looked up once: each look-up hashes all ids anew. int64[k, 2], the rows of removed/ as (removed, kept).
+    stated = (
+        None if audit is None else np.column_stack([documents.numbers(audit.removed), documents.numbers(audit.kept)])
+    )
+    _note_odd_ids(notes, kept_ids, kept, stated, None if input_ids is None else documents.mask(input_ids))
+
+    counts = {"documents": len(kept), "kept": int(np.sum(kept)), "removed": int(np.sum(~kept))}
+    audit_pairs = None if audit is None or stated is None else _audit_pairs(audit, stated, notes)
+    if kind == "pairs":
+        pairs, jaccard = true_pairs(source, documents, notes)
+        if jaccard is not None:
+            _note_jaccards(notes, audit, stated, documents, pairs, jaccard, threshold)
+            pairs = pairs[jaccard >= threshold]
+        counts["true_pairs"] = len(pairs)
+        scores = figures.against_pairs(kept, pairs, audit_pairs)
+        return Grade(kind, None if jaccard is None else threshold, counts, scores, notes)
+    if kind == "clusters":
+        clusters = cluster_numbers(source, documents, notes)
+        counts["clusters"] = int(clusters.max(initial=-1)) + 1
+        return Grade(kind, None, counts, figures.against_clusters(kept, clusters, audit_pairs), notes)
+    note_unknown(documents, named, notes)
+    true_kept = documents.mask(named[0])
+    counts["listed"] = int(np.sum(true_kept))
+    return Grade(kind, None, counts, figures.against_kept(kept, true_kept), notes)
+
+
+def _audit_pairs(audit: Audit, stated: Ints, notes: list[str]) -> Ints:
+    """The rows of removed/ without those that cannot be judged."""
+    nulls = np.asarray(audit.removed.is_null()) | np.asarray(audit.kept.is_null())
+    unknown = (stated < 0).any(axis=1) & ~nulls
+    if unknown.any():
+        row = int(np.argmax(unknown))
+        raise UserError(
+            f"removed/ names the kept_id {audit.kept[row].as_py()!r} (row {row:,}; {np.sum(unknown):,} such rows), "
+            "which is no document of this output: the folder is incomplete, run the job again"
+        )
+    if null_rows := int(np.count_nonzero(nulls)):
+        notes.append(f"{null_rows:,} rows of removed/ have a null id: left out")
+    same = (stated[:, 0] == stated[:, 1]) & ~nulls
+    if same_rows := int(np.count_nonzero(same)):
+        notes.append(f"{same_rows:,} rows of removed/ name the same id twice (duplicate ids): left out of the pairs")
+    judged: Ints = stated[~same & ~nulls]
+    return judged
+
+
+def _note_odd_ids(
+    notes: list[str], kept_ids: pa.ChunkedArray, kept: Mask, stated: Ints | None, in_input: Mask | None
+) -> None:
+    if nulls := kept_ids.null_count:
+        notes.append(f"{nulls:,} kept rows have a null id: left out")
+    if repeated := len(kept_ids) - kept_ids.null_count - int(np.sum(kept)):
+        notes.append(f"{repeated:,} kept rows repeat an id: an id counts once, as kept")
+    if stated is not None:
+        removed, kept_for = (np.zeros(len(kept) + 1, dtype=np.bool_) for _ in range(2))
+        removed[stated[:, 0]] = kept_for[stated[:, 1]] = True  # -1, for null, falls on the last place, cut off below
+        if both := int(np.sum(kept & removed[:-1])):
+            notes.append(f"{both:,} ids are in kept/ and in removed/ (duplicate ids): they count as kept")
+        if not_kept := int(np.sum(~kept & kept_for[:-1])):
+            notes.append(f"{not_kept:,} ids that removed/ names as kept_id are not in kept/")
+        if lost := int(np.sum(~kept & ~removed[:-1])):
+            notes.append(f"{lost:,} documents of the input are neither in kept/ nor in removed/: they count as removed")
+    if in_input is not None and (new := int(np.sum(~in_input))):
+        notes.append(f"{new:,} documents of the output are not in the input")
+
+
+def _note_jaccards(
+    notes: list[str],
+    audit: Audit | None,
+    stated: Ints | None,
+    documents: Documents,
+    pairs: Ints,
+    jaccard: Floats,
+    threshold: float,
+) -> None:
+    """Say where the truth may end above the threshold, and where removed/ states another Jaccard than the true one."""
+    if len(pairs) == 0:
+        return
+    if jaccard.min() > threshold:
+        notes.append(f"the least Jaccard in the truth is {jaccard.min():.4g}: it may lack pairs down to {threshold:g}")
+    if audit is None or audit.jaccard is None or stated is None:
+        return
+    keys, true_keys = (figures.pair_keys(p, len(documents)) for p in (stated, pairs))
+    order = np.argsort(true_keys)
+    place = np.minimum(np.searchsorted(true_keys[order], keys), len(order) - 1)
+    matching = true_keys[order][place] == keys
+    difference = np.abs(np.asarray(audit.jaccard.to_numpy()) - jaccard[order][place])[matching]
+    if wrong := int(np.count_nonzero(~(difference <= JACCARD_TOLERANCE))):
+        notes.append(
+            f"{wrong:,} of {len(difference):,} Jaccards stated in removed/ differ from the true ones, "
+            f"by up to {np.nanmax(difference, initial=0):.3g}"
+        )
+
+
+def _figure_as_dict(figure: Figure) -> dict[str, object]:
+    return {
+        "value": figure.value,
+        "right": None if figure.total is None else figure.right,
+        "total": figure.total,
+        "definition": figure.definition,
+    }

@@ -1,0 +1,135 @@
+"""Read a result and a truth from their files, and give the documents in them common numbers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparkprep.errors import UserError
+from sparkprep.grade.figures import Ints, Mask, pair_keys
+from sparkprep.grade.tables import Source, distinct, find_files, local, open_source
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The columns of removed/: ids as large_string, jaccard as float64."""
+
+    removed: pa.ChunkedArray
+    kept: pa.ChunkedArray
+    jaccard: pa.ChunkedArray | None
+
+
+class Documents:
+    """Numbers for ids: 0..n-1 in the order of first appearance."""
+
+    def __init__(self, columns: Iterable[pa.ChunkedArray]) -> None:
+        chunks = [chunk for column in columns for chunk in column.chunks]
+        self.ids = distinct(pa.chunked_array(chunks, type=pa.large_string()))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def numbers(self, ids: pa.ChunkedArray) -> Ints:
+        """int64 by row; -1 for ids that are none of these documents, and for null."""
+        found = pc.fill_null(pc.index_in(ids, value_set=self.ids), -1)
+        return np.asarray(found.to_numpy()).astype(np.int64)
+
+    def mask(self, ids: pa.ChunkedArray) -> Mask:
+        """bool[n]: which documents are among `ids`."""
+        mask = np.zeros(len(self.ids), dtype=np.bool_)
+        numbers = self.numbers(ids)
+        mask[numbers[numbers >= 0]] = True
+        return mask
+
+
+def truth_ids(source: Source, kind: str, id_column: str) -> list[pa.ChunkedArray]:
+    """The columns of a truth that hold ids of documents."""
+    if kind == "pairs":
+        return [source.strings("id_a"), source.strings("id_b")]
+    return [source.strings("id" if "id" in source.columns else id_column)]
+
+
+def load_result(output: str, id_column: str) -> tuple[pa.ChunkedArray, Audit | None]:
+    """The ids of the kept rows, and removed/ where there is such a folder."""
+    root = local(output)
+    if not (root / "kept").is_dir():
+        return open_source(output, "output").strings(id_column, "--id-column"), None
+    kept = open_source(str(root / "kept"), "output").strings(id_column, "--id-column")
+    if not (root / "removed").is_dir():
+        return kept, None
+    if not find_files(str(root / "removed"), "output"):  # a job that removed nothing may write no part file
+        nothing = pa.chunked_array([], type=pa.large_string())
+        return kept, Audit(nothing, nothing, None)
+    removed = open_source(str(root / "removed"), "output")
+    jaccard = removed.floats("jaccard") if "jaccard" in removed.columns else None
+    return kept, Audit(removed.strings("id"), removed.strings("kept_id"), jaccard)
+
+
+def truth_kind(source: Source, id_column: str) -> str:
+    """pairs, clusters or kept, told by the columns; `UserError` listing them where it is none of these."""
+    columns = set(source.columns)
+    if {"id_a", "id_b"} <= columns:
+        return "pairs"
+    if {"id", "cluster_id"} <= columns:
+        return "clusters"
+    if columns & {"id", id_column}:
+        return "kept"
+    raise UserError(
+        f"truth {source.path} has the columns {', '.join(source.columns)}: "
+        "expected id_a and id_b (pairs), id and cluster_id (clusters), or id (kept ids)"
+    )
+
+
+def true_pairs(source: Source, documents: Documents, notes: list[str]) -> tuple[Ints, Floats | None]:
+    """Each unordered pair among the documents once (int64[m, 2]), with its greatest Jaccard where the truth has one."""
+    ends = [source.strings("id_a"), source.strings("id_b")]
+    note_unknown(documents, ends, notes)
+    pairs = np.column_stack([documents.numbers(end) for end in ends])
+    jaccard = None
+    if "jaccard" in source.columns:
+        jaccard = np.asarray(source.floats("jaccard").to_numpy())
+    usable = (pairs >= 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])
+    order = np.flatnonzero(usable)
+    if jaccard is not None:
+        order = order[np.argsort(-jaccard[order], kind="stable")]
+    _, first = np.unique(pair_keys(pairs[order], len(documents)), return_index=True)
+    order = order[first]
+    return pairs[order], None if jaccard is None else jaccard[order]
+
+
+def cluster_numbers(source: Source, documents: Documents, notes: list[str]) -> Ints:
+    """Cluster number by document, from 0; a document that the truth does not name is a cluster of its own."""
+    ids, names = source.strings("id"), source.strings("cluster_id")
+    note_unknown(documents, [ids], notes)
+    numbers = documents.numbers(ids)
+    encoded = pc.dictionary_encode(names, null_encoding="encode").combine_chunks()
+    codes = (encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded).indices.to_numpy()
+    cluster = np.arange(len(documents), dtype=np.int64) + len(codes)
+    cluster[numbers[numbers >= 0]] = codes[numbers >= 0]
+    unnamed = int(np.count_nonzero(cluster >= len(codes)))
+    if unnamed:
+        notes.append(f"{unnamed:,} documents are in no cluster of the truth: each counts as a cluster of its own")
+    numbered: Ints = np.unique(cluster, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return numbered
+
+
+def note_unknown(documents: Documents, columns: list[pa.ChunkedArray], notes: list[str]) -> None:
+    """Note how many ids of the truth are none of the documents."""
+    named = distinct(pa.chunked_array([c for column in columns for c in column.chunks], type=pa.large_string()))
+    if unknown := len(named) - int(np.sum(np.asarray(pc.is_in(named, value_set=documents.ids)))):
+        notes.append(f"{unknown:,} of {len(named):,} ids of the truth are no documents here: left out")
+
+
+def require_common(ids: Documents, what: str, columns: list[pa.ChunkedArray], other: str) -> None:
+    """Refuse two files that both have ids and have none in common: they are of different data."""
+    named = distinct(pa.chunked_array([c for column in columns for c in column.chunks], type=pa.large_string()))
+    if len(named) and len(ids) and not pc.any(pc.is_in(named, value_set=ids.ids)).as_py():
+        raise UserError(
+            f"{what} (ids such as {ids.ids[0].as_py()!r}) and {other} ({named[0].as_py()!r}) have no id in common: "
+            "are they of the same data, and is --id-column right?"
+        )

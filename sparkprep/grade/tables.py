@@ -1,0 +1,98 @@
+"""Read columns of Parquet files and folders: the one place of the grader that touches storage."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sparkprep.errors import UserError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Parquet files that make up one table, all with the columns of the first."""
+
+    path: str
+    files: tuple[Path, ...]
+    columns: tuple[str, ...]
+
+    def strings(self, column: str, flag: str | None = None) -> pa.ChunkedArray:
+        """One column as large_string, so that ids stored as numbers here and as text there can be compared.
+
+        Raises `UserError` where the column is missing (naming `flag` as the way out), or is no text.
+        """
+        values = self._read(column, flag)
+        try:
+            return values.cast(pa.large_string())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise UserError(f"{self.path}: column {column!r} ({values.type}) cannot be read as text") from error
+
+    def floats(self, column: str) -> pa.ChunkedArray:
+        """One column as float64. Raises `UserError` where it is missing or is no number."""
+        values = self._read(column, None)
+        try:
+            return values.cast(pa.float64())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise UserError(f"{self.path}: column {column!r} ({values.type}) cannot be read as a number") from error
+
+    def _read(self, column: str, flag: str | None) -> pa.ChunkedArray:
+        if column not in self.columns:
+            way_out = f"; name the right one with {flag}" if flag else ""
+            raise UserError(f"{self.path} has no column {column!r}, but {', '.join(self.columns)}{way_out}")
+        chunks: list[pa.Array] = []
+        kind: pa.DataType | None = None
+        for file in self.files:
+            try:
+                part = pq.ParquetFile(file).read(columns=[column]).column(0)
+            except (pa.ArrowException, OSError, IndexError) as error:
+                raise UserError(f"{file}: column {column!r} cannot be read ({_one_line(error)})") from error
+            kind = kind or part.type
+            if part.type != kind:
+                raise UserError(f"{file}: column {column!r} is {part.type}, in the files before it {kind}")
+            chunks += part.chunks
+        return pa.chunked_array(chunks, type=kind)
+
+
+def open_source(path: str, what: str) -> Source:
+    """The Parquet file, or the Parquet files of a folder (not those whose name begins with `_` or `.`).
+
+    Raises `UserError` (`what` names the role of the path) where there is nothing, or nothing that is Parquet.
+    """
+    files = find_files(path, what)
+    if not files:
+        raise UserError(f"{what} {path} is a folder without Parquet files")
+    try:
+        columns = tuple(str(name) for name in pq.read_schema(files[0]).names)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{what} {files[0]} cannot be read as Parquet ({_one_line(error)})") from error
+    return Source(path, files, columns)
+
+
+def find_files(path: str, what: str) -> tuple[Path, ...]:
+    """The path itself, or the Parquet files under it, sorted; `UserError` where it does not exist."""
+    root = local(path)
+    if root.is_file():
+        return (root,)
+    if not root.is_dir():
+        raise UserError(f"{what} {path} does not exist")
+    files = (file for file in root.rglob("*.parquet") if file.is_file())
+    return tuple(sorted(f for f in files if not any(p.startswith(("_", ".")) for p in f.relative_to(root).parts)))
+
+
+def local(path: str) -> Path:
+    """The local path; the grader reads no other storage."""
+    if "://" in path:
+        raise UserError(f"{path}: only local files can be graded: copy the folder here first")
+    return Path(path)
+
+
+def distinct(values: pa.ChunkedArray) -> pa.Array:
+    """The distinct values without nulls, as one array."""
+    found = pc.unique(values)
+    return (found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found).drop_null()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

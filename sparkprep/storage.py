@@ -1,0 +1,390 @@
+"""The one place that knows local paths from s3:// URIs: what lies there, reading it, and what to hand to Spark."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from sparkprep.errors import UserError
+
+PARQUET = "parquet"
+JSONL_FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst")
+_JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+KNOWN_EXTENSIONS = ".parquet, .jsonl, .ndjson, .json (the last three also with .gz or .zst)"
+
+_SCHEME = re.compile(r"^(file(?=:/)|[A-Za-z][A-Za-z0-9+.-]*(?=://))")
+_S3_SCHEMES = ("s3", "s3a", "s3n")
+_GLOB_CHARACTERS = re.compile(r"([\[\]{}*?\\])")
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One input file.
+
+    path: absolute local path, or an s3:// URI. size: bytes. format: "parquet", "jsonl", "jsonl.gz" or "jsonl.zst".
+    partition: (column, value) pairs of `column=value` folders between the folder asked for and the file, as in Hive.
+    """
+
+    path: str
+    size: int
+    format: str
+    partition: tuple[tuple[str, str], ...] = ()
+
+
+def scheme_of(path: str) -> str:
+    """The URI scheme in lower case; "" for a plain local path."""
+    match = _SCHEME.match(path)
+    return match.group(1).lower() if match else ""
+
+
+def is_local(path: str) -> bool:
+    """True for a local path or a file: URI, False for s3://. Raises UserError for any other scheme."""
+    scheme = scheme_of(path)
+    if scheme in ("", "file"):
+        return True
+    if scheme in _S3_SCHEMES:
+        return False
+    raise UserError(f"{path}: '{scheme}://' is not supported; use a local path or an s3:// URI")
+
+
+def normalise(path: str | os.PathLike[str]) -> str:
+    """An absolute local path (symbolic links kept, `~/` expanded), or the s3:// URI without a trailing slash."""
+    text = os.fspath(path)
+    if not text:
+        raise UserError("an empty path was given where a file or folder is needed")
+    if not is_local(text):
+        return text.rstrip("/")
+    if scheme_of(text) == "file":
+        text = "/" + text.split(":", 1)[1].lstrip("/")
+    return os.path.abspath(os.path.expanduser(text))
+
+
+def join(path: str, *names: str) -> str:
+    """The path of something inside a folder, local or on S3."""
+    return os.path.join(path, *names) if is_local(path) else "/".join([path.rstrip("/"), *names])
+
+
+def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
+    """The pyarrow file system that holds `path`, and the path as that file system writes it.
+
+    For S3, credentials and region come from the environment as for any AWS client; AWS_ENDPOINT_URL_S3 (or
+    AWS_ENDPOINT_URL) names another endpoint.
+    """
+    path = normalise(path)
+    if is_local(path):
+        return pafs.LocalFileSystem(), path
+    options: dict[str, Any] = {}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        options["endpoint_override"] = endpoint
+    return pafs.S3FileSystem(**options), path.split("://", 1)[1]
+
+
+def exists(path: str) -> bool:
+    """True if a file or folder lies at `path` (a dangling symbolic link does not count)."""
+    system, inner = filesystem(path)
+    return bool(system.get_file_info(inner).type != pafs.FileType.NotFound)
+
+
+def open_input(path: str) -> BinaryIO:
+    """A seekable binary stream over a file. Raises UserError naming the file if it cannot be opened."""
+    system, inner = filesystem(path)
+    try:
+        return cast(BinaryIO, system.open_input_file(inner))
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be read: {reason(error)}") from error
+
+
+def spark_uri(path: str) -> str:
+    """What to hand to `spark.read` so that exactly this file or folder is read.
+
+    Spark takes []{}*? in a path for a pattern, so they are escaped; a local path gets the scheme `file:`, because on a
+    cluster a bare path would mean HDFS. Blanks, '%' and '#' stay: Hadoop takes the text after the scheme as it is.
+    """
+    return _GLOB_CHARACTERS.sub(r"\\\1", spark_target(path))
+
+
+def spark_target(path: str) -> str:
+    """What to hand to `DataFrame.write`: as `spark_uri`, but unescaped, since Spark writes to the name as it stands."""
+    path = normalise(path)
+    return f"file:{path}" if is_local(path) else path
+
+
+def write_text_atomic(path: str, text: str) -> None:
+    """Write UTF-8 text so that a reader sees the old file or the new one, never a part. Raises UserError naming it."""
+    system, inner = filesystem(path)
+    data = text.encode("utf-8")
+    try:
+        if not is_local(path):
+            with system.open_output_stream(inner) as stream:  # an S3 object appears when its upload is complete
+                stream.write(data)
+            return
+        temporary = f"{inner}.tmp-{uuid.uuid4().hex[:8]}"
+        try:
+            Path(temporary).write_bytes(data)
+            os.replace(temporary, inner)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be written: {reason(error)}") from error
+
+
+def list_files(paths: Sequence[str | os.PathLike[str]]) -> list[DataFile]:
+    """The data files at `paths` (files, or folders searched to the bottom), sorted by path, each once.
+
+    In folders, names that start with '.' or '_' are passed over, as Spark does, and so are unknown extensions. Raises
+    UserError for a missing path, a path without any data file, an unknown extension of a file named outright, and for
+    Parquet and JSON Lines in one input.
+    """
+    if not paths:
+        raise UserError("no input was given; name a file or folder with --input")
+    found: dict[str, DataFile] = {}
+    for path in paths:
+        for file in _data_files(normalise(path)):
+            found.setdefault(file.path, file)
+    files = sorted(found.values(), key=lambda file: file.path)
+    parquet = next((file for file in files if file.format == PARQUET), None)
+    other = next((file for file in files if file.format != PARQUET), None)
+    if parquet and other:
+        raise UserError(
+            f"the input mixes Parquet ({parquet.path}) and JSON Lines ({other.path}); give one kind at a time"
+        )
+    return files
+
+
+def format_of(name: str) -> str | None:
+    """The format that a file name's extension tells, or None if it is not one of KNOWN_EXTENSIONS."""
+    name = name.lower()
+    if name.endswith(".parquet"):
+        return PARQUET
+    for compression in ("", ".gz", ".zst"):
+        if name.endswith(tuple(suffix + compression for suffix in _JSON_SUFFIXES)):
+            return "jsonl" + compression
+    return None
+
+
+def _data_files(path: str) -> list[DataFile]:
+    """The data files at one path, which is a file or a folder."""
+    system, inner = filesystem(path)
+    try:
+        info = system.get_file_info(inner)
+        if info.type == pafs.FileType.NotFound:
+            raise UserError(f"{path}: no such file or folder; check --input")
+        if info.type == pafs.FileType.File:
+            kind = format_of(path)
+            if kind is None:
+                raise UserError(f"{path}: unknown kind of file; known extensions are {KNOWN_EXTENSIONS}")
+            return [DataFile(path, info.size, kind)]
+        entries = list(_walk_local(path) if is_local(path) else _walk_s3(system, path, inner))
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be listed: {reason(error)}") from error
+    files: list[DataFile] = []
+    seen: dict[str, None] = {}
+    for relative, size in entries:
+        parts = relative.split("/")
+        kind = format_of(parts[-1])
+        if kind is None:
+            seen[os.path.splitext(parts[-1])[1] or parts[-1]] = None
+        else:
+            files.append(DataFile(join(path, relative), size, kind, _partition(parts[:-1])))
+    if not files:
+        names = ", ".join(list(seen)[:10])
+        what = f"only files of other kinds ({names})" if seen else "nothing"
+        raise UserError(f"{path}: no data file in this folder, {what}; known extensions are {KNOWN_EXTENSIONS}")
+    return files
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether Spark would pass the name over in a folder: `_SUCCESS`, `.crc`, but not a partition folder `_x=1`."""
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
+
+
+def _walk_local(folder: str) -> Iterable[tuple[str, int]]:
+    """(path inside the folder, bytes) of each visible file; links are followed, but no folder lies inside itself."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for current, folders, names in os.walk(folder, followlinks=True, onerror=fail):
+        above = {os.path.realpath(current)}
+        step = current
+        while step != folder:
+            step = os.path.dirname(step)
+            above.add(os.path.realpath(step))
+        folders[:] = [
+            name
+            for name in folders
+            if not _is_hidden(name) and os.path.realpath(os.path.join(current, name)) not in above
+        ]
+        for name in names:
+            if not _is_hidden(name):
+                full = os.path.join(current, name)
+                yield os.path.relpath(full, folder), os.stat(full).st_size
+
+
+def _walk_s3(system: pafs.FileSystem, path: str, inner: str) -> Iterable[tuple[str, int]]:
+    for info in system.get_file_info(pafs.FileSelector(inner, recursive=True)):
+        relative = info.path[len(inner) :].lstrip("/")
+        if info.type == pafs.FileType.File and not any(_is_hidden(part) for part in relative.split("/")):
+            yield relative, info.size
+
+
+def _partition(folders: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    pairs = (folder.split("=", 1) for folder in folders if "=" in folder)
+    return tuple((column, value) for column, value in pairs if column)
+
+
+def reason(error: BaseException) -> str:
+    """The short cause inside an OSError or Arrow error, without its code and repeated path."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).strip().split("\n")[0]
+
+
+class OutputFolder:
+    """A result folder that appears as a whole or not at all.
+
+    Everything is built in `.work`, a sibling named `OUT.partial-<run id>` (in it `.scratch`, the folder `_tmp` for what
+    is no part of the result); `commit()` renames it into place. Leaving the `with` block without a commit removes all:
+
+        with OutputFolder("out", overwrite=False, inputs=["in"]) as output:
+            ...write under output.work...
+            output.commit()
+
+    With `overwrite`, the old folder is renamed to `OUT.replaced-<run id>`, the new one renamed in, then the old one
+    deleted: a crash in between leaves both whole.
+
+    The constructor raises UserError if the output exists (without `overwrite`), is a file, lies inside one of `inputs`
+    (paths given by the user, or single files) or has one inside, or if its parent cannot be made or written (really
+    tried). A full disk, a quota or a missing permission met inside the `with` block comes out as UserError.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        overwrite: bool,
+        inputs: Sequence[str | os.PathLike[str]] = (),
+        keep_partial: bool = False,
+    ) -> None:
+        if not is_local(os.fspath(path)):
+            raise UserError(f"{path}: writing results to S3 is not available yet; name a local folder with --output")
+        self.path = os.path.realpath(normalise(path))
+        self.overwrite = overwrite
+        self.keep_partial = keep_partial
+        self.run_id = uuid.uuid4().hex[:8]
+        self.work = f"{self.path}.partial-{self.run_id}"
+        self.scratch = os.path.join(self.work, "_tmp")
+        self._made_parents: list[str] = []
+        self._committed = False
+        self._refuse_overlap(inputs)
+        self._refuse_existing()
+        self._try_parent()
+
+    def __enter__(self) -> OutputFolder:
+        try:
+            os.makedirs(self.scratch)
+        except OSError as error:
+            raise self._cannot_write(reason(error)) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._committed and not self.keep_partial:
+            shutil.rmtree(self.work, ignore_errors=True)
+            for parent in self._made_parents:
+                with contextlib.suppress(OSError):  # somebody else may have put something there meanwhile
+                    os.rmdir(parent)
+        if error is not None and not isinstance(error, UserError):
+            if _NO_SPACE.search(str(error)):
+                raise UserError(
+                    f"the disk is full: the one of {os.path.dirname(self.path)}, or that of Spark's temporary files "
+                    "(spark.local.dir); free some space or choose another --output"
+                ) from error
+            if _NO_PERMISSION.search(str(error)) and self.work in str(error):
+                raise self._cannot_write("permission denied or read-only") from error
+
+    def commit(self) -> None:
+        """Move what was built into place. Raises UserError if an output that must stay has appeared meanwhile."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        replaced = f"{self.path}.replaced-{self.run_id}"
+        try:
+            if not os.path.lexists(self.path):
+                os.rename(self.work, self.path)
+            else:
+                self._refuse_existing()
+                os.rename(self.path, replaced)
+                try:
+                    os.rename(self.work, self.path)
+                except OSError:
+                    os.rename(replaced, self.path)
+                    raise
+        except OSError as error:
+            raise self._cannot_write(reason(error)) from error
+        self._committed = True
+        shutil.rmtree(replaced, ignore_errors=True)
+
+    def _refuse_overlap(self, inputs: Sequence[str | os.PathLike[str]]) -> None:
+        for given in inputs:
+            if not is_local(os.fspath(given)):
+                continue
+            source = os.path.realpath(normalise(given))
+            if _lies_in(self.path, source) and (os.path.isdir(source) or source == self.path):
+                raise UserError(
+                    f"--output {self.path} lies inside the input {source}, so that the next run would read it; "
+                    "choose another --output"
+                )
+            if _lies_in(source, self.path):
+                raise UserError(
+                    f"the input {source} lies inside --output {self.path}, which is replaced; choose another --output"
+                )
+
+    def _refuse_existing(self) -> None:
+        if not os.path.lexists(self.path):
+            return
+        if not os.path.isdir(self.path):
+            raise UserError(f"--output {self.path} is an existing file; name a folder")
+        if not self.overwrite:
+            raise UserError(f"{self.path} exists; pass --overwrite to replace it or choose another --output")
+        for precious in (os.getcwd(), os.path.expanduser("~")):
+            if _lies_in(os.path.realpath(precious), self.path):
+                raise UserError(
+                    f"--output {self.path} holds {precious}, which --overwrite would delete; choose another --output"
+                )
+
+    def _try_parent(self) -> None:
+        parent = os.path.dirname(self.path)
+        try:
+            step = parent
+            while not os.path.lexists(step):
+                self._made_parents.append(step)
+                step = os.path.dirname(step)
+            os.makedirs(parent, exist_ok=True)
+            os.mkdir(self.work)  # permission bits do not tell everything (read-only mounts, quotas): so try
+            os.rmdir(self.work)
+        except OSError as error:
+            raise self._cannot_write(reason(error)) from error
+
+    def _cannot_write(self, cause: str) -> UserError:
+        return UserError(f"cannot write to {os.path.dirname(self.path)}: {cause}; mend that or choose another --output")
+
+
+# Spark hands such errors on as text only, from the JVM or from a Python worker.
+_NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
+_NO_PERMISSION = re.compile(r"Permission denied|Operation not permitted|Read-only file system")
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    """True if `path` is `folder` or lies below it; both real absolute paths."""
+    return os.path.commonpath([path, folder]) == folder
