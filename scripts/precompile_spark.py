@@ -8,11 +8,16 @@ A Python of another version passes over the compiled modules and reads the sourc
 import compileall
 import importlib.util
 import os
+import re
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from zipfile import ZIP_DEFLATED, ZipFile
+
+# Parts that no worker of ours imports, half of the archive: the pandas interface (not sql/pandas) and PySpark's tests.
+LEFT_OUT = re.compile(r"/pyspark/pandas/|/tests/")
 
 
 def precompile(archive: Path) -> None:
@@ -27,9 +32,16 @@ def precompile(archive: Path) -> None:
             bundle.extractall(tree)
             # legacy: beside the source, the one place that an import from an archive looks at. By hash and unchecked,
             # since the times of files in an archive are not those of the files they were made from.
-            compileall.compile_dir(
-                tree, quiet=2, legacy=True, stripdir=tree, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)  # PySpark's own
+                compileall.compile_dir(
+                    tree,
+                    quiet=2,
+                    legacy=True,
+                    stripdir=tree,
+                    rx=LEFT_OUT,
+                    invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
+                )
             for compiled in sorted(tree.rglob("*.pyc")):
                 bundle.write(compiled, compiled.relative_to(tree).as_posix())
         whole = archive.with_suffix(".new")

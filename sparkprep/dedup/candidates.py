@@ -18,12 +18,12 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
-from sparkprep.dedup import buckets, masks
+from sparkprep.dedup import buckets, masks, tables
 from sparkprep.dedup.bands import Banding, band_keys, further
 from sparkprep.dedup.buckets import Entries
 from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.signatures import keep_order
+from sparkprep.dedup.signatures import RANK, spark_order
 from sparkprep.dedup.sketch import SLOTS
 from sparkprep.session import spark_conf
 
@@ -197,7 +197,7 @@ def _tasks(documents: int, bands: int) -> int:
 def write_candidates(
     signatures: DataFrame, settings: Settings, folder: str, documents: int, least_tasks: int
 ) -> CandidateCounts:
-    """Write the candidates tables (kind, a, b) of the signature rows below `folder`; `tables` lists them.
+    """Write the candidates tables (kind, a, b) of the signature rows below `folder`; `written` lists them.
 
     `documents` is the number of signature rows, `least_tasks` how many tasks the machine runs at once.
     """
@@ -219,7 +219,7 @@ def write_candidates(
 def _split_hot_buckets(signatures: DataFrame, settings: Settings, folder: str) -> tuple[int, int]:
     """Treat the documents of oversized buckets: (pairs found, pairs left uncompared)."""
     spark = signatures.sparkSession
-    first = spark.read.parquet(f"{folder}/buckets").where(F.col("kind") == HOT)
+    first = tables.read(spark, FOUND, f"{folder}/buckets").where(F.col("kind") == HOT)
     hot, pairs = _mask_of_hot(first, f"{folder}/hot"), 0
     split = further(settings.threshold, settings.banding.rows, settings.seed)
     if split is not None:
@@ -231,12 +231,12 @@ def _split_hot_buckets(signatures: DataFrame, settings: Settings, folder: str) -
         if not counts["hot"]:
             return pairs, 0
         hot = _mask_of_hot(
-            spark.read.parquet(f"{folder}/split").where(F.col("kind") == HOT), f"{folder}/still_hot"
+            tables.read(spark, FOUND, f"{folder}/split").where(F.col("kind") == HOT), f"{folder}/still_hot"
         )
-    rank = [f.name for f in signatures.schema.fields if f.name in ("id", "keep", "row_hash", "chars")]
-    members = masks.inside(signatures.select(KEY, "tiny", *rank), hot)
+    rank = [name for name in RANK if name in signatures.columns]
+    members = masks.inside(signatures.select("tiny", *rank), hot)
     in_buckets = members.join(first.select(F.col("a").alias("bucket"), F.col("b").alias(KEY)), KEY)
-    ordered = in_buckets.repartition("bucket").sortWithinPartitions("bucket", *keep_order(settings))
+    ordered = in_buckets.repartition("bucket").sortWithinPartitions("bucket", *spark_order(settings))
     work = partial(_compare_along_keep_order, threshold=settings.threshold, leaders=settings.bucket_leaders)
     counts = _write_found(ordered.select("bucket", KEY, "tiny").mapInArrow(work, FOUND), f"{folder}/ordered")
     return pairs + counts["pairs"], counts["uncompared"]
@@ -245,9 +245,9 @@ def _split_hot_buckets(signatures: DataFrame, settings: Settings, folder: str) -
 def _mask_of_hot(hot: DataFrame, path: str) -> DataFrame:
     """The mask of the documents in these oversized buckets, computed once."""
     masks.aggregate(hot.select(F.col("b").alias(KEY))).write.parquet(path)
-    return hot.sparkSession.read.parquet(path)
+    return masks.read(hot.sparkSession, path)
 
 
-def tables(folder: str) -> list[str]:
+def written(folder: str) -> list[str]:
     """The tables that `write_candidates` left below `folder`."""
     return [f"{folder}/{name}" for name in ("buckets", "split", "ordered")]

@@ -2,86 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from sparkprep.dedup.masks import KEY
+from sparkprep.dedup.outcome import Outcome
 from sparkprep.dedup.report import TEXT_LIMIT
-from sparkprep.dedup.settings import Settings
+from sparkprep.dedup.run import Run
 from sparkprep.documents.lookup import fetch
-from sparkprep.documents.parquet import InputSummary
-from sparkprep.storage import DataFile
 
-CLUSTERS, MEMBERS, PAIRS = 10, 10, 8
 EXCERPT = 300
 ROW_GROUPS = 24
 """Row groups that are opened for the examples at most; what lies in others is shown without its text."""
 
-I64 = npt.NDArray[np.int64]
 
-
-def choose(removed: I64, kept: I64, jaccard: npt.NDArray[np.float64]) -> tuple[list[int], list[int]]:
-    """(kept keys of the largest clusters, places of the sample pairs); arrays in keep order of the removed."""
-    names, sizes = np.unique(kept, return_counts=True)
-    largest = names[np.lexsort((names, -sizes))][:CLUSTERS]
-    near = np.flatnonzero(jaccard < 1.0)
-    by_similarity = near[np.lexsort((near, jaccard[near]))]
-    spread = np.unique(np.linspace(0, len(by_similarity) - 1, PAIRS).round().astype(int)) if len(near) else []
-    return largest.tolist(), by_similarity[spread].tolist() if len(near) else []
-
-
-def collect(
-    files: Sequence[DataFile],
-    summary: InputSummary,
-    settings: Settings,
-    removed: I64,
-    kept: I64,
-    jaccard: npt.NDArray[np.float64],
-    rules: Sequence[str],
-) -> dict[str, Any]:
-    """The report's examples from the decisions (equally long arrays of keys, similarities and rules)."""
-    heads, places = choose(removed, kept, jaccard)
-    members = {head: np.flatnonzero(kept == head) for head in heads}
-    in_pairs = [int(k) for p in places for k in (removed[p], kept[p])]
-    with_text = dict.fromkeys([*in_pairs, *heads])
-    columns = [c for c in (settings.id_column, settings.source_column, settings.text_column) if c in summary.schema.names]
-    documents = fetch(files, summary, list(with_text), columns, ROW_GROUPS)
-    others = [int(removed[p]) for head in heads for p in members[head][:MEMBERS]]
-    names = fetch(files, summary, others, [settings.id_column], 4 * ROW_GROUPS)
-
-    def name(key: int) -> str:
-        row = documents.get(key) or names.get(key) or {}
-        return str(row.get(settings.id_column, f"row {key}"))
+def collect(run: Run, outcome: Outcome) -> dict[str, Any]:
+    """The report's examples, with the texts of as many documents as ROW_GROUPS allow."""
+    clusters, pairs = outcome.clusters.to_pylist(), outcome.pairs_sample.to_pylist()
+    settings = run.settings
+    keys = [row[side] for row in pairs for side in (KEY, "kept_key")] + [row["kept_key"] for row in clusters]
+    columns = [c for c in (settings.source_column, settings.text_column) if c in run.summary.schema.names]
+    documents = fetch(run.files, run.summary, list(dict.fromkeys(keys)), columns, ROW_GROUPS)
 
     def text(key: int) -> str:
         return (documents.get(key, {}).get(settings.text_column) or "")[:TEXT_LIMIT]
 
+    heads: dict[int, list[dict[str, Any]]] = {}
+    for row in clusters:
+        heads.setdefault(row["kept_key"], []).append(row)
+    sizes = dict(zip(heads, outcome.cluster_heads, strict=True))
     return {
         "clusters": [
             {
-                "kept_id": name(head),
-                "size": len(members[head]) + 1,
+                "kept_id": str(rows[0]["kept_id"]),
+                "size": sizes[head],
                 "source": documents.get(head, {}).get(settings.source_column),
                 "excerpt": text(head)[:EXCERPT],
-                "removed": [
-                    {"id": name(int(removed[p])), "jaccard": float(jaccard[p]), "rule": rules[p]}
-                    for p in members[head][:MEMBERS].tolist()
-                ],
+                "removed": [{"id": str(r["id"]), "jaccard": r["jaccard"], "rule": r["rule"]} for r in rows],
             }
-            for head in heads
+            for head, rows in heads.items()
         ],
         "pairs": [
             {
-                "removed_id": name(int(removed[p])),
-                "kept_id": name(int(kept[p])),
-                "jaccard": float(jaccard[p]),
-                "rule": rules[p],
-                "removed_text": text(int(removed[p])),
-                "kept_text": text(int(kept[p])),
+                "removed_id": str(row["id"]),
+                "kept_id": str(row["kept_id"]),
+                "jaccard": row["jaccard"],
+                "rule": row["rule"],
+                "removed_text": text(row[KEY]),
+                "kept_text": text(row["kept_key"]),
             }
-            for p in places
-            if int(removed[p]) in documents and int(kept[p]) in documents
+            for row in pairs
+            if row[KEY] in documents and row["kept_key"] in documents
         ],
     }

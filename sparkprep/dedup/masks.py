@@ -14,6 +14,7 @@ from sparkprep.dedup import tables
 
 KEY = "__key"
 _WORD, _BITS = "__mask_word", "__mask_bits"
+SCHEMA = f"{_WORD} long, {_BITS} long"
 
 
 def write(path: str, keys: npt.NDArray[np.int64]) -> None:
@@ -36,7 +37,7 @@ def aggregate(keys: DataFrame) -> DataFrame:
 
 def read(spark: SparkSession, path: str) -> DataFrame:
     """The mask written by `write`, or an `aggregate` written as Parquet."""
-    return tables.read(spark, path)
+    return tables.read(spark, SCHEMA, path)
 
 
 def _flagged(documents: DataFrame, mask: DataFrame, how: str) -> DataFrame:

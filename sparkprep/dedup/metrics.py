@@ -11,7 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkprep.dedup.bands import probability
-from sparkprep.dedup.settings import Settings
+from sparkprep.dedup.candidates import CandidateCounts
+from sparkprep.dedup.outcome import Outcome
+from sparkprep.dedup.run import Run
+from sparkprep.dedup.signatures import Tally
+from sparkprep.dedup.sketch import SLOTS
 
 FORMAT = 1
 BINS = 1000
@@ -50,8 +54,55 @@ def coarse(counts: npt.NDArray[np.int64], threshold: float, bins: int = 20) -> d
     return {"edges": [round(float(e), 6) for e in edges], "counts": [int(c) for c in counts.reshape(bins, -1).sum(axis=1)]}
 
 
-def settings_in_force(settings: Settings) -> dict[str, Any]:
-    return {**asdict(settings.with_banding()), "slots": 128}
+def build(
+    run: Run, tally: Tally, found: CandidateCounts, outcome: Outcome, by_source: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Everything that metrics.json holds."""
+    settings, summary, banding = run.settings, run.summary, run.settings.banding
+    documents = summary.rows + run.rejected
+    at_threshold = float(probability(settings.threshold, banding.bands, banding.rows))
+    return {
+        "format": FORMAT,
+        "settings": {**asdict(settings), "bands": banding.bands, "rows": banding.rows, "slots": SLOTS},
+        "versions": versions(run.spark.version),
+        "input": {
+            "paths": run.inputs,
+            "files": len(run.files),
+            "documents": documents,
+            "file_bytes": summary.file_bytes,
+            "text_bytes": tally.text_bytes,
+        },
+        "counts": {
+            "input": documents,
+            "kept": summary.rows - outcome.removed,
+            "removed": outcome.removed,
+            "rejected": run.rejected,
+            "exact": outcome.exact,
+            "near": outcome.near,
+            "null_text": tally.null_text,
+            "empty_text": tally.empty_text,
+            "no_words": tally.no_words,
+            "duplicate_ids": found.duplicate_ids,
+        },
+        "candidates": {
+            "pairs": outcome.pairs,
+            "verified": outcome.verified,
+            "hot_buckets": found.hot_buckets,
+            "uncompared_pairs": found.uncompared_pairs,
+        },
+        "banding": {
+            "bands": banding.bands,
+            "rows": banding.rows,
+            "probability_at_threshold": round(at_threshold, 6),
+        },
+        "recall": recall(outcome.histogram, outcome.copies, settings.threshold, banding.bands, banding.rows),
+        "clusters": {str(size): number for size, number in outcome.cluster_sizes.items()},
+        "jaccard_histogram": coarse(outcome.histogram, settings.threshold),
+        "sources": by_source,
+        "stages": run.progress.summary(),
+        "seconds": round(run.progress.seconds, 3),
+        "warnings": run.warnings,
+    }
 
 
 def versions(spark: str) -> dict[str, str]:

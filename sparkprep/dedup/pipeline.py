@@ -13,9 +13,10 @@ from typing import Any, TextIO
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep import storage
-from sparkprep.dedup.run import Run, execute
+from sparkprep.dedup.run import Run
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import keep_column
+from sparkprep.dedup.stages import execute
 from sparkprep.documents import parquet
 from sparkprep.errors import UserError
 from sparkprep.progress import Progress
@@ -45,12 +46,14 @@ def deduplicate(
     overwrite: bool = False,
     spark: SparkSession | None = None,
     stream: TextIO | None = None,
+    single_file: str | None = None,
 ) -> Result:
     """Remove near-duplicate documents.
 
     source: a DataFrame, or the path(s) of Parquet or JSON Lines files or folders. output: the folder to write; by default a
-    temporary one that is deleted when Python exits. stream: where to tell of progress; by default nowhere. Raises UserError
-    where the input, a setting or the output cannot work.
+    temporary one that is deleted when Python exits. stream: where to tell of progress; by default nowhere. single_file: a
+    name in the output folder under which the kept documents are written as one Parquet file too. Raises UserError where the
+    input, a setting or the output cannot work.
 
     >>> from sparkprep import deduplicate
     >>> result = deduplicate(documents)                          # doctest: +SKIP

@@ -72,15 +72,29 @@ def identifier(documents: DataFrame, settings: Settings) -> Column:
     return F.sha2(F.coalesce(F.col(f"`{settings.text_column}`"), F.lit("")), 256)
 
 
-def keep_order(settings: Settings) -> list[Column]:
-    """Sort order of the rows of `signatures`: who comes first stays. Total but for rows that are equal in every column."""
-    ties = [F.col("id").asc_nulls_last(), F.col("row_hash").asc(), F.col(KEY).asc()]
+RANK = (KEY, "id", "keep", "row_hash", "chars")
+"""Those columns of the signature rows that the keep order needs ("keep" is there only for an order by a column)."""
+
+
+def keep_order(settings: Settings) -> list[tuple[str, str]]:
+    """(column, "ascending" or "descending") of the signature rows, nulls last: who comes first stays.
+
+    Total but for rows that are equal in every column; of those, the key decides, and it does not matter which.
+    """
+    ties = [("id", "ascending"), ("row_hash", "ascending"), (KEY, "ascending")]
     if settings.keep == "longest":
-        return [F.col("chars").desc(), *ties]
+        return [("chars", "descending"), *ties]
     if settings.keep == "first":
         return ties
-    keep = F.col("keep")
-    return [keep.desc_nulls_last() if settings.keep.startswith("-") else keep.asc_nulls_last(), *ties]
+    return [("keep", "descending" if settings.keep.startswith("-") else "ascending"), *ties]
+
+
+def spark_order(settings: Settings) -> list[Column]:
+    """`keep_order` for Spark's sorts."""
+    return [
+        F.col(name).asc_nulls_last() if direction == "ascending" else F.col(name).desc_nulls_last()
+        for name, direction in keep_order(settings)
+    ]
 
 
 def keep_column(settings: Settings) -> str | None:
@@ -98,6 +112,14 @@ def _row_hash(documents: DataFrame) -> Column:
     return F.xxhash64(*(hashable(f) for f in documents.schema.fields if f.name != KEY))
 
 
+def _without_nan(documents: DataFrame, name: str) -> Column:
+    """A column whose NaN are null: Spark and Arrow disagree about where NaN belongs in an order."""
+    column = F.col(f"`{name}`")
+    if isinstance(documents.schema[name].dataType, T.FloatType | T.DoubleType):
+        return F.when(~F.isnan(column), column)
+    return column
+
+
 def _prepared(documents: DataFrame, settings: Settings) -> DataFrame:
     """The columns that leave the JVM for the sketching, `text` complete."""
     known = settings.id_column in documents.columns
@@ -106,7 +128,7 @@ def _prepared(documents: DataFrame, settings: Settings) -> DataFrame:
         KEY,
         F.col(f"`{settings.text_column}`").alias("text"),
         identifier(documents, settings).alias("id"),
-        *([F.col(f"`{keep}`").alias("keep")] if keep else []),
+        *([_without_nan(documents, keep).alias("keep")] if keep else []),
         _row_hash(documents).alias("row_hash"),
         (F.xxhash64(f"`{settings.id_column}`") if known else F.lit(None).cast("long")).alias("id_hash"),
     )
@@ -153,6 +175,11 @@ def _sketch_batches(
                 "tiny": fixed_binary(sketches.signatures.astype(np.uint8)),
             }
         )
+
+
+def schema(documents: DataFrame, settings: Settings) -> T.StructType:
+    """The columns of the signature rows of these documents."""
+    return _signature_schema(_prepared(documents, settings))
 
 
 def write_signatures(

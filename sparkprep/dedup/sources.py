@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from sparkprep.dedup import masks
+from sparkprep import storage
+from sparkprep.dedup import masks, tables
+from sparkprep.dedup.masks import KEY
 
 LOST = 0.9
 """A source that loses more than this share is worth a warning."""
@@ -23,29 +26,27 @@ def source_of(value: Column) -> Column:
     return F.when(host == "", value).otherwise(F.lower(host))
 
 
-def losses(documents: DataFrame, column: str, removed: DataFrame) -> dict[str, Any]:
+def losses(documents: DataFrame, column: str, removed: DataFrame, folder: str) -> dict[str, Any]:
     """The "sources" figures of metrics.json. documents: KEY and the column; removed: the mask of the removed ones.
 
-    The driver receives TOP rows at most of each list, whatever the number of sources.
+    `folder` takes the counts of every source; the driver holds TOP rows of each list at most, however many there are.
     """
-    flagged = masks.member(documents, removed, "gone")
-    counted = (
-        flagged.groupBy(source_of(F.col(f"`{column}`").cast("string")).alias("source"))
-        .agg(F.count(F.lit(1)).alias("documents"), F.sum("gone").alias("removed"))
-        .where(F.col("source").isNotNull())
-        .cache()
+    flagged = masks.member(documents.select(KEY, F.col(f"`{column}`").cast("string").alias("value")), removed, "gone")
+    counted = flagged.groupBy(source_of(F.col("value")).alias("source")).agg(
+        F.count(F.lit(1)).alias("documents"), F.sum("gone").alias("removed")
     )
-    try:
-        total = counted.count()
-        top = counted.orderBy(F.desc("documents"), "source").limit(TOP).collect()
-        lost = counted.where((F.col("removed") > LOST * F.col("documents")) & (F.col("documents") >= LEAST))
-        worst = lost.orderBy(F.desc("documents"), "source").limit(TOP).collect()
-    finally:
-        counted.unpersist()
-    rows = {r["source"]: r for r in [*top, *worst]}.values()
+    counted.where(F.col("source").isNotNull()).write.parquet(storage.spark_target(folder))
+    top: list[tuple[int, str, int]] = []
+    lost: list[tuple[int, str, int]] = []
+    total = 0
+    for batch in tables.batches(folder, ["source", "documents", "removed"]):
+        total += len(batch)
+        rows = [(-row["documents"], row["source"], row["removed"]) for row in batch.to_pylist()]
+        top = heapq.nsmallest(TOP, top + rows)
+        lost = heapq.nsmallest(TOP, lost + [r for r in rows if -r[0] >= LEAST and r[2] > LOST * -r[0]])
     return {
         "column": column,
         "total": total,
-        "lost_over_90_percent": [r["source"] for r in worst],
-        "top": [{"source": r["source"], "documents": r["documents"], "removed": int(r["removed"])} for r in rows],
+        "lost_over_90_percent": [source for _, source, _ in lost],
+        "top": [{"source": s, "documents": -n, "removed": int(r)} for n, s, r in dict.fromkeys([*top, *lost])],
     }

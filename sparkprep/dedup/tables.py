@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
 
 from sparkprep import storage
 
@@ -22,12 +23,15 @@ def write(path: str, table: pa.Table) -> None:
     pq.write_table(table, inner, filesystem=system)
 
 
-def read(spark: SparkSession, *paths: str) -> DataFrame:
-    """The tables at these paths that exist, as one DataFrame."""
-    return spark.read.parquet(*(storage.spark_uri(p) for p in paths if storage.exists(p)))
+def read(spark: SparkSession, schema: str | T.StructType, *paths: str) -> DataFrame:
+    """The tables of that schema at these paths, those that exist, as one DataFrame.
+
+    The schema is given rather than inferred, since inference costs a Spark job each time.
+    """
+    return spark.read.schema(schema).parquet(*(storage.spark_uri(p) for p in paths if storage.exists(p)))
 
 
-def batches(path: str, columns: list[str], where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
+def batches(path: str, columns: list[str] | None, where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
     """The rows of a table that Spark wrote, file after file by name, some at a time."""
     if not storage.exists(path):
         return

@@ -6,27 +6,31 @@ the shingle sets of one group at a time. A group's sets fit GROUP_SHINGLES; a la
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sparkprep.dedup import masks
+from sparkprep import storage
+from sparkprep.dedup import tables
 from sparkprep.dedup.masks import KEY
-from sparkprep.dedup.settings import Settings
+from sparkprep.dedup.run import Run
 from sparkprep.dedup.shingles import common, document_shingles, drop_repeats
-from sparkprep.dedup.signatures import LONG_TEXT, batch_settings, one_by_one
+from sparkprep.dedup.signatures import batch_settings, one_by_one
 from sparkprep.dedup.sketch import text_buffers
 from sparkprep.dedup.unicode import table
 from sparkprep.session import spark_conf
 
-I64 = npt.NDArray[np.int64]
-
+ASSIGNMENT = f"{KEY} long, group long, partners array<long>"
 VERIFIED = "a long, b long, jaccard double"
+TASK_BYTES = 64 << 20
+"""Text that one task brings together, about."""
+BROADCAST_ROWS = 2_000_000
+"""Rows of an assignment that every node can hold, about 100 bytes each."""
 GROUP_SHINGLES = 8_000_000
 """Shingles of a group of documents, 8 bytes each, unless two documents alone have more."""
 
@@ -76,12 +80,21 @@ def _compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: fl
         )
 
 
-def verified_pairs(
-    documents: DataFrame, assignment: DataFrame, settings: Settings, threshold: float, tasks: int
-) -> DataFrame:
-    """Compare the texts of `documents` (KEY, text) as `assignment` (KEY, group, partners) says: (a, b, jaccard), a < b."""
-    text = F.col(f"`{settings.text_column}`").alias("text")
-    grouped = documents.select(KEY, text).join(assignment, KEY)
+def compare(run: Run, name: str, documents: int, threshold: float, *, alone: bool) -> None:
+    """Compare the texts as the assignment table at name.groups says; write (a, b, jaccard), a < b, to `name`.
+
+    documents: rows of the assignment. alone: it holds texts of LONG_TEXT and more, which go to Python one by one.
+    """
+    text = F.col(f"`{run.settings.text_column}`").alias("text")
+    assignment = tables.read(run.spark, ASSIGNMENT, f"{name}.groups")
+    if documents <= BROADCAST_ROWS:
+        assignment = F.broadcast(assignment)
+    mean = run.summary.text_bytes / max(1, run.summary.rows)
+    tasks = max(run.cores, math.ceil(documents * mean / TASK_BYTES))
+    grouped = run.documents.select(KEY, text).join(assignment, KEY)
     together = grouped.repartition(tasks, "group").sortWithinPartitions("group", KEY)
-    work = partial(_compare_groups, width=settings.shingle_words, threshold=threshold)
-    return together.select("group", KEY, "text", "partners").mapInArrow(work, VERIFIED)
+    work = partial(_compare_groups, width=run.settings.shingle_words, threshold=threshold)
+    with spark_conf(run.spark, one_by_one() if alone else batch_settings(run.summary.largest_mean_text_bytes)):
+        together.select("group", KEY, "text", "partners").mapInArrow(work, VERIFIED).write.parquet(
+            storage.spark_target(name)
+        )

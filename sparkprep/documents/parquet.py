@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _FOOTER_READERS = 16
+
+# Dates before 1582 and instants before 1900: Spark fails on those of other writers, lest they be from its old calendar.
+_AS_THEY_STAND = {"datetimeRebaseMode": "CORRECTED", "int96RebaseMode": "CORRECTED"}
+_WRITTEN_AS_THEY_STAND = {
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # not INT96, which other readers take for nanoseconds
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ def inspect(files: Sequence[DataFile], text_column: str = "text", id_column: str
         row_groups=len(group_rows),
         text_bytes=sum(group_bytes),
         largest_row_group_text_bytes=max(group_bytes, default=0),
-        largest_mean_text_bytes=max((b / r for b, r in zip(group_bytes, group_rows, strict=True) if r), default=0.0),
+        largest_mean_text_bytes=max((b / r for b, r in zip(group_bytes, group_rows, strict=True)), default=0.0),
     )
 
 
@@ -129,7 +138,8 @@ def read(
 
     # The schema comes from one file, since all were found alike: Spark then opens no further footers for it.
     schema = spark.read.parquet(storage.spark_uri(files[0].path)).schema
-    frame = spark.read.schema(schema).parquet(*[storage.spark_uri(file.path) for file in files])
+    reader = spark.read.schema(schema).options(**_AS_THEY_STAND)
+    frame = reader.parquet(*[storage.spark_uri(file.path) for file in files])
     stored = [_quoted(column) for column in wanted if column not in from_folders]
     row = F.col("_metadata.row_index")
     if len(files) == 1:
@@ -156,6 +166,25 @@ def read(
     )
 
 
+@contextmanager
+def times_as_they_stand(spark: SparkSession) -> Iterator[None]:
+    """While this lasts, Parquet written by `spark` has dates and timestamps as they were read, in microseconds.
+
+    Needed around the action that writes (`DataFrame.write` has no option for it); restores the session's settings.
+    """
+    before = {name: spark.conf.get(name, None) for name in _WRITTEN_AS_THEY_STAND}
+    for name, value in _WRITTEN_AS_THEY_STAND.items():
+        spark.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name, old in before.items():
+            if old is None:
+                spark.conf.unset(name)
+            else:
+                spark.conf.set(name, old)
+
+
 def explain_read_failure(error: BaseException, files: Sequence[DataFile]) -> UserError | None:
     """The input file at which a Spark job failed, as a UserError that names it; None if it failed for another reason.
 
@@ -167,8 +196,28 @@ def explain_read_failure(error: BaseException, files: Sequence[DataFile]) -> Use
     named = [file.path for file in files if file.path in text]
     if not named:
         return None
-    path = max(named, key=len)
-    return UserError(f"{path}: damaged Parquet file: Spark could not read its pages; restore it or leave it out")
+    return _damaged(max(named, key=len), "Spark could not read its pages")
+
+
+def find_damaged(files: Sequence[DataFile], columns: Sequence[str]) -> UserError | None:
+    """Read `columns` of every file on the driver, one row group at a time, and name the first file that cannot be read.
+
+    For when Spark failed without naming a file: some damage to a page's header overflows the stack of its reader and
+    takes the whole JVM down. Takes as long as reading the input once.
+    """
+    for file in files:
+        system, inner = storage.filesystem(file.path)
+        try:
+            with pq.ParquetFile(inner, filesystem=system) as opened:
+                for group in range(opened.num_row_groups):
+                    opened.read_row_group(group, columns=list(columns))
+        except (OSError, pa.ArrowException) as error:
+            return _damaged(file.path, storage.reason(error))
+    return None
+
+
+def _damaged(path: str, cause: str) -> UserError:
+    return UserError(f"{path}: damaged Parquet file ({cause}); restore it or leave it out")
 
 
 def _names_in_spark(frame: DataFrame, files: Sequence[DataFile]) -> list[tuple[int, str]]:
@@ -209,8 +258,10 @@ def _read_footer(file: DataFile, text_column: str) -> _Footer:
     name = file.path.rsplit("/", 1)[-1]
     if name.startswith(("_", ".")):
         raise UserError(f"{file.path}: Spark passes over files whose names start with '_' or '.'; rename it")
-    if ":" in name and storage.is_local(file.path):
-        raise UserError(f"{file.path}: Spark cannot read a local file with ':' in its name; rename it")
+    if storage.is_local(file.path) and ":" in (file.path if "\\" in storage.spark_uri(file.path) else name):
+        # Hadoop takes what stands before the colon for a scheme: in file names always, in folders where it looks for
+        # patterns, which is when something in the path had to be escaped.
+        raise UserError(f"{file.path}: Spark cannot read a local file with ':' in its name or folder; rename it")
     metadata = _open(file)
     try:
         effective = metadata.schema.to_arrow_schema()
@@ -225,8 +276,9 @@ def _read_footer(file: DataFile, text_column: str) -> _Footer:
     rows, sizes = [], []
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
-        rows.append(group.num_rows)
-        sizes.append(0 if text_leaf is None else group.column(text_leaf).total_uncompressed_size)
+        if group.num_rows:
+            rows.append(group.num_rows)
+            sizes.append(0 if text_leaf is None else group.column(text_leaf).total_uncompressed_size)
     return _Footer(schema, unreadable(metadata), tuple(rows), tuple(sizes))
 
 

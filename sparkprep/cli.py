@@ -1,0 +1,54 @@
+"""The `sparkprep` command: one verb for each job."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from sparkprep import __version__
+from sparkprep.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb; 0, 1 where a check failed, 2 for a user's mistake, 130 when interrupted."""
+    from sparkprep.dedup import cli as dedup
+    from sparkprep.grade import cli as grade
+
+    parser = argparse.ArgumentParser(
+        prog="sparkprep", description="Near-duplicate removal and token shards on Spark.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"sparkprep {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, module, about in (
+        ("dedup", dedup, "remove near-duplicate documents"),
+        ("grade", grade, "precision and recall of a result against a truth"),
+    ):
+        verb = verbs.add_parser(name, help=about, description=about, allow_abbrev=False)
+        module.add_arguments(verb)
+        verb.set_defaults(run=module.run)
+    args = parser.parse_args(argv)
+    return guarded(args.run, args)
+
+
+def guarded(work: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """Run a verb; a user's mistake becomes one line on the terminal, with its traceback under --debug."""
+    try:
+        return work(args)
+    except UserError as error:
+        if getattr(args, "debug", False):
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: nothing was put in place", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())

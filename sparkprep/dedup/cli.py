@@ -1,0 +1,124 @@
+"""The face of near-duplicate removal: arguments, what the run says, the summary at its end."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from dataclasses import fields
+from typing import Any
+
+from sparkprep.dedup.settings import Settings
+from sparkprep.errors import UserError
+from sparkprep.sizes import SIZES, submit_line
+
+EMBEDDED = ("1k", "10k")
+EPILOG = """\
+examples:
+  spark-submit jobs/dedup.py --size 10k                         the embedded, graded subset of 10,000 documents
+  spark-submit jobs/dedup.py --input crawl/ --output clean/     a folder of Parquet or JSON Lines (.gz, .zst too)
+  python jobs/dedup.py --input docs.jsonl --output clean --threshold 0.7 --keep -score
+  sparkprep dedup --size 500k --input s3://bucket/docs/ --output s3://bucket/clean/
+
+output folder: kept/ (the input's rows and columns), removed/ (id, kept_id, jaccard, rule), rejected/ (bad input lines,
+if any), metrics.json, report.html
+"""
+_TYPES: dict[str, Any] = {"threshold": float, "bands": int, "rows": int}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's arguments; those of the settings are made from `Settings`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "--size", choices=list(SIZES), help="data set and Spark settings of that size; 1k and 10k bring their own documents"
+    )
+    parser.add_argument("--input", nargs="+", metavar="PATH", help="files or folders of Parquet or JSON Lines")
+    parser.add_argument("--output", metavar="FOLDER", help="folder to make (default: dedup-SIZE for an embedded subset)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
+    for setting in fields(Settings):
+        default = setting.default
+        kind = _TYPES.get(setting.name, type(default))
+        shown = "" if default is None else f" (default {str(default).replace('%', '%%')})"
+        parser.add_argument(
+            "--" + setting.name.replace("_", "-"),
+            type=kind,
+            default=default,
+            choices=setting.metadata["choices"] or None,
+            metavar=None if setting.metadata["choices"] else setting.metadata["metavar"],
+            help=setting.metadata["help"] + shown,
+        )
+    parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Remove near-duplicates as the arguments say and print the summary."""
+    settings = Settings(**{f.name: getattr(args, f.name) for f in fields(Settings)})
+    source = _input(args)
+    output = args.output or (f"dedup-{args.size}" if args.size in EMBEDDED else None)
+    if output is None:
+        raise UserError("--output is missing: name the folder to make")
+
+    from sparkprep.dedup.pipeline import deduplicate
+    from sparkprep.session import apply_runtime, get_session
+
+    size = SIZES[args.size] if args.size else None
+    if size is not None and size.cluster is not None:
+        line = submit_line(size, "jobs/dedup.py", shlex.split(shlex.join(sys.argv[1:])))
+        print(f"for the memory and executors of --size {size.name}, start it with:\n  {line}", file=sys.stderr)
+    spark = get_session(f"sparkprep dedup {args.size or ''}".strip(), size)
+    if size is not None:
+        apply_runtime(spark, size)
+    result = deduplicate(
+        source,
+        settings,
+        output=output,
+        overwrite=args.overwrite,
+        spark=spark,
+        stream=None if args.quiet else sys.stderr,
+        single_file=f"kept-{args.size}.snappy.parquet" if args.size in EMBEDDED else None,
+    )
+    print(summary(result.metrics, result.output))
+    return 0
+
+
+def _input(args: argparse.Namespace) -> list[str]:
+    if args.input:
+        return list(args.input)
+    if args.size in EMBEDDED:
+        from sparkprep.sample import embedded
+
+        return [str(embedded(args.size, announce=lambda line: print(line, file=sys.stderr)).documents)]
+    if args.size:
+        raise UserError(f"--size {args.size} has no documents of its own: name yours with --input")
+    raise UserError("--input is missing: name files or folders, or take --size 1k or 10k for the embedded subsets")
+
+
+def summary(metrics: dict[str, Any], output: str) -> str:
+    """The table at the end of a run."""
+    counts, recall = metrics["counts"], metrics["recall"]
+    share = f"{100 * counts['removed'] / counts['input']:.1f} %" if counts["input"] else "-"
+    banding = metrics["banding"]
+    lines = [
+        ("documents", f"{counts['input']:,}"),
+        ("kept", f"{counts['kept']:,}"),
+        ("removed", f"{counts['removed']:,} ({share}): {counts['exact']:,} exact, {counts['near']:,} near"),
+        ("rejected", f"{counts['rejected']:,}"),
+        ("without words", f"{counts['null_text'] + counts['empty_text'] + counts['no_words']:,}"),
+        ("repeated ids", f"{counts['duplicate_ids']:,}"),
+        (
+            "banding",
+            f"{banding['bands']} bands x {banding['rows']} rows, finds a pair at the threshold with probability "
+            f"{banding['probability_at_threshold']:.4f}",
+        ),
+    ]
+    if recall["estimate"] is not None:
+        lines.append(("recall", f"{recall['estimate']:.4f} estimated ({recall['low']:.4f} to {recall['high']:.4f})"))
+    if metrics["candidates"]["uncompared_pairs"]:
+        lines.append(("not compared", f"{metrics['candidates']['uncompared_pairs']:,} pairs of oversized buckets"))
+    lines += [("seconds", f"{metrics['seconds']:.1f}"), ("output", output), ("report", f"{output}/report.html")]
+    table = "\n".join(f"  {name:<14} {value}" for name, value in lines)
+    warnings = "".join(f"\n  warning: {w}" for w in metrics["warnings"][:5])
+    more = len(metrics["warnings"]) - 5
+    return table + warnings + (f"\n  and {more} more warnings in report.html" if more > 0 else "")

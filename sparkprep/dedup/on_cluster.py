@@ -1,0 +1,2 @@
+"""stub"""
+def resolve(run): raise RuntimeError

@@ -1,0 +1,157 @@
+"""The pair stages with NumPy on the driver, for as many pairs as its budget allows: compare, decide, write removed/.
+
+`on_cluster.py` does the same in DataFrames where there are more; both give the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from sparkprep.dedup import candidates, clusters, grouping, masks, metrics, outcome, tables
+from sparkprep.dedup.masks import KEY
+from sparkprep.dedup.outcome import Outcome
+from sparkprep.dedup.run import Run
+from sparkprep.dedup.settings import Settings
+from sparkprep.dedup.signatures import LONG_TEXT, RANK, keep_order
+from sparkprep.dedup.verify import GROUP_SHINGLES, compare
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+
+def resolve(run: Run) -> Outcome:
+    """Verify the candidates, decide who stays, write removed/ and the mask of the removed documents."""
+    with run.progress.stage("verify") as stage:
+        folder = run.work("candidates")
+        distinct = grouping.unique_rows(of_kind(folder, candidates.PAIR))
+        copies = grouping.unique_rows(of_kind(folder, candidates.EXACT))
+        edges, jaccard = similar(run, distinct, run.settings.threshold, "verified")
+        stage.documents = len(np.unique(distinct))
+    with run.progress.stage("decide") as stage:
+        nodes = np.unique(np.concatenate([edges, copies]))
+        stage.documents = len(nodes)
+        keys, ids = ranked(run.work("signatures"), nodes, run.settings)
+        decisions = decide(keys, copies, edges, jaccard, run.settings)
+        removed = decisions_table(decisions, keys, ids)
+        unknown = np.isnan(decisions.jaccard)
+        if unknown.any():  # rule `component`: ends of chains that no edge joins
+            removed = _fill_in(run, removed, unknown)
+        tables.write(run.result("removed", "part-00000.snappy.parquet"), removed.select(outcome.REMOVED_COLUMNS))
+        masks.write(run.work("removed.mask"), np.asarray(removed[KEY]))
+    heads, clusters_sample, pairs_sample = outcome.samples(removed)
+    return Outcome(
+        pairs=len(distinct),
+        verified=len(edges),
+        copies=len(copies),
+        exact=int(decisions.exact.sum()),
+        near=int((~decisions.exact).sum()),
+        histogram=metrics.histogram(jaccard, run.settings.threshold),
+        cluster_sizes=outcome.cluster_sizes(np.asarray(removed["kept_key"])),
+        cluster_heads=heads,
+        clusters=clusters_sample,
+        pairs_sample=pairs_sample,
+    )
+
+
+def of_kind(folder: str, kind: int) -> I64:
+    """The (a, b) rows of that kind in the candidates tables below `folder`, (n, 2)."""
+    parts = [
+        np.stack([np.asarray(batch["a"]), np.asarray(batch["b"])], axis=1)
+        for path in candidates.written(folder)
+        for batch in tables.batches(path, ["a", "b"], ds.field("kind") == kind)
+    ]
+    return np.concatenate(parts).astype(np.int64) if parts else np.empty((0, 2), np.int64)
+
+
+def look_up(path: str, keys: I64, names: Sequence[str]) -> list[I64]:
+    """Columns of the signature rows of these sorted keys."""
+    found = [np.zeros(len(keys), np.int64) for _ in names]
+    for batch in tables.batches(path, [KEY, *names]):
+        key = np.asarray(batch[KEY])
+        place = np.searchsorted(keys, key)
+        place[place == len(keys)] = 0
+        hit = np.flatnonzero(keys[place] == key) if len(keys) else np.empty(0, np.int64)
+        for column, name in zip(found, names, strict=True):
+            column[place[hit]] = np.asarray(batch[name])[hit]
+    return found
+
+
+def assign(pairs: I64, signatures: str) -> tuple[pa.Table, pa.Table]:
+    """The groups in which these distinct pairs are compared: (those of ordinary texts, those with a text of LONG_TEXT)."""
+    nodes = np.unique(pairs)
+    shingles, size = look_up(signatures, nodes, ["shingles", "bytes"])
+    table = grouping.assign(pairs, nodes, shingles, GROUP_SHINGLES)
+    group = np.asarray(table["group"])
+    long_nodes = nodes[size >= LONG_TEXT]
+    if not len(long_nodes):
+        return table, table.slice(0, 0)
+    with_long = np.isin(group, np.unique(group[np.isin(np.asarray(table[KEY]), long_nodes)]))
+    return table.filter(pa.array(~with_long)), table.filter(pa.array(with_long))
+
+
+def similar(run: Run, distinct: I64, threshold: float, name: str) -> tuple[I64, F64]:
+    """The distinct pairs (n, 2) whose exact similarity reaches the threshold, and that similarity."""
+    if not len(distinct):
+        return np.empty((0, 2), np.int64), np.empty(0)
+    for part, table in zip(("ordinary", "long"), assign(distinct, run.work("signatures")), strict=True):
+        if table.num_rows:
+            tables.write(run.work(name, f"{part}.groups"), table)
+            compare(run, run.work(name, part), table.num_rows, threshold, alone=part == "long")
+    found = [tables.columns(run.work(name, part), ["a", "b", "jaccard"]) for part in ("ordinary", "long")]
+    a, b, jaccard = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    return np.stack([a, b], axis=1).astype(np.int64), jaccard.astype(np.float64)
+
+
+def _fill_in(run: Run, removed: pa.Table, unknown: npt.NDArray[np.bool_]) -> pa.Table:
+    """Compute the similarity of those removed documents and their kept ones that no edge joins."""
+    ends = np.sort(np.stack([np.asarray(removed[KEY]), np.asarray(removed["kept_key"])], axis=1), axis=1)
+    edges, found = similar(run, grouping.unique_rows(ends[unknown]), 0.0, "filled_in")
+    known = {(a, b): j for (a, b), j in zip(edges.tolist(), found.tolist(), strict=True)}
+    jaccard = np.asarray(removed["jaccard"]).copy()
+    jaccard[unknown] = [known[a, b] for a, b in ends[unknown].tolist()]
+    return removed.set_column(removed.schema.get_field_index("jaccard"), "jaccard", pa.array(jaccard))
+
+
+def ranked(signatures: str, nodes: I64, settings: Settings) -> tuple[I64, pa.Array]:
+    """These documents in keep order: their keys, and their identifiers as the input has them."""
+    parts = []
+    for batch in tables.batches(signatures, None):
+        hit = np.isin(np.asarray(batch[KEY]), nodes, assume_unique=True)
+        parts.append(batch.select([c for c in RANK if c in batch.schema.names]).filter(pa.array(hit)))
+    if not parts:
+        return np.empty(0, np.int64), pa.array([])
+    rows = pa.Table.from_batches(parts).combine_chunks()
+    order = pc.sort_indices(rows, sort_keys=[(*key, "at_end") for key in keep_order(settings)])
+    rows = rows.take(order)
+    return np.asarray(rows[KEY]), rows["id"].combine_chunks()
+
+
+def decide(ranked: I64, copies: I64, edges: I64, jaccard: F64, settings: Settings) -> clusters.Decisions:
+    """Apply the rule. ranked: keys in keep order; copies and edges: (n, 2) keys. The result speaks of places in `ranked`."""
+    by_key = np.argsort(ranked)
+    rank = by_key[np.searchsorted(ranked, np.concatenate([copies, edges]), sorter=by_key)]
+    rule = clusters.leader if settings.rule == "leader" else clusters.component
+    edge_rank = rank[len(copies) :]
+    return rule(len(ranked), rank[: len(copies)], edge_rank[:, 0], edge_rank[:, 1], jaccard)
+
+
+def decisions_table(decisions: clusters.Decisions, ranked: I64, ids: pa.Array) -> pa.Table:
+    """(KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
+    return pa.table(
+        {
+            KEY: ranked[decisions.removed],
+            "kept_key": ranked[decisions.kept],
+            "id": ids.take(pa.array(decisions.removed)),
+            "kept_id": ids.take(pa.array(decisions.kept)),
+            "jaccard": decisions.jaccard,
+            "rule": pa.DictionaryArray.from_arrays(
+                np.where(decisions.exact, 0, 1).astype(np.int8), pa.array(["exact", "near"])
+            ).cast(pa.string()),
+        }
+    )

@@ -1,0 +1,69 @@
+"""What the exact check and the keep rule came to: the figures and samples that the report needs, whatever their number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+CLUSTERS, MEMBERS, PAIRS = 10, 10, 8
+"""Sizes of the samples: largest clusters, removed documents shown of each, pairs."""
+
+REMOVED_COLUMNS = ["id", "kept_id", "jaccard", "rule"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Counts over all removed documents, and small samples of them.
+
+    clusters and pairs have the columns KEY, kept_key, id, kept_id, jaccard, rule; a cluster's rows lie together and those
+    of the largest cluster come first.
+    """
+
+    pairs: int
+    """distinct candidate pairs"""
+    verified: int
+    """of these, the pairs at or above the threshold"""
+    copies: int
+    """documents that repeat another one's normalised text"""
+    exact: int
+    near: int
+    """documents removed by either rule"""
+    histogram: npt.NDArray[np.int64]
+    """of the verified pairs' similarities, as `metrics.histogram` has it"""
+    cluster_sizes: dict[int, int]
+    """size of a kept document with those removed for it -> how many"""
+    cluster_heads: list[int]
+    """sizes of the largest clusters, those in `clusters`"""
+    clusters: pa.Table
+    pairs_sample: pa.Table
+
+    @property
+    def removed(self) -> int:
+        return self.exact + self.near
+
+
+def samples(removed: pa.Table) -> tuple[list[int], pa.Table, pa.Table]:
+    """(cluster_heads, clusters, pairs_sample) of a whole table of removed documents in keep order."""
+    kept = np.asarray(removed["kept_key"])
+    heads, first, sizes = np.unique(kept, return_index=True, return_counts=True)
+    largest = np.lexsort((first, -sizes))[:CLUSTERS]
+    rows = [np.flatnonzero(kept == heads[i])[:MEMBERS] for i in largest]
+    jaccard = np.asarray(removed["jaccard"])
+    near = np.flatnonzero(jaccard < 1.0)
+    near = near[np.lexsort((near, jaccard[near]))]
+    spread = np.unique(np.linspace(0, max(0, len(near) - 1), PAIRS).round().astype(int))[: len(near)]
+    none = np.empty(0, np.int64)
+    heads_sizes = (sizes[largest] + 1).tolist()
+    return heads_sizes, removed.take(pa.array(np.concatenate([none, *rows]))), removed.take(pa.array(near[spread]))
+
+
+def cluster_sizes(kept: npt.NDArray[np.int64]) -> dict[int, int]:
+    """The numbers of clusters by size from the kept key of each removed document."""
+    sizes, number = np.unique(np.unique(kept, return_counts=True)[1] + 1, return_counts=True)
+    return dict(zip(sizes.tolist(), number.tolist(), strict=True))
+
+

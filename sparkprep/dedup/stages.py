@@ -1,0 +1,93 @@
+"""The stages of a run, one function each, from the opened input to the finished folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
+
+from sparkprep import storage
+from sparkprep.dedup import examples, masks, metrics, on_cluster, on_driver, report, sources, tables
+from sparkprep.dedup.candidates import CandidateCounts, write_candidates
+from sparkprep.dedup.masks import KEY
+from sparkprep.dedup.outcome import Outcome
+from sparkprep.dedup.run import Run
+from sparkprep.dedup.signatures import Tally, write_signatures
+
+LARGE_ROW_GROUP = 256 << 20
+
+
+def execute(run: Run) -> dict[str, Any]:
+    """All stages; returns the metrics."""
+    tally = _sketch(run)
+    found = _candidates(run, tally)
+    fits = found.pairs + found.exact <= run.settings.driver_budget
+    outcome = on_driver.resolve(run) if fits else on_cluster.resolve(run)
+    _write(run, outcome)
+    return _report(run, tally, found, outcome)
+
+
+def _sketch(run: Run) -> Tally:
+    with run.progress.stage("sketch", run.summary.rows) as stage:
+        documents, mean = _spread(run), run.summary.largest_mean_text_bytes
+        tally = write_signatures(documents, run.settings, run.work("signatures"), mean, run.summary.rows)
+        stage.bytes = tally.text_bytes
+    return tally
+
+
+def _spread(run: Run) -> DataFrame:
+    """Spark cannot cut a row group: where a few large ones would keep cores idle, deal the rows out."""
+    summary = run.summary
+    if summary.largest_row_group_text_bytes > LARGE_ROW_GROUP and summary.row_groups < 2 * run.cores:
+        return run.documents.repartition(2 * run.cores, KEY)
+    return run.documents
+
+
+def _candidates(run: Run, tally: Tally) -> CandidateCounts:
+    with run.progress.stage("candidates", tally.documents):
+        return write_candidates(run.signatures, run.settings, run.work("candidates"), tally.documents, run.cores)
+
+
+def _write(run: Run, outcome: Outcome) -> None:
+    """kept/, and the check that no document got lost on the way."""
+    with run.progress.stage("write", run.summary.rows, run.summary.text_bytes):
+        removed = masks.read(run.spark, run.work("removed.mask"))
+        kept = masks.outside(run.documents, removed).drop(KEY)
+        kept.write.option("compression", "snappy").parquet(storage.spark_target(run.result("kept")))
+        if run.single_file:
+            _join_files(run.result("kept"), run.result(run.single_file))
+    rows = {name: tables.rows(run.result(name)) for name in ("kept", "removed")}
+    if rows["kept"] + rows["removed"] != run.summary.rows or rows["removed"] != outcome.removed:
+        raise RuntimeError(
+            f"{run.summary.rows:,} documents went in, but {rows['kept']:,} were kept and {rows['removed']:,} removed "
+            f"({outcome.removed:,} were to be): nothing was put in place; please report this"
+        )
+
+
+def _join_files(folder: str, path: str) -> None:
+    """All rows of a folder of Parquet files as one file, some rows at a time."""
+    system, inner = storage.filesystem(path)
+    writer: pq.ParquetWriter | None = None
+    for batch in tables.batches(folder, None):
+        writer = writer or pq.ParquetWriter(inner, batch.schema, filesystem=system, compression="snappy")
+        writer.write_batch(batch)
+    if writer is not None:
+        writer.close()
+
+
+def _report(run: Run, tally: Tally, found: CandidateCounts, outcome: Outcome) -> dict[str, Any]:
+    """metrics.json and report.html."""
+    with run.progress.stage("report"):
+        column, by_source = run.settings.source_column, None
+        if column in run.summary.schema.names:
+            removed = masks.read(run.spark, run.work("removed.mask"))
+            by_source = sources.losses(run.documents, column, removed, run.work("sources"))
+            run.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
+        shown = examples.collect(run, outcome)
+    figures = metrics.build(run, tally, found, outcome, by_source)
+    storage.write_text_atomic(run.result("metrics.json"), json.dumps(figures, indent=1) + "\n")
+    report.write(Path(run.result("report.html")), figures, shown)
+    return figures
