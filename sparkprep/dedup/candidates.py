@@ -79,7 +79,7 @@ def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> I
         )
 
 
-def _first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterator[pa.RecordBatch]:
+def first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterator[pa.RecordBatch]:
     """Bucket and identifier entries from rows of (key, shingles, whole, id_hash, bands)."""
     for batch in batches:
         key = np.asarray(batch[KEY])
@@ -101,7 +101,7 @@ def _first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterat
         yield from _blobs(entries, exact, partitions)
 
 
-def _further_entries(
+def further_entries(
     batches: Iterator[pa.RecordBatch], partitions: int, slots: npt.NDArray[np.int64]
 ) -> Iterator[pa.RecordBatch]:
     """Entries of a more selective banding from rows of (key, whole, tiny), a few thousand documents at a time."""
@@ -126,7 +126,7 @@ def _rows(kind: int, pairs: npt.NDArray[np.int64]) -> pa.RecordBatch:
     )
 
 
-def _search_buckets(batches: Iterator[pa.RecordBatch], cap: int) -> Iterator[pa.RecordBatch]:
+def search_buckets(batches: Iterator[pa.RecordBatch], cap: int) -> Iterator[pa.RecordBatch]:
     """All that the buckets of one task hold; its rows are (part, entries, exact)."""
     blobs: list[bytes] = []
     for batch in batches:
@@ -187,7 +187,7 @@ def _write_found(found: DataFrame, folder: str) -> dict[str, int]:
 def _bucketed(rows: DataFrame, work: partial[Iterator[pa.RecordBatch]], cap: int, tasks: int) -> DataFrame:
     """Rows -> entries -> shuffled by bucket -> what the buckets hold."""
     blobs = rows.mapInArrow(work, _BLOBS).repartition(tasks, "part")
-    return blobs.mapInArrow(partial(_search_buckets, cap=cap), FOUND)
+    return blobs.mapInArrow(partial(search_buckets, cap=cap), FOUND)
 
 
 def _tasks(documents: int, bands: int) -> int:
@@ -206,7 +206,7 @@ def write_candidates(
     # A task for each core is only worth its start where there is something to share.
     tasks = max(_tasks(documents, banding.bands), least_tasks if documents > 50_000 else 1)
     with spark_conf(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH)}):
-        work = partial(_first_entries, partitions=4 * tasks)
+        work = partial(first_entries, partitions=4 * tasks)
         rows = signatures.select(KEY, "shingles", "whole", "id_hash", "bands")
         counts = _write_found(_bucketed(rows, work, settings.bucket_cap, tasks), f"{folder}/buckets")
         pairs, uncompared = counts["pairs"], 0
@@ -225,7 +225,7 @@ def _split_hot_buckets(signatures: DataFrame, settings: Settings, folder: str) -
     if split is not None:
         members = masks.inside(signatures.select(KEY, "whole", "tiny"), hot)
         tasks = max(1, math.ceil(members.count() * split.bands / ENTRIES_PER_TASK))
-        work = partial(_further_entries, partitions=4 * tasks, slots=split.slots)
+        work = partial(further_entries, partitions=4 * tasks, slots=split.slots)
         counts = _write_found(_bucketed(members, work, settings.bucket_cap, tasks), f"{folder}/split")
         pairs += counts["pairs"]
         if not counts["hot"]:

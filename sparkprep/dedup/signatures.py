@@ -147,7 +147,7 @@ def fixed_binary(values: npt.NDArray[np.generic]) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(rows)])
 
 
-def _sketch_batches(
+def sketch_batches(
     batches: Iterator[pa.RecordBatch], width: int, seed: int, slots: npt.NDArray[np.int64]
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
@@ -205,7 +205,7 @@ def write_signatures(
 
 
 def _write(prepared: DataFrame, settings: Settings, folder: str, mode: str) -> Tally:
-    work = partial(_sketch_batches, width=settings.shingle_words, seed=settings.seed, slots=settings.banding.slots)
+    work = partial(sketch_batches, width=settings.shingle_words, seed=settings.seed, slots=settings.banding.slots)
     seen = Observation()
     rows = prepared.mapInArrow(work, _signature_schema(prepared)).observe(
         seen,

@@ -35,7 +35,7 @@ GROUP_SHINGLES = 8_000_000
 """Shingles of a group of documents, 8 bytes each, unless two documents alone have more."""
 
 
-def _compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: float) -> Iterator[pa.RecordBatch]:
+def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: float) -> Iterator[pa.RecordBatch]:
     """Rows (group, key, text, partners) sorted by group and key -> pairs at or above the threshold.
 
     `partners` are the lesser keys of the same group that a document is to be compared with.
@@ -93,7 +93,7 @@ def compare(run: Run, name: str, documents: int, threshold: float, *, alone: boo
     tasks = max(run.cores, math.ceil(documents * mean / TASK_BYTES))
     grouped = run.documents.select(KEY, text).join(assignment, KEY)
     together = grouped.repartition(tasks, "group").sortWithinPartitions("group", KEY)
-    work = partial(_compare_groups, width=run.settings.shingle_words, threshold=threshold)
+    work = partial(compare_groups, width=run.settings.shingle_words, threshold=threshold)
     with spark_conf(run.spark, one_by_one() if alone else batch_settings(run.summary.largest_mean_text_bytes)):
         together.select("group", KEY, "text", "partners").mapInArrow(work, VERIFIED).write.parquet(
             storage.spark_target(name)

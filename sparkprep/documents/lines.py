@@ -42,12 +42,12 @@ class DamagedFile(Exception):
 def plan_splits(files: Sequence[DataFile], split_bytes: int) -> list[list[Split]]:
     """The splits of all files in order, in groups of about `split_bytes`, one group for each task."""
     groups: list[list[Split]] = []
-    filled = split_bytes
+    filled = 0
     for file, values in zip(files, partition_values(files), strict=True):
         step = split_bytes if file.format == "jsonl" else max(file.size, 1)
         for start in range(0, max(file.size, 1), step):
             end = min(start + step, file.size)
-            if filled + (end - start) > split_bytes:
+            if not groups or filled + (end - start) > split_bytes:
                 groups.append([])
                 filled = 0
             groups[-1].append(Split(file.path, file.format, start, end, values))
