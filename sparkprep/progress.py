@@ -87,27 +87,39 @@ class Progress:
     def _watch(self, stage: Stage, done: threading.Event) -> None:
         if done.wait(SLOW) or not self._can_count():
             return
-        terminal = bool(self._stream and self._stream.isatty())
-        bar = tqdm(
-            total=100,
-            desc=f"{stage.name:<10}",
-            file=self._stream,
-            leave=False,
-            ascii=not terminal,
-            mininterval=0.2 if terminal else QUIET_INTERVAL,
-            bar_format="{desc} {bar:30} {n:3.0f} % of this step's tasks, {elapsed} so far, {remaining} left",
-        )
+        if self._stream is not None and self._stream.isatty():
+            self._draw_bar(stage, done)
+        else:
+            self._say_now_and_then(stage, done)
+
+    def _draw_bar(self, stage: Stage, done: threading.Event) -> None:
+        layout = "{desc} {bar:30} {percentage:3.0f} % of the tasks, {elapsed} so far, {remaining} left"
+        bar = tqdm(total=100, desc=f"{stage.name:<11}", file=self._stream, leave=False, bar_format=layout)
         shown: frozenset[int] = frozenset()
         while not done.wait(0.5):
             finished, total, ids = self._tasks()
-            if total == 0:
-                continue
             if ids != shown:  # the next Spark stages of this step: their time left is their own
                 shown = ids
                 bar.reset(total=100)
-            bar.n = min(100.0, 100.0 * finished / total)
-            bar.update(0)
+            if total:
+                bar.n = 100.0 * finished / total
+                bar.refresh()
         bar.close()
+
+    def _say_now_and_then(self, stage: Stage, done: threading.Event) -> None:
+        """Where a log is written: a line from time to time, without control characters."""
+        start, shown, since = time.monotonic(), frozenset[int](), 0.0
+        while not done.wait(QUIET_INTERVAL):
+            finished, total, ids = self._tasks()
+            now = time.monotonic()
+            if ids != shown:
+                shown, since = ids, now - QUIET_INTERVAL
+            left = f", about {(now - since) * (total - finished) / finished:.0f} s left" if finished else ""
+            print(
+                f"{stage.name:<12}{finished:,} of {total:,} tasks, {now - start:.0f} s so far{left}",
+                file=self._stream,
+                flush=True,
+            )
 
     def _can_count(self) -> bool:
         try:

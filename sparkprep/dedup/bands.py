@@ -61,17 +61,18 @@ def choose(threshold: float, slots: int = SLOTS, recall: float = RECALL) -> tupl
     best: tuple[float, int, int] | None = None
     below = np.linspace(0.0, threshold, 1001)
     for rows in range(1, slots + 1):
-        hit = threshold**rows
-        bands = 1 if hit >= 1.0 else max(1, math.ceil(math.log1p(-recall) / math.log1p(-hit)))
-        if bands * rows > slots:
+        most = slots // rows
+        if probability(threshold, most, rows) < recall:
             continue
+        hit = threshold**rows
+        bands = 1 if hit >= 1.0 else min(most, max(1, math.ceil(math.log1p(-recall) / math.log1p(-hit))))
         cost = float(np.trapezoid(probability(below, bands, rows), below))
         if best is None or cost < best[0]:
             best = cost, bands, rows
     if best is None:
         least = 1.0 - (1.0 - recall) ** (1.0 / slots)
         raise UserError(
-            f"threshold {threshold:g} is too low: with {slots} slots a pair at the threshold would be found with a "
+            f"--threshold {threshold:g} is too low: with {slots} slots a pair at the threshold would be found with a "
             f"probability below {recall}; the least threshold that {slots} slots can serve is {math.ceil(least * 1000) / 1000:g}"
         )
     return best[1], best[2]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep import storage
@@ -18,6 +19,8 @@ from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import keep_column
 from sparkprep.dedup.stages import execute
 from sparkprep.documents import parquet
+from sparkprep.documents.jsonl import JsonlSettings, spool
+from sparkprep.documents.max_bad import parse_max_bad
 from sparkprep.errors import UserError
 from sparkprep.progress import Progress
 from sparkprep.session import get_session
@@ -69,7 +72,8 @@ def deduplicate(
     paths = [] if isinstance(source, DataFrame) else _paths(source)
     progress = Progress(spark, stream)
     with OutputFolder(output, overwrite, paths) as folder:
-        result = _open_and_run(spark, source if isinstance(source, DataFrame) else paths, settings, folder, progress)
+        opened = source if isinstance(source, DataFrame) else paths
+        result = _open_and_run(spark, opened, settings, folder, progress, single_file)
         folder.commit()
     where = folder.path
     return Result(
@@ -85,17 +89,34 @@ def _paths(source: Any) -> list[str]:
 
 
 def _open_and_run(
-    spark: SparkSession, source: DataFrame | list[str], settings: Settings, folder: OutputFolder, progress: Progress
+    spark: SparkSession,
+    source: DataFrame | list[str],
+    settings: Settings,
+    folder: OutputFolder,
+    progress: Progress,
+    single_file: str | None,
 ) -> dict[str, Any]:
-    inputs = ["a DataFrame"] if isinstance(source, DataFrame) else list(source)
+    inputs = ["a DataFrame"] if isinstance(source, DataFrame) else source
+    spooled, rejected = os.path.join(folder.scratch, "documents"), 0
     if isinstance(source, DataFrame):
-        with progress.stage("read"):  # once: a DataFrame may be costly, or not the same twice
-            spooled = os.path.join(folder.scratch, "documents")
+        with progress.stage("read"):  # once: a DataFrame may be costly to compute, or not be the same twice
             source.write.parquet(storage.spark_target(spooled))
-            source = [spooled]
-    files = storage.list_files(source)
+        files = storage.list_files([spooled])
+    else:
+        files = storage.list_files(source)
+        if files[0].format != storage.PARQUET:
+            with progress.stage("read") as stage:
+                options = JsonlSettings(text_column=settings.text_column, max_bad=parse_max_bad(settings.max_bad))
+                read = spool(spark, files, spooled, os.path.join(folder.work, "rejected"), options)
+                stage.documents, rejected = read.documents, read.rejected
+            files = storage.list_files([spooled])
     summary = parquet.inspect(files, settings.text_column, settings.id_column)
     keep = keep_column(settings)
     if keep is not None and keep not in summary.schema.names:
-        raise UserError(f"--keep {settings.keep}: no column {keep!r}; columns there are: {', '.join(summary.schema.names)}")
-    return execute(Run(spark, settings, folder, progress, inputs, files, summary))
+        there = ", ".join(summary.schema.names)
+        raise UserError(f"--keep {settings.keep}: there is no column {keep!r}; columns there are: {there}")
+    try:
+        return execute(Run(spark, settings, folder, progress, inputs, files, summary, rejected, single_file))
+    except PySparkException as error:
+        explained = parquet.explain_read_failure(error, files)
+        raise explained or error from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from sparkprep.dedup import bands as banding
+from sparkprep.documents.max_bad import parse_max_bad
 from sparkprep.errors import UserError
 
 
@@ -56,6 +57,8 @@ class Settings:
             raise UserError(f"--rule {self.rule}: must be 'leader' or 'component'")
         if self.shingle_words < 1:
             raise UserError(f"--shingle-words {self.shingle_words}: must be at least 1")
+        if not 0 <= self.seed < 1 << 63:
+            raise UserError(f"--seed {self.seed}: must lie in 0 .. {(1 << 63) - 1}")
         if self.bucket_cap < 2:
             raise UserError(f"--bucket-cap {self.bucket_cap}: must be at least 2")
         if self.bucket_leaders < 1:
@@ -64,6 +67,7 @@ class Settings:
             raise UserError(f"--driver-budget {self.driver_budget}: must not be negative")
         if not self.keep.lstrip("-"):
             raise UserError("--keep needs 'longest', 'first', a column's name or -NAME")
+        parse_max_bad(self.max_bad)
         if (self.bands is None) != (self.rows is None):
             raise UserError("--bands and --rows belong together: give both or neither")
         if self.bands is not None and self.rows is not None:

@@ -81,11 +81,13 @@ def sigma_is_final(data, start, pos, end, table):  # type: ignore[no-untyped-def
         after += code >> 32
     before = pos
     while before > start:
+        until = before
         before -= 1
         while before > start and data[before] & 0xC0 == 0x80:
             before -= 1
         code = decode(data, before, end)
-        entry = table[code & 0x1FFFFF] if code >= 0 else 0
+        is_valid = code >= 0 and before + (code >> 32) == until  # else a stray byte lies between
+        entry = table[code & 0x1FFFFF] if is_valid else 0
         if not entry & IGNORABLE:
             return bool(entry & CASED)
     return False

@@ -157,6 +157,7 @@ def _survey_task(groups: list[list[Split]], settings: JsonlSettings) -> Task:
                 if record is not None:
                     documents += 1
                     kind.observe_fields(record)
+                    record = None  # lest a long record is held while the next one is read
                     if len(kind.fields) > _MAX_COLUMNS:
                         return f"over {_MAX_COLUMNS:,} different columns by line {lines:,} of this part; not a table"
                 elif why:
@@ -165,10 +166,8 @@ def _survey_task(groups: list[list[Split]], settings: JsonlSettings) -> Task:
                         bad.append((lines - 1, why))
                 else:
                     blank += 1
-        except (
-            DamagedFile,
-            UserError,
-        ) as error:  # as a result: from a raised error Spark makes retries and a long trace
+        except (DamagedFile, UserError) as error:
+            # Told as a result: of a raised error Spark would make retries and a long trace.
             return str(error).removeprefix(f"{split.path}: ")
         return lines, documents, blank, bad_count, bad, kind.dump()
 
@@ -185,11 +184,13 @@ def _documents_task(
     converters = {name: column.converter() for name, column in columns.items()}
 
     def batch(records: list[dict[str, Any]]) -> pa.RecordBatch:
+        """The records as Arrow; empties the list, so that the texts are held once while Spark takes them."""
         arrays = []
         for column in schema:
             values = [record.get(column.name) for record in records]
             convert = converters[column.name]
             arrays.append(pa.array([convert(v) for v in values] if convert else values, column.type))
+        records.clear()
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def task(number: int) -> Iterator[pa.RecordBatch]:
@@ -201,12 +202,13 @@ def _documents_task(
                     continue
                 if records and held + len(line) > settings.batch_bytes:
                     yield batch(records)
-                    records, held = [], 0
+                    held = 0
                 records.append(record)
                 held += len(line)
+                record = None  # lest a long record is held while the next one is read
                 if held > settings.batch_bytes or len(records) >= _MAX_ROWS_IN_BATCH:
                     yield batch(records)
-                    records, held = [], 0
+                    held = 0
         if records:
             yield batch(records)
 
@@ -227,15 +229,18 @@ def _rejects_task(groups: list[list[Split]], first_lines: dict[tuple[str, int], 
 
 def _records(split: Split, settings: JsonlSettings) -> Iterator[tuple[bytes, dict[str, Any] | None, str]]:
     """(line, record, reason) for each line: the record, or None with the reason; a blank line has neither."""
-    for line, length in read_lines(split, settings.line_limit):
+
+    def judge(line: bytes, length: int) -> tuple[dict[str, Any] | None, str]:
         if length <= settings.line_limit and not line.strip():
-            yield line, None, ""
-            continue
+            return None, ""
         record, why = parse(line, length, settings.text_column, settings.line_limit)
         if record is not None:
             for column, value in split.folder_values.items():
                 record.setdefault(column, value)
-        yield line, record, why
+        return record, why
+
+    for line, length in read_lines(split, settings.line_limit):
+        yield line, *judge(line, length)  # no variable here: it would hold a long record while the next one is read
 
 
 def _first_lines(surveys: Sequence[_Survey]) -> dict[tuple[str, int], int]:
