@@ -203,7 +203,7 @@ def test_lines_longer_than_a_block_are_whole_and_those_over_the_limit_cut(tmp_pa
     assert lines_of(put(tmp_path / "a.jsonl.gz", *lines), 1, 1 << 30) == [(line, len(line)) for line in lines]
 
 
-@pytest.mark.parametrize("split_bytes", [500, 100_000])
+@pytest.mark.parametrize("split_bytes", [1000, 100_000])
 def test_small_splits_give_the_same_rows_and_line_numbers(
     spark: SparkSession, tmp_path: Path, split_bytes: int
 ) -> None:

@@ -77,14 +77,16 @@ class Found:
     """(n, 2) (least key with this normalised text, another key with it)"""
     hot: I64
     """(n, 2) (bucket as int64, key) for the members of buckets over the cap"""
+    hot_buckets: I64
+    """(n, 2) (bucket as int64, its documents) of the buckets over the cap"""
     duplicate_ids: I64
     """(n, 2) (a key, how many further documents bear its identifier)"""
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, same_id):  # type: ignore[no-untyped-def]
+def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, hot_buckets, same_id):  # type: ignore[no-untyped-def]
     """One pass over entries sorted by (bucket, whole, key): the numbers of rows, and with `fill` the rows themselves."""
-    n_pairs, n_exact, n_hot, n_same = 0, 0, 0, 0
+    n_pairs, n_exact, n_hot, n_hot_buckets, n_same = 0, 0, 0, 0, 0
     band_mask = np.uint64(ID_BAND)
     firsts = np.empty(bucket.size, np.int64)
     start = 0
@@ -120,7 +122,10 @@ def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, same_id):  # type: i
                 for i in range(size):
                     hot[n_hot + i, 0] = np.int64(bucket[start])
                     hot[n_hot + i, 1] = firsts[i]
+                hot_buckets[n_hot_buckets, 0] = np.int64(bucket[start])
+                hot_buckets[n_hot_buckets, 1] = size
             n_hot += size
+            n_hot_buckets += 1
         else:
             for i in range(size):
                 for j in range(i + 1, size):
@@ -129,7 +134,7 @@ def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, same_id):  # type: i
                         pairs[n_pairs, 1] = max(firsts[i], firsts[j])
                     n_pairs += 1
         start = end
-    return n_pairs, n_exact, n_hot, n_same
+    return n_pairs, n_exact, n_hot, n_hot_buckets, n_same
 
 
 def search(entries: Entries, cap: int) -> Found:
@@ -144,13 +149,13 @@ def search(entries: Entries, cap: int) -> Found:
     some = entries.take(order[shared])  # most buckets hold one document: the full sort is for the few others
     some = some.take(np.lexsort((some.key, some.whole, some.bucket)))
     none = np.empty((0, 2), np.int64)
-    sizes = _walk(some.bucket, some.key, some.whole, cap, False, none, none, none, none)
+    sizes = _walk(some.bucket, some.key, some.whole, cap, False, none, none, none, none, none)
     tables = [np.empty((n, 2), np.int64) for n in sizes]
     _walk(some.bucket, some.key, some.whole, cap, True, *tables)
     return Found(*tables)
 
 
-PAIRS_PER_DOCUMENT = 8
+PAIRS_PER_DOCUMENT = 64
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -161,19 +166,28 @@ def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):  # type: ign
     first `count` in use; out int64 (PAIRS_PER_DOCUMENT * n, 2) gets the pairs' keys.
     """
     n, slots = tiny.shape
+    same = np.empty(leaders.shape[0], np.int64)
+    having = np.empty(slots + 1, np.int64)
     found = 0
     for d in range(n):
-        best, mine = 0, 0
+        having[:] = 0
         for k in range(count):
-            same = 0
+            same[k] = 0
             for s in range(slots):
-                same += leaders[k, s] == tiny[d, s]
-            best = max(best, same)
-            if same >= near and mine < PAIRS_PER_DOCUMENT:
+                same[k] += leaders[k, s] == tiny[d, s]
+            having[same[k]] += 1
+        # The least agreement that PAIRS_PER_DOCUMENT leaders at most reach: the most similar ones are worth most.
+        least, reached = slots + 1, 0
+        while least > near and least > 0 and reached + having[least - 1] <= PAIRS_PER_DOCUMENT:
+            least -= 1
+            reached += having[least]
+        best = 0
+        for k in range(count):
+            best = max(best, same[k])
+            if same[k] >= max(near, least):
                 out[found, 0] = leader_keys[k]
                 out[found, 1] = key[d]
                 found += 1
-                mine += 1
         if best < sure and count < leaders.shape[0]:
             leaders[count] = tiny[d]
             leader_keys[count] = key[d]
@@ -184,9 +198,9 @@ def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):  # type: ign
 class Leaders:
     """The documents of one oversized bucket met so far, in keep order, as far as later ones must be compared with them.
 
-    A document that agrees with a leader in at least `near` slots makes a candidate pair with it, PAIRS_PER_DOCUMENT at most;
-    one that agrees with none in `sure` slots becomes a leader itself, while there are fewer than `limit`. Signatures only
-    choose here what is worth an exact check.
+    A document that agrees with a leader in at least `near` slots makes a candidate pair with it, with the most similar
+    PAIRS_PER_DOCUMENT (less where equally similar ones would exceed that number). One that agrees with none in `sure` slots
+    becomes a leader itself, while there are fewer than `limit`. Signatures only choose here what is worth an exact check.
     """
 
     def __init__(self, bucket: int, limit: int) -> None:

@@ -32,6 +32,7 @@ PAIR = 0  # keys a < b are a candidate pair
 EXACT = 1  # key b has the same normalised text as key a
 HOT = 2  # key b lies in the oversized bucket a
 SAME_ID = 3  # b further documents bear the identifier of key a
+HOT_BUCKET = 5  # the oversized bucket a has b documents
 UNCOMPARED = 4  # b pairs of the bucket a were not compared
 
 FOUND = "kind int, a long, b long"
@@ -136,7 +137,13 @@ def search_buckets(batches: Iterator[pa.RecordBatch], cap: int) -> Iterator[pa.R
                 yield _rows(EXACT, np.frombuffer(exact, np.int64).reshape(-1, 2))
     found = buckets.search(Entries.unpack(blobs), cap)
     del blobs
-    for kind, table in ((PAIR, found.pairs), (EXACT, found.exact), (HOT, found.hot), (SAME_ID, found.duplicate_ids)):
+    for kind, table in (
+        (PAIR, found.pairs),
+        (EXACT, found.exact),
+        (HOT, found.hot),
+        (HOT_BUCKET, found.hot_buckets),
+        (SAME_ID, found.duplicate_ids),
+    ):
         for start in range(0, len(table), 100_000):
             yield _rows(kind, table[start : start + 100_000])
 
@@ -177,7 +184,7 @@ def _write_found(found: DataFrame, folder: str) -> dict[str, int]:
         seen,
         total((kind == PAIR).cast("long"), "pairs"),
         total((kind == EXACT).cast("long"), "exact"),
-        total((kind == HOT).cast("long"), "hot"),
+        total((kind == HOT_BUCKET).cast("long"), "hot"),
         total(F.when(kind == SAME_ID, b), "duplicate_ids"),
         total(F.when(kind == UNCOMPARED, b), "uncompared"),
     ).write.mode("append").parquet(folder)

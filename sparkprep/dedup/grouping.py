@@ -46,6 +46,16 @@ def unique_rows(rows: I64) -> I64:
     return rows[different]
 
 
+def rows_missing(rows: I64, among: I64) -> I64:
+    """The rows of one int64 array (n, 2) without repeats that another one without repeats does not have, sorted."""
+    both = np.concatenate([rows, among])
+    origin = np.repeat([0, 1], [len(rows), len(among)])
+    order = np.lexsort((origin, both[:, 1], both[:, 0]))
+    both, origin = both[order], origin[order]
+    followed = np.append((both[1:] == both[:-1]).all(axis=1), False) if len(both) else np.empty(0, np.bool_)
+    return both[(origin == 0) & ~followed]
+
+
 def assign(pairs: I64, nodes: I64, shingles: I64, limit: int) -> pa.Table:
     """Groups for distinct pairs (n, 2) of keys, the lesser first.
 

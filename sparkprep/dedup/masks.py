@@ -17,6 +17,24 @@ _WORD, _BITS = "__mask_word", "__mask_bits"
 SCHEMA = f"{_WORD} long, {_BITS} long"
 
 
+class KeySet:
+    """A mask read back on the driver: 16 bytes for each 64 documents that have a member among them."""
+
+    def __init__(self, path: str) -> None:
+        words, bits = tables.columns(path, [_WORD, _BITS])
+        order = np.argsort(words)
+        self._words, self._bits = words[order].astype(np.int64), bits[order].astype(np.int64).view(np.uint64)
+
+    def contains(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of the keys are members."""
+        if not self._words.size:
+            return np.zeros(len(keys), np.bool_)
+        place = np.minimum(np.searchsorted(self._words, keys >> 6), self._words.size - 1)
+        bit = (self._bits[place] >> (keys & 63).astype(np.uint64)) & np.uint64(1)
+        found: npt.NDArray[np.bool_] = (self._words[place] == keys >> 6) & (bit == 1)
+        return found
+
+
 def write(path: str, keys: npt.NDArray[np.int64]) -> None:
     """Write the set of keys as a mask file."""
     keys = np.unique(keys)
@@ -54,9 +72,3 @@ def outside(documents: DataFrame, mask: DataFrame) -> DataFrame:
     """The rows whose key is not in the set."""
     bit = F.expr(f"shiftright(coalesce({_BITS}, 0L), cast({KEY} & 63 as int)) & 1")
     return _flagged(documents, mask, "left").where(bit == 0).drop(_WORD, _BITS)
-
-
-def member(documents: DataFrame, mask: DataFrame, name: str) -> DataFrame:
-    """The rows with a column `name` of 1 for members of the set and 0 for others."""
-    bit = F.expr(f"shiftright(coalesce({_BITS}, 0L), cast({KEY} & 63 as int)) & 1")
-    return _flagged(documents, mask, "left").withColumn(name, bit).drop(_WORD, _BITS)

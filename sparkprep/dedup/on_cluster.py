@@ -16,32 +16,61 @@ from pyspark.sql import functions as F
 
 from sparkprep import storage
 from sparkprep.dedup import candidates, masks, metrics, outcome, stars, tables
+from sparkprep.dedup.candidates import CandidateCounts
 from sparkprep.dedup.masks import KEY
+from sparkprep.dedup.on_driver import MOST_TURNS
 from sparkprep.dedup.outcome import Outcome
 from sparkprep.dedup.run import Run
 from sparkprep.dedup.signatures import LONG_TEXT, RANK, spark_order
 from sparkprep.dedup.verify import ASSIGNMENT, GROUP_SHINGLES, VERIFIED, compare
 
+PAIRS = "a long, b long"
 COPIES = "first long, copy long"
 DECIDED = f"{KEY} long, kept_key long, jaccard double"
 
 
-def resolve(run: Run) -> Outcome:
-    """Verify the candidates, decide who stays, write removed/ and the mask of the removed documents."""
-    found = tables.read(run.spark, candidates.FOUND, *candidates.written(run.work("candidates")))
+def resolve(run: Run, counts: CandidateCounts) -> Outcome:
+    """Verify the candidates, decide who stays, write removed/ and the mask of the removed documents.
+
+    Documents that stay are searched again where buckets were oversized, as in `on_driver`.
+    """
     with run.progress.stage("verify"):
-        pairs = _saved(run, "pairs", found.where(F.col("kind") == candidates.PAIR).select("a", "b").distinct(), "a long, b long")
+        found = _found(run, "candidates")
+        pairs = _saved(run, "pairs", _pairs(found), PAIRS)
         edges = _similar(run, pairs, run.settings.threshold, "verified")
         copies = _saved(run, "copies", _copies(found), COPIES)
     with run.progress.stage("decide"):
         best = _best_of_copies(run, copies)
-        decided = _decide(run, _between_best(edges, best))
-        removed = _saved(run, "decisions", _with_copies(run, decided, best), None)
-        if run.settings.rule == "component":
-            removed = _fill_in(run, removed)
+        removed = _decide(run, edges, best, "decided")
+        for turn in range(1, MOST_TURNS):
+            if not counts.hot_buckets:
+                break
+            counts = _search_again(run, removed, f"candidates-{turn}")
+            new = _saved(run, f"pairs-{turn}", _pairs(_found(run, f"candidates-{turn}")).exceptAll(pairs), PAIRS)
+            more = _similar(run, new, run.settings.threshold, f"verified-{turn}")
+            if more.isEmpty():
+                break
+            pairs, edges = pairs.union(new), edges.union(more)
+            removed = _decide(run, edges, best, f"decided-{turn}")
         removed.select(*outcome.REMOVED_COLUMNS).write.parquet(storage.spark_target(run.result("removed")))
         masks.aggregate(removed.select(KEY)).write.parquet(storage.spark_target(run.work("removed.mask")))
         return _outcome(run, pairs, edges, copies, removed)
+
+
+def _found(run: Run, name: str) -> DataFrame:
+    return tables.read(run.spark, candidates.FOUND, *candidates.written(run.work(name)))
+
+
+def _pairs(found: DataFrame) -> DataFrame:
+    return found.where(F.col("kind") == candidates.PAIR).select("a", "b").distinct()
+
+
+def _search_again(run: Run, removed: DataFrame, name: str) -> CandidateCounts:
+    """The candidates among the documents that stay."""
+    masks.aggregate(removed.select(KEY)).write.parquet(storage.spark_target(run.work(name, "removed.mask")))
+    staying = masks.outside(run.signatures, masks.read(run.spark, run.work(name, "removed.mask")))
+    left = run.summary.rows - removed.count()
+    return candidates.write_candidates(staying, run.settings, run.work(name), left, run.cores)
 
 
 def _saved(run: Run, name: str, rows: DataFrame, schema: str | None) -> DataFrame:
@@ -126,23 +155,23 @@ def _between_best(edges: DataFrame, best: DataFrame) -> DataFrame:
     return edges.select("a", "b", "jaccard")
 
 
-def _decide(run: Run, edges: DataFrame) -> DataFrame:
-    """(KEY, kept_key, jaccard) of the removed among documents that have an edge, component by component."""
-    both = _saved(
-        run,
-        "edges",
-        edges.union(edges.select(F.col("b").alias("a"), F.col("a").alias("b"), "jaccard")),
-        VERIFIED,
-    )
-    roots = stars.components(both.where("a < b").select(F.col("a").alias("u"), F.col("b").alias("v")), run.work("stars"))
+def _decide(run: Run, edges: DataFrame, best: DataFrame, name: str) -> DataFrame:
+    """Apply the rule component by component: (KEY, kept_key, jaccard, rule, id, kept_id) of each removed document."""
+    named = _between_best(edges, best)
+    swapped = named.select(F.col("b").alias("a"), F.col("a").alias("b"), "jaccard")
+    both = _saved(run, f"{name}.edges", named.union(swapped), VERIFIED)
+    links = both.where("a < b").select(F.col("a").alias("u"), F.col("b").alias("v"))
+    roots = stars.components(links, run.work(f"{name}.stars")).select(F.col("node").alias(KEY), "root")
     neighbours = both.groupBy(F.col("a").alias(KEY)).agg(
         F.collect_list("b").alias("neighbours"), F.collect_list("jaccard").alias("similarity")
     )
-    rows = neighbours.join(roots.select(F.col("node").alias(KEY), "root"), KEY).join(_ranked(run), KEY)
+    rows = neighbours.join(roots, KEY).join(_ranked(run), KEY)
     ordered = rows.repartition("root").sortWithinPartitions("root", *spark_order(run.settings))
     work = partial(_keep_or_remove, rule=run.settings.rule)
     columns = ordered.select("root", KEY, "neighbours", "similarity")
-    return _saved(run, "decided", columns.mapInArrow(work, DECIDED), DECIDED)
+    decided = _saved(run, f"{name}.near", columns.mapInArrow(work, DECIDED), DECIDED)
+    removed = _saved(run, name, _with_copies(run, decided, best), None)
+    return _fill_in(run, removed, name) if run.settings.rule == "component" else removed
 
 
 def _keep_or_remove(batches: Iterator[pa.RecordBatch], rule: str) -> Iterator[pa.RecordBatch]:
@@ -198,16 +227,16 @@ def _with_copies(run: Run, decided: DataFrame, best: DataFrame) -> DataFrame:
     return rows.join(names, KEY).join(kept_names, "kept_key")
 
 
-def _fill_in(run: Run, removed: DataFrame) -> DataFrame:
+def _fill_in(run: Run, removed: DataFrame, name: str) -> DataFrame:
     """Compute the similarity of those removed documents and their kept ones that no edge joins."""
     low, high = F.least(KEY, "kept_key").alias("a"), F.greatest(KEY, "kept_key").alias("b")
     missing = removed.where(F.isnan("jaccard")).select(low, high).distinct()
     if missing.isEmpty():
         return removed
-    known = _similar(run, missing, 0.0, "filled_in").withColumnRenamed("jaccard", "computed")
+    known = _similar(run, missing, 0.0, f"{name}.filled_in").withColumnRenamed("jaccard", "computed")
     joined = removed.withColumn("a", low).withColumn("b", high).join(known, ["a", "b"], "left")
     jaccard = F.when(F.isnan("jaccard"), F.col("computed")).otherwise(F.col("jaccard"))
-    return _saved(run, "completed", joined.withColumn("jaccard", jaccard).drop("a", "b", "computed"), None)
+    return _saved(run, f"{name}.completed", joined.withColumn("jaccard", jaccard).drop("a", "b", "computed"), None)
 
 
 def _outcome(run: Run, pairs: DataFrame, edges: DataFrame, copies: DataFrame, removed: DataFrame) -> Outcome:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from sparkprep.dedup import candidates, clusters, grouping, masks, metrics, outcome, tables
+from sparkprep.dedup.candidates import CandidateCounts
 from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.outcome import Outcome
 from sparkprep.dedup.run import Run
@@ -24,39 +27,97 @@ from sparkprep.dedup.verify import GROUP_SHINGLES, compare
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
+NO_PAIRS = np.empty((0, 2), np.int64)
+MOST_TURNS = 10
+"""Searches at most. Two or three are usual where buckets are oversized, one where they are not."""
 
-def resolve(run: Run) -> Outcome:
-    """Verify the candidates, decide who stays, write removed/ and the mask of the removed documents."""
+
+@dataclass
+class Graph:
+    """What is known of the pairs so far."""
+
+    compared: I64
+    """(n, 2) keys of the distinct candidate pairs, the lesser first"""
+    edges: I64
+    """(m, 2) those at or above the threshold"""
+    jaccard: F64
+    """of the edges"""
+    copies: I64
+    """(c, 2) keys of documents with the same normalised text"""
+
+
+def resolve(run: Run, found: CandidateCounts) -> Outcome:
+    """Verify the candidates, decide who stays, write removed/ and the mask of the removed documents.
+
+    Where buckets were too large to be searched fully, the documents that stay are searched again, and so on until that
+    finds nothing: there are fewer of them each time.
+    """
     with run.progress.stage("verify") as stage:
-        folder = run.work("candidates")
-        distinct = grouping.unique_rows(of_kind(folder, candidates.PAIR))
-        copies = grouping.unique_rows(of_kind(folder, candidates.EXACT))
-        edges, jaccard = similar(run, distinct, run.settings.threshold, "verified")
-        stage.documents = len(np.unique(distinct))
+        copies = grouping.unique_rows(of_kind(run.work("candidates"), candidates.EXACT))
+        graph = Graph(NO_PAIRS, NO_PAIRS, np.empty(0), copies)
+        add_pairs(run, graph, "candidates", "verified")
+        stage.documents = len(np.unique(graph.compared))
     with run.progress.stage("decide") as stage:
-        nodes = np.unique(np.concatenate([edges, copies]))
-        stage.documents = len(nodes)
-        keys, ids = ranked(run.work("signatures"), nodes, run.settings)
-        decisions = decide(keys, copies, edges, jaccard, run.settings)
-        removed = decisions_table(decisions, keys, ids)
-        unknown = np.isnan(decisions.jaccard)
-        if unknown.any():  # rule `component`: ends of chains that no edge joins
-            removed = _fill_in(run, removed, unknown)
+        removed = decide(run, graph)
+        for turn in range(1, MOST_TURNS):
+            fits = len(graph.compared) <= run.settings.driver_budget
+            if not (found.hot_buckets and fits):
+                break
+            found = search_again(run, removed, f"candidates-{turn}")
+            if not add_pairs(run, graph, f"candidates-{turn}", f"verified-{turn}"):
+                break
+            removed = decide(run, graph)
+        stage.documents = len(np.unique(np.concatenate([graph.edges, copies])))
         tables.write(run.result("removed", "part-00000.snappy.parquet"), removed.select(outcome.REMOVED_COLUMNS))
         masks.write(run.work("removed.mask"), np.asarray(removed[KEY]))
     heads, clusters_sample, pairs_sample = outcome.samples(removed)
+    exact = np.asarray(pc.equal(removed["rule"], "exact"))
     return Outcome(
-        pairs=len(distinct),
-        verified=len(edges),
+        pairs=len(graph.compared),
+        verified=len(graph.edges),
         copies=len(copies),
-        exact=int(decisions.exact.sum()),
-        near=int((~decisions.exact).sum()),
-        histogram=metrics.histogram(jaccard, run.settings.threshold),
+        exact=int(exact.sum()),
+        near=int((~exact).sum()),
+        histogram=metrics.histogram(graph.jaccard, run.settings.threshold),
         cluster_sizes=outcome.cluster_sizes(np.asarray(removed["kept_key"])),
         cluster_heads=heads,
         clusters=clusters_sample,
         pairs_sample=pairs_sample,
     )
+
+
+def add_pairs(run: Run, graph: Graph, source: str, name: str) -> bool:
+    """Compare the pairs of a candidates folder that are new; whether any reached the threshold."""
+    pairs = grouping.unique_rows(of_kind(run.work(source), candidates.PAIR))
+    new = grouping.rows_missing(pairs, graph.compared)
+    edges, jaccard = similar(run, new, run.settings.threshold, name)
+    graph.compared = np.concatenate([graph.compared, new])
+    graph.edges = np.concatenate([graph.edges, edges])
+    graph.jaccard = np.concatenate([graph.jaccard, jaccard])
+    return len(edges) > 0
+
+
+def search_again(run: Run, removed: pa.Table, name: str) -> CandidateCounts:
+    """The candidates among the documents that stay."""
+    masks.write(run.work(name, "removed.mask"), np.asarray(removed[KEY]))
+    staying = masks.outside(run.signatures, masks.read(run.spark, run.work(name, "removed.mask")))
+    left = run.summary.rows - removed.num_rows
+    return candidates.write_candidates(staying, run.settings, run.work(name), left, run.cores)
+
+
+def decide(run: Run, graph: Graph) -> pa.Table:
+    """Apply the rule: (KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
+    nodes = np.unique(np.concatenate([graph.edges, graph.copies]))
+    keys, ids = ranked(run.work("signatures"), nodes, run.settings)
+    by_key = np.argsort(keys)
+    rank = by_key[np.searchsorted(keys, np.concatenate([graph.copies, graph.edges]), sorter=by_key)]
+    copies, edges = rank[: len(graph.copies)], rank[len(graph.copies) :]
+    rule = clusters.leader if run.settings.rule == "leader" else clusters.component
+    decisions = rule(len(keys), copies, edges[:, 0], edges[:, 1], graph.jaccard)
+    removed = decisions_table(decisions, keys, ids)
+    unknown = np.isnan(decisions.jaccard)
+    # Rule `component`: ends of chains that no edge joins.
+    return _fill_in(run, removed, unknown) if unknown.any() else removed
 
 
 def of_kind(folder: str, kind: int) -> I64:
@@ -111,7 +172,8 @@ def similar(run: Run, distinct: I64, threshold: float, name: str) -> tuple[I64, 
 def _fill_in(run: Run, removed: pa.Table, unknown: npt.NDArray[np.bool_]) -> pa.Table:
     """Compute the similarity of those removed documents and their kept ones that no edge joins."""
     ends = np.sort(np.stack([np.asarray(removed[KEY]), np.asarray(removed["kept_key"])], axis=1), axis=1)
-    edges, found = similar(run, grouping.unique_rows(ends[unknown]), 0.0, "filled_in")
+    name = f"filled_in-{uuid.uuid4().hex[:8]}"
+    edges, found = similar(run, grouping.unique_rows(ends[unknown]), 0.0, name)
     known = {(a, b): j for (a, b), j in zip(edges.tolist(), found.tolist(), strict=True)}
     jaccard = np.asarray(removed["jaccard"]).copy()
     jaccard[unknown] = [known[a, b] for a, b in ends[unknown].tolist()]
@@ -130,15 +192,6 @@ def ranked(signatures: str, nodes: I64, settings: Settings) -> tuple[I64, pa.Arr
     order = pc.sort_indices(rows, sort_keys=[(*key, "at_end") for key in keep_order(settings)])
     rows = rows.take(order)
     return np.asarray(rows[KEY]), rows["id"].combine_chunks()
-
-
-def decide(ranked: I64, copies: I64, edges: I64, jaccard: F64, settings: Settings) -> clusters.Decisions:
-    """Apply the rule. ranked: keys in keep order; copies and edges: (n, 2) keys. The result speaks of places in `ranked`."""
-    by_key = np.argsort(ranked)
-    rank = by_key[np.searchsorted(ranked, np.concatenate([copies, edges]), sorter=by_key)]
-    rule = clusters.leader if settings.rule == "leader" else clusters.component
-    edge_rank = rank[len(copies) :]
-    return rule(len(ranked), rank[: len(copies)], edge_rank[:, 0], edge_rank[:, 1], jaccard)
 
 
 def decisions_table(decisions: clusters.Decisions, ranked: I64, ids: pa.Array) -> pa.Table:

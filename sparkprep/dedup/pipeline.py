@@ -97,10 +97,11 @@ def _open_and_run(
     single_file: str | None,
 ) -> dict[str, Any]:
     inputs = ["a DataFrame"] if isinstance(source, DataFrame) else source
-    spooled, rejected = os.path.join(folder.scratch, "documents"), 0
+    spooled, rejected, warnings = os.path.join(folder.scratch, "documents"), 0, list[str]()
     if isinstance(source, DataFrame):
         with progress.stage("read"):  # once: a DataFrame may be costly to compute, or not be the same twice
-            source.write.parquet(storage.spark_target(spooled))
+            with parquet.times_as_they_stand(spark):
+                source.write.parquet(storage.spark_target(spooled))
         files = storage.list_files([spooled])
     else:
         files = storage.list_files(source)
@@ -109,6 +110,7 @@ def _open_and_run(
                 options = JsonlSettings(text_column=settings.text_column, max_bad=parse_max_bad(settings.max_bad))
                 read = spool(spark, files, spooled, os.path.join(folder.work, "rejected"), options)
                 stage.documents, rejected = read.documents, read.rejected
+                warnings = [f"column {c} holds values of several kinds: kept as text" for c in read.as_text]
             files = storage.list_files([spooled])
     summary = parquet.inspect(files, settings.text_column, settings.id_column)
     keep = keep_column(settings)
@@ -116,7 +118,7 @@ def _open_and_run(
         there = ", ".join(summary.schema.names)
         raise UserError(f"--keep {settings.keep}: there is no column {keep!r}; columns there are: {there}")
     try:
-        return execute(Run(spark, settings, folder, progress, inputs, files, summary, rejected, single_file))
+        return execute(Run(spark, settings, folder, progress, inputs, files, summary, rejected, single_file, warnings))
     except PySparkException as error:
         explained = parquet.explain_read_failure(error, files)
         raise explained or error from error

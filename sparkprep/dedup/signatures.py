@@ -29,6 +29,7 @@ BATCH_BYTES = 32 << 20
 BATCH_ROWS = 512
 
 NULL, EMPTY, NO_WORD, FINE = 0, 1, 2, 3
+_HOST = r"^[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,13 @@ def _prepared(documents: DataFrame, settings: Settings) -> DataFrame:
     """The columns that leave the JVM for the sketching, `text` complete."""
     known = settings.id_column in documents.columns
     keep = keep_column(settings)
+    source = settings.source_column
     return documents.select(
         KEY,
         F.col(f"`{settings.text_column}`").alias("text"),
         identifier(documents, settings).alias("id"),
         *([_without_nan(documents, keep).alias("keep")] if keep else []),
+        *([F.col(f"`{source}`").cast("string").alias("source")] if source in documents.columns else []),
         _row_hash(documents).alias("row_hash"),
         (F.xxhash64(f"`{settings.id_column}`") if known else F.lit(None).cast("long")).alias("id_hash"),
     )
@@ -147,6 +150,12 @@ def fixed_binary(values: npt.NDArray[np.generic]) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(rows)])
 
 
+def source_of(values: pa.Array) -> pa.Array:
+    """The lower-cased host of each URL; what is no URL stands for itself."""
+    host = pc.struct_field(pc.extract_regex(values, _HOST), "host")
+    return pc.if_else(pc.fill_null(pc.not_equal(host, ""), False), pc.utf8_lower(host), values)
+
+
 def sketch_batches(
     batches: Iterator[pa.RecordBatch], width: int, seed: int, slots: npt.NDArray[np.int64]
 ) -> Iterator[pa.RecordBatch]:
@@ -163,6 +172,8 @@ def sketch_batches(
         state = np.where(np.asarray(size) == 0, EMPTY, state)
         state = np.where(np.asarray(text.is_null()), NULL, state)
         passed = {name: batch[name] for name in batch.schema.names if name != "text"}
+        if "source" in passed:
+            passed["source"] = source_of(passed["source"])
         yield pa.RecordBatch.from_pydict(
             {
                 **passed,

@@ -16,6 +16,7 @@ from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.outcome import Outcome
 from sparkprep.dedup.run import Run
 from sparkprep.dedup.signatures import Tally, write_signatures
+from sparkprep.documents.parquet import times_as_they_stand
 
 LARGE_ROW_GROUP = 256 << 20
 
@@ -25,7 +26,7 @@ def execute(run: Run) -> dict[str, Any]:
     tally = _sketch(run)
     found = _candidates(run, tally)
     fits = found.pairs + found.exact <= run.settings.driver_budget
-    outcome = on_driver.resolve(run) if fits else on_cluster.resolve(run)
+    outcome = on_driver.resolve(run, found) if fits else on_cluster.resolve(run, found)
     _write(run, outcome)
     return _report(run, tally, found, outcome)
 
@@ -56,7 +57,8 @@ def _write(run: Run, outcome: Outcome) -> None:
     with run.progress.stage("write", run.summary.rows, run.summary.text_bytes):
         removed = masks.read(run.spark, run.work("removed.mask"))
         kept = masks.outside(run.documents, removed).drop(KEY)
-        kept.write.option("compression", "snappy").parquet(storage.spark_target(run.result("kept")))
+        with times_as_they_stand(run.spark):
+            kept.write.option("compression", "snappy").parquet(storage.spark_target(run.result("kept")))
         if run.single_file:
             _join_files(run.result("kept"), run.result(run.single_file))
     rows = {name: tables.rows(run.result(name)) for name in ("kept", "removed")}
@@ -83,8 +85,7 @@ def _report(run: Run, tally: Tally, found: CandidateCounts, outcome: Outcome) ->
     with run.progress.stage("report"):
         column, by_source = run.settings.source_column, None
         if column in run.summary.schema.names:
-            removed = masks.read(run.spark, run.work("removed.mask"))
-            by_source = sources.losses(run.documents, column, removed, run.work("sources"))
+            by_source = sources.losses(run.work("signatures"), column, masks.KeySet(run.work("removed.mask")))
             run.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
         shown = examples.collect(run, outcome)
     figures = metrics.build(run, tally, found, outcome, by_source)

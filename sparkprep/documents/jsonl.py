@@ -152,7 +152,7 @@ def _survey_task(groups: list[list[Split]], settings: JsonlSettings) -> Task:
         bad_count = 0
         kind = Kind()
         try:
-            for _, record, why in _records(split, settings):
+            for record, why, _ in _records(split, settings):
                 lines += 1
                 if record is not None:
                     documents += 1
@@ -197,14 +197,14 @@ def _documents_task(
         records: list[dict[str, Any]] = []
         held = 0
         for split in groups[number]:
-            for line, record, _ in _records(split, settings):
+            for record, _, length in _records(split, settings):
                 if record is None:
                     continue
-                if records and held + len(line) > settings.batch_bytes:
+                if records and held + length > settings.batch_bytes:
                     yield batch(records)
                     held = 0
                 records.append(record)
-                held += len(line)
+                held += length
                 record = None  # lest a long record is held while the next one is read
                 if held > settings.batch_bytes or len(records) >= _MAX_ROWS_IN_BATCH:
                     yield batch(records)
@@ -219,28 +219,30 @@ def _rejects_task(groups: list[list[Split]], first_lines: dict[tuple[str, int], 
     def task(number: int) -> Iterator[pa.RecordBatch]:
         for split in groups[number]:
             first = first_lines[split.path, split.start]
-            for index, (line, record, why) in enumerate(_records(split, settings)):
-                if record is None and why:
+            for index, (line, length) in enumerate(read_lines(split, settings.line_limit)):
+                _, why = _judge(split, line, length, settings)
+                if why:
                     row = {"file": [split.path], "line": [first + index], "reason": [why], "content": [line]}
                     yield pa.RecordBatch.from_pydict(row, _REJECTED)
 
     return task
 
 
-def _records(split: Split, settings: JsonlSettings) -> Iterator[tuple[bytes, dict[str, Any] | None, str]]:
-    """(line, record, reason) for each line: the record, or None with the reason; a blank line has neither."""
+def _judge(split: Split, line: bytes, length: int, settings: JsonlSettings) -> tuple[dict[str, Any] | None, str]:
+    """(record, "") for a document, (None, reason) for a bad line, (None, "") for a blank one."""
+    if length <= settings.line_limit and not line.strip():
+        return None, ""
+    record, why = parse(line, length, settings.text_column, settings.line_limit)
+    if record is not None:
+        for column, value in split.folder_values.items():
+            record.setdefault(column, value)
+    return record, why
 
-    def judge(line: bytes, length: int) -> tuple[dict[str, Any] | None, str]:
-        if length <= settings.line_limit and not line.strip():
-            return None, ""
-        record, why = parse(line, length, settings.text_column, settings.line_limit)
-        if record is not None:
-            for column, value in split.folder_values.items():
-                record.setdefault(column, value)
-        return record, why
 
+def _records(split: Split, settings: JsonlSettings) -> Iterator[tuple[dict[str, Any] | None, str, int]]:
+    """(record, reason, bytes) for each line, as `_judge` has it; the line itself is let go as early as can be."""
     for line, length in read_lines(split, settings.line_limit):
-        yield line, *judge(line, length)  # no variable here: it would hold a long record while the next one is read
+        yield *_judge(split, line, length, settings), length
 
 
 def _first_lines(surveys: Sequence[_Survey]) -> dict[tuple[str, int], int]:
