@@ -231,7 +231,7 @@ def test_unlike_documents_make_no_pairs_and_the_limit_bounds_the_leaders() -> No
 def test_a_document_is_compared_with_the_most_similar_leaders_up_to_a_bound(
     closer: int, farther: int, expected: int
 ) -> None:
-    """Leaders at 100 and at 95 agreeing slots from one document: near it, but not surely the same, and unlike each other."""
+    """Leaders that agree with one document in 100 or 95 slots: near it, not surely the same, unlike each other."""
     assert PAIRS_PER_DOCUMENT == 64
     around = np.zeros((closer + farther, SLOTS), np.uint8)
     for i, row in enumerate(around[::-1]):  # the less similar ones come last

@@ -18,8 +18,8 @@ SIMILARITIES = [0.8, 0.85, 0.9, 1.0]
 def graphs(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]], Edges]:
     """(n, pairs of exact copies, edges): as the stages before make them.
 
-    Nodes with the same text are joined as (one of them, another); edges run between one chosen node of each text, which need
-    not be the first in keep order.
+    Nodes with the same text are joined as (one of them, another); edges run between one chosen node of each text, which
+    need not be the first in keep order.
     """
     n = draw(st.integers(1, 14))
     text = draw(st.lists(st.integers(0, draw(st.integers(0, 13))), min_size=n, max_size=n))
@@ -155,7 +155,7 @@ def test_copies_of_a_removed_document_go_with_it() -> None:
 
 def test_copies_given_as_a_chain_are_one_text() -> None:
     for rule in (leader, component):
-        assert run(rule, 4, [(3, 2), (2, 1), (1, 0)], {}) == {i: (0, 1.0, True) for i in (1, 2, 3)}
+        assert run(rule, 4, [(3, 2), (2, 1), (1, 0)], {}) == dict.fromkeys((1, 2, 3), (0, 1.0, True))
 
 
 def test_nothing_in_nothing_out() -> None:

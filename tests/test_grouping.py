@@ -129,7 +129,7 @@ def test_small_components_are_one_group_each(task) -> None:
 
 
 def test_a_large_tangle_is_cut_into_blocks() -> None:
-    """100 documents of 10 shingles, all pairs, 200 shingles in a group: ten blocks of 10 documents, 55 pairs of blocks."""
+    """100 documents of 10 shingles, all pairs, 200 shingles in a group: ten blocks of 10, so 55 pairs of blocks."""
     pairs = [(a, b) for b in range(100) for a in range(b)]
     rows = groups_of(pairs, dict.fromkeys(range(100), 10), 200)
     held = defaultdict(int)

@@ -12,27 +12,9 @@ from pyspark.sql import functions as F
 from sparkprep.dedup import masks
 from sparkprep.dedup.masks import KEY
 
-# Around the borders of words, with bit 63 (the sign of a word) alone, in company and missing; large keys as Spark makes them.
-BORDERS = [
-    0,
-    1,
-    62,
-    63,
-    64,
-    65,
-    126,
-    127,
-    128,
-    191,
-    192,
-    255,
-    256,
-    6399,
-    6400,
-    (1 << 33) + 63,
-    (1 << 33) + 64,
-    (1 << 55) + 127,
-]
+# Around the borders of words, bit 63 (the sign of a word) alone, in company and missing, and large keys as Spark makes.
+LARGE = [(1 << 33) + 63, (1 << 33) + 64, (1 << 55) + 127]
+BORDERS = [0, 1, 62, 63, 64, 65, 126, 127, 128, 191, 192, 255, 256, 6399, 6400, *LARGE]
 RANDOM = np.random.default_rng(2)
 SETS = {
     "nothing": [],

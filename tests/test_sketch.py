@@ -3,6 +3,7 @@
 import doctest
 import hashlib
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -44,7 +45,7 @@ def hash_of_round(shingle: int, turn: int, seed: int) -> int:
 
 
 def by_definition(shingles: Iterable[int], seed: int = 1, slots: int = SLOTS) -> list[int]:
-    """Rounds 0..t-1 throw every shingle at a slot of chance, rounds t..2t-1 at slot round - t; the least (round, hash) stays."""
+    """Rounds 0..t-1 throw every shingle at a slot of chance, rounds t..2t-1 at slot round - t; the least stays."""
     best: dict[int, tuple[int, int]] = {}
     for turn in range(2 * slots):
         for x in set(shingles):
@@ -119,7 +120,7 @@ PAIRS_PER_SHARE = 1000
 
 
 def make_pairs(size: int, random: np.random.Generator) -> list[tuple[np.ndarray, int, int]]:
-    """(pairs' unions as (pairs, u), shared, size of the second) for each share: columns are [shared | first | second]."""
+    """For each share (the pairs' unions, their columns being [shared | first | second]; shared; size of the second)."""
     made = []
     for share in SHARES:
         shared = max(1, round(share * size))
@@ -225,10 +226,9 @@ def test_a_slice_is_sketched_as_its_own_rows(kind: pa.DataType) -> None:
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()])
 def test_a_chunk_of_no_rows_has_no_signatures(kind: pa.DataType) -> None:
-    bare = pa.Array.from_buffers(
-        kind, 0, [None, None, pa.py_buffer(b"")]
-    )  # the format allows an empty array without offsets
-    for texts in (pa.array([], kind), pa.array(TEXTS).cast(kind).slice(3, 0), bare):
+    # The format allows an empty array without offsets, or with none in them.
+    bare = [pa.Array.from_buffers(kind, 0, [None, where, pa.py_buffer(b"")]) for where in (None, pa.py_buffer(b""))]
+    for texts in (pa.array([], kind), pa.array(TEXTS).cast(kind).slice(3, 0), *bare):
         found = sketch(texts)
         assert found.signatures.shape == (0, SLOTS)
         assert found.shingles.shape == found.whole.shape == (0,)
@@ -238,7 +238,7 @@ def test_the_texts_are_not_copied() -> None:
     texts = pa.array(TEXTS)
     data, offsets, valid = text_buffers(texts.slice(4))
     assert data.ctypes.data == texts.buffers()[2].address
-    assert [bytes(data[a:b]).decode() for a, b in zip(offsets, offsets[1:], strict=False)] == TEXTS[4:]
+    assert [bytes(data[a:b]).decode() for a, b in pairwise(offsets.tolist())] == TEXTS[4:]
     assert valid.tolist() == [1, 1, 1]
     assert text_buffers(texts)[2].tolist() == [1, 0, 1, 1, 1, 1, 1]
 

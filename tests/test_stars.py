@@ -26,7 +26,7 @@ def by_search(edges: list[tuple[int, int]]) -> dict[int, int]:
 
 
 def shapes(random: np.random.Generator) -> list[tuple[int, int]]:
-    """A path of 40, a star, a cycle, a clique and random trees and pairs, their nodes named at random from 0 to 2**40."""
+    """A path of 40, a star, a cycle, a clique, a random tree and random pairs; nodes bear random names below 2**40."""
     parts = [
         [(i, i + 1) for i in range(39)],
         [(0, i) for i in range(1, 40)],
