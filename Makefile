@@ -75,3 +75,22 @@ clean: ## remove what make built: environments, caches, demo
 	@rm -rf $(VENV) $(SPARK4_VENV) .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist demo
 	@rm -rf *.egg-info spark-warehouse metastore_db derby.log
 	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# DATA=file or folder of Parquet; without it the embedded subsets. ARGS="..." for further options (benchmarks/README.md).
+.PHONY: bench-kernel bench-job bench-peers bench-memory bench-invariance
+with_data = $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+bench-kernel: setup ## text to signature on one core, against datasketch: DATA=docs.parquet
+	@$(RUN) benchmarks/kernel.py $(with_data)
+
+bench-job: setup ## CPU seconds of the job, against Spark copying the same: DATA=file or folder
+	@$(RUN) benchmarks/job.py $(with_data)
+
+bench-peers: setup ## datasketch, Spark MLlib and this on the same file: DATA=docs.parquet PAIRS=docs.pairs.parquet
+	@$(RUN) benchmarks/peers.py $(if $(PAIRS),--pairs "$(PAIRS)") $(with_data)
+
+bench-memory: setup ## memory of the Python workers on long documents (makes its own; DATA=folder to write them in)
+	@$(RUN) benchmarks/memory.py $(if $(DATA),--temp "$(DATA)") $(ARGS)
+
+bench-invariance: setup ## same rows for any files, order and workers: DATA=docs.parquet
+	@$(RUN) benchmarks/invariance.py $(with_data)

@@ -1,0 +1,121 @@
+"""What the benchmarks share: the data, how a Spark job is started, and how figures are printed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from sparkprep.sample import Subset, embedded
+
+ROOT = Path(__file__).resolve().parents[1]
+JOB = ROOT / "jobs" / "dedup.py"
+
+
+def add_spark_arguments(parser: argparse.ArgumentParser) -> None:
+    """--driver-memory, --cores and --temp."""
+    parser.add_argument("--driver-memory", default="4g", metavar="SIZE", help="of every Spark process (default 4g)")
+    parser.add_argument(
+        "--cores", default="*", metavar="N", help="tasks at once, as in local[N] (default *: all cores)"
+    )
+    add_temp_argument(parser)
+
+
+def add_temp_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--temp", type=Path, metavar="FOLDER", help="for what is written and deleted (default: the system's)"
+    )
+
+
+def spark_environment(driver_memory: str, cores: str) -> dict[str, str]:
+    """Variables with which a script of ours, run by plain Python, starts Spark so."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {
+        "SPARK_DRIVER_MEMORY": driver_memory,
+        "PYSPARK_SUBMIT_ARGS": f"--master local[{cores}] pyspark-shell",
+        "PYTHONPATH": path,
+    }
+
+
+def job_command(
+    data: Path, output: Path, *options: str, python: str = sys.executable, launcher: str | None = None
+) -> list[str]:
+    """The job on `data`, by plain Python or through the spark-submit `launcher`."""
+    start = [launcher or python]
+    return [*start, str(JOB), "--input", str(data), "--output", str(output), *options]
+
+
+def subset(size: str) -> Subset:
+    """An embedded subset, "1k" or "10k"; built on first use."""
+    return embedded("1k" if size == "1k" else "10k", announce=lambda line: print(line, file=sys.stderr))
+
+
+def require_text(data: Path, column: str = "text") -> Path:
+    """`data`, a Parquet file or a folder of such with a text column; ends the benchmark where it is not."""
+    if not data.exists():
+        raise SystemExit(f"--data {data}: there is no such file or folder")
+    names = ds.dataset(data, format="parquet").schema.names
+    if column not in names:
+        raise SystemExit(f"--data {data}: no column {column!r} among {', '.join(names)}")
+    return data
+
+
+def text_megabytes(data: Path, column: str = "text") -> float:
+    """UTF-8 bytes of all texts, in MB of 1,000,000."""
+    batches = ds.dataset(data, format="parquet").to_batches(columns=[column], batch_size=512)
+    return sum(_bytes(batch[column]) for batch in batches) / 1e6
+
+
+def _bytes(texts: pa.Array) -> int:
+    return int(pc.sum(pc.binary_length(texts)).as_py() or 0)
+
+
+@contextmanager
+def scratch(parent: Path | None) -> Iterator[Path]:
+    """A temporary folder, gone at the end."""
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="sparkprep-bench-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def machine() -> str:
+    """One line to stand beside the figures."""
+    name, memory = platform.processor() or platform.machine(), ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line.split(":", 1)[1] for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].strip() if models else name
+        memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.0f} GB"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    versions = f"Python {platform.python_version()}, PySpark {metadata.version('pyspark')}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, {name}, {cores} cores{memory}, {versions}"
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A Markdown table with the columns under each other; all but the first to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        (first, width), *others = zip(cells, widths, strict=True)
+        return f"| {' | '.join([first.ljust(width), *(cell.rjust(width) for cell, width in others)])} |"
+
+    print(line(header))
+    print("|" + "|".join("-" * (width + 1) + (":" if i else "-") for i, width in enumerate(widths)) + "|")
+    for row in rows:
+        print(line(row))
