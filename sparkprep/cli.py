@@ -29,8 +29,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb = verbs.add_parser(name, help=about, description=about, allow_abbrev=False)
         module.add_arguments(verb)
         verb.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
+    args = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
     return guarded(args.run, args)
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """`--keep -score` as `--keep=-score`: argparse would take a value that begins with '-' for a flag."""
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] == "--keep" and word.startswith("-") and not word.startswith("--"):
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def guarded(work: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:

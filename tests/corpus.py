@@ -64,5 +64,7 @@ def write(path: Path, rows: list[dict[str, object]], files: int = 1) -> str:
     """Write the rows as that many Parquet files in a folder."""
     path.mkdir(parents=True)
     for number in range(files):
-        pq.write_table(pa.Table.from_pylist(rows[number::files]), path / f"part-{number:03d}.parquet", row_group_size=50)
+        pq.write_table(
+            pa.Table.from_pylist(rows[number::files]), path / f"part-{number:03d}.parquet", row_group_size=50
+        )
     return str(path)

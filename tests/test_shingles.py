@@ -334,7 +334,8 @@ def test_every_pair_of_bytes_begins_a_character_or_separates_as_in_python(tail: 
     expected = tokens(text)
     found = word_hashes(data)
     assert len(found) == len(expected) > 128 * 256
-    assert found == [hash_in_plain_python(token) for token in expected]
+    wrong = [token for h, token in zip(found, expected, strict=True) if h != hash_in_plain_python(token)]
+    assert not wrong[:3]
 
 
 # The hash of the normalised text --------------------------------------------------------------------------------------

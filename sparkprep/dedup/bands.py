@@ -1,7 +1,8 @@
 """Signatures to band keys, the S-curve, and the choice of (bands, rows).
 
-Two documents become a candidate pair where all `rows` slots of at least one of `bands` bands agree (Leskovec, Rajaraman,
-Ullman, Mining of Massive Datasets, section 3.4): with Jaccard similarity J that has the probability 1 - (1 - J**rows)**bands.
+Two documents become a candidate pair where all `rows` slots of at least one of `bands` bands agree (Leskovec,
+Rajaraman, Ullman, Mining of Massive Datasets, section 3.4). With Jaccard similarity J the
+probability of that is 1 - (1 - J**rows)**bands.
 """
 
 import math
@@ -52,8 +53,9 @@ def in_sequence(bands: int, rows: int) -> Banding:
 def choose(threshold: float, slots: int = SLOTS, recall: float = RECALL) -> tuple[int, int]:
     """(bands, rows) that find a pair at the threshold with probability >= recall at the least number of candidates.
 
-    The expected number of needless candidates is taken as the area under the S-curve below the threshold, that is, pairs
-    spread evenly over all similarities. Raises UserError where even single slots, the most generous bands, find too few.
+    The expected number of needless candidates is taken as the area under the S-curve below the threshold, that is,
+    pairs spread evenly over all similarities. Raises UserError where even single slots, the most generous bands, find
+    too few.
 
     >>> choose(0.8)
     (18, 6)
@@ -73,7 +75,8 @@ def choose(threshold: float, slots: int = SLOTS, recall: float = RECALL) -> tupl
         least = 1.0 - (1.0 - recall) ** (1.0 / slots)
         raise UserError(
             f"--threshold {threshold:g} is too low: with {slots} slots a pair at the threshold would be found with a "
-            f"probability below {recall}; the least threshold that {slots} slots can serve is {math.ceil(least * 1000) / 1000:g}"
+            f"probability below {recall}; the least threshold that {slots} slots can serve is "
+            f"{math.ceil(least * 1000) / 1000:g}"
         )
     return best[1], best[2]
 
@@ -84,7 +87,8 @@ def check(bands: int, rows: int, slots: int = SLOTS) -> None:
         raise UserError(f"--bands {bands} --rows {rows}: both must be at least 1")
     if bands * rows > slots:
         raise UserError(
-            f"--bands {bands} --rows {rows} need {bands * rows} slots, a signature has {slots}: choose bands * rows <= {slots}"
+            f"--bands {bands} --rows {rows} need {bands * rows} slots, a signature has {slots}: "
+            f"choose bands * rows <= {slots}"
         )
 
 
@@ -107,7 +111,7 @@ def _found_by_draws(threshold: float, bands: int, rows: int, slots: int) -> floa
 
 @cache
 def further(threshold: float, rows: int, seed: int, slots: int = SLOTS) -> Banding | None:
-    """A more selective banding over the whole signature, which splits the buckets that grew too large under `rows` rows.
+    """A more selective banding over the whole signature, to split the buckets that grew too large under `rows` rows.
 
     Its bands are random draws of slots, of the largest number of rows with which at most MAX_FURTHER_BANDS bands still
     find a pair at the threshold with probability >= RECALL. None where no number of rows above `rows` allows that.
@@ -127,12 +131,12 @@ def further(threshold: float, rows: int, seed: int, slots: int = SLOTS) -> Bandi
     return None
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def band_keys(signatures, slots, keys):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def band_keys(signatures, slots, keys):
     """Fill keys, uint64 (n, bands), from signatures, unsigned (n, t), by the banding's slots, int64 (bands, rows).
 
-    A key holds the hash of the band's slots and, in its low BAND_BITS bits, the band's number, so that different bands never
-    meet in a bucket.
+    A key holds the hash of the band's slots and, in its low BAND_BITS bits, the band's number, so that different
+    bands never meet in a bucket.
     """
     low = (np.uint64(1) << np.uint64(BAND_BITS)) - np.uint64(1)
     for d in range(signatures.shape[0]):

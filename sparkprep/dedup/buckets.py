@@ -1,7 +1,7 @@
 """Band keys to candidate pairs inside one Spark task: kernels on plain arrays, no Spark.
 
-An entry says that a document lies in a bucket. Entries travel as packed blobs of many thousand, since a Spark row for each
-would cost more than everything done with it. Documents with the same normalised text stand in a bucket as one.
+An entry says that a document lies in a bucket. Entries travel as packed blobs of many thousand, since a Spark row for
+each would cost more than everything done with it. Documents with the same normalised text stand in a bucket as one.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,8 @@ class Entries:
 
 
 def copies(key: I64, whole: U64) -> tuple[I64, I64]:
-    """For documents with these normalised texts: (positions of the first of each text, first key of every document's text).
+    """For documents with these normalised texts: (positions of the first of each text, first key of every document's
+    text).
 
     "First" is the least key.
     """
@@ -83,9 +84,9 @@ class Found:
     """(n, 2) (a key, how many further documents bear its identifier)"""
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, hot_buckets, same_id):  # type: ignore[no-untyped-def]
-    """One pass over entries sorted by (bucket, whole, key): the numbers of rows, and with `fill` the rows themselves."""
+@njit(cache=True)
+def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, hot_buckets, same_id):
+    """One pass over entries sorted by (bucket, whole, key): the numbers of rows; with `fill` the rows themselves."""
     n_pairs, n_exact, n_hot, n_hot_buckets, n_same = 0, 0, 0, 0, 0
     band_mask = np.uint64(ID_BAND)
     firsts = np.empty(bucket.size, np.int64)
@@ -158,12 +159,12 @@ def search(entries: Entries, cap: int) -> Found:
 PAIRS_PER_DOCUMENT = 64
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):
     """One batch of `Leaders.meet`: (number of pairs, number of leaders after it).
 
-    tiny uint8 (n, slots) and key int64 (n) of the documents; leaders uint8 (limit, slots) and leader_keys int64 (limit), the
-    first `count` in use; out int64 (PAIRS_PER_DOCUMENT * n, 2) gets the pairs' keys.
+    tiny uint8 (n, slots) and key int64 (n) of the documents; leaders uint8 (limit, slots) and leader_keys int64
+    (limit), the first `count` in use; out int64 (PAIRS_PER_DOCUMENT * n, 2) gets the pairs' keys.
     """
     n, slots = tiny.shape
     same = np.empty(leaders.shape[0], np.int64)
@@ -199,8 +200,9 @@ class Leaders:
     """The documents of one oversized bucket met so far, in keep order, as far as later ones must be compared with them.
 
     A document that agrees with a leader in at least `near` slots makes a candidate pair with it, with the most similar
-    PAIRS_PER_DOCUMENT (less where equally similar ones would exceed that number). One that agrees with none in `sure` slots
-    becomes a leader itself, while there are fewer than `limit`. Signatures only choose here what is worth an exact check.
+    PAIRS_PER_DOCUMENT (less where equally similar ones would exceed that number). One that agrees with none in `sure`
+    slots becomes a leader itself, while there are fewer than `limit`. Signatures only choose here what is worth an
+    exact check.
     """
 
     def __init__(self, bucket: int, limit: int) -> None:

@@ -1,8 +1,9 @@
 """Signature rows -> candidate pairs and exact copies (Spark stage).
 
-Every document goes into one bucket for each band; the documents that share a bucket are candidate pairs. A bucket of more
-than `bucket_cap` documents is split by a more selective banding over the whole signature. Documents whose buckets stay too
-large even so are compared along the keep order with the leaders of their bucket, and the pairs that this leaves out are counted.
+Every document goes into one bucket for each band; the documents that share a bucket are candidate pairs. A bucket of
+more than `bucket_cap` documents is split by a more selective banding over the whole signature. Documents whose
+buckets stay too large even so are compared along the keep order with the leaders of their bucket, and the pairs that
+this leaves out are counted.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from sparkprep.dedup import buckets, masks, tables
-from sparkprep.dedup.bands import Banding, band_keys, further
+from sparkprep.dedup.bands import band_keys, further
 from sparkprep.dedup.buckets import Entries
 from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.settings import Settings
@@ -117,7 +118,9 @@ def further_entries(
             keys += np.uint64(1)
             width = slots.shape[0]
             key, whole = np.asarray(batch[KEY]), np.asarray(batch["whole"]).view(np.uint64)
-            yield from _blobs(Entries(keys.reshape(-1), np.repeat(key, width), np.repeat(whole, width)), none, partitions)
+            yield from _blobs(
+                Entries(keys.reshape(-1), np.repeat(key, width), np.repeat(whole, width)), none, partitions
+            )
 
 
 def _rows(kind: int, pairs: npt.NDArray[np.int64]) -> pa.RecordBatch:
@@ -176,8 +179,8 @@ def _write_found(found: DataFrame, folder: str) -> dict[str, int]:
     """Append rows of (kind, a, b) to the candidates table; the counts of what was written."""
     kind, b = F.col("kind"), F.col("b")
 
-    def total(value: object, name: str) -> object:
-        return F.coalesce(F.sum(value), F.lit(0)).alias(name)  # type: ignore[arg-type]
+    def total(value: Column, name: str) -> Column:
+        return F.coalesce(F.sum(value), F.lit(0)).alias(name)
 
     seen = Observation()
     found.observe(

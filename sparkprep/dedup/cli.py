@@ -31,10 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     parser.add_argument(
-        "--size", choices=list(SIZES), help="data set and Spark settings of that size; 1k and 10k bring their own documents"
+        "--size",
+        choices=list(SIZES),
+        help="data set and Spark settings of that size; 1k and 10k bring their own documents",
     )
     parser.add_argument("--input", nargs="+", metavar="PATH", help="files or folders of Parquet or JSON Lines")
-    parser.add_argument("--output", metavar="FOLDER", help="folder to make (default: dedup-SIZE for an embedded subset)")
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="folder to make (default: dedup-SIZE for an embedded subset)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
     for setting in fields(Settings):
         default = setting.default

@@ -1,7 +1,7 @@
 """Verified pairs -> who stays, who goes, and because of whom (driver, within its budget).
 
-Nodes are numbered by keep rank: node 0 comes first in the keep order of all documents that have a pair. Both rules look at
-these numbers only, so that neither the order of the input nor its partitions can change the outcome.
+Nodes are numbered by keep rank: node 0 comes first in the keep order of all documents that have a pair. Both rules
+look at these numbers only, so that neither the order of the input nor its partitions can change the outcome.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Decisions:
     """whether both have the same normalised text"""
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _lexicographic_first(n, early, late, jaccard):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _lexicographic_first(n, early, late, jaccard):
     """Keep each node unless an earlier neighbour is kept; edges sorted by (late, early), early < late.
 
     Returns (for each node the most similar kept earlier neighbour or -1, its similarity).
@@ -47,16 +47,17 @@ def _lexicographic_first(n, early, late, jaccard):  # type: ignore[no-untyped-de
 
 
 def _with_copies(n: int, copies: I64, a: I64, b: I64) -> tuple[I64, I64, I64]:
-    """(the first node of each node's set of exact copies, and the edges' ends (early, late) between such first nodes)."""
+    """(first node of each node's set of exact copies; early and late ends of the edges between such first nodes)."""
     first = connected_components(n, copies[:, 0], copies[:, 1])
     return first, np.minimum(first[a], first[b]), np.maximum(first[a], first[b])
 
 
 def leader(n: int, copies: I64, a: I64, b: I64, jaccard: F64) -> Decisions:
-    """A node is removed exactly if a kept neighbour comes before it: the lexicographically first maximal independent set.
+    """A node is removed exactly if a kept neighbour comes before it: the lexicographically first maximal independent
+    set.
 
-    n nodes; copies (m, 2) pairs of nodes with the same normalised text; edges a, b with their Jaccard > 0. A removed node is
-    laid to the most similar of its kept neighbours that come before it, and of equals to the first.
+    n nodes; copies (m, 2) pairs of nodes with the same normalised text; edges a, b with their Jaccard > 0. A removed
+    node is laid to the most similar of its kept neighbours that come before it, and of equals to the first.
     """
     first, early, late = _with_copies(n, copies, a, b)
     order = np.lexsort((early, late))

@@ -1,7 +1,7 @@
 """Candidate pairs -> which documents are brought together to be compared (driver, within its budget).
 
-A group is a connected component of the pairs, as long as the shingle sets of its documents fit into one task's memory; a
-larger component is cut into blocks of documents, and a group is then two blocks and the pairs between them.
+A group is a connected component of the pairs, as long as the shingle sets of its documents fit into one task's
+memory; a larger component is cut into blocks of documents, and a group is then two blocks and the pairs between them.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from sparkprep.dedup.masks import KEY
 I64 = npt.NDArray[np.int64]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _find(parent, i):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _find(parent, i):
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]
     return i
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def connected_components(n, a, b):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def connected_components(n, a, b):
     """The least node of each node's component, int64 (n), in the graph of edges (a[i], b[i]) over nodes 0..n-1."""
     parent = np.arange(n)
     for i in range(a.size):
@@ -43,7 +43,8 @@ def unique_rows(rows: I64) -> I64:
         return rows
     rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
     different = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))
-    return rows[different]
+    distinct: I64 = rows[different]
+    return distinct
 
 
 def rows_missing(rows: I64, among: I64) -> I64:
@@ -53,20 +54,24 @@ def rows_missing(rows: I64, among: I64) -> I64:
     order = np.lexsort((origin, both[:, 1], both[:, 0]))
     both, origin = both[order], origin[order]
     followed = np.append((both[1:] == both[:-1]).all(axis=1), False) if len(both) else np.empty(0, np.bool_)
-    return both[(origin == 0) & ~followed]
+    missing: I64 = both[(origin == 0) & ~followed]
+    return missing
 
 
 def assign(pairs: I64, nodes: I64, shingles: I64, limit: int) -> pa.Table:
     """Groups for distinct pairs (n, 2) of keys, the lesser first.
 
-    nodes: the keys in the pairs, sorted; shingles: how many each has; limit: shingles in a group. Returns a table with a row
-    for each document of each group: (key, group, partners), partners being the lesser keys it is compared with there.
+    nodes: the keys in the pairs, sorted; shingles: how many each has; limit: shingles in a group. Returns a table
+    with a row for each document of each group: (key, group, partners), partners being the lesser keys it is compared
+    with there.
     """
     a, b = np.searchsorted(nodes, pairs[:, 0]), np.searchsorted(nodes, pairs[:, 1])
     root = connected_components(len(nodes), a, b)
     weight = np.bincount(root, weights=shingles, minlength=len(nodes))
     block = _blocks(root, shingles, weight > limit, limit // 2)
-    group_of_pair = np.unique(np.stack([root[a], block[a], block[b]], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    group_of_pair = np.unique(np.stack([root[a], block[a], block[b]], axis=1), axis=0, return_inverse=True)[1].reshape(
+        -1
+    )
     # One number for (group, document): the rows of the result, sorted by it.
     width = np.int64(len(nodes))
     as_right, as_left = group_of_pair * width + b, group_of_pair * width + a
@@ -84,7 +89,7 @@ def assign(pairs: I64, nodes: I64, shingles: I64, limit: int) -> pa.Table:
 
 
 def _blocks(root: I64, shingles: I64, is_large: npt.NDArray[np.bool_], limit: int) -> I64:
-    """The block of each node inside its component: 0 in small ones, runs of at most `limit` shingles in the large ones."""
+    """The block of each node inside its component: 0 in small ones, runs of `limit` shingles in large ones."""
     block = np.zeros(len(root), np.int64)
     members = np.flatnonzero(is_large[root])
     members = members[np.argsort(root[members], kind="stable")]

@@ -1,4 +1,4 @@
-"""64-bit arithmetic for the kernels that NumPy and Numba do not offer: unaligned loads, bit counts, 128-bit products."""
+"""64-bit arithmetic that NumPy and Numba do not offer the kernels: unaligned loads, bit counts, 128-bit products."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ K3 = np.uint64(0xA54FF53A5F1D36F1)
 K4 = np.uint64(0x510E527FADE682D1)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load64(typingctx: Any, data: Any, index: Any) -> Any:
     """The 8 bytes of a uint8 array from `index` on, little-endian, at any alignment. The caller checks the bounds."""
     signature = types.uint64(data, index)
@@ -30,7 +30,7 @@ def load64(typingctx: Any, data: Any, index: Any) -> Any:
     return signature, codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def trailing_zeros(typingctx: Any, value: Any) -> Any:
     """Number of zero bits below the lowest set bit of a uint64; 64 for zero."""
     signature = types.uint64(types.uint64)
@@ -41,7 +41,7 @@ def trailing_zeros(typingctx: Any, value: Any) -> Any:
     return signature, codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def fold(typingctx: Any, a: Any, b: Any) -> Any:
     """High and low half of the 128-bit product of two uint64, xor-ed: one multiplication that mixes all bits."""
     signature = types.uint64(types.uint64, types.uint64)
@@ -55,8 +55,8 @@ def fold(typingctx: Any, a: Any, b: Any) -> Any:
     return signature, codegen
 
 
-@njit("uint64(uint64)", cache=True)  # type: ignore[untyped-decorator]
-def splitmix(x):  # type: ignore[no-untyped-def]
+@njit("uint64(uint64)", cache=True)
+def splitmix(x):
     """Steele, Lea, Flood 2014: a bijection of 64-bit integers whose outputs for 0, 1, 2, ... look random."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,7 +1,7 @@
 """Sets of document keys as bit masks that every node can hold: one row of 16 bytes for each 64 documents.
 
-A join with a long list of keys would make Spark shuffle the texts once the list outgrows a broadcast; a mask of the same
-documents is 20 to 60 times smaller.
+A join with a long list of keys would make Spark shuffle the texts once the list outgrows a broadcast; a mask of the
+same documents is 20 to 60 times smaller.
 """
 
 import numpy as np
@@ -48,8 +48,10 @@ def write(path: str, keys: npt.NDArray[np.int64]) -> None:
 def aggregate(keys: DataFrame) -> DataFrame:
     """The same mask computed on the cluster from a DataFrame with a column of keys, repeats allowed."""
     bit = F.expr(f"shiftleft(1L, cast({KEY} & 63 as int))").alias("bit")
-    return keys.select(F.expr(f"shiftright({KEY}, 6)").alias(_WORD), bit).groupBy(_WORD).agg(
-        F.expr("bit_or(bit)").alias(_BITS)
+    return (
+        keys.select(F.expr(f"shiftright({KEY}, 6)").alias(_WORD), bit)
+        .groupBy(_WORD)
+        .agg(F.expr("bit_or(bit)").alias(_BITS))
     )
 
 

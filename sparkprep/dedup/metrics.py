@@ -32,8 +32,8 @@ def histogram(jaccard: npt.NDArray[np.float64], threshold: float) -> npt.NDArray
 def recall(counts: npt.NDArray[np.int64], copies: int, threshold: float, bands: int, rows: int) -> dict[str, Any]:
     """Estimated share of all true pairs that was found, with a 95 % bootstrap interval.
 
-    Horvitz and Thompson 1952: a found pair of similarity J stands for 1 / P(found | J) pairs. counts: `histogram` of the
-    found pairs; copies: exact copies, which are always found. None where no pair was found.
+    Horvitz and Thompson 1952: a found pair of similarity J stands for 1 / P(found | J) pairs. counts: `histogram` of
+    the found pairs; copies: exact copies, which are always found. None where no pair was found.
     """
     pairs = int(counts.sum()) + copies
     if not pairs:
@@ -51,7 +51,10 @@ def coarse(counts: npt.NDArray[np.int64], threshold: float, bins: int = 20) -> d
     """The histogram for the report."""
     edges = np.linspace(threshold, 1.0, bins + 1) if threshold < 1.0 else np.array([1.0 - 1e-9, 1.0])
     bins = len(edges) - 1
-    return {"edges": [round(float(e), 6) for e in edges], "counts": [int(c) for c in counts.reshape(bins, -1).sum(axis=1)]}
+    return {
+        "edges": [round(float(e), 6) for e in edges],
+        "counts": [int(c) for c in counts.reshape(bins, -1).sum(axis=1)],
+    }
 
 
 def build(

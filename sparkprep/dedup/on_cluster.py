@@ -1,7 +1,7 @@
 """The pair stages in DataFrames, for more pairs than the driver's budget allows: compare, decide, write removed/.
 
-`on_driver.py` does the same in NumPy where the pairs are fewer; both give the same answer. Only counts and samples of fixed
-size come to the driver here.
+`on_driver.py` does the same in NumPy where the pairs are fewer; both give the same answer. Only counts and samples of
+fixed size come to the driver here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from sparkprep import storage
@@ -110,17 +110,22 @@ def _similar(run: Run, pairs: DataFrame, threshold: float, name: str) -> DataFra
 def _assign(run: Run, pairs: DataFrame) -> DataFrame:
     """(KEY, group, partners, size) of the groups that are brought together; size: bytes of the group's longest text.
 
-    A pair belongs to the lesser of its ends' least neighbours, which gathers most clusters in one group without following
-    chains. A group of more than GROUP_SHINGLES is cut into blocks by hash, and a group is then two blocks.
+    A pair belongs to the lesser of its ends' least neighbours, which gathers most clusters in one group without
+    following chains. A group of more than GROUP_SHINGLES is cut into blocks by hash, and a group is then two blocks.
     """
     both = pairs.union(pairs.select(F.col("b").alias("a"), F.col("a").alias("b")))
     least = both.groupBy("a").agg(F.least("a", F.min("b")).alias("least"))
-    of_a, of_b = least.withColumnRenamed("least", "of_a"), least.select(F.col("a").alias("b"), F.col("least").alias("of_b"))
+    of_a, of_b = (
+        least.withColumnRenamed("least", "of_a"),
+        least.select(F.col("a").alias("b"), F.col("least").alias("of_b")),
+    )
     named = pairs.join(of_a, "a").join(of_b, "b").select("a", "b", F.least("of_a", "of_b").alias("group"))
     shingles = run.signatures.select(KEY, "shingles", "bytes")
     members = named.select("group", F.explode(F.array("a", "b")).alias(KEY)).distinct().join(shingles, KEY)
     blocks = members.groupBy("group").agg(
-        F.when(F.sum("shingles") > GROUP_SHINGLES, F.ceil(2 * F.sum("shingles") / GROUP_SHINGLES)).otherwise(1).alias("n")
+        F.when(F.sum("shingles") > GROUP_SHINGLES, F.ceil(2 * F.sum("shingles") / GROUP_SHINGLES))
+        .otherwise(1)
+        .alias("n")
     )
     cut = [F.pmod(F.xxhash64(end), F.col("n")).alias(f"block_{end}") for end in ("a", "b")]
     cut_pairs = named.join(blocks, "group").select(
@@ -138,8 +143,10 @@ def _ranked(run: Run) -> DataFrame:
 
 
 def _best_of_copies(run: Run, copies: DataFrame) -> DataFrame:
-    """(first, KEY, best): for every document that has an exact copy, the one of them that comes first in the keep order."""
-    members = copies.select("first", F.col("copy").alias(KEY)).union(copies.select("first", F.col("first").alias(KEY)).distinct())
+    """(first, KEY, best): for each document with an exact copy, the one of them that is first in the keep order."""
+    members = copies.select("first", F.col("copy").alias(KEY)).union(
+        copies.select("first", F.col("first").alias(KEY)).distinct()
+    )
     together = Window.partitionBy("first").orderBy(*spark_order(run.settings))
     best = F.first(KEY).over(together.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing))
     rows = members.join(_ranked(run), KEY).select("first", KEY, best.alias("best"))
@@ -147,7 +154,7 @@ def _best_of_copies(run: Run, copies: DataFrame) -> DataFrame:
 
 
 def _between_best(edges: DataFrame, best: DataFrame) -> DataFrame:
-    """The edges, which join least keys of exact copies, as edges between those copies that come first in the keep order."""
+    """The edges, which join least keys of exact copies, as edges between the copies first in the keep order."""
     named = best.where(F.col(KEY) == F.col("first")).select("first", "best")
     for end in ("a", "b"):
         renamed = named.select(F.col("first").alias(end), F.col("best").alias(f"best_{end}"))
@@ -212,7 +219,7 @@ def _keep_or_remove(batches: Iterator[pa.RecordBatch], rule: str) -> Iterator[pa
 
 
 def _with_copies(run: Run, decided: DataFrame, best: DataFrame) -> DataFrame:
-    """(KEY, kept_key, jaccard, rule, id, kept_id): what was decided, and the exact copies of kept and removed documents."""
+    """(KEY, kept_key, jaccard, rule, id, kept_id): what was decided, with the exact copies of all documents."""
     copies = best.where(F.col(KEY) != F.col("best")).select(KEY, "best")
     fate = decided.select(F.col(KEY).alias("best"), "kept_key", "jaccard")
     of_copies = copies.join(fate, "best", "left").select(
@@ -269,5 +276,5 @@ def _outcome(run: Run, pairs: DataFrame, edges: DataFrame, copies: DataFrame, re
     )
 
 
-def _collected(rows: list[F.Column], columns: list[str]) -> pa.Table:
+def _collected(rows: list[Row], columns: list[str]) -> pa.Table:
     return pa.table({name: pa.array([row[name] for row in rows]) for name in columns})

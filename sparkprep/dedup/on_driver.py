@@ -144,7 +144,7 @@ def look_up(path: str, keys: I64, names: Sequence[str]) -> list[I64]:
 
 
 def assign(pairs: I64, signatures: str) -> tuple[pa.Table, pa.Table]:
-    """The groups in which these distinct pairs are compared: (those of ordinary texts, those with a text of LONG_TEXT)."""
+    """The groups in which distinct pairs are compared: (those of ordinary texts, those with a text of LONG_TEXT)."""
     nodes = np.unique(pairs)
     shingles, size = look_up(signatures, nodes, ["shingles", "bytes"])
     table = grouping.assign(pairs, nodes, shingles, GROUP_SHINGLES)

@@ -1,4 +1,4 @@
-"""What the exact check and the keep rule came to: the figures and samples that the report needs, whatever their number."""
+"""What the exact check and the keep rule came to: the figures and samples that the report needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-
 
 CLUSTERS, MEMBERS, PAIRS = 10, 10, 8
 """Sizes of the samples: largest clusters, removed documents shown of each, pairs."""
@@ -19,8 +18,8 @@ REMOVED_COLUMNS = ["id", "kept_id", "jaccard", "rule"]
 class Outcome:
     """Counts over all removed documents, and small samples of them.
 
-    clusters and pairs have the columns KEY, kept_key, id, kept_id, jaccard, rule; a cluster's rows lie together and those
-    of the largest cluster come first.
+    clusters and pairs have the columns KEY, kept_key, id, kept_id, jaccard, rule; a cluster's rows lie together and
+    those of the largest cluster come first.
     """
 
     pairs: int
@@ -65,5 +64,3 @@ def cluster_sizes(kept: npt.NDArray[np.int64]) -> dict[int, int]:
     """The numbers of clusters by size from the kept key of each removed document."""
     sizes, number = np.unique(np.unique(kept, return_counts=True)[1] + 1, return_counts=True)
     return dict(zip(sizes.tolist(), number.tolist(), strict=True))
-
-

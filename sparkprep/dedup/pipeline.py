@@ -6,12 +6,15 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+import pyarrow as pa
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
 
 from sparkprep import storage
 from sparkprep.dedup.run import Run
@@ -21,6 +24,7 @@ from sparkprep.dedup.stages import execute
 from sparkprep.documents import parquet
 from sparkprep.documents.jsonl import JsonlSettings, spool
 from sparkprep.documents.max_bad import parse_max_bad
+from sparkprep.documents.schemas import check_names
 from sparkprep.errors import UserError
 from sparkprep.progress import Progress
 from sparkprep.session import get_session
@@ -53,10 +57,10 @@ def deduplicate(
 ) -> Result:
     """Remove near-duplicate documents.
 
-    source: a DataFrame, or the path(s) of Parquet or JSON Lines files or folders. output: the folder to write; by default a
-    temporary one that is deleted when Python exits. stream: where to tell of progress; by default nowhere. single_file: a
-    name in the output folder under which the kept documents are written as one Parquet file too. Raises UserError where the
-    input, a setting or the output cannot work.
+    source: a DataFrame, or the path(s) of Parquet or JSON Lines files or folders. output: the folder to write; by
+    default a temporary one that is deleted when Python exits. stream: where to tell of progress; by default nowhere.
+    single_file: a name in the output folder under which the kept documents are written as one Parquet file too.
+    Raises UserError where the input, a setting or the output cannot work.
 
     >>> from sparkprep import deduplicate
     >>> result = deduplicate(documents)                          # doctest: +SKIP
@@ -99,9 +103,9 @@ def _open_and_run(
     inputs = ["a DataFrame"] if isinstance(source, DataFrame) else source
     spooled, rejected, warnings = os.path.join(folder.scratch, "documents"), 0, list[str]()
     if isinstance(source, DataFrame):
-        with progress.stage("read"):  # once: a DataFrame may be costly to compute, or not be the same twice
-            with parquet.times_as_they_stand(spark):
-                source.write.parquet(storage.spark_target(spooled))
+        # Once: a DataFrame may be costly to compute, or not be the same twice.
+        with progress.stage("read"), parquet.times_as_they_stand(spark):
+            source.write.parquet(storage.spark_target(spooled))
         files = storage.list_files([spooled])
     else:
         files = storage.list_files(source)
@@ -113,12 +117,37 @@ def _open_and_run(
                 warnings = [f"column {c} holds values of several kinds: kept as text" for c in read.as_text]
             files = storage.list_files([spooled])
     summary = parquet.inspect(files, settings.text_column, settings.id_column)
-    keep = keep_column(settings)
-    if keep is not None and keep not in summary.schema.names:
-        there = ", ".join(summary.schema.names)
-        raise UserError(f"--keep {settings.keep}: there is no column {keep!r}; columns there are: {there}")
+    _check_order(settings, {field.name: pa.types.is_nested(field.type) for field in summary.schema})
     try:
         return execute(Run(spark, settings, folder, progress, inputs, files, summary, rejected, single_file, warnings))
-    except PySparkException as error:
+    except (PySparkException, Py4JError) as error:  # a failed task comes as either, depending on what failed in it
         explained = parquet.explain_read_failure(error, files)
-        raise explained or error from error
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def _check_frame(source: DataFrame, settings: Settings) -> None:
+    """Refuse a DataFrame that cannot be deduplicated before Spark computes it."""
+    check_names("the DataFrame", source.columns)
+    kinds = {field.name: field.dataType for field in source.schema.fields}
+    text = settings.text_column
+    if text not in kinds:
+        raise UserError(
+            f"the DataFrame has no column '{text}'; columns there are: {', '.join(kinds) or 'none'}; "
+            "name it by the setting text_column"
+        )
+    if not isinstance(kinds[text], T.StringType):
+        raise UserError(f"the DataFrame's column '{text}' is {kinds[text].simpleString()}, not text; cast it to string")
+    _check_order(settings, {c: isinstance(k, T.ArrayType | T.MapType | T.StructType) for c, k in kinds.items()})
+
+
+def _check_order(settings: Settings, nested: Mapping[str, bool]) -> None:
+    """Refuse a keep order that the columns cannot give; nested: whether a column holds lists, maps or structs."""
+    keep = keep_column(settings)
+    if keep is not None and keep not in nested:
+        there = ", ".join(nested)
+        raise UserError(f"--keep {settings.keep}: there is no column {keep!r}; columns there are: {there}")
+    for flag, column in (("--keep", keep), ("--id-column", settings.id_column)):
+        if column is not None and nested.get(column):
+            raise UserError(f"column {column!r} holds lists, maps or structs, which have no order; name another by {flag}")

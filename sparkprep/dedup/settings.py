@@ -46,7 +46,9 @@ class Settings:
         1000, "in a bucket that further bands cannot split, a document is compared with this many others at most", "N"
     )
     driver_budget: int = _setting(
-        10_000_000, "most pairs that the driver holds in its memory (100 bytes each); more are handled on the cluster", "N"
+        10_000_000,
+        "most pairs that the driver holds in its memory (100 bytes each); more are handled on the cluster",
+        "N",
     )
     max_bad: str = _setting("100", "most bad lines of JSON Lines, a count or a share such as 0.1%%", "N")
 

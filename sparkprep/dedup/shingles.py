@@ -1,12 +1,13 @@
 """Text bytes to shingle hashes: compiled kernels on UTF-8 buffers, without a Python string per word.
 
 A text is lower-cased and cut into words, the runs of Unicode letters and numbers, exactly as
-`re.findall(r"[^\\W_]+", text.lower())` does in Python 3.11. A shingle is `width` consecutive words. A text of fewer words
-is one shingle, all of it; a text without any word has none. Where more than half of the letters belong to a script
-that is written without blanks (Han, kana, Thai, Lao, Khmer, Myanmar) the unit is the letter or number instead of the word.
+`re.findall(r"[^\\W_]+", text.lower())` does in Python 3.11. A shingle is `width` consecutive words. A text of fewer
+words is one shingle, all of it; a text without any word has none. Where more than half of the letters belong to a
+script that is written without blanks (Han, kana, Thai, Lao, Khmer, Myanmar) the unit is the letter or number instead
+of the word.
 
-Each word is hashed once; a shingle's hash is a polynomial of its words' hashes modulo 2**64, mixed at the end, so that the
-shingle's text never exists. Two different shingles share a 64-bit hash with a probability of about 2**-64.
+Each word is hashed once; a shingle's hash is a polynomial of its words' hashes modulo 2**64, mixed at the end, so
+that the shingle's text never exists. Two different shingles share a 64-bit hash with a probability of about 2**-64.
 """
 
 import numpy as np
@@ -31,8 +32,8 @@ CHARACTER_SEED = U64(0x243F6A8885A308D3)  # keeps characters apart from words of
 Bytes = npt.NDArray[np.uint8]
 
 
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
-def eight_bytes(data, pos, end):  # type: ignore[no-untyped-def]
+@njit(cache=True, inline="always")
+def eight_bytes(data, pos, end):
     """The 8 bytes from `pos` on, little-endian; those from `end` on read as zero."""
     if pos + 8 <= data.size:
         x = load64(data, pos)
@@ -45,8 +46,8 @@ def eight_bytes(data, pos, end):  # type: ignore[no-untyped-def]
     return x
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def decode(data, pos, end):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def decode(data, pos, end):
     """The code point at `pos` with its length in bytes above bit 32; -1 where the bytes are not valid UTF-8."""
     a = np.int64(data[pos])
     if a < 0x80:
@@ -67,9 +68,9 @@ def decode(data, pos, end):  # type: ignore[no-untyped-def]
     return cp | need << 32
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def sigma_is_final(data, start, pos, end, table):  # type: ignore[no-untyped-def]
-    """Whether the capital sigma at `pos` ends its word: a cased letter before it and none after, ignorable ones aside."""
+@njit(cache=True)
+def sigma_is_final(data, start, pos, end, table):
+    """Whether the capital sigma at `pos` ends its word: a cased letter before it, none after, ignorable ones aside."""
     after = pos + 2
     while after < end:
         code = decode(data, after, end)
@@ -93,8 +94,8 @@ def sigma_is_final(data, start, pos, end, table):  # type: ignore[no-untyped-def
     return False
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def any_word(data, start, pos, end, table):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def any_word(data, start, pos, end, table):
     """One word read code point by code point: (hash, next position, whether there was a word, its unspaced letters).
 
     The hash is that of the word's lower-cased UTF-8 bytes, 8 at a time, as `words_of` takes them.
@@ -137,9 +138,9 @@ def any_word(data, start, pos, end, table):  # type: ignore[no-untyped-def]
     return h, pos, found, unspaced
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def words_of(data, start, end, table, out):  # type: ignore[no-untyped-def]
-    """Hashes of the words of data[start:end] into `out`, uint64 of at least (end - start + 1) // 2: (words, unspaced letters)."""
+@njit(cache=True)
+def words_of(data, start, end, table, out):
+    """Hashes of the words of data[start:end] into `out`, uint64 of (bytes + 1) // 2: (words, unspaced letters)."""
     pos, n, unspaced = start, 0, 0
     while pos < end:
         x = eight_bytes(data, pos, end)
@@ -185,9 +186,9 @@ def words_of(data, start, end, table, out):  # type: ignore[no-untyped-def]
     return n, unspaced
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def characters_of(data, start, end, table, out):  # type: ignore[no-untyped-def]
-    """Hashes of the letters and numbers of data[start:end] one by one into `out`: (their number, letters among them)."""
+@njit(cache=True)
+def characters_of(data, start, end, table, out):
+    """Hashes of the letters and numbers of data[start:end] one by one into `out`: (how many, letters of them)."""
     pos, n, letters = start, 0, 0
     while pos < end:
         code = decode(data, pos, end)
@@ -208,8 +209,8 @@ def characters_of(data, start, end, table, out):  # type: ignore[no-untyped-def]
     return n, letters
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def document_shingles(data, start, end, table, width, buffer):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def document_shingles(data, start, end, table, width, buffer):
     """Shingle hashes of one document into `buffer`, in text order, repeats included.
 
     `buffer` is uint64 of at least end - start + 1. Returns (shingles, hash of the whole sequence of words); equal
@@ -229,8 +230,8 @@ def document_shingles(data, start, end, table, width, buffer):  # type: ignore[n
     for i in range(size):
         poly = poly * K2 + buffer[i]
         leave *= K2
-    # The hash takes the place of the word that leaves the window: one buffer serves both. The hash of the whole is a sum
-    # of terms that each know their place, so that the terms need not wait for one another.
+    # The hash takes the place of the word that leaves the window: one buffer serves both. The hash of the whole is a
+    # sum of terms that each know their place, so that the terms need not wait for one another.
     mix, whole = K4 ^ U64(size), U64(n)
     for i in range(n - size):
         h = fold(poly ^ K3, mix)
@@ -242,8 +243,8 @@ def document_shingles(data, start, end, table, width, buffer):  # type: ignore[n
     return n - size + 1, whole
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def drop_repeats(values):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def drop_repeats(values):
     """The distinct values of a sorted uint64 array, as an array of its own."""
     kept = 0
     for i in range(values.size):
@@ -258,8 +259,8 @@ def drop_repeats(values):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def common(a, b):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def common(a, b):
     """Number of values that two sorted arrays without repeats share."""
     i, j, n = 0, 0, 0
     while i < a.size and j < b.size:

@@ -140,7 +140,9 @@ def _prepared(documents: DataFrame, settings: Settings) -> DataFrame:
 def _signature_schema(prepared: DataFrame) -> T.StructType:
     passed = [f for f in prepared.schema.fields if f.name not in ("text", "is_long")]
     counts = [T.StructField(n, T.LongType()) for n in ("bytes", "chars", "shingles", "whole", "state")]
-    return T.StructType([*passed, *counts, T.StructField("bands", T.BinaryType()), T.StructField("tiny", T.BinaryType())])
+    return T.StructType(
+        [*passed, *counts, T.StructField("bands", T.BinaryType()), T.StructField("tiny", T.BinaryType())]
+    )
 
 
 def fixed_binary(values: npt.NDArray[np.generic]) -> pa.Array:
@@ -198,8 +200,8 @@ def write_signatures(
 ) -> Tally:
     """Write the signature rows of `documents` (KEY and the input's columns) to `folder`, as Parquet.
 
-    A second scan follows for texts of LONG_TEXT bytes and more, only where the first one met any: where it wrote fewer rows
-    than `expected`, the number of documents.
+    A second scan follows for texts of LONG_TEXT bytes and more, only where the first one met any: where it wrote
+    fewer rows than `expected`, the number of documents.
     """
     spark = documents.sparkSession
     prepared = _prepared(documents, settings)

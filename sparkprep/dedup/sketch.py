@@ -1,10 +1,10 @@
 """Shingle hashes to signatures: Fast Similarity Sketching (Dahlgaard, Knudsen, Thorup, FOCS 2017).
 
 A signature has t = 128 slots. In round i = 0, 1, ..., t-1 every shingle x goes to slot h_i(x) mod t with the value
-(i, h_i(x)); in round i = t, ..., 2t-1 every shingle goes to slot i - t. A slot keeps its least value, and the rounds end as
-soon as every slot is filled: usually after one or two, so that a document of n shingles costs O(n + t log t) rather than the
-O(n t) of k-permutation MinHash. Two documents agree in a slot with a probability equal to the Jaccard similarity of their
-shingle sets, and for short texts the estimate varies less than MinHash's.
+(i, h_i(x)); in round i = t, ..., 2t-1 every shingle goes to slot i - t. A slot keeps its least value, and the rounds
+end as soon as every slot is filled: usually after one or two, so that a document of n shingles costs O(n + t log t)
+rather than the O(n t) of k-permutation MinHash. Two documents agree in a slot with a probability equal to the Jaccard
+similarity of their shingle sets, and for short texts the estimate varies less than MinHash's.
 
 A value is one uint64, the round in the top byte and 56 bits of the hash below it, so that "least" is plain comparison.
 """
@@ -26,8 +26,8 @@ U64 = np.uint64
 MANY = 4096  # so many distinct shingles fill all slots in the first round but for a chance of 1e-12
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def fast_similarity_sketch(shingles, n, seed, signature):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def fast_similarity_sketch(shingles, n, seed, signature):
     """Fill `signature`, uint64 of a power of two of slots up to 128, from the first n > 0 values of `shingles`.
 
     Repeats among the shingles do not matter. `shingles` may be put in another order.
@@ -68,13 +68,13 @@ def fast_similarity_sketch(shingles, n, seed, signature):  # type: ignore[no-unt
                 signature[slot] = min(signature[slot], U64(turn) << U64(56) | h >> U64(8))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def sketch_documents(data, offsets, valid, lookup, width, seed, signatures, shingles, whole):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def sketch_documents(data, offsets, valid, lookup, width, seed, signatures, shingles, whole):
     """Signatures of a column of UTF-8 texts.
 
     data uint8 and offsets int64 (n + 1) as in Arrow; valid uint8 (n), 0 for a null text. Filled: signatures uint64
-    (n, slots), all EMPTY where a document has no shingle; shingles int64 (n), repeats counted; whole uint64 (n), the hash of
-    the normalised text.
+    (n, slots), all EMPTY where a document has no shingle; shingles int64 (n), repeats counted; whole uint64 (n), the
+    hash of the normalised text.
     """
     longest = 0
     for d in range(valid.size):
@@ -107,7 +107,7 @@ class Sketches:
 def text_buffers(
     texts: pa.Array,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """The bytes (uint8), offsets (int64, n + 1) and validity (uint8, n) of an Arrow string or binary array; no text is copied."""
+    """Bytes (uint8), offsets (int64, n + 1), validity (uint8, n) of a string or binary array; no text is copied."""
     wide = pa.types.is_large_string(texts.type) or pa.types.is_large_binary(texts.type)
     _, where, content = texts.buffers()
     n = len(texts)

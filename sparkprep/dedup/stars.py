@@ -1,7 +1,7 @@
 """Connected components in DataFrames: alternating large-star and small-star (Kiveris et al., SoCC 2014).
 
-For graphs that do not fit one machine. Every round is written to disk and read back, so that neither the plan nor the lineage
-grows with the rounds, of which there are about log2 of the longest path.
+For graphs that do not fit one machine. Every round is written to disk and read back, so that neither the plan nor the
+lineage grows with the rounds, of which there are about log2 of the longest path.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Intermediate tables between the driver and Spark: Parquet in the run's work folder, read and written as NumPy columns."""
+"""Tables between the driver and Spark: Parquet in the run's work folder, read and written as NumPy columns."""
 
 from __future__ import annotations
 

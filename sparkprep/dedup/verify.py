@@ -1,7 +1,8 @@
 """Candidate pairs -> exact Jaccard similarity (Spark stage).
 
-Documents that must be compared are put into groups, the texts of each group are brought together once, and a task compares
-the shingle sets of one group at a time. A group's sets fit GROUP_SHINGLES; a larger tangle of pairs is cut into blocks.
+Documents that must be compared are put into groups, the texts of each group are brought together once, and a task
+compares the shingle sets of one group at a time. A group's sets fit GROUP_SHINGLES; a larger tangle of pairs is cut
+into blocks.
 """
 
 from __future__ import annotations

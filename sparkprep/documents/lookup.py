@@ -19,7 +19,8 @@ ROWS = 256
 def fetch(
     files: Sequence[DataFile], summary: InputSummary, keys: Sequence[int], columns: Sequence[str], row_groups: int
 ) -> dict[int, dict[str, Any]]:
-    """{key: {column: value}} for as many of the keys as lie in the first `row_groups` row groups met in the keys' order.
+    """{key: {column: value}} for as many of the keys as lie in the first `row_groups` row groups met in the keys'
+    order.
 
     A row group is read in small batches and only up to the last row that is wanted.
     """
