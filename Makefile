@@ -31,6 +31,7 @@ $(VENV)/.ready: $(SETUP_FILES) $(call moved,$(VENV))
 
 # Compile the kernels now, into the cache on disk, so that no job waits for it.
 $(VENV)/.warm: $(VENV)/.ready $(KERNELS)
+	@rm -f sparkprep/dedup/__pycache__/*.nb[ic]  # Numba looks at a kernel's own file, not at what it calls
 	@$(RUN) -m sparkprep.dedup.warm
 	@touch $@
 

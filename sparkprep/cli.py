@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb = verbs.add_parser(name, help=about, description=about, allow_abbrev=False)
         module.add_arguments(verb)
         verb.set_defaults(run=module.run)
-    args = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser.parse_args(_joined(argv))
+    args.words = list(argv[1:])  # as they were given, for the submit line that a size prints
     return guarded(args.run, args)
 
 

@@ -115,11 +115,8 @@ class Progress:
             if ids != shown:
                 shown, since = ids, now - QUIET_INTERVAL
             left = f", about {(now - since) * (total - finished) / finished:.0f} s left" if finished else ""
-            print(
-                f"{stage.name:<12}{finished:,} of {total:,} tasks, {now - start:.0f} s so far{left}",
-                file=self._stream,
-                flush=True,
-            )
+            tasks = f"{finished:,} of {total:,} tasks, " if total else ""
+            print(f"{stage.name:<12}{tasks}{now - start:.0f} s so far{left}", file=self._stream, flush=True)
 
     def _can_count(self) -> bool:
         try:

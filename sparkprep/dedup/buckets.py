@@ -177,15 +177,19 @@ def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):
             for s in range(slots):
                 same[k] += leaders[k, s] == tiny[d, s]
             having[same[k]] += 1
-        # The least agreement that PAIRS_PER_DOCUMENT leaders at most reach: the most similar ones are worth most.
-        least, reached = slots + 1, 0
-        while least > near and least > 0 and reached + having[least - 1] <= PAIRS_PER_DOCUMENT:
+        # The most similar leaders are worth most: all that agree in more than `least` slots, and the first of those
+        # that agree in just as many, PAIRS_PER_DOCUMENT in all.
+        least, more = slots, 0
+        while least > 0 and least - 1 >= near and more + having[least] <= PAIRS_PER_DOCUMENT:
+            more += having[least]
             least -= 1
-            reached += having[least]
+        equal = PAIRS_PER_DOCUMENT - more
         best = 0
         for k in range(count):
             best = max(best, same[k])
-            if same[k] >= max(near, least):
+            if same[k] == least and same[k] >= near:
+                equal -= 1
+            if same[k] >= near and (same[k] > least or (same[k] == least and equal >= 0)):
                 out[found, 0] = leader_keys[k]
                 out[found, 1] = key[d]
                 found += 1
@@ -199,10 +203,9 @@ def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):
 class Leaders:
     """The documents of one oversized bucket met so far, in keep order, as far as later ones must be compared with them.
 
-    A document that agrees with a leader in at least `near` slots makes a candidate pair with it, with the most similar
-    PAIRS_PER_DOCUMENT (less where equally similar ones would exceed that number). One that agrees with none in `sure`
-    slots becomes a leader itself, while there are fewer than `limit`. Signatures only choose here what is worth an
-    exact check.
+    A document that agrees with leaders in at least `near` slots makes a candidate pair with each, PAIRS_PER_DOCUMENT at
+    most: the most similar, and of equals the first. One that agrees with none in `sure` slots becomes a leader itself,
+    while there are fewer than `limit`. Signatures only choose here what is worth an exact check.
     """
 
     def __init__(self, bucket: int, limit: int) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from dataclasses import fields
 from typing import Any
 
+from sparkprep import storage
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
 from sparkprep.sizes import SIZES, submit_line
@@ -59,17 +59,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Remove near-duplicates as the arguments say and print the summary."""
     settings = Settings(**{f.name: getattr(args, f.name) for f in fields(Settings)})
-    source = _input(args)
     output = args.output or (f"dedup-{args.size}" if args.size in EMBEDDED else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")
+    _try(args.input or [], output, args.overwrite)
+    source = _input(args)
 
     from sparkprep.dedup.pipeline import deduplicate
     from sparkprep.session import apply_runtime, get_session
 
     size = SIZES[args.size] if args.size else None
     if size is not None and size.cluster is not None:
-        line = submit_line(size, "jobs/dedup.py", shlex.split(shlex.join(sys.argv[1:])))
+        line = submit_line(size, "jobs/dedup.py", args.words)
         print(f"for the memory and executors of --size {size.name}, start it with:\n  {line}", file=sys.stderr)
     spark = get_session(f"sparkprep dedup {args.size or ''}".strip(), size)
     if size is not None:
@@ -85,6 +86,15 @@ def run(args: argparse.Namespace) -> int:
     )
     print(summary(result.metrics, result.output))
     return 0
+
+
+def _try(source: list[str], output: str, overwrite: bool) -> None:
+    """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
+    for path in source:
+        if storage.is_local(path) and not storage.exists(path):
+            raise UserError(f"{path}: no such file or folder; check --input")
+    with storage.OutputFolder(output, overwrite, source):
+        pass
 
 
 def _input(args: argparse.Namespace) -> list[str]:

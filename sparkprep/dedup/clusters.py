@@ -46,20 +46,22 @@ def _lexicographic_first(n, early, late, jaccard):
     return best, similarity
 
 
-def _with_copies(n: int, copies: I64, a: I64, b: I64) -> tuple[I64, I64, I64]:
-    """(first node of each node's set of exact copies; early and late ends of the edges between such first nodes)."""
+def _with_copies(n: int, copies: I64, a: I64, b: I64, jaccard: F64) -> tuple[I64, I64, I64, F64]:
+    """(first node of each node's set of exact copies; early end, late end, similarity of edges between first nodes)."""
     first = connected_components(n, copies[:, 0], copies[:, 1])
-    return first, np.minimum(first[a], first[b]), np.maximum(first[a], first[b])
+    early, late = np.minimum(first[a], first[b]), np.maximum(first[a], first[b])
+    between = early != late
+    return first, early[between], late[between], jaccard[between]
 
 
 def leader(n: int, copies: I64, a: I64, b: I64, jaccard: F64) -> Decisions:
-    """A node is removed exactly if a kept neighbour comes before it: the lexicographically first maximal independent
-    set.
+    """Remove a node exactly if a kept neighbour comes before it: the lexicographically first maximal independent set.
 
     n nodes; copies (m, 2) pairs of nodes with the same normalised text; edges a, b with their Jaccard > 0. A removed
-    node is laid to the most similar of its kept neighbours that come before it, and of equals to the first.
+    node is laid to the most similar of its kept neighbours that come before it, and of equals to the first; an exact copy
+    goes where the first node with its text goes.
     """
-    first, early, late = _with_copies(n, copies, a, b)
+    first, early, late, jaccard = _with_copies(n, copies, a, b, jaccard)
     order = np.lexsort((early, late))
     best, similarity = _lexicographic_first(n, early[order], late[order], jaccard[order])
     best, similarity = best[first], similarity[first]
@@ -75,7 +77,7 @@ def component(n: int, copies: I64, a: I64, b: I64, jaccard: F64) -> Decisions:
 
     Arguments as for `leader`. The similarity of a removed node and the kept one is nan where they share no edge.
     """
-    first, early, late = _with_copies(n, copies, a, b)
+    first, early, late, jaccard = _with_copies(n, copies, a, b, jaccard)
     root = connected_components(n, early, late)[first]
     removed = np.flatnonzero(root != np.arange(n))
     direct = np.full(n, np.nan)

@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -29,6 +30,8 @@ from sparkprep.errors import UserError
 from sparkprep.progress import Progress
 from sparkprep.session import get_session
 from sparkprep.storage import OutputFolder
+
+LAST_TASKS = 10.0
 
 
 @dataclass
@@ -77,7 +80,11 @@ def deduplicate(
     progress = Progress(spark, stream)
     with OutputFolder(output, overwrite, paths) as folder:
         opened = source if isinstance(source, DataFrame) else paths
-        result = _open_and_run(spark, opened, settings, folder, progress, single_file)
+        try:
+            result = _open_and_run(spark, opened, settings, folder, progress, single_file)
+        except BaseException:
+            _let_tasks_end(spark)
+            raise
         folder.commit()
     where = folder.path
     return Result(
@@ -114,7 +121,8 @@ def _open_and_run(
                 options = JsonlSettings(text_column=settings.text_column, max_bad=parse_max_bad(settings.max_bad))
                 read = spool(spark, files, spooled, os.path.join(folder.work, "rejected"), options)
                 stage.documents, rejected = read.documents, read.rejected
-                warnings = [f"column {c} holds values of several kinds: kept as text" for c in read.as_text]
+                warnings = [f"rejected {line}" for line in read.first_rejected]
+                warnings += [f"column {c} holds values of several kinds: kept as text" for c in read.as_text]
             files = storage.list_files([spooled])
     summary = parquet.inspect(files, settings.text_column, settings.id_column)
     _check_order(settings, {field.name: pa.types.is_nested(field.type) for field in summary.schema})
@@ -125,6 +133,18 @@ def _open_and_run(
         if explained is None:
             raise
         raise explained from error
+
+
+def _let_tasks_end(spark: SparkSession) -> None:
+    """Wait until no task runs, LAST_TASKS seconds at most. Spark tells of a failed job at once and cancels its other
+    tasks meanwhile: one that still writes would leave files behind where the partial output has just been deleted."""
+    end = time.monotonic() + LAST_TASKS
+    try:
+        tracker = spark.sparkContext._jsc.sc().statusTracker()
+        while time.monotonic() < end and any(e.numRunningTasks() for e in tracker.getExecutorInfos()):
+            time.sleep(0.05)
+    except (PySparkException, Py4JError, AttributeError, OSError):
+        return  # Spark Connect does not say, and Spark may be what has failed
 
 
 def _check_frame(source: DataFrame, settings: Settings) -> None:
@@ -150,4 +170,6 @@ def _check_order(settings: Settings, nested: Mapping[str, bool]) -> None:
         raise UserError(f"--keep {settings.keep}: there is no column {keep!r}; columns there are: {there}")
     for flag, column in (("--keep", keep), ("--id-column", settings.id_column)):
         if column is not None and nested.get(column):
-            raise UserError(f"column {column!r} holds lists, maps or structs, which have no order; name another by {flag}")
+            raise UserError(
+                f"{flag}: column {column!r} holds lists, maps or structs, which have no order; name another"
+            )

@@ -33,7 +33,7 @@ TASK_BYTES = 64 << 20
 BROADCAST_ROWS = 2_000_000
 """Rows of an assignment that every node can hold, about 100 bytes each."""
 GROUP_SHINGLES = 8_000_000
-"""Shingles of a group of documents, 8 bytes each, unless two documents alone have more."""
+"""Shingles of a group of documents, 8 bytes each; more only where a single document has over half of that."""
 
 
 def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: float) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,245 @@
+"""The command line: exit codes, what is said where, one line for a mistake, and nothing half-done after any end."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+from runs import DONE_PARTS, listing, prose, save
+
+from sparkprep import __version__
+from sparkprep.cli import main
+from sparkprep.dedup.settings import describe
+from sparkprep.session import spark_conf
+from sparkprep.sizes import SIZES
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+JOB = [sys.executable, str(REPOSITORY / "jobs" / "dedup.py")]
+STAGES = ["sketch", "candidates", "verify", "decide", "write", "report"]
+STAGE_LINE = re.compile(r"[a-z]+ +([\d,]+ documents)?( +[\d.]+ k?B)? +\d+\.\d s")
+
+
+def environment() -> dict[str, str]:
+    """That of a fresh terminal: nothing of this process's Spark, the package found as it is found here."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYSPARK", "SPARK", "COV"))}
+    return {**inherited, "PYTHONPATH": str(REPOSITORY), "SPARK_DRIVER_MEMORY": "1g"}
+
+
+def source(folder: Path, bad_lines: int = 0) -> Path:
+    rows = [json.dumps({"id": n, "text": prose(n % 4), "score": n}) for n in range(6)]
+    path = folder / "docs.jsonl"
+    path.write_text("\n".join([*rows, *["not JSON"] * bad_lines]) + "\n")
+    return path
+
+
+def error(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    """What `sparkprep dedup WORDS` says in its one line when a user has made a mistake."""
+    assert main(["dedup", *map(str, words)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    *before, line = said.err.splitlines()
+    assert all(STAGE_LINE.fullmatch(each) for each in before)
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
+
+
+def test_a_run_tells_its_stages_on_stderr_and_its_summary_on_stdout(tmp_path: Path) -> None:
+    source(tmp_path, bad_lines=2)
+    command = [*JOB, "--input", "docs.jsonl", "--output", "clean/out", "--keep", "-score"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert [line.split()[0] for line in lines] == ["read", *STAGES]
+    for line in lines:
+        assert STAGE_LINE.fullmatch(line), line
+    told = {line[2:16].strip(): line[17:] for line in done.stdout.splitlines() if not line.startswith("  warning")}
+    out = tmp_path / "clean" / "out"
+    assert (told["documents"], told["kept"], told["rejected"]) == ("8", "4", "2")
+    assert told["removed"] == "2 (25.0 %): 2 exact, 0 near"
+    assert told["banding"].startswith("18 bands x 6 rows, finds a pair at the threshold with probability 0.99")
+    assert re.fullmatch(r"1\.0000 estimated \(.*\)", told["recall"])
+    assert (told["output"], told["report"]) == (str(out), f"{out}/report.html")
+    assert re.fullmatch(r"\d+\.\d", told["seconds"])
+    assert f"  warning: rejected {tmp_path}/docs.jsonl:7: not valid JSON" in done.stdout
+    assert sorted(pq.read_table(out / "kept")["id"].to_pylist()) == [2, 3, 4, 5]
+    assert {path.name for path in out.iterdir()} == {*DONE_PARTS, "rejected"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clean", "docs.jsonl"]
+
+
+def test_an_interrupted_run_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    source(tmp_path)
+    before = listing(tmp_path)
+    command = [*JOB, "--input", "docs.jsonl", "--output", "out"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as job:
+        assert job.stderr is not None
+        for line in job.stderr:
+            if line.startswith("read"):
+                break
+        os.killpg(job.pid, signal.SIGINT)  # as Ctrl-C does: to Spark's JVM and the workers too
+        said = job.stderr.read()
+        assert job.wait(timeout=120) == 130, said
+    assert said.splitlines()[-1] == "interrupted: nothing was put in place"
+    assert "Traceback" not in said
+    assert listing(tmp_path) == before
+
+
+def test_a_mistake_is_one_line_and_exit_code_2_before_spark_starts(tmp_path: Path) -> None:
+    command = [*JOB, "--input", "missing.parquet", "--output", "out"]
+    no_java = {**environment(), "PATH": "/nowhere", "JAVA_HOME": "/nowhere"}
+    done = subprocess.run(command, cwd=tmp_path, env=no_java, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {tmp_path / 'missing.parquet'}: no such file or folder; check --input\n".replace(
+        f"{tmp_path}/", ""
+    )
+
+
+def test_debug_shows_where_a_mistake_was_met(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["dedup", "--input", str(tmp_path / "missing"), "--output", str(tmp_path / "out")]
+    assert main([*words, "--debug"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback (most recent call last):")
+    assert said.splitlines()[-1].startswith("error: ")
+    assert main(words) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_quiet_says_the_summary_only(spark: SparkSession, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["--input", source(tmp_path), "--output", tmp_path / "out", "--quiet"]
+    assert main(["dedup", *map(str, words)]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.startswith("  documents      6\n  kept           4\n")
+
+
+def test_an_existing_output_is_refused_before_anything_is_read(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    said = error(capsys, "--input", source(tmp_path), "--output", tmp_path / "out")
+    assert said == f"{tmp_path / 'out'} exists; pass --overwrite to replace it or choose another --output"
+
+
+def test_overwrite_replaces_the_output(spark: SparkSession, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    save(tmp_path / "out" / "kept" / "old.parquet", {"id": ["old"]})
+    words = ["--input", source(tmp_path), "--output", tmp_path / "out", "--overwrite"]
+    assert main(["dedup", *map(str, words)]) == 0
+    assert sorted(pq.read_table(tmp_path / "out" / "kept")["id"].to_pylist()) == [0, 1, 2, 3]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == DONE_PARTS
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["read", *STAGES]
+
+
+def test_a_damaged_file_is_told_in_the_last_line(
+    spark: SparkSession, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bad = save(tmp_path / "in.parquet", {"id": range(300), "text": [prose(n) for n in range(300)]})
+    content = bytearray(bad.read_bytes())
+    content[2000:2400] = b"\xaa" * 400
+    bad.write_bytes(content)
+    before = listing(tmp_path)
+    said = error(capsys, "--input", bad, "--output", tmp_path / "out")
+    assert said.startswith(f"{bad}: damaged Parquet file")
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--output", "o"], "--input is missing: name files or folders, or take --size 1k or 10k"),
+        (["--size", "500k", "--output", "o"], "--size 500k has no documents of its own: name yours with --input"),
+        (["--input", "."], "--output is missing: name the folder to make"),
+        (["--size", "5m", "--input", "."], "--output is missing: name the folder to make"),
+        (["--input", ".", "--output", "o", "--threshold", "1.2"], "--threshold 1.2: must lie in (0, 1], for instance"),
+        (["--input", ".", "--output", "o", "--threshold", "0.01"], "--threshold 0.01 is too low: with 128 slots"),
+        (["--input", ".", "--output", "o", "--bands", "20"], "--bands and --rows belong together"),
+        (["--input", ".", "--output", "o", "--max-bad", "few"], "--max-bad few: give a number of lines such as 100"),
+        (["--input", ".", "--output", "o"], "--output {cwd}/o lies inside the input {cwd}"),
+        (["--input", "gcs://bucket/x", "--output", "o"], "gcs://bucket/x: 'gcs://' is not supported"),
+    ],
+    ids=lambda value: value.split(":")[0] if isinstance(value, str) else None,
+)
+def test_a_flag_that_cannot_work_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert error(capsys, *words).startswith(said.format(cwd=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--tresholds", "0.8"], ["--thresh", "0.8"], ["--rule", "best"], ["--threshold", "high"], ["more.parquet"]],
+    ids=" ".join,
+)
+def test_unknown_and_shortened_flags_and_values_are_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["dedup", "--output", str(tmp_path / "out"), *words])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert words[0] in said.splitlines()[-1]
+    assert "usage: sparkprep" in said
+
+
+def test_help_explains_every_setting_and_gives_examples(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as ended:
+        main(["dedup", "--help"])
+    assert ended.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for name, default, meaning in describe():
+        assert f"--{name.replace('_', '-')} " in said
+        shown = "" if default is None else f" (default {default})"
+        assert " ".join(meaning.split()) + shown in said.replace("- ", "-"), name
+    assert "spark-submit jobs/dedup.py --size 10k" in said
+    assert "output folder: kept/" in said
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"sparkprep {__version__}\n")
+
+
+@pytest.mark.parametrize("start", [["sparkprep"], ["jobs/dedup.py"]], ids=" ".join)
+def test_a_size_for_a_cluster_prints_the_line_that_starts_it_as_it_was_given(
+    spark: SparkSession,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start: list[str],
+) -> None:
+    (tmp_path / "a b.jsonl").write_text("no line of this is JSON\n" * 101)
+    words = [
+        "--size",
+        "500k",
+        "--input",
+        str(tmp_path / "a b.jsonl"),
+        "--output",
+        str(tmp_path / "out"),
+        "--keep",
+        "-n",
+    ]
+    with spark_conf(spark, {key: spark.conf.get(key, "") or "" for key in SIZES["500k"].runtime}):
+        if start == ["sparkprep"]:
+            monkeypatch.setattr(sys, "argv", [*start, "dedup", *words])
+            assert main() == 2
+        else:
+            monkeypatch.setattr(sys, "argv", [*start, *words])
+            assert main(["dedup", *words]) == 2
+    first, line, *_ = capsys.readouterr().err.splitlines()
+    assert first == "for the memory and executors of --size 500k, start it with:"
+    command = shlex.split(line)
+    assert command[0] == "spark-submit"
+    assert command[command.index("jobs/dedup.py") + 1 :] == words
