@@ -58,8 +58,8 @@ def leader(n: int, copies: I64, a: I64, b: I64, jaccard: F64) -> Decisions:
     """Remove a node exactly if a kept neighbour comes before it: the lexicographically first maximal independent set.
 
     n nodes; copies (m, 2) pairs of nodes with the same normalised text; edges a, b with their Jaccard > 0. A removed
-    node is laid to the most similar of its kept neighbours that come before it, and of equals to the first; an exact copy
-    goes where the first node with its text goes.
+    node is laid to the most similar of its kept neighbours that come before it, and of equals to the first; an exact
+    copy goes where the first node with its text goes.
     """
     first, early, late, jaccard = _with_copies(n, copies, a, b, jaccard)
     order = np.lexsort((early, late))
