@@ -47,7 +47,7 @@ types: setup ## mypy over the package
 	@$(RUN) -m mypy
 
 unit: setup ## the tests of `make test` alone
-	@$(RUN) -m pytest -m "$(QUICK)"
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "$(QUICK)"
 
 test: lint types unit ## lint, types and all tests but the slow ones
 	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 real documents."
@@ -60,7 +60,7 @@ $(SPARK4_VENV)/.ready: $(SETUP_FILES) $(SPARK4_PINS) $(call moved,$(SPARK4_VENV)
 	@echo "$$PWD" >$@
 
 test-spark4: $(SPARK4_VENV)/.ready ## the tests of `make test` on Spark 4, in .venv-spark4
-	@$(SPARK4_VENV)/bin/python -m pytest -m "$(QUICK)"
+	@$(SPARK4_VENV)/bin/python -m pytest -n 2 --dist loadfile -m "$(QUICK)"
 
 demo: setup ## deduplicate 10,000 real documents and grade the result; writes demo/10k
 	@$(VENV)/bin/spark-submit jobs/dedup.py --size 10k --output demo/10k --overwrite

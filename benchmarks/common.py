@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -25,36 +26,35 @@ JOB = ROOT / "jobs" / "dedup.py"
 
 
 def add_spark_arguments(parser: argparse.ArgumentParser) -> None:
-    """--driver-memory, --cores and --temp."""
+    """--driver-memory, --cores, --conf and --temp."""
     parser.add_argument("--driver-memory", default="4g", metavar="SIZE", help="of every Spark process (default 4g)")
-    parser.add_argument(
-        "--cores", default="*", metavar="N", help="tasks at once, as in local[N] (default *: all cores)"
-    )
+    parser.add_argument("--cores", default="*", metavar="N", help="tasks at once, as in local[N] (default: all cores)")
+    parser.add_argument("--conf", action="append", default=[], metavar="KEY=VALUE", help="a setting of Spark's")
     add_temp_argument(parser)
 
 
 def add_temp_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--temp", type=Path, metavar="FOLDER", help="for what is written and deleted (default: the system's)"
-    )
+    parser.add_argument("--temp", type=Path, metavar="FOLDER", help="where to write (default: the system's)")
 
 
-def spark_environment(driver_memory: str, cores: str) -> dict[str, str]:
+def submit_options(cores: str, conf: Sequence[str] = ()) -> list[str]:
+    """For spark-submit."""
+    return ["--master", f"local[{cores}]", *(word for setting in conf for word in ("--conf", setting))]
+
+
+def spark_environment(driver_memory: str, cores: str, conf: Sequence[str] = ()) -> dict[str, str]:
     """Variables with which a script of ours, run by plain Python, starts Spark so."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return {
         "SPARK_DRIVER_MEMORY": driver_memory,
-        "PYSPARK_SUBMIT_ARGS": f"--master local[{cores}] pyspark-shell",
+        "PYSPARK_SUBMIT_ARGS": shlex.join([*submit_options(cores, conf), "pyspark-shell"]),
         "PYTHONPATH": path,
     }
 
 
-def job_command(
-    data: Path, output: Path, *options: str, python: str = sys.executable, launcher: str | None = None
-) -> list[str]:
-    """The job on `data`, by plain Python or through the spark-submit `launcher`."""
-    start = [launcher or python]
-    return [*start, str(JOB), "--input", str(data), "--output", str(output), *options]
+def job_command(data: Path, output: Path, *options: str, python: str = sys.executable) -> list[str]:
+    """The job on `data`, by plain Python."""
+    return [python, str(JOB), "--input", str(data), "--output", str(output), *options]
 
 
 def subset(size: str) -> Subset:

@@ -20,6 +20,7 @@ from common import (
     require_text,
     scratch,
     spark_environment,
+    submit_options,
     subset,
     text_megabytes,
 )
@@ -36,8 +37,8 @@ def main() -> int:
     args = parser.parse_args()
     data = require_text(args.data) if args.data else subset("10k").documents
     megabytes = text_megabytes(data)
-    env = spark_environment(args.driver_memory, args.cores)
-    submit = [args.spark_submit, "--master", f"local[{args.cores}]"] if args.spark_submit else None
+    env = spark_environment(args.driver_memory, args.cores, args.conf)
+    submit = [args.spark_submit, *submit_options(args.cores, args.conf)] if args.spark_submit else None
     runs: dict[str, list[Measured]] = {"copy": [], "job": []}
     with scratch(args.temp) as folder:
         start = submit or [sys.executable]

@@ -259,13 +259,15 @@ def measure(
 
 
 def measure_checked(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Measured:
-    """`measure`, its output kept back; where the command fails, its last lines are shown and the benchmark ends."""
-    with tempfile.NamedTemporaryFile(prefix="measure-", suffix=".log") as log:
-        measured = measure(command, env=env, output=Path(log.name))
-        if measured.rc != 0:
-            lines = Path(log.name).read_text(encoding="utf-8", errors="replace").splitlines()
-            shown = "\n".join(lines[-40:])
-            raise SystemExit(f"{shown}\n{shlex.join(command)}\nended with {measured.rc}; its last lines are above")
+    """`measure`, its output kept back; where the command fails, the benchmark ends and says where the output is."""
+    descriptor, name = tempfile.mkstemp(prefix="measure-", suffix=".log")
+    os.close(descriptor)
+    log = Path(name)
+    measured = measure(command, env=env, output=log)
+    if measured.rc != 0:
+        shown = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:])
+        raise SystemExit(f"{shown}\n{shlex.join(command)}\nended with {measured.rc}; above the end of {log}")
+    log.unlink()
     return measured
 
 

@@ -69,7 +69,7 @@ def documents(case: Case, seed: int) -> Iterator[pa.Table]:
             texts.append(_join(words, chosen))
         ids = [f"{case.name}-{group:03}-{row:06}" for row in range(case.rows)]
         urls = [f"https://long.example/{name}" for name in ids]
-        yield pa.table({"id": ids, "url": urls, "text": pa.concat_arrays(texts)})
+        yield pa.table({"id": ids, "url": urls, "text": pa.chunked_array(texts)})
 
 
 def _draw(rng: np.random.Generator, count: int) -> npt.NDArray[np.int32]:
@@ -92,8 +92,10 @@ def write(case: Case, path: Path, seed: int) -> float:
         writer = writer or pq.ParquetWriter(path, table.schema, compression="snappy")
         writer.write_table(table, row_group_size=case.rows)
         size += pc.sum(pc.binary_length(table["text"])).as_py()
+        del table
     if writer is not None:
         writer.close()
+    pa.default_memory_pool().release_unused()  # the job is to have the machine
     return size / 1e6
 
 
@@ -124,7 +126,7 @@ def _run(case: Case, args: argparse.Namespace) -> tuple[float, ...]:
         megabytes = write(case, source, args.seed)
         shape = f"{case.groups} row groups of {case.rows:,} x {case.size:,} bytes"
         print(f"\n{shape}, {megabytes:,.0f} MB of text", flush=True)
-        env = spark_environment(args.driver_memory, args.cores)
+        env = spark_environment(args.driver_memory, args.cores, args.conf)
         measured = measure_checked(job_command(source, folder / "job"), env=env)
         counts = json.loads((folder / "job" / "metrics.json").read_text())["counts"]
         shutil.rmtree(folder / "job")

@@ -61,7 +61,7 @@ def main() -> int:
         args.data, args.pairs = embedded.documents, args.pairs or embedded.pairs
     data = require_text(args.data)
     megabytes = text_megabytes(data)
-    env = spark_environment(args.driver_memory, args.cores)
+    env = spark_environment(args.driver_memory, args.cores, args.conf)
     runs: dict[str, list[Measured]] = {tool: [] for tool in args.only}
     grades: dict[str, Grade] = {}
     with scratch(args.temp) as folder:

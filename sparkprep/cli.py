@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import traceback
@@ -48,6 +49,8 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 def guarded(work: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
     """Run a verb; a user's mistake becomes one line on the terminal, with its traceback under --debug."""
+    logging.getLogger().addFilter(_is_no_interrupt)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what it logs, it raises too
     try:
         return work(args)
     except UserError as error:
@@ -61,6 +64,11 @@ def guarded(work: Callable[[argparse.Namespace], int], args: argparse.Namespace)
     except BrokenPipeError:  # the reader of our output has gone, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _is_no_interrupt(record: logging.LogRecord) -> bool:
+    """Py4J logs Ctrl-C with a traceback before it hands it on."""
+    return not record.getMessage().startswith("KeyboardInterrupt while sending command")
 
 
 if __name__ == "__main__":

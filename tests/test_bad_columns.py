@@ -51,11 +51,11 @@ def test_all_other_columns_pass_through_untouched(spark: SparkSession, tmp_path:
     texts = [prose(1), prose(1), prose(2), prose(3)]
     table = pa.table({"id": ["d", "b", "a", "c"], "text": texts, **COLUMNS})
     source = save(tmp_path / "in.parquet", table)
-    done = run(spark, source, tmp_path / "out")
-    assert done.reasons() == {"d": ("b", "exact")}
+    done = run(spark, source, tmp_path / "out", keep="instant")
+    assert done.reasons() == {"b": ("d", "exact")}
     there, here = (spark.read.parquet(f"file:{path}").schema for path in (source, tmp_path / "out" / "kept"))
     assert [(f.name, f.dataType) for f in here] == [(f.name, f.dataType) for f in there]
-    before = pq.read_table(source).slice(1)
+    before = pq.read_table(source).take([0, 2, 3])
     for name in table.schema.names:
         assert str(done.kept[name].to_pylist()) == str(before[name].to_pylist()), name  # as text: nan is not nan
 
@@ -135,12 +135,10 @@ def broken_strings(*values: bytes) -> pa.Array:
 
 
 @pytest.mark.xfail(strict=True, raises=UnicodeDecodeError, reason="the report decodes ids, texts and sources strictly")
-@pytest.mark.parametrize("column", ["text", "id", "url"])
-def test_bytes_that_are_no_utf8_in_a_parquet_string_stop_nothing(
-    spark: SparkSession, tmp_path: Path, column: str
-) -> None:
-    columns: dict[str, Any] = {"id": ["a", "b"], "text": [prose(1), f"{prose(1)} more"], "url": ["x", "y"]}
-    columns[column] = broken_strings(*(value.encode() + b" \xff\xed\xa0\x80" for value in columns[column]))
-    done = run(spark, save(tmp_path / "in.parquet", columns), tmp_path / "out")
+def test_bytes_that_are_no_utf8_in_a_parquet_string_stop_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    columns: dict[str, Any] = {"id": ["a", "b"], "text": [f"{prose(1)} more", prose(1)], "url": ["x", "y"]}
+    broken = {n: broken_strings(*(v.encode() + b" \xff\xed\xa0\x80" for v in values)) for n, values in columns.items()}
+    done = run(spark, save(tmp_path / "in.parquet", broken), tmp_path / "out")
     assert (done.counts["kept"], done.counts["near"]) == (1, 1)
-    assert done.kept[column].cast(pa.binary()).to_pylist()[0].endswith(b" \xff\xed\xa0\x80")
+    for name, values in broken.items():
+        assert done.kept[name].cast(pa.binary()).to_pylist() == values.cast(pa.binary()).to_pylist()[:1]

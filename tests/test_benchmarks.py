@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # A parent that ignores SIGCHLD, as PySpark's daemon does: the kernel then forgets what its children used.
@@ -79,16 +78,17 @@ def test_processor_time_of_processes_that_ended_unwaited_for_is_counted(monkeypa
     assert 1 <= measured.cpu_s < 5
 
 
-def test_the_greatest_memory_is_seen_after_it_is_given_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_greatest_memory_is_told_and_output_can_be_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     measure = script("measure", monkeypatch)
-    code = "import time; x = bytearray(b'x') * 200_000_000; del x; time.sleep(0.5); print('said')"
+    code = "import time; x = bytearray(b'x') * 200_000_000; time.sleep(1); del x; time.sleep(0.5); print('said')"
     measured = measure.measure([sys.executable, "-c", code], output=tmp_path / "said")
-    assert 200 <= measured.peak_rss_mb < 400 or measured.peak_rss_mb < 100  # a sample may miss the sum, not the mark
+    assert 200 <= measured.peak_rss_mb < 400
+    assert measured.worker_peaks_mb == ()
     assert (tmp_path / "said").read_text() == "said\n"
 
 
 def test_without_a_control_group_the_figures_say_so() -> None:
-    burn = "import time\nwhile time.process_time() < 0.5: time.sleep(0) if False else None"
+    burn = "import time\nwhile time.process_time() < 0.5: pass"
     figures = json.loads(run("measure.py", "--sampled", "--", sys.executable, "-c", burn)[-1])
     assert "lower bound" in figures["note"]
     assert 0.2 <= figures["cpu_s"] < 3
@@ -114,11 +114,9 @@ def test_the_datasketch_loop_removes_the_later_of_a_pair(
     assert ids_of(tmp_path / "kept.parquet") == EARLIER
 
 
-def test_mllib_removes_the_later_of_a_pair(monkeypatch: pytest.MonkeyPatch, spark: SparkSession, corpus: Path) -> None:
+def test_mllib_gets_the_least_hash_tables_that_find_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     peer = script("peer_mllib", monkeypatch)
-    assert peer.tables(0.8) == 3
-    kept = peer.deduplicate(spark.read.parquet(str(corpus)))
-    assert sorted(row["id"] for row in kept.select("id").collect()) == EARLIER
+    assert [peer.tables(threshold) for threshold in (0.5, 0.8, 0.99, 1.0)] == [7, 3, 1, 1]
 
 
 def test_long_documents_come_in_row_groups_of_the_stated_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -165,10 +163,8 @@ def test_the_job_is_compared_with_a_copy(corpus: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_peers_are_graded_alike(corpus: Path, pairs: Path, tmp_path: Path) -> None:
-    rows = [
-        line for line in run("peers.py", "--data", corpus, "--pairs", pairs, "--temp", tmp_path / "t") if "|" in line
-    ]
-    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+    lines = run("peers.py", "--data", corpus, "--pairs", pairs, "--temp", tmp_path / "t")
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line][2:]
     assert [row[0] for row in cells] == ["datasketch LSH loop", "Spark MLlib", "sparkprep"]
     assert [row[4:] for row in cells] == [["1.0000", "1.0000", "5"]] * 3
 

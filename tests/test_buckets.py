@@ -227,7 +227,9 @@ def test_unlike_documents_make_no_pairs_and_the_limit_bounds_the_leaders() -> No
     assert meet_all(few, np.arange(120), again, [60]) == [[i, 60 + i] for i in range(5)]
 
 
-@pytest.mark.parametrize(("closer", "farther", "expected"), [(40, 24, 64), (40, 25, 64), (3, 5, 8), (64, 9, 64), (0, 70, 64), (70, 3, 64)])
+@pytest.mark.parametrize(
+    ("closer", "farther", "expected"), [(40, 24, 64), (40, 25, 64), (3, 5, 8), (64, 9, 64), (0, 70, 64), (70, 3, 64)]
+)
 def test_a_document_is_compared_with_the_most_similar_leaders_up_to_a_bound(
     closer: int, farther: int, expected: int
 ) -> None:

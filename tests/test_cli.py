@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -45,7 +46,7 @@ def error(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
     said = capsys.readouterr()
     assert said.out == ""
     *before, line = said.err.splitlines()
-    assert all(STAGE_LINE.fullmatch(each) for each in before)
+    assert all(STAGE_LINE.fullmatch(each) or " so far" in each for each in before)
     assert line.startswith("error: ")
     return line.removeprefix("error: ")
 
@@ -55,7 +56,7 @@ def test_a_run_tells_its_stages_on_stderr_and_its_summary_on_stdout(tmp_path: Pa
     command = [*JOB, "--input", "docs.jsonl", "--output", "clean/out", "--keep", "-score"]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    lines = done.stderr.splitlines()
+    lines = [line for line in done.stderr.splitlines() if " so far" not in line]  # which a slow machine says
     assert [line.split()[0] for line in lines] == ["read", *STAGES]
     for line in lines:
         assert STAGE_LINE.fullmatch(line), line
@@ -82,13 +83,14 @@ def test_an_interrupted_run_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     ) as job:
         assert job.stderr is not None
         for line in job.stderr:
-            if line.startswith("read"):
+            if line.startswith("read") and STAGE_LINE.fullmatch(line.rstrip()):
                 break
+        time.sleep(0.5)  # into the next stage
         os.killpg(job.pid, signal.SIGINT)  # as Ctrl-C does: to Spark's JVM and the workers too
         said = job.stderr.read()
         assert job.wait(timeout=120) == 130, said
-    assert said.splitlines()[-1] == "interrupted: nothing was put in place"
-    assert "Traceback" not in said
+    told = [line for line in said.splitlines() if not STAGE_LINE.fullmatch(line) and " so far" not in line]
+    assert told == ["interrupted: nothing was put in place"]
     assert listing(tmp_path) == before
 
 
@@ -112,14 +114,6 @@ def test_debug_shows_where_a_mistake_was_met(capsys: pytest.CaptureFixture[str],
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_quiet_says_the_summary_only(spark: SparkSession, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    words = ["--input", source(tmp_path), "--output", tmp_path / "out", "--quiet"]
-    assert main(["dedup", *map(str, words)]) == 0
-    said = capsys.readouterr()
-    assert said.err == ""
-    assert said.out.startswith("  documents      6\n  kept           4\n")
-
-
 def test_an_existing_output_is_refused_before_anything_is_read(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -128,13 +122,17 @@ def test_an_existing_output_is_refused_before_anything_is_read(
     assert said == f"{tmp_path / 'out'} exists; pass --overwrite to replace it or choose another --output"
 
 
-def test_overwrite_replaces_the_output(spark: SparkSession, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_overwrite_replaces_the_output_and_quiet_says_the_summary_only(
+    spark: SparkSession, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     save(tmp_path / "out" / "kept" / "old.parquet", {"id": ["old"]})
-    words = ["--input", source(tmp_path), "--output", tmp_path / "out", "--overwrite"]
+    words = ["--input", source(tmp_path), "--output", tmp_path / "out", "--overwrite", "--quiet"]
     assert main(["dedup", *map(str, words)]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.startswith("  documents      6\n  kept           4\n")
     assert sorted(pq.read_table(tmp_path / "out" / "kept")["id"].to_pylist()) == [0, 1, 2, 3]
     assert {path.name for path in (tmp_path / "out").iterdir()} == DONE_PARTS
-    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["read", *STAGES]
 
 
 def test_a_damaged_file_is_told_in_the_last_line(
@@ -231,7 +229,7 @@ def test_a_size_for_a_cluster_prints_the_line_that_starts_it_as_it_was_given(
         "--keep",
         "-n",
     ]
-    with spark_conf(spark, {key: spark.conf.get(key, "") or "" for key in SIZES["500k"].runtime}):
+    with spark_conf(spark, {key: spark.conf.get(key) for key in SIZES["500k"].runtime}):
         if start == ["sparkprep"]:
             monkeypatch.setattr(sys, "argv", [*start, "dedup", *words])
             assert main() == 2

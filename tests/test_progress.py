@@ -146,7 +146,7 @@ def test_where_tasks_cannot_be_counted_the_stages_are_told_without_a_bar(monkeyp
         """As a Spark Connect session, which has no SparkContext."""
 
         @property
-        def sparkContext(self) -> None:  # noqa: N802
+        def sparkContext(self) -> None:
             raise AttributeError("sparkContext")
 
     monkeypatch.setattr(progress, "SLOW", 0.01)

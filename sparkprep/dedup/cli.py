@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from dataclasses import fields
 from typing import Any
@@ -73,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
         line = submit_line(size, "jobs/dedup.py", args.words)
         print(f"for the memory and executors of --size {size.name}, start it with:\n  {line}", file=sys.stderr)
     spark = get_session(f"sparkprep dedup {args.size or ''}".strip(), size)
+    # PySpark's answer to Ctrl-C is a call to the JVM over the very connection that waits for an answer: that breaks it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if size is not None:
         apply_runtime(spark, size)
     result = deduplicate(

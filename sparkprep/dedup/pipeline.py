@@ -82,8 +82,8 @@ def deduplicate(
         opened = source if isinstance(source, DataFrame) else paths
         try:
             result = _open_and_run(spark, opened, settings, folder, progress, single_file)
-        except BaseException:
-            _let_tasks_end(spark)
+        except BaseException as error:
+            _let_tasks_end(spark, cancel=isinstance(error, KeyboardInterrupt))
             raise
         folder.commit()
     where = folder.path
@@ -110,6 +110,7 @@ def _open_and_run(
     inputs = ["a DataFrame"] if isinstance(source, DataFrame) else source
     spooled, rejected, warnings = os.path.join(folder.scratch, "documents"), 0, list[str]()
     if isinstance(source, DataFrame):
+        _check_frame(source, settings)
         # Once: a DataFrame may be costly to compute, or not be the same twice.
         with progress.stage("read"), parquet.times_as_they_stand(spark):
             source.write.parquet(storage.spark_target(spooled))
@@ -126,8 +127,10 @@ def _open_and_run(
             files = storage.list_files([spooled])
     summary = parquet.inspect(files, settings.text_column, settings.id_column)
     _check_order(settings, {field.name: pa.types.is_nested(field.type) for field in summary.schema})
+    run = Run(spark, settings, folder, progress, inputs, files, summary, rejected, single_file, warnings)
     try:
-        return execute(Run(spark, settings, folder, progress, inputs, files, summary, rejected, single_file, warnings))
+        with parquet.times_as_they_stand(spark):  # for ids and keep columns too, which go through tables of ours
+            return execute(run)
     except (PySparkException, Py4JError) as error:  # a failed task comes as either, depending on what failed in it
         explained = parquet.explain_read_failure(error, files)
         if explained is None:
@@ -135,11 +138,16 @@ def _open_and_run(
         raise explained from error
 
 
-def _let_tasks_end(spark: SparkSession) -> None:
-    """Wait until no task runs, LAST_TASKS seconds at most. Spark tells of a failed job at once and cancels its other
-    tasks meanwhile: one that still writes would leave files behind where the partial output has just been deleted."""
+def _let_tasks_end(spark: SparkSession, cancel: bool) -> None:
+    """Wait until no task runs, LAST_TASKS seconds at most; `cancel` ends the jobs first.
+
+    Spark tells of a failed job at once and cancels its other tasks meanwhile: one that still writes would leave files
+    behind where the partial output has just been deleted.
+    """
     end = time.monotonic() + LAST_TASKS
     try:
+        if cancel:
+            spark.sparkContext.cancelAllJobs()
         tracker = spark.sparkContext._jsc.sc().statusTracker()
         while time.monotonic() < end and any(e.numRunningTasks() for e in tracker.getExecutorInfos()):
             time.sleep(0.05)

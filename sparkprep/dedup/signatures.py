@@ -54,7 +54,7 @@ def batch_settings(average_text_bytes: float) -> dict[str, str]:
     rows = int(min(BATCH_ROWS, max(1, BATCH_BYTES // max(1.0, average_text_bytes))))
     return {
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(rows),
-        "spark.sql.parquet.columnarReaderBatchSize": str(max(8, min(4096, 8 * rows))),
+        "spark.sql.parquet.columnarReaderBatchSize": str(8 * rows if rows > 1 else 1),
     }
 
 
@@ -62,7 +62,7 @@ def one_by_one() -> dict[str, str]:
     """Spark settings for texts of LONG_TEXT and more."""
     return {
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1",
-        "spark.sql.parquet.columnarReaderBatchSize": "8",
+        "spark.sql.parquet.columnarReaderBatchSize": "1",
     }
 
 

@@ -15,8 +15,8 @@ from sparkprep.dedup.candidates import CandidateCounts, write_candidates
 from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.outcome import Outcome
 from sparkprep.dedup.run import Run
-from sparkprep.dedup.signatures import Tally, write_signatures
-from sparkprep.documents.parquet import times_as_they_stand
+from sparkprep.dedup.signatures import LONG_TEXT, Tally, batch_settings, write_signatures
+from sparkprep.session import spark_conf
 
 LARGE_ROW_GROUP = 256 << 20
 
@@ -40,9 +40,13 @@ def _sketch(run: Run) -> Tally:
 
 
 def _spread(run: Run) -> DataFrame:
-    """Spark cannot cut a row group: where a few large ones would keep cores idle, deal the rows out."""
+    """Spark cannot cut a row group: where a few large ones would keep cores idle, deal the rows out.
+
+    Rows of long texts are left where they are: a shuffle would hold many of them in memory at once.
+    """
     summary = run.summary
-    if summary.largest_row_group_text_bytes > LARGE_ROW_GROUP and summary.row_groups < 2 * run.cores:
+    large = summary.largest_row_group_text_bytes > LARGE_ROW_GROUP and summary.row_groups < 2 * run.cores
+    if large and summary.largest_mean_text_bytes < LONG_TEXT:
         return run.documents.repartition(2 * run.cores, KEY)
     return run.documents
 
@@ -57,7 +61,7 @@ def _write(run: Run, outcome: Outcome) -> None:
     with run.progress.stage("write", run.summary.rows, run.summary.text_bytes):
         removed = masks.read(run.spark, run.work("removed.mask"))
         kept = masks.outside(run.documents, removed).drop(KEY)
-        with times_as_they_stand(run.spark):
+        with spark_conf(run.spark, batch_settings(run.summary.largest_mean_text_bytes)):
             kept.write.option("compression", "snappy").parquet(storage.spark_target(run.result("kept")))
         if run.single_file:
             _join_files(run.result("kept"), run.result(run.single_file))
