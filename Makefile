@@ -21,7 +21,7 @@ moved = $(if $(filter-out 0,$(shell test "$$(cat $(1)/.ready 2>/dev/null)" = "$$
 .PHONY: help setup test test-slow test-spark4 lint format types unit demo check-golden clean always
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
 
 setup: $(VENV)/.ready $(VENV)/.warm ## make .venv with everything in it (once; a second run does nothing)
 

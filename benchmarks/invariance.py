@@ -99,12 +99,12 @@ def main() -> int:
                 measure_checked(line, env=env)
                 kept, removed = digest(folder / "job" / "kept"), digest(folder / "job" / "removed")
                 found.add((kept, removed))
-                arrangement = f"{variant.files} files{', shuffled' if variant.shuffled else ''}"
+                arrangement = f"{variant.files}{', shuffled' if variant.shuffled else ''}"
                 shown = [f"{count:,} {hashed}" for count, hashed in (kept, removed)]
                 rows.append((arrangement, str(variant.workers), str(number + 1), *shown))
                 shutil.rmtree(folder / "job")
             shutil.rmtree(folder / "input")
-    print_table(("input", "workers", "Python", "kept/", "removed/"), rows)
+    print_table(("files", "workers", "Python", "kept/", "removed/"), rows)
     for number, python in enumerate(pythons):
         print(f"{'' if number else chr(10)}Python {number + 1}: {python}")
     print("\nsame" if len(found) == 1 else "\nDIFFERENT")

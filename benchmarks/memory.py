@@ -2,6 +2,10 @@
 
 The documents are pseudo-English from a seeded generator, one in ten a near-duplicate of the one before. Takes 4 GB of
 disk at full size. Ends with exit code 1 where a worker has used more than the limit.
+
+A page of the files holds one document. By default PyArrow and Spark look at a page's size every thousand or hundred
+values only, so that one page holds a whole row group: --whole-pages writes that. Spark 3.5 decompresses a snappy page
+in time that grows with the square of its size (PARQUET-2429, mended in Parquet 1.14 and so in Spark 4).
 """
 
 from __future__ import annotations
@@ -84,12 +88,18 @@ def _join(words: pa.Array, chosen: npt.NDArray[np.int32]) -> pa.Array:
     return pc.binary_join(pa.ListArray.from_arrays(ends, words.take(pa.array(chosen))), " ")
 
 
-def write(case: Case, path: Path, seed: int) -> float:
+def write(case: Case, path: Path, seed: int, whole_pages: bool = False) -> float:
     """Write the documents of a case as one Parquet file; MB of text."""
     writer: pq.ParquetWriter | None = None
     size = 0
     for table in documents(case, seed):
-        writer = writer or pq.ParquetWriter(path, table.schema, compression="snappy")
+        writer = writer or pq.ParquetWriter(
+            path,
+            table.schema,
+            compression="snappy",
+            use_dictionary=whole_pages,
+            write_batch_size=None if whole_pages else 1,
+        )
         writer.write_table(table, row_group_size=case.rows)
         size += pc.sum(pc.binary_length(table["text"])).as_py()
         del table
@@ -106,6 +116,7 @@ def main() -> int:
         "--scale", type=float, default=1.0, help="of the documents' lengths (default 1; less for a try)"
     )
     parser.add_argument("--limit", type=float, default=LIMIT_MB, metavar="MB", help="of a worker (default 1000)")
+    parser.add_argument("--whole-pages", action="store_true", help="all documents of a row group in one page")
     parser.add_argument("--seed", type=int, default=1)
     add_spark_arguments(parser)
     args = parser.parse_args()
@@ -123,7 +134,7 @@ def _run(case: Case, args: argparse.Namespace) -> tuple[float, ...]:
     """Write, run the job, print; the peak of each worker in MB."""
     with scratch(args.temp) as folder:
         source = folder / f"{case.name}.parquet"
-        megabytes = write(case, source, args.seed)
+        megabytes = write(case, source, args.seed, args.whole_pages)
         shape = f"{case.groups} row groups of {case.rows:,} x {case.size:,} bytes"
         print(f"\n{shape}, {megabytes:,.0f} MB of text", flush=True)
         env = spark_environment(args.driver_memory, args.cores, args.conf)

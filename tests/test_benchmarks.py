@@ -94,8 +94,11 @@ def test_without_a_control_group_the_figures_say_so() -> None:
     assert 0.2 <= figures["cpu_s"] < 3
 
 
-def test_a_failing_command_ends_a_benchmark_with_its_last_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_command_ends_a_benchmark_with_its_last_lines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     measure = script("measure", monkeypatch)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(SystemExit, match=r"(?s)the reason.*ended with 3"):
         measure.measure_checked([sys.executable, "-c", "print('the reason'); raise SystemExit(3)"])
 
@@ -152,6 +155,12 @@ def test_a_digest_knows_rows_and_not_files(monkeypatch: pytest.MonkeyPatch, corp
     assert len({hashed for _, hashed in found.values()}) == 3
 
 
+@pytest.mark.parametrize("name", ["job.py", "peers.py", "memory.py", "invariance.py"])
+def test_a_script_explains_itself(name: str) -> None:
+    assert run(name, "--help")[0].startswith(f"usage: {name}")
+
+
+@pytest.mark.slow
 def test_the_job_is_compared_with_a_copy(corpus: Path, tmp_path: Path) -> None:
     lines = run("job.py", "--data", corpus, "--runs", "1", "--driver-memory", "1g", "--temp", tmp_path / "t")
     assert any(line.startswith("40 documents") and line.endswith("5 removed") for line in lines)

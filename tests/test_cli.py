@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
@@ -89,8 +90,30 @@ def test_an_interrupted_run_says_so_and_leaves_nothing(tmp_path: Path) -> None:
         os.killpg(job.pid, signal.SIGINT)  # as Ctrl-C does: to Spark's JVM and the workers too
         said = job.stderr.read()
         assert job.wait(timeout=120) == 130, said
-    told = [line for line in said.splitlines() if not STAGE_LINE.fullmatch(line) and " so far" not in line]
-    assert told == ["interrupted: nothing was put in place"]
+    assert said.splitlines().count("interrupted: nothing was put in place") == 1
+    assert "jobs/dedup.py" not in said  # no traceback of the driver's; the JVM may log the tasks that it broke off
+    assert "ERROR:" not in said  # nor what Py4J logs of it
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.slow
+def test_a_death_of_spark_in_mid_run_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    source(tmp_path)
+    before = listing(tmp_path)
+    command = [*JOB, "--input", "docs.jsonl", "--output", "out"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as job:
+        assert job.stderr is not None
+        for line in job.stderr:
+            if line.startswith("sketch") and STAGE_LINE.fullmatch(line.rstrip()):
+                break
+        java = [child for child in psutil.Process(job.pid).children(recursive=True) if child.name() == "java"]
+        for child in java:  # as a system without memory does
+            child.kill()
+        said = job.stderr.read()
+        assert job.wait(timeout=120) == 2, said
+    assert java
+    assert said.splitlines()[-1].startswith("error: Spark's driver died in mid-run")
+    assert "sparkprep/dedup" not in said  # no traceback of ours; PySpark's accumulator server prints one of its own
     assert listing(tmp_path) == before
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
+
 from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.outcome import Outcome
 from sparkprep.dedup.report import TEXT_LIMIT
 from sparkprep.dedup.run import Run
-from sparkprep.documents.lookup import fetch
+from sparkprep.documents.lookup import fetch, values
 
 EXCERPT = 300
 ROW_GROUPS = 24
@@ -17,7 +19,7 @@ ROW_GROUPS = 24
 
 def collect(run: Run, outcome: Outcome) -> dict[str, Any]:
     """The report's examples, with the texts of as many documents as ROW_GROUPS allow."""
-    clusters, pairs = outcome.clusters.to_pylist(), outcome.pairs_sample.to_pylist()
+    clusters, pairs = _rows(outcome.clusters), _rows(outcome.pairs_sample)
     settings = run.settings
     keys = [row[side] for row in pairs for side in (KEY, "kept_key")] + [row["kept_key"] for row in clusters]
     columns = [c for c in (settings.source_column, settings.text_column) if c in run.summary.schema.names]
@@ -54,3 +56,8 @@ def collect(run: Run, outcome: Outcome) -> dict[str, Any]:
             if row[KEY] in documents and row["kept_key"] in documents
         ],
     }
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    columns = {name: values(table[name]) for name in table.column_names}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

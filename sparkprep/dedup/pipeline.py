@@ -32,6 +32,8 @@ from sparkprep.session import get_session
 from sparkprep.storage import OutputFolder
 
 LAST_TASKS = 10.0
+MOST_TO_SEARCH = 10 << 30
+"""Bytes of input that are read on the driver to find a damaged file, where Spark died without naming one."""
 
 
 @dataclass
@@ -136,6 +138,20 @@ def _open_and_run(
         if explained is None:
             raise
         raise explained from error
+    except ConnectionError as error:
+        raise _why_spark_died(run) from error
+
+
+def _why_spark_died(run: Run) -> UserError:
+    """Spark's JVM answers no more: a damaged page may have taken it down; else it mostly was the system, for memory."""
+    found = None
+    if run.summary.file_bytes <= MOST_TO_SEARCH:
+        stored = [name for name in run.summary.schema.names if name not in run.summary.folder_columns]
+        found = parquet.find_damaged(run.files, stored)
+    return found or UserError(
+        "Spark's driver died in mid-run, most often because the machine ran out of memory: close other programs, or "
+        "give the driver less or more of it (spark-submit --driver-memory 4g, SPARK_DRIVER_MEMORY=4g)"
+    )
 
 
 def _let_tasks_end(spark: SparkSession, cancel: bool) -> None:

@@ -21,6 +21,7 @@ from sparkprep.dedup.bands import band_keys
 from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.sketch import sketch
+from sparkprep.documents.schemas import quoted
 from sparkprep.session import spark_conf
 
 LONG_TEXT = 1 << 20
@@ -69,8 +70,8 @@ def one_by_one() -> dict[str, str]:
 def identifier(documents: DataFrame, settings: Settings) -> Column:
     """The documents' identifier: the column of that name, or the SHA-256 of the text where there is none."""
     if settings.id_column in documents.columns:
-        return F.col(f"`{settings.id_column}`")
-    return F.sha2(F.coalesce(F.col(f"`{settings.text_column}`"), F.lit("")), 256)
+        return F.col(quoted(settings.id_column))
+    return F.sha2(F.coalesce(F.col(quoted(settings.text_column)), F.lit("")), 256)
 
 
 RANK = (KEY, "id", "keep", "row_hash", "chars")
@@ -107,7 +108,7 @@ def _row_hash(documents: DataFrame) -> Column:
     """A hash of all columns; xxhash64 knows no maps, so they go in as JSON."""
 
     def hashable(field: T.StructField) -> Column:
-        column = F.col(f"`{field.name}`")
+        column = F.col(quoted(field.name))
         return F.to_json(column) if "map<" in field.dataType.simpleString() else column
 
     return F.xxhash64(*(hashable(f) for f in documents.schema.fields if f.name != KEY))
@@ -115,7 +116,7 @@ def _row_hash(documents: DataFrame) -> Column:
 
 def _without_nan(documents: DataFrame, name: str) -> Column:
     """A column whose NaN are null: Spark and Arrow disagree about where NaN belongs in an order."""
-    column = F.col(f"`{name}`")
+    column = F.col(quoted(name))
     if isinstance(documents.schema[name].dataType, T.FloatType | T.DoubleType):
         return F.when(~F.isnan(column), column)
     return column
@@ -125,15 +126,16 @@ def _prepared(documents: DataFrame, settings: Settings) -> DataFrame:
     """The columns that leave the JVM for the sketching, `text` complete."""
     known = settings.id_column in documents.columns
     keep = keep_column(settings)
-    source = settings.source_column
+    source, name = settings.source_column, identifier(documents, settings)
     return documents.select(
         KEY,
-        F.col(f"`{settings.text_column}`").alias("text"),
-        identifier(documents, settings).alias("id"),
+        F.col(quoted(settings.text_column)).alias("text"),
+        name.alias("id"),
         *([_without_nan(documents, keep).alias("keep")] if keep else []),
-        *([F.col(f"`{source}`").cast("string").alias("source")] if source in documents.columns else []),
+        *([F.col(quoted(source)).cast("string").alias("source")] if source in documents.columns else []),
         _row_hash(documents).alias("row_hash"),
-        (F.xxhash64(f"`{settings.id_column}`") if known else F.lit(None).cast("long")).alias("id_hash"),
+        # A missing identifier is no identifier that repeats.
+        (F.when(name.isNotNull(), F.xxhash64(name)) if known else F.lit(None).cast("long")).alias("id_hash"),
     )
 
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from sparkprep.dedup import tables
 from sparkprep.dedup.masks import KEY, KeySet
+from sparkprep.documents.lookup import values
 
 LOST = 0.9
 """A source that loses more than this share is worth a warning."""
@@ -29,7 +30,7 @@ def losses(signatures: str, column: str, removed: KeySet) -> dict[str, Any]:
         encoded = pc.dictionary_encode(batch["source"])
         codes = np.asarray(encoded.indices.fill_null(len(encoded.dictionary)))
         flags = removed.contains(np.asarray(batch[KEY]))
-        names = encoded.dictionary.to_pylist()
+        names = values(encoded.dictionary)
         total = np.bincount(codes, minlength=len(names) + 1)
         lost = np.bincount(codes[flags], minlength=len(names) + 1)
         for name, n, k in zip(names, total.tolist(), lost.tolist(), strict=False):  # the last count is that of nulls

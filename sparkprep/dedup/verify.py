@@ -24,6 +24,7 @@ from sparkprep.dedup.shingles import common, document_shingles, drop_repeats
 from sparkprep.dedup.signatures import batch_settings, one_by_one
 from sparkprep.dedup.sketch import text_buffers
 from sparkprep.dedup.unicode import table
+from sparkprep.documents.schemas import quoted
 from sparkprep.session import spark_conf
 
 ASSIGNMENT = f"{KEY} long, group long, partners array<long>"
@@ -86,7 +87,7 @@ def compare(run: Run, name: str, documents: int, threshold: float, *, alone: boo
 
     documents: rows of the assignment. alone: it holds texts of LONG_TEXT and more, which go to Python one by one.
     """
-    text = F.col(f"`{run.settings.text_column}`").alias("text")
+    text = F.col(quoted(run.settings.text_column)).alias("text")
     assignment = tables.read(run.spark, ASSIGNMENT, f"{name}.groups")
     if documents <= BROADCAST_ROWS:
         assignment = F.broadcast(assignment)

@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sparkprep import storage
@@ -14,6 +15,16 @@ from sparkprep.documents.parquet import InputSummary
 from sparkprep.storage import DataFile
 
 ROWS = 256
+
+
+def values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """A column as Python values; bytes that are not UTF-8 in a string, which Spark bears, become U+FFFD."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        wide = pa.types.is_large_string(column.type)
+        raw = column.cast(pa.large_binary() if wide else pa.binary()).to_pylist()
+        return [None if value is None else value.decode("utf-8", "replace") for value in raw]
+    found: list[Any] = column.to_pylist()
+    return found
 
 
 def fetch(
@@ -50,8 +61,8 @@ def fetch(
                 for batch in source.iter_batches(ROWS, row_groups=[group], columns=present):
                     while left and left[0] < before + batch.num_rows:
                         row = left.pop(0)
-                        values = batch.slice(row - before, 1).to_pylist()[0]
-                        found[int(starts[number]) + first + row] = values
+                        one = batch.slice(row - before, 1)
+                        found[int(starts[number]) + first + row] = {name: values(one[name])[0] for name in present}
                     if not left:
                         break
                     before += batch.num_rows

@@ -23,6 +23,7 @@ from sparkprep.documents.schemas import (
     check_text_column,
     leaves,
     plain_type,
+    quoted,
     unreadable,
 )
 from sparkprep.errors import UserError
@@ -140,12 +141,12 @@ def read(
     schema = spark.read.parquet(storage.spark_uri(files[0].path)).schema
     reader = spark.read.schema(schema).options(**_AS_THEY_STAND)
     frame = reader.parquet(*[storage.spark_uri(file.path) for file in files])
-    stored = [_quoted(column) for column in wanted if column not in from_folders]
+    stored = [quoted(column) for column in wanted if column not in from_folders]
     row = F.col("_metadata.row_index")
     if len(files) == 1:
         constants = [F.lit(folders[0][column]).alias(column) for column in from_folders]  # no join for one file
         frame = frame.select(*stored, *constants, row.alias(KEY))
-        return frame.select(*map(_quoted, wanted), KEY)
+        return frame.select(*map(quoted, wanted), KEY)
 
     offsets = list(accumulate(summary.file_rows, initial=0))
     table = []
@@ -155,14 +156,14 @@ def read(
     kinds = {
         column: "string" if summary.schema.field(column).type == pa.string() else "long" for column in from_folders
     }
-    fields = [f"{_quoted(column)} {kind}" for column, kind in kinds.items()]
+    fields = [f"{quoted(column)} {kind}" for column, kind in kinds.items()]
     known = spark.createDataFrame(table, ", ".join(["__name string", "__offset long", *fields]))
     numbered = frame.select(*stored, F.col("_metadata.file_path").alias("__file"), row.alias("__row"))
     # A left join with a check rather than an inner one: a name that did not match must not lose its rows in silence.
     numbered = numbered.join(F.broadcast(known), F.col("__file") == F.col("__name"), "left")
     unknown = F.raise_error(F.concat(F.lit("not among the input files: "), F.col("__file"))).cast("long")
     return numbered.withColumn(KEY, F.coalesce(F.col("__offset"), unknown) + F.col("__row")).select(
-        *map(_quoted, wanted), KEY
+        *map(quoted, wanted), KEY
     )
 
 
@@ -280,8 +281,3 @@ def _read_footer(file: DataFile, text_column: str) -> _Footer:
             rows.append(group.num_rows)
             sizes.append(0 if text_leaf is None else group.column(text_leaf).total_uncompressed_size)
     return _Footer(schema, unreadable(metadata), tuple(rows), tuple(sizes))
-
-
-def _quoted(column: str) -> str:
-    """A column name as Spark wants it in expressions: dots and back-ticks are then part of the name."""
-    return "`" + column.replace("`", "``") + "`"

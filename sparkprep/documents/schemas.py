@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from sparkprep.errors import UserError
 
 KEY = "__key"
-RESERVED_COLUMNS = (KEY, "__file", "__row", "_metadata")
+RESERVED_COLUMNS = (KEY, "__file", "__row", "__mask_word", "__mask_bits", "_metadata")
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
@@ -113,3 +113,8 @@ def check_same_schema(first_path: str, first: pa.Schema, path: str, schema: pa.S
             raise UserError(
                 f"{path}: column '{field.name}' is {other}, but {field.type} in {first_path}; write both as one type"
             )
+
+
+def quoted(column: str) -> str:
+    """A column name as Spark wants it in expressions: dots and back-ticks are then part of the name."""
+    return "`" + column.replace("`", "``") + "`"
