@@ -75,6 +75,7 @@ def test_a_run_tells_its_stages_on_stderr_and_its_summary_on_stdout(tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clean", "docs.jsonl"]
 
 
+@pytest.mark.slow  # where Ctrl-C strikes is a matter of time, which a busy machine stretches
 def test_an_interrupted_run_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     source(tmp_path)
     before = listing(tmp_path)
