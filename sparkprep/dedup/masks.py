@@ -1,7 +1,7 @@
 """Sets of document keys as bit masks that every node can hold: one row of 16 bytes for each 64 documents.
 
 A join with a long list of keys would make Spark shuffle the texts once the list outgrows a broadcast; a mask of the
-same documents is 20 to 60 times smaller.
+same documents is much smaller.
 """
 
 import numpy as np

@@ -173,17 +173,10 @@ def times_as_they_stand(spark: SparkSession) -> Iterator[None]:
 
     Needed around the action that writes (`DataFrame.write` has no option for it); restores the session's settings.
     """
-    before = {name: spark.conf.get(name, None) for name in _WRITTEN_AS_THEY_STAND}
-    for name, value in _WRITTEN_AS_THEY_STAND.items():
-        spark.conf.set(name, value)
-    try:
+    from sparkprep.session import spark_conf
+
+    with spark_conf(spark, _WRITTEN_AS_THEY_STAND):
         yield
-    finally:
-        for name, old in before.items():
-            if old is None:
-                spark.conf.unset(name)
-            else:
-                spark.conf.set(name, old)
 
 
 def explain_read_failure(error: BaseException, files: Sequence[DataFile]) -> UserError | None:
