@@ -29,10 +29,11 @@ $(VENV)/.ready: $(SETUP_FILES) $(call moved,$(VENV))
 	@scripts/setup.sh $(VENV)
 	@echo "$$PWD" >$@
 
-# Compile the kernels now, into the cache on disk, so that no job waits for it.
+# Compile the kernels, and the modules that jobs import, into their caches on disk now, so that no job waits for it; also
+# where Python is told not to write compiled modules (as in many containers), or each start would compile them anew.
 $(VENV)/.warm: $(VENV)/.ready $(KERNELS)
 	@rm -f sparkprep/dedup/__pycache__/*.nb[ic]  # Numba looks at a kernel's own file, not at what it calls
-	@$(RUN) -m sparkprep.dedup.warm
+	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -m sparkprep.dedup.warm
 	@touch $@
 
 lint: setup ## ruff: rules and layout

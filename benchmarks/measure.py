@@ -30,6 +30,7 @@ PATIENCE = 10.0
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _JOIN = 'echo $$ >"$0" && exec "$@"'
+_DAEMONS = (b"pyspark.daemon", b"sparkprep.worker_daemon")
 _SAMPLED = "no control group could be made: CPU seconds are sampled, a lower bound"
 
 
@@ -192,10 +193,11 @@ def _high_water(pid: int) -> int:
 
 
 def _is_worker(pid: int, parent: int) -> bool:
-    """Workers are forks of `-m pyspark.daemon` and so bear its command line; without a daemon, `-m pyspark.worker`."""
+    """Workers are forks of `-m pyspark.daemon` (or ours) and so bear its command line; without a daemon, they are
+    `-m pyspark.worker`."""
     line = _command_line(pid)
-    if b"pyspark.daemon" in line:
-        return b"pyspark.daemon" in _command_line(parent)
+    if any(daemon in line for daemon in _DAEMONS):
+        return line == _command_line(parent)
     return b"\0pyspark.worker" in line
 
 

@@ -27,6 +27,12 @@ NO_JAVA = (
     "apt install openjdk-17-jre-headless; Amazon Linux: dnf install java-17-amazon-corretto-headless; Fedora: "
     "dnf install java-17-openjdk-headless; macOS: brew install openjdk@17) or set JAVA_HOME to one"
 )
+# A job runs for seconds to minutes in a young JVM, which spent a quarter of all CPU time on optimising methods that
+# were then hardly called: twenty times the calls before it does so (docs/notes.md has the figures).
+_LATE_OPTIMISING = (
+    "-XX:+IgnoreUnrecognizedVMOptions -XX:Tier4InvocationThreshold=100000 -XX:Tier4MinInvocationThreshold=12000 "
+    "-XX:Tier4CompileThreshold=300000 -XX:Tier4BackEdgeThreshold=800000"
+)
 _QUIET_LOG = Path(__file__).with_name("log4j2.properties")
 
 
@@ -106,8 +112,9 @@ def spark_environment(environ: Mapping[str, str] | None = None, *, python: str |
 
     SPARK_HOME and JAVA_HOME (each left out where nothing is found), PYSPARK_PYTHON and PYSPARK_DRIVER_PYTHON
     (`python`, by default the running one), SPARK_DRIVER_MEMORY where unset (Spark reads it only where neither
-    --driver-memory nor spark.driver.memory says otherwise), and in SPARK_SUBMIT_OPTS a log configuration that keeps
-    Spark's own lines off the terminal up to warnings, where the user has none.
+    --driver-memory nor spark.driver.memory says otherwise), and in SPARK_SUBMIT_OPTS, where the user has none of the
+    kind, when the driver's JVM is to optimise code, and a log configuration that keeps Spark's own lines off the
+    terminal up to warnings.
     """
     environ = os.environ if environ is None else environ
     python = python or sys.executable
@@ -117,9 +124,11 @@ def spark_environment(environ: Mapping[str, str] | None = None, *, python: str |
     if not environ.get("SPARK_DRIVER_MEMORY"):
         result["SPARK_DRIVER_MEMORY"] = DEFAULT_DRIVER_MEMORY
     options = environ.get("SPARK_SUBMIT_OPTS", "")
+    if "Tier" not in options:
+        result["SPARK_SUBMIT_OPTS"] = f"{options} {_LATE_OPTIMISING}".strip()
     if not _has_log_settings(options, environ.get("SPARK_CONF_DIR"), result.get("SPARK_HOME")):
         quiet = f"-Dlog4j2.configurationFile={_QUIET_LOG.absolute().as_uri()}"
-        result["SPARK_SUBMIT_OPTS"] = f"{options} {quiet}".strip()
+        result["SPARK_SUBMIT_OPTS"] = f"{result.get('SPARK_SUBMIT_OPTS', options)} {quiet}".strip()
     return result
 
 

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from sparkprep.environment import NO_JAVA, java_home, spark_environment
 from sparkprep.errors import UserError
-from sparkprep.sizes import SIZES, Size, size_named, submit_line
+from sparkprep.sizes import SIZES, WORKER_DAEMON, Size, size_named, submit_line
 
 __all__ = [
     "SIZES",
@@ -34,6 +34,7 @@ _LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    "spark.python.daemon.module": WORKER_DAEMON,
 }
 # To PySpark every plain Python is a shell, for which Spark turns its own progress bar on unless told at the start.
 _PLAIN_PYTHON = {"spark.ui.showConsoleProgress": "false"}

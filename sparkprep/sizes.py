@@ -9,6 +9,9 @@ from types import MappingProxyType
 
 from sparkprep.errors import UserError
 
+WORKER_DAEMON = "sparkprep.worker_daemon"
+"""What Spark is to start its Python workers from, where the package is on every node."""
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -87,6 +90,7 @@ def submit_line(size: Size | str, script: str, args: Sequence[str] = ()) -> str:
         for setting in (
             f"spark.executor.memoryOverhead={size.cluster.overhead}",
             "spark.dynamicAllocation.enabled=false",
+            f"spark.python.daemon.module={WORKER_DAEMON}",
             f"spark.driver.maxResultSize={size.max_result_size}",
         ):
             words += ["--conf", setting]

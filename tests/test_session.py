@@ -72,7 +72,16 @@ def test_a_java_that_is_too_old_is_passed_over(tmp_path: Path) -> None:
 
 def test_log_settings_of_the_user_stay() -> None:
     given = "-Dlog4j2.configurationFile=file:///mine.properties"
-    assert "SPARK_SUBMIT_OPTS" not in spark_environment({**os.environ, "SPARK_SUBMIT_OPTS": given})
+    options = spark_environment({**os.environ, "SPARK_SUBMIT_OPTS": given})["SPARK_SUBMIT_OPTS"]
+    assert options.startswith(given)
+    assert options.count("log4j2") == 1
+
+
+def test_options_of_the_user_for_the_compiler_stay() -> None:
+    given = "-XX:TieredStopAtLevel=1"
+    options = spark_environment({**os.environ, "SPARK_SUBMIT_OPTS": given})["SPARK_SUBMIT_OPTS"]
+    assert options.startswith(given)
+    assert "Tier4" not in options
 
 
 def test_apply_runtime_sets_what_can_still_be_set(spark: SparkSession) -> None:
@@ -121,6 +130,7 @@ def test_the_submit_line_says_all_that_must_be_known_before_and_survives_a_shell
     assert words[words.index("--num-executors") + 1] == "7"
     assert "spark.executor.memoryOverhead=12g" in words
     assert "spark.dynamicAllocation.enabled=false" in words
+    assert "spark.python.daemon.module=sparkprep.worker_daemon" in words
 
 
 def test_the_submit_line_of_a_small_size_wants_no_cluster() -> None:
@@ -131,6 +141,23 @@ def test_the_submit_line_of_a_small_size_wants_no_cluster() -> None:
 def test_an_unknown_size_is_refused_with_the_sizes_there_are() -> None:
     with pytest.raises(UserError, match=r"--size 2k.*1k, 10k, 500k, 5m"):
         submit_line("2k", "jobs/dedup.py")
+
+
+def test_local_workers_are_forked_with_the_kernels_loaded_from_a_process_of_one_thread(spark: SparkSession) -> None:
+    def look(batches):  # type: ignore[no-untyped-def]
+        import sys
+        from pathlib import Path
+
+        import pyarrow
+
+        for _ in batches:
+            parent = Path(f"/proc/{os.getppid()}/task")
+            threads = len(list(parent.iterdir())) if parent.exists() else 1
+            loaded = "sparkprep.dedup.sketch" in sys.modules
+            yield pyarrow.RecordBatch.from_pydict({"loaded": [loaded], "threads": [threads]})
+
+    row = spark.range(0, 1, 1, 1).mapInArrow(look, "loaded boolean, threads long").collect()[0]
+    assert tuple(row) == (True, 1)
 
 
 def test_the_workers_tell_their_versions(spark: SparkSession) -> None:

@@ -21,8 +21,9 @@ from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.on_driver import MOST_TURNS
 from sparkprep.dedup.outcome import Outcome
 from sparkprep.dedup.run import Run
-from sparkprep.dedup.signatures import LONG_TEXT, RANK, spark_order
+from sparkprep.dedup.signatures import RANK, spark_order
 from sparkprep.dedup.verify import ASSIGNMENT, GROUP_SHINGLES, VERIFIED, compare
+from sparkprep.documents.parquet import LONG_TEXT
 
 PAIRS = "a long, b long"
 COPIES = "first long, copy long"

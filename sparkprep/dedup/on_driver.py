@@ -21,8 +21,9 @@ from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.outcome import Outcome
 from sparkprep.dedup.run import Run
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.signatures import LONG_TEXT, RANK, keep_order
+from sparkprep.dedup.signatures import RANK, keep_order
 from sparkprep.dedup.verify import GROUP_SHINGLES, compare
+from sparkprep.documents.parquet import LONG_TEXT
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]

@@ -21,7 +21,7 @@ from sparkprep import storage
 from sparkprep.dedup.run import Run
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import keep_column
-from sparkprep.dedup.stages import execute
+from sparkprep.dedup.stages import LARGE_ROW_GROUP, execute
 from sparkprep.documents import parquet
 from sparkprep.documents.jsonl import JsonlSettings, spool
 from sparkprep.documents.max_bad import parse_max_bad
@@ -148,7 +148,16 @@ def _why_spark_died(run: Run) -> UserError:
     if run.summary.file_bytes <= MOST_TO_SEARCH:
         stored = [name for name in run.summary.schema.names if name not in run.summary.folder_columns]
         found = parquet.find_damaged(run.files, stored)
-    return found or UserError(
+    if found:
+        return found
+    largest = run.summary.largest_row_group_text_bytes
+    if largest > LARGE_ROW_GROUP:
+        return UserError(
+            f"Spark's driver died in mid-run: a row group of the input holds {largest / 1e9:.1f} GB of text, which "
+            "Spark reads as one piece: give it more memory (spark-submit --driver-memory 8g, SPARK_DRIVER_MEMORY=8g), or "
+            "write the input anew in smaller row groups"
+        )
+    return UserError(
         "Spark's driver died in mid-run, most often because the machine ran out of memory: close other programs, or "
         "give the driver less or more of it (spark-submit --driver-memory 4g, SPARK_DRIVER_MEMORY=4g)"
     )

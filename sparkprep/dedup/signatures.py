@@ -21,11 +21,10 @@ from sparkprep.dedup.bands import band_keys
 from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.sketch import sketch
+from sparkprep.documents.parquet import LONG_TEXT
 from sparkprep.documents.schemas import quoted
 from sparkprep.session import spark_conf
 
-LONG_TEXT = 1 << 20
-"""Bytes from which a text travels to Python alone. PySpark 3.5 counts rows, not bytes, when it fills an Arrow batch."""
 BATCH_BYTES = 32 << 20
 BATCH_ROWS = 512
 

@@ -15,10 +15,15 @@ from sparkprep.dedup.candidates import CandidateCounts, write_candidates
 from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.outcome import Outcome
 from sparkprep.dedup.run import Run
-from sparkprep.dedup.signatures import LONG_TEXT, Tally, batch_settings, write_signatures
+from sparkprep.dedup.signatures import Tally, batch_settings, write_signatures
 from sparkprep.session import spark_conf
 
 LARGE_ROW_GROUP = 256 << 20
+ROW_BY_ROW = {
+    **{f"parquet.{part}.size.row.check.{end}": "1" for part in ("page", "block") for end in ("min", "max")},
+    "parquet.enable.dictionary": "false",
+}
+"""For the writer of long texts, which looks only at every hundredth row how much it holds in memory."""
 
 
 def execute(run: Run) -> dict[str, Any]:
@@ -46,7 +51,7 @@ def _spread(run: Run) -> DataFrame:
     """
     summary = run.summary
     large = summary.largest_row_group_text_bytes > LARGE_ROW_GROUP and summary.row_groups < 2 * run.cores
-    if large and summary.largest_mean_text_bytes < LONG_TEXT:
+    if large and not summary.has_long_texts:
         return run.documents.repartition(2 * run.cores, KEY)
     return run.documents
 
@@ -61,8 +66,9 @@ def _write(run: Run, outcome: Outcome) -> None:
     with run.progress.stage("write", run.summary.rows, run.summary.text_bytes):
         removed = masks.read(run.spark, run.work("removed.mask"))
         kept = masks.outside(run.documents, removed).drop(KEY)
+        options = ROW_BY_ROW if run.summary.has_long_texts else {}
         with spark_conf(run.spark, batch_settings(run.summary.largest_mean_text_bytes)):
-            kept.write.option("compression", "snappy").parquet(storage.spark_target(run.result("kept")))
+            kept.write.options(compression="snappy", **options).parquet(storage.spark_target(run.result("kept")))
         if run.single_file:
             _join_files(run.result("kept"), run.result(run.single_file))
     rows = {name: tables.rows(run.result(name)) for name in ("kept", "removed")}

@@ -1,8 +1,10 @@
 """Compile the kernels once and leave them in Numba's cache, so that no worker compiles: python -m sparkprep.dedup.warm
 
 It runs the functions that the Spark tasks run, on two documents, so that what is compiled is what they will ask for.
+It also imports what a job imports, so that Python leaves its compiled modules beside the packages.
 """
 
+import importlib
 import time
 
 import numpy as np
@@ -13,10 +15,19 @@ from sparkprep.dedup.bands import choose, in_sequence
 from sparkprep.dedup.masks import KEY
 
 TEXTS = ["The quick brown fox jumps over the lazy dog, naïvely.", "The quick brown fox jumps over the lazy dog.", None]
+IMPORTED = (
+    "pyspark.worker",
+    "sparkprep.dedup.cli",
+    "sparkprep.dedup.pipeline",
+    "sparkprep.dedup.plots",
+    "sparkprep.grade.cli",
+)
 
 
 def main() -> None:
     start = time.monotonic()
+    for module in IMPORTED:
+        importlib.import_module(module)
     slots = in_sequence(*choose(0.8)).slots
     rows = {KEY: pa.array([0, 1, 2]), "text": pa.array(TEXTS), "id_hash": pa.array([7, 8, 9])}
     documents = pa.RecordBatch.from_pydict(rows)

@@ -33,9 +33,15 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _FOOTER_READERS = 16
+LONG_TEXT = 1 << 20
+"""Bytes from which a text is handled alone, since Spark counts rows, not bytes, where it fills batches and pages."""
 
 # Dates before 1582 and instants before 1900: Spark fails on those of other writers, lest they be from its old calendar.
 _AS_THEY_STAND = {"datetimeRebaseMode": "CORRECTED", "int96RebaseMode": "CORRECTED"}
+# Spark 3.5 hands a snappy page to its decompressor in pieces of this size and copies all that came before for each of
+# them (PARQUET-2429): with the usual 64 kB a page of 1 GB takes hours. The decompressor keeps what the first read in a
+# JVM was told; where that was another, large pages are read, but slowly.
+_LARGE_PAGES = {"io.file.buffer.size": str(8 << 20)}
 _WRITTEN_AS_THEY_STAND = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
@@ -66,6 +72,11 @@ class InputSummary:
     text_bytes: int
     largest_row_group_text_bytes: int
     largest_mean_text_bytes: float
+
+    @property
+    def has_long_texts(self) -> bool:
+        """Whether in some row group most of the bytes are in texts of LONG_TEXT or more."""
+        return self.largest_mean_text_bytes >= LONG_TEXT
 
 
 @dataclass(frozen=True)
@@ -139,7 +150,7 @@ def read(
 
     # The schema comes from one file, since all were found alike: Spark then opens no further footers for it.
     schema = spark.read.parquet(storage.spark_uri(files[0].path)).schema
-    reader = spark.read.schema(schema).options(**_AS_THEY_STAND)
+    reader = spark.read.schema(schema).options(**_AS_THEY_STAND, **(_LARGE_PAGES if summary.has_long_texts else {}))
     frame = reader.parquet(*[storage.spark_uri(file.path) for file in files])
     stored = [quoted(column) for column in wanted if column not in from_folders]
     row = F.col("_metadata.row_index")
