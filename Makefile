@@ -11,7 +11,7 @@ PYTHON ?=
 export PYTHON
 
 RUN := $(VENV)/bin/python
-SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in)
+SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in archive_classes.py)
 KERNELS := $(wildcard sparkprep/dedup/*.py)
 QUICK := not slow and not cluster
 
@@ -23,7 +23,7 @@ moved = $(if $(filter-out 0,$(shell test "$$(cat $(1)/.ready 2>/dev/null)" = "$$
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
 
-setup: $(VENV)/.ready $(VENV)/.warm ## make .venv with everything in it (once; a second run does nothing)
+setup: $(VENV)/.ready $(VENV)/.warm $(VENV)/.archived ## make .venv with everything in it (once; a second run does nothing)
 
 $(VENV)/.ready: $(SETUP_FILES) $(call moved,$(VENV))
 	@scripts/setup.sh $(VENV)
@@ -34,6 +34,10 @@ $(VENV)/.ready: $(SETUP_FILES) $(call moved,$(VENV))
 $(VENV)/.warm: $(VENV)/.ready $(KERNELS)
 	@rm -f sparkprep/dedup/__pycache__/*.nb[ic]  # Numba looks at a kernel's own file, not at what it calls
 	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -m sparkprep.dedup.warm
+	@touch $@
+
+$(VENV)/.archived: $(VENV)/.ready | $(VENV)/.warm
+	@$(RUN) scripts/archive_classes.py
 	@touch $@
 
 lint: setup ## ruff: rules and layout

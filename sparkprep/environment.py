@@ -113,8 +113,8 @@ def spark_environment(environ: Mapping[str, str] | None = None, *, python: str |
     SPARK_HOME and JAVA_HOME (each left out where nothing is found), PYSPARK_PYTHON and PYSPARK_DRIVER_PYTHON
     (`python`, by default the running one), SPARK_DRIVER_MEMORY where unset (Spark reads it only where neither
     --driver-memory nor spark.driver.memory says otherwise), and in SPARK_SUBMIT_OPTS, where the user has none of the
-    kind, when the driver's JVM is to optimise code, and a log configuration that keeps Spark's own lines off the
-    terminal up to warnings.
+    kind, options for the driver's JVM that make short jobs cheaper, and a log configuration that keeps Spark's own
+    lines off the terminal up to warnings.
     """
     environ = os.environ if environ is None else environ
     python = python or sys.executable
@@ -124,12 +124,29 @@ def spark_environment(environ: Mapping[str, str] | None = None, *, python: str |
     if not environ.get("SPARK_DRIVER_MEMORY"):
         result["SPARK_DRIVER_MEMORY"] = DEFAULT_DRIVER_MEMORY
     options = environ.get("SPARK_SUBMIT_OPTS", "")
-    if "Tier" not in options:
-        result["SPARK_SUBMIT_OPTS"] = f"{options} {_LATE_OPTIMISING}".strip()
+    if "-XX:" not in options:
+        result["SPARK_SUBMIT_OPTS"] = f"{options} {_java_options()}".strip()
     if not _has_log_settings(options, environ.get("SPARK_CONF_DIR"), result.get("SPARK_HOME")):
         quiet = f"-Dlog4j2.configurationFile={_QUIET_LOG.absolute().as_uri()}"
         result["SPARK_SUBMIT_OPTS"] = f"{result.get('SPARK_SUBMIT_OPTS', options)} {quiet}".strip()
     return result
+
+
+def class_archive() -> Path:
+    """Where `make setup` leaves Spark's classes as Java has loaded them (scripts/archive_classes.py)."""
+    return Path(sys.prefix) / "spark-classes.jsa"
+
+
+def _java_options() -> str:
+    archive = class_archive()
+    # A Java or a Spark other than that of the archive does without it, and need not say so.
+    return (
+        f"{_LATE_OPTIMISING} -XX:SharedArchiveFile={archive} -Xlog:cds*=off" if _usable(archive) else _LATE_OPTIMISING
+    )
+
+
+def _usable(archive: Path) -> bool:
+    return archive.is_file() and not re.search(r"\s", str(archive))  # Spark cuts the options at blanks
 
 
 def _has_log_settings(submit_options: str, conf_dir: str | None, home: str | None) -> bool:

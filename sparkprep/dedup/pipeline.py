@@ -154,8 +154,8 @@ def _why_spark_died(run: Run) -> UserError:
     if largest > LARGE_ROW_GROUP:
         return UserError(
             f"Spark's driver died in mid-run: a row group of the input holds {largest / 1e9:.1f} GB of text, which "
-            "Spark reads as one piece: give it more memory (spark-submit --driver-memory 8g, SPARK_DRIVER_MEMORY=8g), or "
-            "write the input anew in smaller row groups"
+            "Spark reads as one piece: give it more memory (spark-submit --driver-memory 8g, SPARK_DRIVER_MEMORY=8g), "
+            "or write the input anew in smaller row groups"
         )
     return UserError(
         "Spark's driver died in mid-run, most often because the machine ran out of memory: close other programs, or "
