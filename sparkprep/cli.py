@@ -17,6 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; 0, 1 where a check failed, 2 for a user's mistake, 130 when interrupted."""
     from sparkprep.dedup import cli as dedup
     from sparkprep.grade import cli as grade
+    from sparkprep.tokens import convert_cli as convert
+    from sparkprep.tokens import peek_cli as peek
+    from sparkprep.tokens import shards_cli as shards
+    from sparkprep.tokens import tokenize_cli as tokenize
 
     parser = argparse.ArgumentParser(
         prog="sparkprep", description="Near-duplicate removal and token shards on Spark.", allow_abbrev=False
@@ -26,6 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, module, about in (
         ("dedup", dedup, "remove near-duplicate documents"),
         ("grade", grade, "precision and recall of a result against a truth"),
+        ("tokenize", tokenize, "turn documents into GPT-2 tokens, and these into shards"),
+        ("shards", shards, "turn token rows into llm.c's shards, or check them"),
+        ("convert", convert, "the tokenizer, HellaSwag and tiny_shakespeare as files for llm.c"),
+        ("peek", peek, "what is in a token shard, a tokenizer file or a HellaSwag file"),
     ):
         verb = verbs.add_parser(name, help=about, description=about, allow_abbrev=False)
         module.add_arguments(verb)

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -138,6 +138,65 @@ def write_text_atomic(path: str, text: str) -> None:
             Path(temporary).unlink(missing_ok=True)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path}: cannot be written: {reason(error)}") from error
+
+
+@contextlib.contextmanager
+def open_whole(path: str) -> Iterator[BinaryIO]:
+    """A stream to a new file that appears under its name when the block ends without an error, and not before.
+
+    It is written under a name beside it that begins with a dot, synced and renamed; on S3 uploaded, then copied to its
+    key. Raises UserError naming the file where the disk is full or may not be written.
+    """
+    system, inner = filesystem(path)
+    folder, _, name = inner.rpartition("/")
+    aside = f"{folder}/.{name}.partial-{uuid.uuid4().hex[:8]}"
+    try:
+        if is_local(path):
+            with open(aside, "wb", buffering=1 << 20) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, inner)
+        else:
+            with system.open_output_stream(aside) as stream:
+                yield cast(BinaryIO, stream)
+            system.move(aside, inner)
+    except BaseException as error:
+        with contextlib.suppress(OSError, pa.ArrowException):
+            system.delete_file(aside)
+        if isinstance(error, OSError | pa.ArrowException):
+            raise UserError(f"{path}: cannot be written: {reason(error)}") from error
+        raise
+
+
+def make_folder(path: str) -> None:
+    """Make a folder and those above it, if they are not there; UserError naming it where that cannot be."""
+    system, inner = filesystem(path)
+    try:
+        system.create_dir(inner, recursive=True)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be made: {reason(error)}; choose another folder") from error
+
+
+def names(path: str) -> list[str]:
+    """The names of the files in a folder, sorted; none where there is no folder."""
+    system, inner = filesystem(path)
+    infos = system.get_file_info(pafs.FileSelector(inner, allow_not_found=True))
+    return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
+
+
+def delete_folder(path: str) -> None:
+    """Delete a folder and all in it, if it is there."""
+    system, inner = filesystem(path)
+    if exists(path):
+        system.delete_dir(inner)
+
+
+def delete_file(path: str) -> None:
+    """Delete a file, if it is there."""
+    system, inner = filesystem(path)
+    if exists(path):
+        system.delete_file(inner)
 
 
 def list_files(paths: Sequence[str | os.PathLike[str]]) -> list[DataFile]:

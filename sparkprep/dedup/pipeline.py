@@ -23,8 +23,7 @@ from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import keep_column
 from sparkprep.dedup.stages import LARGE_ROW_GROUP, execute
 from sparkprep.documents import parquet
-from sparkprep.documents.jsonl import JsonlSettings, spool
-from sparkprep.documents.max_bad import parse_max_bad
+from sparkprep.documents.opening import open_paths, spool_frame
 from sparkprep.documents.schemas import check_names
 from sparkprep.errors import UserError
 from sparkprep.progress import Progress
@@ -110,26 +109,15 @@ def _open_and_run(
     single_file: str | None,
 ) -> dict[str, Any]:
     inputs = ["a DataFrame"] if isinstance(source, DataFrame) else source
-    spooled, rejected, warnings = os.path.join(folder.scratch, "documents"), 0, list[str]()
+    text, name = settings.text_column, settings.id_column
     if isinstance(source, DataFrame):
         _check_frame(source, settings)
-        # Once: a DataFrame may be costly to compute, or not be the same twice.
-        with progress.stage("read"), parquet.times_as_they_stand(spark):
-            source.write.parquet(storage.spark_target(spooled))
-        files = storage.list_files([spooled])
+        opened = spool_frame(source, folder, progress, text, name)
     else:
-        files = storage.list_files(source)
-        if files[0].format != storage.PARQUET:
-            with progress.stage("read") as stage:
-                options = JsonlSettings(text_column=settings.text_column, max_bad=parse_max_bad(settings.max_bad))
-                read = spool(spark, files, spooled, os.path.join(folder.work, "rejected"), options)
-                stage.documents, rejected = read.documents, read.rejected
-                warnings = [f"rejected {line}" for line in read.first_rejected]
-                warnings += [f"column {c} holds values of several kinds: kept as text" for c in read.as_text]
-            files = storage.list_files([spooled])
-    summary = parquet.inspect(files, settings.text_column, settings.id_column)
+        opened = open_paths(spark, source, folder, progress, text, name, settings.max_bad)
+    files, summary = opened.files, opened.summary
     _check_order(settings, {field.name: pa.types.is_nested(field.type) for field in summary.schema})
-    run = Run(spark, settings, folder, progress, inputs, files, summary, rejected, single_file, warnings)
+    run = Run(spark, settings, folder, progress, inputs, files, summary, opened.rejected, single_file, opened.warnings)
     try:
         with parquet.times_as_they_stand(spark):  # for ids and keep columns too, which go through tables of ours
             return execute(run)

@@ -21,12 +21,9 @@ from sparkprep.dedup.bands import band_keys
 from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.sketch import sketch
-from sparkprep.documents.parquet import LONG_TEXT
+from sparkprep.documents.batches import LONG_TEXT, batch_settings, identifier, one_by_one
 from sparkprep.documents.schemas import quoted
 from sparkprep.session import spark_conf
-
-BATCH_BYTES = 32 << 20
-BATCH_ROWS = 512
 
 NULL, EMPTY, NO_WORD, FINE = 0, 1, 2, 3
 _HOST = r"^[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
@@ -44,33 +41,6 @@ class Tally:
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
-
-
-def batch_settings(average_text_bytes: float) -> dict[str, str]:
-    """Spark settings that keep one batch of texts near BATCH_BYTES, in the JVM's reader as in Arrow.
-
-    `average_text_bytes` is the largest mean text of any row group.
-    """
-    rows = int(min(BATCH_ROWS, max(1, BATCH_BYTES // max(1.0, average_text_bytes))))
-    return {
-        "spark.sql.execution.arrow.maxRecordsPerBatch": str(rows),
-        "spark.sql.parquet.columnarReaderBatchSize": str(8 * rows if rows > 1 else 1),
-    }
-
-
-def one_by_one() -> dict[str, str]:
-    """Spark settings for texts of LONG_TEXT and more."""
-    return {
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "1",
-        "spark.sql.parquet.columnarReaderBatchSize": "1",
-    }
-
-
-def identifier(documents: DataFrame, settings: Settings) -> Column:
-    """The documents' identifier: the column of that name, or the SHA-256 of the text where there is none."""
-    if settings.id_column in documents.columns:
-        return F.col(quoted(settings.id_column))
-    return F.sha2(F.coalesce(F.col(quoted(settings.text_column)), F.lit("")), 256)
 
 
 RANK = (KEY, "id", "keep", "row_hash", "chars")
@@ -125,7 +95,7 @@ def _prepared(documents: DataFrame, settings: Settings) -> DataFrame:
     """The columns that leave the JVM for the sketching, `text` complete."""
     known = settings.id_column in documents.columns
     keep = keep_column(settings)
-    source, name = settings.source_column, identifier(documents, settings)
+    source, name = settings.source_column, identifier(documents, settings.id_column, settings.text_column)
     return documents.select(
         KEY,
         F.col(quoted(settings.text_column)).alias("text"),
@@ -164,7 +134,8 @@ def sketch_batches(
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         if "is_long" in batch.schema.names:
-            batch = batch.filter(pc.invert(batch["is_long"]))
+            if pc.any(batch["is_long"]).as_py():  # to filter is to copy all texts
+                batch = batch.filter(pc.invert(batch["is_long"]))
             batch = batch.drop_columns(["is_long"])
         text = batch["text"]
         sketches = sketch(text, width=width, seed=seed)

@@ -15,7 +15,8 @@ from sparkprep.dedup.candidates import CandidateCounts, write_candidates
 from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.outcome import Outcome
 from sparkprep.dedup.run import Run
-from sparkprep.dedup.signatures import Tally, batch_settings, write_signatures
+from sparkprep.dedup.signatures import Tally, write_signatures
+from sparkprep.documents.batches import batch_settings
 from sparkprep.session import spark_conf
 
 LARGE_ROW_GROUP = 256 << 20

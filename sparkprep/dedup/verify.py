@@ -21,9 +21,9 @@ from sparkprep.dedup import tables
 from sparkprep.dedup.masks import KEY
 from sparkprep.dedup.run import Run
 from sparkprep.dedup.shingles import common, document_shingles, drop_repeats
-from sparkprep.dedup.signatures import batch_settings, one_by_one
 from sparkprep.dedup.sketch import text_buffers
 from sparkprep.dedup.unicode import table
+from sparkprep.documents.batches import batch_settings, one_by_one
 from sparkprep.documents.schemas import quoted
 from sparkprep.session import spark_conf
 

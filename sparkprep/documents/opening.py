@@ -1,0 +1,62 @@
+"""Any input as Parquet files of documents: looked at, and written anew first where it is something else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame, SparkSession
+
+from sparkprep import storage
+from sparkprep.documents import parquet
+from sparkprep.documents.jsonl import JsonlSettings, spool
+from sparkprep.documents.max_bad import parse_max_bad
+from sparkprep.documents.parquet import InputSummary
+from sparkprep.progress import Progress
+from sparkprep.storage import DataFile, OutputFolder
+
+
+@dataclass
+class Opened:
+    """An input that can be read by `documents.parquet.read`."""
+
+    files: list[DataFile]
+    summary: InputSummary
+    rejected: int = 0
+    """bad lines, which lie in rejected/ of the output folder"""
+    warnings: list[str] = field(default_factory=list)
+
+
+def open_paths(
+    spark: SparkSession,
+    paths: Sequence[str],
+    folder: OutputFolder,
+    progress: Progress,
+    text_column: str,
+    id_column: str,
+    max_bad: str,
+) -> Opened:
+    """Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in its rejected/."""
+    files, rejected, warnings = storage.list_files(paths), 0, list[str]()
+    if files[0].format != storage.PARQUET:
+        spooled = os.path.join(folder.scratch, "documents")
+        with progress.stage("read") as stage:
+            options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
+            read = spool(spark, files, spooled, os.path.join(folder.work, "rejected"), options)
+            stage.documents, rejected = read.documents, read.rejected
+            warnings = [f"rejected {line}" for line in read.first_rejected]
+            warnings += [f"column {c} holds values of several kinds: kept as text" for c in read.as_text]
+        files = storage.list_files([spooled])
+    return Opened(files, parquet.inspect(files, text_column, id_column), rejected, warnings)
+
+
+def spool_frame(
+    source: DataFrame, folder: OutputFolder, progress: Progress, text_column: str, id_column: str
+) -> Opened:
+    """A DataFrame, computed once: it may be costly, or not be the same twice."""
+    spooled = os.path.join(folder.scratch, "documents")
+    with progress.stage("read"), parquet.times_as_they_stand(source.sparkSession):
+        source.write.parquet(storage.spark_target(spooled))
+    files = storage.list_files([spooled])
+    return Opened(files, parquet.inspect(files, text_column, id_column))

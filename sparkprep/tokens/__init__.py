@@ -1,0 +1,1 @@
+"""Documents -> token rows -> llm.c shards."""

@@ -1,0 +1,1 @@
+"""The binary files of llm.c: one module for each format, with its header fields named."""

@@ -1,0 +1,105 @@
+"""Tokenization from end to end: documents in, token rows out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TextIO
+
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from sparkprep import __version__, storage
+from sparkprep.documents import parquet
+from sparkprep.documents.opening import open_paths
+from sparkprep.documents.schemas import KEY
+from sparkprep.errors import UserError
+from sparkprep.progress import Progress
+from sparkprep.storage import OutputFolder
+from sparkprep.tokens.rows import kept_of, write_token_rows
+from sparkprep.tokens.tokenizer import Tokenizer
+from sparkprep.tokens.vocabulary import SHA256
+
+METRICS = "_metrics.json"
+"""Beside the rows: a name that Spark passes over when it reads the folder."""
+
+
+@dataclass(frozen=True)
+class TokenizeSettings:
+    """What a user may set."""
+
+    text_column: str = "text"
+    id_column: str = "id"
+    max_bad: str = "1%"
+
+
+def tokenize(
+    spark: SparkSession,
+    source: str | Sequence[str],
+    output: str,
+    settings: TokenizeSettings | None = None,
+    *,
+    overwrite: bool = False,
+    reuse: bool = False,
+    stream: TextIO | None = None,
+) -> dict[str, Any]:
+    """Write the token rows (id, tokens, count) of documents to the folder `output`; returns its metrics.
+
+    source: files or folders of Parquet or JSON Lines, or the output of the dedup job, whose kept/ is taken. reuse: an
+    `output` that was made from the same files with the same settings is left as it is. Raises UserError where input,
+    settings or output cannot work.
+    """
+    settings = settings or TokenizeSettings()
+    paths = [kept_of(path) for path in ([source] if isinstance(source, str) else source)]
+    asked = {"input": [[f.path, f.size] for f in storage.list_files(paths)], "settings": asdict(settings)}
+    done = _metrics_of(output)
+    if reuse and done is not None and done["asked"] == asked:
+        return done
+    progress = Progress(spark, stream)
+    with OutputFolder(output, overwrite, paths) as folder:
+        opened = open_paths(spark, paths, folder, progress, settings.text_column, settings.id_column, settings.max_bad)
+        summary = opened.summary
+        rows = os.path.join(folder.scratch, "rows")
+        try:
+            with progress.stage("tokenize", summary.rows) as stage, parquet.times_as_they_stand(spark):
+                documents = parquet.read(spark, opened.files, summary).drop(KEY)
+                mean = summary.largest_mean_text_bytes
+                counts = write_token_rows(documents, settings.text_column, settings.id_column, rows, mean, summary.rows)
+                stage.bytes = counts.text_bytes
+        except (PySparkException, Py4JError) as error:
+            raise parquet.explain_read_failure(error, opened.files) or error from error
+        if counts.documents != summary.rows:
+            raise RuntimeError(
+                f"{summary.rows:,} documents went in and {counts.documents:,} came out; please report this"
+            )
+        for name in os.listdir(rows):
+            os.rename(os.path.join(rows, name), os.path.join(folder.work, name))
+        metrics = {
+            **asdict(counts),
+            "rejected": opened.rejected,
+            "warnings": opened.warnings,
+            "seconds": round(progress.seconds, 1),
+            "stages": progress.summary(),
+            "engine": Tokenizer().engine,
+            "vocabulary_sha256": SHA256,
+            "sparkprep": __version__,
+            "spark": spark.version,
+            "asked": asked,
+        }
+        storage.write_text_atomic(os.path.join(folder.work, METRICS), json.dumps(metrics, indent=1) + "\n")
+        folder.commit()
+    return metrics
+
+
+def _metrics_of(output: str) -> dict[str, Any] | None:
+    path = os.path.join(output, METRICS)
+    if not os.path.exists(path):
+        return None
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return dict(json.load(stream))
+    except ValueError as error:
+        raise UserError(f"{path}: not sound JSON ({error}); take another --output, or --overwrite") from error

@@ -1,0 +1,101 @@
+"""Which token goes into which shard: settled from a table of counts before any shard is written.
+
+Documents stand in the order of a seeded 64-bit hash of their identifier, so the order does not depend on how the rows
+are stored. Its leading bits cut the documents into buckets of some thousands; the counts of the buckets say where each
+begins in the stream of all tokens, and so which buckets a shard needs. No list of documents is ever held.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sparkprep.errors import UserError
+from sparkprep.tokens.formats.shard import MAX_TOKENS
+
+BUCKETS_PER_SHARD = 64
+MOST_BUCKET_BITS = 16
+"""So that the driver's table stays below a megabyte."""
+DEFAULT_SHARD_TOKENS = 100_000_000
+
+
+@dataclass(frozen=True)
+class ShardSettings:
+    """What a user may set. val_tokens: None for the lesser of one shard and 1 % of all tokens."""
+
+    name: str = "docs"
+    shard_tokens: int = DEFAULT_SHARD_TOKENS
+    val_tokens: int | None = None
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.name or not all(c.isalnum() or c in "._-" for c in self.name) or self.name.startswith("."):
+            raise UserError(f"--name {self.name}: use letters, digits, '-', '_' and '.' only, and no '.' first")
+        for flag, value in (("--shard-tokens", self.shard_tokens), ("--val-tokens", self.val_tokens)):
+            if value is not None and not 1 <= value <= MAX_TOKENS:
+                raise UserError(f"{flag} {value}: a shard holds 1 to {MAX_TOKENS:,} tokens")
+        if not -(1 << 63) <= self.seed < 1 << 63:
+            raise UserError(f"--seed {self.seed}: use a whole number of 64 bits")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Tokens first..first + tokens - 1 of the stream."""
+
+    index: int
+    split: str
+    file: str
+    first: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """bucket_starts: int64, 2**bucket_bits + 1 positions in the stream, each bucket's first token and the end of all."""
+
+    bucket_bits: int
+    bucket_starts: npt.NDArray[np.int64]
+    documents: int
+    shards: tuple[Shard, ...]
+    fingerprint: str
+
+    @property
+    def tokens(self) -> int:
+        return int(self.bucket_starts[-1])
+
+    def buckets_of(self, shard: Shard) -> tuple[int, int]:
+        """(first, last) bucket that holds tokens of the shard; empty buckets between do no harm."""
+        first = int(np.searchsorted(self.bucket_starts, shard.first, side="right")) - 1
+        last = int(np.searchsorted(self.bucket_starts, shard.first + shard.tokens, side="left")) - 1
+        return first, last
+
+
+def bucket_bits(tokens_about: int, shard_tokens: int) -> int:
+    """How many leading bits make a bucket, for about so many tokens in all."""
+    wanted = BUCKETS_PER_SHARD * max(1, tokens_about // shard_tokens)
+    return min(MOST_BUCKET_BITS, max(6, int(wanted - 1).bit_length()))
+
+
+def make(counts: npt.NDArray[np.int64], documents: int, settings: ShardSettings, source: object) -> Plan:
+    """The plan for buckets of these token counts (end-of-text included). source: what tells one input from another."""
+    starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    total = int(starts[-1])
+    if not documents:
+        raise UserError("the token rows hold no document: there is nothing to write")
+    val = settings.val_tokens or max(1, min(settings.shard_tokens, total // 100))
+    if val >= total:
+        raise UserError(
+            f"--val-tokens {val:,}: there are {total:,} tokens in all, so that none would be left to train on; "
+            "take fewer, or tokenize more documents"
+        )
+    shards = [Shard(0, "val", f"{settings.name}_val_000000.bin", 0, val)]
+    for index, first in enumerate(range(val, total, settings.shard_tokens), 1):
+        tokens = min(settings.shard_tokens, total - first)
+        shards.append(Shard(index, "train", f"{settings.name}_train_{index:06d}.bin", first, tokens))
+    known = json.dumps([asdict(settings), source, documents, [asdict(shard) for shard in shards]], sort_keys=True)
+    fingerprint = hashlib.sha256(known.encode() + starts.astype("<i8").tobytes()).hexdigest()
+    return Plan(int(len(counts) - 1).bit_length(), starts, documents, tuple(shards), fingerprint)

@@ -1,0 +1,110 @@
+"""Documents -> token rows: one row of id, tokens and count for each document (Spark stage).
+
+`tokens` are uint16 in little-endian bytes, half the size of Spark's smallest list of numbers that holds them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparkprep import storage
+from sparkprep.documents.batches import LONG_TEXT, batch_settings, identifier, one_by_one
+from sparkprep.documents.schemas import quoted
+from sparkprep.session import spark_conf
+from sparkprep.tokens.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Over all documents; `empty` are those without a token."""
+
+    documents: int
+    tokens: int
+    text_bytes: int
+    empty: int
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+
+def packed(ids: npt.NDArray[np.uint16], offsets: npt.NDArray[np.int64]) -> pa.Array:
+    """A binary array whose row i is ids[offsets[i]:offsets[i + 1]], without a copy on a little-endian machine."""
+    ends = (2 * offsets).astype(np.int32)
+    data = np.ascontiguousarray(ids.astype("<u2", copy=False))
+    return pa.Array.from_buffers(pa.binary(), len(ends) - 1, [None, pa.py_buffer(ends), pa.py_buffer(data)])
+
+
+def tokenize_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Rows (id, text, bytes) -> (id, tokens, count, bytes)."""
+    tokenizer = Tokenizer()
+    for batch in batches:
+        ids, offsets = tokenizer.encode(batch["text"])
+        yield pa.RecordBatch.from_pydict(
+            {"id": batch["id"], "tokens": packed(ids, offsets), "count": np.diff(offsets), "bytes": batch["bytes"]}
+        )
+
+
+def write_token_rows(
+    documents: DataFrame, text_column: str, id_column: str, folder: str, mean_text_bytes: float, expected: int
+) -> Counts:
+    """Write the token rows of `documents` to `folder`, as snappy Parquet.
+
+    mean_text_bytes: the largest of any row group. expected: the number of documents; a second scan for texts of
+    LONG_TEXT and more follows only where the first one left some out.
+    """
+    spark = documents.sparkSession
+    text = F.col(quoted(text_column))
+    size = F.coalesce(F.octet_length(text), F.lit(0)).cast("long")
+    rows = documents.select(
+        identifier(documents, id_column, text_column).alias("id"), text.alias("text"), size.alias("bytes")
+    )
+    with spark_conf(spark, batch_settings(mean_text_bytes)):
+        counts = _write(rows.where(F.col("bytes") < LONG_TEXT), folder, "errorifexists")
+    if counts.documents < expected:
+        with spark_conf(spark, one_by_one()):
+            counts += _write(rows.where(F.col("bytes") >= LONG_TEXT), folder, "append")
+    return counts
+
+
+def _write(rows: DataFrame, folder: str, mode: str) -> Counts:
+    kind = rows.schema["id"].dataType
+    schema = T.StructType(
+        [
+            T.StructField("id", kind),
+            T.StructField("tokens", T.BinaryType()),
+            T.StructField("count", T.LongType()),
+            T.StructField("bytes", T.LongType()),
+        ]
+    )
+    seen = Observation()
+
+    def total(name: str, value: str) -> Column:
+        return F.coalesce(F.sum(F.expr(value)), F.lit(0)).cast("long").alias(name)
+
+    observed = rows.mapInArrow(tokenize_batches, schema).observe(
+        seen,
+        F.count(F.lit(1)).alias("documents"),
+        total("tokens", "count"),
+        total("text_bytes", "bytes"),
+        total("empty", "cast(count = 0 as long)"),
+    )
+    # Of tokens, none repeats as a whole: a dictionary of them would only be built and thrown away.
+    options = {"compression": "snappy", "parquet.enable.dictionary#tokens": "false"}
+    observed.drop("bytes").write.mode(mode).options(**options).parquet(storage.spark_target(folder))
+    found = seen.get
+    return Counts(found["documents"], found["tokens"], found["text_bytes"], found["empty"])
+
+
+def kept_of(path: str) -> str:
+    """The documents of a folder that the dedup job wrote: its kept/. Any other path as it is."""
+    inside = storage.join(path, "kept")
+    return inside if storage.exists(inside) and storage.exists(storage.join(path, "metrics.json")) else os.fspath(path)

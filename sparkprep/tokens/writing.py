@@ -1,0 +1,184 @@
+"""Sorted token rows -> shard files, inside Spark's tasks: each shard is written by one task, and never held whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sparkprep import storage
+from sparkprep.errors import UserError
+from sparkprep.tokens.formats.shard import header_bytes
+from sparkprep.tokens.plan import Plan, Shard
+from sparkprep.tokens.vocabulary import END_OF_TEXT
+
+PROGRESS = "_progress"
+"""The folder of what each finished shard is, until the manifest says it of all."""
+WRITTEN = "index int, file string, tokens long, documents long, sha256 string"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished shard. documents: how many begin in it."""
+
+    index: int
+    file: str
+    tokens: int
+    documents: int
+    sha256: str
+
+
+def rows_of(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The token column of a batch as (values, offsets), int64; values of row i are values[offsets[i]:offsets[i + 1]].
+
+    A column of binary holds little-endian uint16, one of lists numbers. A null has no tokens. Raises UserError for what
+    is no token of GPT-2.
+    """
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        width = np.int64 if pa.types.is_large_binary(column.type) else np.int32
+        offsets = np.frombuffer(column.buffers()[1], width)[column.offset : column.offset + len(column) + 1]
+        lengths = np.diff(offsets)
+        if (lengths % 2).any():
+            raise UserError("a row of tokens has an odd number of bytes: binary tokens must be little-endian uint16")
+        data = column.buffers()[2]
+        raw = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+        values = raw[offsets[0] : offsets[-1]].view("<u2")
+        offsets = (offsets - offsets[0]) // 2
+    else:
+        column = column.cast(pa.large_list(pa.int64()))
+        offsets = np.asarray(column.offsets)
+        values = np.asarray(column.values.slice(offsets[0], offsets[-1] - offsets[0]))
+        offsets = offsets - offsets[0]
+    if values.size and (int(values.max()) > END_OF_TEXT or int(values.min()) < 0):
+        wrong = int(values[(values > END_OF_TEXT) | (values < 0)][0])
+        raise UserError(f"token {wrong} is none of GPT-2's, which end at {END_OF_TEXT}: was another tokenizer used?")
+    return values, offsets.astype(np.int64)
+
+
+def stream(
+    values: npt.NDArray[np.generic], offsets: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
+    """(tokens, starts): the rows one after another, each with one end-of-text before it, and where each begins.
+
+    An end-of-text that a row already has at either end is not doubled.
+    """
+    begin, end = offsets[:-1].copy(), offsets[1:].copy()
+    if values.size:
+        last = len(values) - 1
+        begin += (end > begin) & (values[np.minimum(begin, last)] == END_OF_TEXT)
+        end -= (end > begin) & (values[np.minimum(np.maximum(end - 1, 0), last)] == END_OF_TEXT)
+    lengths = end - begin + 1
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    tokens = np.empty(starts[-1], np.uint16)
+    body = np.ones(starts[-1], np.bool_)
+    body[starts[:-1]] = False
+    tokens[starts[:-1]] = END_OF_TEXT
+    if np.array_equal(begin, offsets[:-1]) and np.array_equal(end, offsets[1:]):
+        tokens[body] = values
+    else:
+        wanted = np.zeros(len(values) + 1, np.int64)
+        np.add.at(wanted, begin, 1)
+        np.add.at(wanted, end, -1)
+        tokens[body] = values[np.cumsum(wanted[:-1]) > 0]
+    return tokens, starts[:-1]
+
+
+class _Writer:
+    """One shard while its task writes it."""
+
+    def __init__(self, shard: Shard, position: int, output: BinaryIO) -> None:
+        self.shard, self.position = shard, position
+        self._output, self._sum = output, hashlib.sha256()
+        self.tokens = self.documents = 0
+        self._put(header_bytes(shard.tokens))
+
+    def _put(self, data: bytes | memoryview) -> None:
+        self._output.write(data)
+        self._sum.update(data)
+
+    def add(self, tokens: npt.NDArray[np.uint16], starts: npt.NDArray[np.int64]) -> None:
+        """Take of this piece of the stream what belongs to the shard."""
+        first, end = self.shard.first - self.position, self.shard.first + self.shard.tokens - self.position
+        mine = tokens[max(0, first) : max(0, end)]
+        self._put(memoryview(np.ascontiguousarray(mine.astype("<u2", copy=False))).cast("B"))
+        self.tokens += len(mine)
+        self.documents += int(((starts >= first) & (starts < end)).sum())
+        self.position += len(tokens)
+
+    def result(self) -> Written:
+        if self.tokens != self.shard.tokens:
+            raise RuntimeError(
+                f"{self.shard.file}: {self.tokens:,} tokens came, {self.shard.tokens:,} were counted: did the token "
+                "rows change meanwhile?"
+            )
+        return Written(self.shard.index, self.shard.file, self.tokens, self.documents, self._sum.hexdigest())
+
+
+def write_shards(batches: Iterator[pa.RecordBatch], plan: Plan, folder: str) -> Iterator[pa.RecordBatch]:
+    """Rows (shard, bucket, tokens) sorted by shard and keep of the stream's order -> a row for each shard written."""
+    pieces = _by_shard(batches)
+    for number, first_bucket, rows in pieces:
+        shard = plan.shards[number]
+        path = storage.join(folder, shard.file)
+        with storage.open_whole(path) as output:
+            writer = _Writer(shard, int(plan.bucket_starts[first_bucket]), output)
+            for column in rows:
+                writer.add(*stream(*rows_of(column)))
+            written = writer.result()
+        storage.write_text_atomic(
+            storage.join(folder, PROGRESS, f"{shard.file}.json"),
+            json.dumps({"plan": plan.fingerprint, **asdict(written)}),
+        )
+        yield pa.RecordBatch.from_pylist(
+            [asdict(written)],
+            schema=pa.schema(
+                {
+                    "index": pa.int32(),
+                    "file": pa.string(),
+                    "tokens": pa.int64(),
+                    "documents": pa.int64(),
+                    "sha256": pa.string(),
+                }
+            ),
+        )
+
+
+def _by_shard(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, int, Iterator[pa.Array]]]:
+    """(shard, bucket of its first row, its token columns one after another). Each must be used up before the next."""
+    pending: list[tuple[int, int, pa.Array]] = []
+    source = _runs(batches)
+
+    def columns(number: int) -> Iterator[pa.Array]:
+        while pending:
+            yield pending.pop()[2]
+            following = next(source, None)
+            if following is not None:
+                if following[0] != number:
+                    ahead.append(following)
+                    return
+                pending.append(following)
+
+    ahead: list[tuple[int, int, pa.Array]] = []
+    first = next(source, None)
+    if first is not None:
+        ahead.append(first)
+    while ahead:
+        run = ahead.pop()
+        pending.append(run)
+        yield run[0], run[1], columns(run[0])
+
+
+def _runs(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, int, pa.Array]]:
+    """(shard, bucket of the first row, token column) of each stretch of one shard in a batch."""
+    for batch in batches:
+        shards, buckets = np.asarray(batch["shard"]), np.asarray(batch["bucket"])
+        cuts = [0, *(np.flatnonzero(np.diff(shards)) + 1).tolist(), len(shards)]
+        for start, end in zip(cuts, cuts[1:], strict=False):
+            if end > start:
+                yield int(shards[start]), int(buckets[start]), batch["tokens"].slice(start, end - start)
