@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sparkprep.errors import UserError
 from sparkprep.tokens import vocabulary
-from sparkprep.tokens.formats import hellaswag, header, shard, tokenizer_file
+from sparkprep.tokens.formats import header, hellaswag, shard, tokenizer_file
 from sparkprep.tokens.formats.hellaswag import Example, Question
 
 TOKENS = st.lists(st.integers(0, 50_256), max_size=300)
@@ -328,9 +328,9 @@ def test_a_hellaswag_file_has_the_bytes_that_llm_c_reads(tmp_path: Path) -> None
     examples = hellaswag.tokenise([question, question])
     hellaswag.write(str(tmp_path / "h.bin"), examples)
     endings = [1, 257, 2, 275, 269, 1, 288, 1, 220]  # " a", " b c", " d", " "
-    first = words(65535, 36, 0, 2, 4, 2, 15496, 995, *endings)
-    second = words(65535, 36, 1, 2, 4, 2, 15496, 995, *endings)
-    expected = head(20240522, 1, 2, 36) + first + second
+    first = words(65535, 34, 0, 2, 4, 2, 15496, 995, *endings)
+    second = words(65535, 34, 1, 2, 4, 2, 15496, 995, *endings)
+    expected = head(20240522, 1, 2, 34) + first + second
     assert (tmp_path / "h.bin").read_bytes() == expected
 
 

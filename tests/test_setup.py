@@ -8,6 +8,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -124,3 +125,13 @@ def test_every_dependency_is_pinned_also_those_that_others_bring() -> None:
         if name != "setuptools":
             wanted += metadata.requires(name) or []
     assert sorted(seen - pinned) == []
+
+
+@pytest.mark.parametrize("job", sorted(path.name for path in (ROOT / "jobs").glob("*.py")))
+def test_a_job_starts_though_one_of_them_bears_the_name_of_a_module_of_python(job: str, tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, ROOT / "jobs" / job, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert told.returncode == 0, told.stderr
+    assert f"sparkprep {job.removesuffix('.py')}" in told.stdout
+    assert "examples:" in told.stdout

@@ -1,7 +1,7 @@
 """Published files to those that llm.c reads: the tokenizer, HellaSwag, tiny_shakespeare.
 
-Each function writes files, local or on S3, that appear whole or not at all, and returns a line that tells what it wrote.
-They raise UserError if a file cannot be read or written, or if one to be written exists (without `overwrite`).
+Each function writes files, local or on S3, that appear whole or not at all, and returns a line that tells what it
+wrote. They raise UserError if a file cannot be read or written, or if one to be written exists (without `overwrite`).
 """
 
 from __future__ import annotations

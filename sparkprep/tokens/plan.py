@@ -55,7 +55,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Plan:
-    """bucket_starts: int64, 2**bucket_bits + 1 positions in the stream, each bucket's first token and the end of all."""
+    """bucket_starts: int64, 2**bucket_bits + 1 positions in the stream: each bucket's first token, the end of all."""
 
     bucket_bits: int
     bucket_starts: npt.NDArray[np.int64]

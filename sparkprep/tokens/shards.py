@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkprep import __version__, storage
 from sparkprep.documents.schemas import quoted
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, from_worker
 from sparkprep.progress import Progress
 from sparkprep.session import spark_conf
 from sparkprep.storage import DataFile
@@ -138,7 +140,7 @@ def _length(tokens: Column, is_list: bool) -> Column:
 
 
 def make_plan(spark: SparkSession, rows: TokenRows, settings: ShardSettings) -> Plan:
-    """Count the tokens of each bucket and lay the shards over them. What returns to the driver is the buckets' table."""
+    """Count the tokens of each bucket and lay the shards over them. Only the buckets' table comes to the driver."""
     bits = planning.bucket_bits(rows.tokens_about, settings.shard_tokens)
     placed = _placed(spark, rows, settings.seed, bits)
     table = (
@@ -190,7 +192,10 @@ def make_shards(
     missing = [shard for shard in plan.shards if shard.index not in {written.index for written in done}]
     if missing:
         with progress.stage("write", plan.documents, 2 * sum(shard.tokens for shard in missing)):
-            done += _write(spark, rows, settings, plan, missing, folder)
+            try:
+                done += _write(spark, rows, settings, plan, missing, folder)
+            except (PySparkException, Py4JError) as error:
+                raise from_worker(error) or error from error
     manifest = _manifest(rows, settings, plan, sorted(done, key=lambda written: written.index))
     storage.write_text_atomic(storage.join(folder, MANIFEST), json.dumps(manifest, indent=1) + "\n")
     storage.delete_folder(storage.join(folder, PROGRESS))
@@ -200,11 +205,11 @@ def make_shards(
 def _write(
     spark: SparkSession, rows: TokenRows, settings: ShardSettings, plan: Plan, missing: list[Shard], folder: str
 ) -> list[Written]:
-    wanted = [
-        (bucket, s.index) for s in missing for first, last in [plan.buckets_of(s)] for bucket in range(first, last + 1)
-    ]
-    tasks = _task_numbers(spark, [shard.index for shard in missing])
-    table = spark.createDataFrame([(b, s, tasks[s]) for b, s in wanted], "bucket int, shard int, task int")
+    tasks, wanted = _task_numbers(spark, [shard.index for shard in missing]), []
+    for shard in missing:
+        first, last = plan.buckets_of(shard)
+        wanted += [(bucket, shard.index, tasks[shard.index]) for bucket in range(first, last + 1)]
+    table = spark.createDataFrame(wanted, "bucket int, shard int, task int")
     placed = _placed(spark, rows, settings.seed, plan.bucket_bits).join(F.broadcast(table), "bucket")
     ordered = placed.repartition(len(missing), "task").sortWithinPartitions("shard", "place", "name", "tokens")
     mean = 2 * plan.tokens / plan.documents
@@ -227,7 +232,7 @@ def _task_numbers(spark: SparkSession, indices: list[int]) -> dict[int, int]:
 
 
 def _known(folder: str) -> dict[str, dict[str, Any]]:
-    """What manifest and progress files tell of the shards in a folder: file -> its fields and the plan's fingerprint."""
+    """What manifest and progress files tell of the shards in a folder: file -> its fields and its plan."""
     known: dict[str, dict[str, Any]] = {}
     manifest = storage.join(folder, MANIFEST)
     if storage.exists(manifest):

@@ -68,5 +68,10 @@ def ranks() -> dict[bytes, int]:
 
 def decode(ids: Iterable[int]) -> bytes:
     """The bytes that the ids stand for; end-of-text as `<|endoftext|>`. Raises IndexError for ids beyond it."""
-    known = (*tokens(), END_OF_TEXT_WORD)
+    known = _words()
     return b"".join(known[int(i)] for i in ids)
+
+
+@cache
+def _words() -> tuple[bytes, ...]:
+    return (*tokens(), END_OF_TEXT_WORD)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import BinaryIO
 
 import numpy as np
@@ -106,7 +107,7 @@ class _Writer:
         """Take of this piece of the stream what belongs to the shard."""
         first, end = self.shard.first - self.position, self.shard.first + self.shard.tokens - self.position
         mine = tokens[max(0, first) : max(0, end)]
-        self._put(memoryview(np.ascontiguousarray(mine.astype("<u2", copy=False))).cast("B"))
+        self._put(mine.astype("<u2", copy=False).data.cast("B"))
         self.tokens += len(mine)
         self.documents += int(((starts >= first) & (starts < end)).sum())
         self.position += len(tokens)
@@ -120,7 +121,7 @@ class _Writer:
         return Written(self.shard.index, self.shard.file, self.tokens, self.documents, self._sum.hexdigest())
 
 
-def write_shards(batches: Iterator[pa.RecordBatch], plan: Plan, folder: str) -> Iterator[pa.RecordBatch]:
+def write_shards(batches: Iterable[pa.RecordBatch], plan: Plan, folder: str) -> Iterator[pa.RecordBatch]:
     """Rows (shard, bucket, tokens) sorted by shard and keep of the stream's order -> a row for each shard written."""
     pieces = _by_shard(batches)
     for number, first_bucket, rows in pieces:
@@ -149,7 +150,7 @@ def write_shards(batches: Iterator[pa.RecordBatch], plan: Plan, folder: str) -> 
         )
 
 
-def _by_shard(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, int, Iterator[pa.Array]]]:
+def _by_shard(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, int, Iterator[pa.Array]]]:
     """(shard, bucket of its first row, its token columns one after another). Each must be used up before the next."""
     pending: list[tuple[int, int, pa.Array]] = []
     source = _runs(batches)
@@ -174,11 +175,11 @@ def _by_shard(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, int, Ite
         yield run[0], run[1], columns(run[0])
 
 
-def _runs(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, int, pa.Array]]:
+def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, int, pa.Array]]:
     """(shard, bucket of the first row, token column) of each stretch of one shard in a batch."""
     for batch in batches:
         shards, buckets = np.asarray(batch["shard"]), np.asarray(batch["bucket"])
         cuts = [0, *(np.flatnonzero(np.diff(shards)) + 1).tolist(), len(shards)]
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in pairwise(cuts):
             if end > start:
                 yield int(shards[start]), int(buckets[start]), batch["tokens"].slice(start, end - start)
