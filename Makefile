@@ -13,7 +13,7 @@ export PYTHON
 RUN := $(VENV)/bin/python
 SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in archive_classes.py)
 KERNELS := $(wildcard sparkprep/dedup/*.py)
-QUICK := not slow and not cluster
+QUICK := not slow and not cluster and not golden
 
 # An environment knows its own path: one that was moved or copied is made anew.
 moved = $(if $(filter-out 0,$(shell test "$$(cat $(1)/.ready 2>/dev/null)" = "$$PWD"; echo $$?)),always)
@@ -67,15 +67,25 @@ $(SPARK4_VENV)/.ready: $(SETUP_FILES) $(SPARK4_PINS) $(call moved,$(SPARK4_VENV)
 test-spark4: $(SPARK4_VENV)/.ready ## the tests of `make test` on Spark 4, in .venv-spark4
 	@$(SPARK4_VENV)/bin/python -m pytest -n 2 --dist loadfile -m "$(QUICK)"
 
-demo: setup ## deduplicate 10,000 real documents and grade the result; writes demo/10k
+demo: setup ## deduplicate 10,000 real documents, grade the result, tokenize it; writes demo/
 	@$(VENV)/bin/spark-submit jobs/dedup.py --size 10k --output demo/10k --overwrite
 	@$(RUN) jobs/grade.py demo/10k --size 10k
-	@echo "Next: open demo/10k/report.html in a browser; the rows are in demo/10k/kept and demo/10k/removed."
+	@rm -rf demo/shards
+	@$(VENV)/bin/spark-submit jobs/tokenize.py --input demo/10k --output demo/tokens --overwrite \
+		--shards demo/shards --shard-tokens 1000000 --name demo
+	@$(VENV)/bin/sparkprep convert tokenizer demo/shards/gpt2_tokenizer.bin --overwrite
+	@echo "Next: open demo/10k/report.html in a browser; \`.venv/bin/sparkprep peek demo/shards/demo_val_000000.bin\`"
+	@echo "shows the tokens; the rows are in demo/10k/kept and demo/10k/removed."
 
-check-golden: setup ## the same on a corpus of yours with known truth: DATA=folder with docs-10k.parquet and its pairs
-	@test -n "$(DATA)" || { echo "usage: make check-golden DATA=folder (docs-10k.parquet, docs-10k.pairs.parquet)"; exit 2; }
-	@$(VENV)/bin/spark-submit jobs/dedup.py --input "$(DATA)/docs-10k.parquet" --output demo/golden --overwrite
-	@$(RUN) jobs/grade.py demo/golden --truth "$(DATA)/docs-10k.pairs.parquet" --min-precision 1 --min-recall 0.995
+check-golden: setup ## the same on a corpus with known truth, and our files against llm.c's own: DATA=folder
+	@test -n "$(DATA)" || { echo "usage: make check-golden DATA=folder (docs-10k.parquet and docs-10k.pairs.parquet, in it"; \
+		echo "or in its corpus/; hellaswag_val.bin.gz and the other files of tests/test_golden.py; either may be missing)"; exit 2; }
+	@if test -e "$(DATA)/hellaswag_val.bin.gz"; then GOLDEN_DATA="$(DATA)" $(RUN) -m pytest -m golden tests/test_golden.py; fi
+	@corpus="$(DATA)"; test -e "$$corpus/docs-10k.parquet" || corpus="$$corpus/corpus"; \
+	if test -e "$$corpus/docs-10k.parquet"; then \
+		$(VENV)/bin/spark-submit jobs/dedup.py --input "$$corpus/docs-10k.parquet" --output demo/golden --overwrite && \
+		$(RUN) jobs/grade.py demo/golden --truth "$$corpus/docs-10k.pairs.parquet" --min-precision 1 --min-recall 0.995; \
+	fi
 
 clean: ## remove what make built: environments, caches, demo
 	@rm -rf $(VENV) $(SPARK4_VENV) .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist demo
@@ -83,11 +93,17 @@ clean: ## remove what make built: environments, caches, demo
 	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # DATA=file or folder of Parquet; without it the embedded subsets. ARGS="..." for further options (benchmarks/README.md).
-.PHONY: bench-kernel bench-job bench-peers bench-memory bench-invariance
+.PHONY: bench-tokenizer bench-tokens bench-kernel bench-job bench-peers bench-memory bench-invariance
 with_data = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 bench-kernel: setup ## text to signature on one core, against datasketch: DATA=docs.parquet
 	@$(RUN) benchmarks/kernel.py $(with_data)
+
+bench-tokenizer: setup ## text to GPT-2's ids on one core, against tiktoken: DATA=docs.parquet
+	@$(RUN) benchmarks/tokenizer.py $(with_data)
+
+bench-tokens: setup ## CPU seconds of documents to shards, against Spark copying the same: DATA=file or folder
+	@$(RUN) benchmarks/tokens.py $(with_data)
 
 bench-job: setup ## CPU seconds of the job, against Spark copying the same: DATA=file or folder
 	@$(RUN) benchmarks/job.py $(with_data)

@@ -11,6 +11,6 @@ class UserError(Exception):
 
 
 def from_worker(error: BaseException) -> UserError | None:
-    """The UserError that a task of Spark raised, of which the driver sees the traceback only; None for another error."""
+    """The UserError that a task of Spark raised, of which the driver sees only the traceback; None for other errors."""
     raised = re.findall(r"sparkprep\.errors\.UserError: (.+)", str(error))
     return UserError(raised[-1].strip()) if raised else None
