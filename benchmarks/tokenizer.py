@@ -1,7 +1,8 @@
 """Text to GPT-2's ids on one core: our tokenizer against tiktoken's `encode_ordinary`, on the same documents in turns.
 
 Seconds are CPU seconds of this process. Both begin with an Arrow array and end with ids: ours with its arrays, tiktoken
-with its lists. The ids are compared too.
+with its lists. Ours remembers words, so each run starts with a new tokenizer; the ratio is that of the first sight of
+the text. The ids are compared too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tiktoken
 from common import machine, print_table, require_text, subset
 from kernel import load
 
-from sparkprep.tokens.tokenizer import Tokenizer
+from sparkprep.tokens.tokenizer import Tokenizer, _engine
 from sparkprep.tokens.vocabulary import END_OF_TEXT, PATTERN, ranks
 
 
@@ -46,25 +47,27 @@ def main() -> int:
     encoding = tiktoken.Encoding(
         "gpt2", pat_str=PATTERN, mergeable_ranks=dict(ranks()), special_tokens={"<|endoftext|>": END_OF_TEXT}
     )
-    tokenizer = Tokenizer("fastokens")
     seconds = []
     for _ in range(args.runs):
-        mine, ids = ours(tokenizer, texts)
+        _engine.cache_clear()  # a new one, which has not seen the words yet
+        tokenizer = Tokenizer("fastokens")
+        first, ids = ours(tokenizer, texts)
+        second, _ = ours(tokenizer, texts)
         other, lists = theirs(encoding, texts)
-        seconds.append((mine, other))
+        seconds.append((first, second, other))
         for chunk, known in zip(ids, lists, strict=True):
             if chunk.tolist() != [i for one in known for i in one]:
                 raise SystemExit("the ids differ from tiktoken's")
         del ids, lists
-    first, best = seconds[0][0], [min(column) for column in zip(*seconds, strict=True)]
+    first, second, other = (min(column) for column in zip(*seconds, strict=True))
     print(f"{machine()}\n{len(texts):,} documents, {megabytes:.1f} MB, best of {args.runs}, the ids the same\n")
     rows = [
         ("sparkprep.tokens, first sight", f"{first:.2f}", f"{megabytes / first:.1f}"),
-        ("sparkprep.tokens", f"{best[0]:.2f}", f"{megabytes / best[0]:.1f}"),
-        ("tiktoken encode_ordinary", f"{best[1]:.2f}", f"{megabytes / best[1]:.1f}"),
+        ("the same, once more", f"{second:.2f}", f"{megabytes / second:.1f}"),
+        ("tiktoken encode_ordinary", f"{other:.2f}", f"{megabytes / other:.1f}"),
     ]
     print_table(("text to ids", "CPU s", "MB per CPU-s"), rows)
-    print(f"\nratio {best[1] / first:.1f}")
+    print(f"\nratio {other / first:.1f}")
     return 0
 
 

@@ -86,6 +86,7 @@ def test_a_second_setup_has_nothing_to_do(tmp_path: Path) -> None:
     assert make("-q", "setup") == 1, "nothing is set up yet"
     (tmp_path / ".venv" / ".ready").write_text(f"{tmp_path}\n")
     (tmp_path / ".venv" / ".warm").touch()
+    (tmp_path / ".venv" / ".archived").touch()
     assert make("-q", "setup") == 0
     (tmp_path / ".venv" / ".ready").write_text("/another/folder\n")
     (tmp_path / ".venv" / ".warm").touch()
