@@ -14,7 +14,7 @@ from sparkprep.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb; 0, 1 where a check failed, 2 for a user's mistake, 130 when interrupted."""
+    """Run a verb; 0, 1 where a check failed, 2 for a user's mistake, 3 where Spark failed, 130 when interrupted."""
     from sparkprep.dedup import cli as dedup
     from sparkprep.grade import cli as grade
     from sparkprep.tokens import convert_cli as convert
@@ -56,7 +56,7 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 
 def guarded(work: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
-    """Run a verb; a user's mistake becomes one line on the terminal, with its traceback under --debug."""
+    """Run a verb; an error becomes one line on the terminal, with its traceback under --debug."""
     logging.getLogger().addFilter(_is_no_interrupt)
     logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what it logs, it raises too
     try:
@@ -72,6 +72,23 @@ def guarded(work: Callable[[argparse.Namespace], int], args: argparse.Namespace)
     except BrokenPipeError:  # the reader of our output has gone, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        if getattr(args, "debug", False) or not _is_of_spark(error):
+            raise
+        print(f"error: Spark failed: {_first_line(error)}; --debug shows all of it", file=sys.stderr)
+        return 3
+
+
+def _is_of_spark(error: Exception) -> bool:
+    """Whether Spark raised it, or the connection to its JVM, which ends with the JVM."""
+    return type(error).__module__.split(".")[0] in ("pyspark", "py4j") or isinstance(error, ConnectionError)
+
+
+def _first_line(error: Exception) -> str:
+    """What an error of Spark's says, without the name of the call that met it and the stack below."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith("An error occurred while calling")] or [type(error).__name__]
+    return told[0].removeprefix(": ")[:400]
 
 
 def _is_no_interrupt(record: logging.LogRecord) -> bool:

@@ -70,7 +70,10 @@ def tokenize(
                 counts = write_token_rows(documents, settings.text_column, settings.id_column, rows, mean, summary.rows)
                 stage.bytes = counts.text_bytes
         except (PySparkException, Py4JError) as error:
-            raise parquet.explain_read_failure(error, opened.files) or error from error
+            explained = parquet.explain_read_failure(error, opened.files)
+            if explained is None:
+                raise
+            raise explained from error
         if counts.documents != summary.rows:
             raise RuntimeError(
                 f"{summary.rows:,} documents went in and {counts.documents:,} came out; please report this"

@@ -195,7 +195,10 @@ def make_shards(
             try:
                 done += _write(spark, rows, settings, plan, missing, folder)
             except (PySparkException, Py4JError) as error:
-                raise from_worker(error) or error from error
+                told = from_worker(error)
+                if told is None:
+                    raise
+                raise told from error
     manifest = _manifest(rows, settings, plan, sorted(done, key=lambda written: written.index))
     storage.write_text_atomic(storage.join(folder, MANIFEST), json.dumps(manifest, indent=1) + "\n")
     storage.delete_folder(storage.join(folder, PROGRESS))
