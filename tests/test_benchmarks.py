@@ -155,15 +155,16 @@ def test_a_digest_knows_rows_and_not_files(monkeypatch: pytest.MonkeyPatch, corp
     assert len({hashed for _, hashed in found.values()}) == 3
 
 
-@pytest.mark.parametrize("name", ["job.py", "peers.py", "memory.py", "invariance.py"])
+@pytest.mark.parametrize("name", ["job.py", "tokens.py", "tokenizer.py", "peers.py", "memory.py", "invariance.py"])
 def test_a_script_explains_itself(name: str) -> None:
     assert run(name, "--help")[0].startswith(f"usage: {name}")
 
 
 @pytest.mark.slow
-def test_the_job_is_compared_with_a_copy(corpus: Path, tmp_path: Path) -> None:
-    lines = run("job.py", "--data", corpus, "--runs", "1", "--driver-memory", "1g", "--temp", tmp_path / "t")
-    assert any(line.startswith("40 documents") and line.endswith("5 removed") for line in lines)
+@pytest.mark.parametrize(("script", "said"), [("job.py", "40 documents, 5 removed"), ("tokens.py", "--shards")])
+def test_a_job_is_compared_with_a_copy(script: str, said: str, corpus: Path, tmp_path: Path) -> None:
+    lines = run(script, "--data", corpus, "--runs", "1", "--driver-memory", "1g", "--temp", tmp_path / "t")
+    assert any(said in line for line in lines)
     name, value = lines[-1].split()
     assert name == "ratio"
     assert float(value) > 0
