@@ -199,6 +199,15 @@ def delete_file(path: str) -> None:
         system.delete_file(inner)
 
 
+def stamps(files: Sequence[DataFile]) -> list[list[str | int]]:
+    """Name, bytes and time of change (ns) of each file: whether an input is still the one that it was."""
+    found: list[list[str | int]] = []
+    for file in files:
+        system, inner = filesystem(file.path)
+        found.append([file.path.rsplit("/", 1)[-1], file.size, int(system.get_file_info(inner).mtime_ns or 0)])
+    return found
+
+
 def list_files(paths: Sequence[str | os.PathLike[str]]) -> list[DataFile]:
     """The data files at `paths` (files, or folders searched to the bottom), sorted by path, each once.
 

@@ -61,6 +61,11 @@ def test_what_is_no_token_of_gpt_2_is_refused(wrong: int) -> None:
         rows_of(pa.array([[5], [wrong]], pa.list_(pa.int64())))
 
 
+def test_a_null_among_the_tokens_of_a_row_is_refused() -> None:
+    with pytest.raises(UserError, match="a null among its numbers"):
+        rows_of(pa.array([[5, None, 7]], pa.list_(pa.int32())))
+
+
 def test_binary_tokens_of_odd_length_are_refused() -> None:
     with pytest.raises(UserError, match="odd number of bytes"):
         rows_of(pa.array([b"abc"]))

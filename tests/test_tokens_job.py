@@ -195,7 +195,9 @@ def test_a_finished_tokenization_of_the_same_input_is_reused(spark: SparkSession
     first = {p.name for p in (tmp_path / "rows").iterdir()}
     tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
     assert {p.name for p in (tmp_path / "rows").iterdir()} == first
-    save(source, {"id": [1, 2, 3], "text": ["one", "two", "three"]})
+    size = source.stat().st_size
+    save(source, {"id": [1, 2], "text": ["one", "TWO"]})
+    assert source.stat().st_size == size
     with pytest.raises(UserError, match="exists"):
         tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
 

@@ -54,7 +54,7 @@ def tokenize(
     """
     settings = settings or TokenizeSettings()
     paths = [kept_of(path) for path in ([source] if isinstance(source, str) else source)]
-    asked = {"input": [[f.path, f.size] for f in storage.list_files(paths)], "settings": asdict(settings)}
+    asked = {"input": storage.stamps(storage.list_files(paths)), "settings": asdict(settings)}
     done = _metrics_of(output)
     if reuse and done is not None and done["asked"] == asked:
         return done

@@ -150,8 +150,8 @@ def make_plan(spark: SparkSession, rows: TokenRows, settings: ShardSettings) -> 
     for bucket, length, number in table:
         counts[bucket] = length
         documents += number
-    source = [[file.path.rsplit("/", 1)[-1], file.size] for file in rows.files]
-    return planning.make(counts, documents, settings, [source, rows.tokens_column, rows.id_column])
+    source = [storage.stamps(rows.files), rows.tokens_column, rows.id_column]
+    return planning.make(counts, documents, settings, source)
 
 
 def make_shards(

@@ -54,7 +54,10 @@ def rows_of(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int
     else:
         column = column.cast(pa.large_list(pa.int64()))
         offsets = np.asarray(column.offsets)
-        values = np.asarray(column.values.slice(offsets[0], offsets[-1] - offsets[0]))
+        numbers = column.values.slice(offsets[0], offsets[-1] - offsets[0])
+        if numbers.null_count:
+            raise UserError("a row of tokens has a null among its numbers: write the rows anew without it")
+        values = np.asarray(numbers)
         offsets = offsets - offsets[0]
     if values.size and (int(values.max()) > END_OF_TEXT or int(values.min()) < 0):
         wrong = int(values[(values > END_OF_TEXT) | (values < 0)][0])
