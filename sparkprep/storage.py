@@ -9,7 +9,6 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
@@ -123,21 +122,8 @@ def spark_target(path: str) -> str:
 
 def write_text_atomic(path: str, text: str) -> None:
     """Write UTF-8 text so that a reader sees the old file or the new one, never a part. Raises UserError naming it."""
-    system, inner = filesystem(path)
-    data = text.encode("utf-8")
-    try:
-        if not is_local(path):
-            with system.open_output_stream(inner) as stream:  # an S3 object appears when its upload is complete
-                stream.write(data)
-            return
-        temporary = f"{inner}.tmp-{uuid.uuid4().hex[:8]}"
-        try:
-            Path(temporary).write_bytes(data)
-            os.replace(temporary, inner)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: cannot be written: {reason(error)}") from error
+    with open_whole(path) as stream:
+        stream.write(text.encode("utf-8"))
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkprep.dedup import tables
+from sparkprep.documents.schemas import KEY as KEY
 
-KEY = "__key"
 _WORD, _BITS = "__mask_word", "__mask_bits"
 SCHEMA = f"{_WORD} long, {_BITS} long"
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import BinaryIO
 
 import numpy as np
@@ -21,7 +22,7 @@ from sparkprep.tokens.vocabulary import END_OF_TEXT
 
 PROGRESS = "_progress"
 """The folder of what each finished shard is, until the manifest says it of all."""
-WRITTEN = "index int, file string, tokens long, documents long, sha256 string"
+WRITTEN = "index long, file string, tokens long, documents long, sha256 string"
 
 
 @dataclass(frozen=True)
@@ -73,23 +74,20 @@ def stream(
     An end-of-text that a row already has at either end is not doubled.
     """
     begin, end = offsets[:-1].copy(), offsets[1:].copy()
-    if values.size:
-        last = len(values) - 1
-        begin += (end > begin) & (values[np.minimum(begin, last)] == END_OF_TEXT)
-        end -= (end > begin) & (values[np.minimum(np.maximum(end - 1, 0), last)] == END_OF_TEXT)
-    lengths = end - begin + 1
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    tokens = np.empty(starts[-1], np.uint16)
+    wanted = np.ones(len(values), np.bool_)
+    rows = np.flatnonzero(end > begin)
+    rows = rows[values[begin[rows]] == END_OF_TEXT]
+    wanted[begin[rows]] = False
+    begin[rows] += 1
+    rows = np.flatnonzero(end > begin)
+    rows = rows[values[end[rows] - 1] == END_OF_TEXT]
+    end[rows] -= 1
+    wanted[end[rows]] = False
+    starts = np.concatenate([[0], np.cumsum(end - begin + 1)])
+    tokens = np.full(starts[-1], END_OF_TEXT, np.uint16)
     body = np.ones(starts[-1], np.bool_)
     body[starts[:-1]] = False
-    tokens[starts[:-1]] = END_OF_TEXT
-    if np.array_equal(begin, offsets[:-1]) and np.array_equal(end, offsets[1:]):
-        tokens[body] = values
-    else:
-        wanted = np.zeros(len(values) + 1, np.int64)
-        np.add.at(wanted, begin, 1)
-        np.add.at(wanted, end, -1)
-        tokens[body] = values[np.cumsum(wanted[:-1]) > 0]
+    tokens[body] = values if wanted.all() else values[wanted]
     return tokens, starts[:-1]
 
 
@@ -125,57 +123,20 @@ class _Writer:
 
 
 def write_shards(batches: Iterable[pa.RecordBatch], plan: Plan, folder: str) -> Iterator[pa.RecordBatch]:
-    """Rows (shard, bucket, tokens) sorted by shard and keep of the stream's order -> a row for each shard written."""
-    pieces = _by_shard(batches)
-    for number, first_bucket, rows in pieces:
+    """Rows (shard, bucket, tokens), sorted by shard and in the stream's order -> a row for each shard written."""
+    for number, runs in groupby(_runs(batches), key=itemgetter(0)):
         shard = plan.shards[number]
-        path = storage.join(folder, shard.file)
-        with storage.open_whole(path) as output:
-            writer = _Writer(shard, int(plan.bucket_starts[first_bucket]), output)
-            for column in rows:
+        with storage.open_whole(storage.join(folder, shard.file)) as output:
+            writer: _Writer | None = None
+            for _, bucket, column in runs:
+                writer = writer or _Writer(shard, int(plan.bucket_starts[bucket]), output)
                 writer.add(*stream(*rows_of(column)))
-            written = writer.result()
+            assert writer is not None  # a group has at least one member
+            written = asdict(writer.result())
         storage.write_text_atomic(
-            storage.join(folder, PROGRESS, f"{shard.file}.json"),
-            json.dumps({"plan": plan.fingerprint, **asdict(written)}),
+            storage.join(folder, PROGRESS, f"{shard.file}.json"), json.dumps({"plan": plan.fingerprint, **written})
         )
-        yield pa.RecordBatch.from_pylist(
-            [asdict(written)],
-            schema=pa.schema(
-                {
-                    "index": pa.int32(),
-                    "file": pa.string(),
-                    "tokens": pa.int64(),
-                    "documents": pa.int64(),
-                    "sha256": pa.string(),
-                }
-            ),
-        )
-
-
-def _by_shard(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, int, Iterator[pa.Array]]]:
-    """(shard, bucket of its first row, its token columns one after another). Each must be used up before the next."""
-    pending: list[tuple[int, int, pa.Array]] = []
-    source = _runs(batches)
-
-    def columns(number: int) -> Iterator[pa.Array]:
-        while pending:
-            yield pending.pop()[2]
-            following = next(source, None)
-            if following is not None:
-                if following[0] != number:
-                    ahead.append(following)
-                    return
-                pending.append(following)
-
-    ahead: list[tuple[int, int, pa.Array]] = []
-    first = next(source, None)
-    if first is not None:
-        ahead.append(first)
-    while ahead:
-        run = ahead.pop()
-        pending.append(run)
-        yield run[0], run[1], columns(run[0])
+        yield pa.RecordBatch.from_pylist([written])
 
 
 def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, int, pa.Array]]:
