@@ -18,7 +18,7 @@ QUICK := not slow and not cluster and not golden
 # An environment knows its own path: one that was moved or copied is made anew.
 moved = $(if $(filter-out 0,$(shell test "$$(cat $(1)/.ready 2>/dev/null)" = "$$PWD"; echo $$?)),always)
 
-.PHONY: help setup test test-slow test-spark4 lint format types unit demo check-golden clean always
+.PHONY: help setup setup-train train-final test test-slow test-spark4 lint format types unit demo check-golden clean always
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -40,6 +40,15 @@ $(VENV)/.archived: $(VENV)/.ready | $(VENV)/.warm
 	@$(RUN) scripts/archive_classes.py
 	@touch $@
 
+setup-train: $(VENV)/.trainer ## the trainer's packages too: PyTorch (its CUDA build where there is a GPU takes gigabytes)
+
+# Here too the modules that a run imports are compiled now.
+$(VENV)/.trainer: train/pyproject.toml constraints.txt $(VENV)/.ready
+	@$(RUN) -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --no-build-isolation \
+		--no-compile --editable './train[dev]'
+	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -c 'import gpt2.loop, gpt2.plots, torch._dynamo, transformers.models.gpt2'
+	@touch $@
+
 lint: setup ## ruff: rules and layout
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
@@ -48,16 +57,16 @@ format: setup ## ruff: mend layout and what it can mend of the rules
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 
-types: setup ## mypy over the package
+types: setup setup-train ## mypy over the packages
 	@$(RUN) -m mypy
 
-unit: setup ## the tests of `make test` alone
+unit: setup setup-train ## the tests of `make test` alone
 	@$(RUN) -m pytest -n 2 --dist loadfile -m "$(QUICK)"
 
 test: lint types unit ## lint, types and all tests but the slow ones
 	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 real documents."
 
-test-slow: setup ## the slow tests: large inputs, several executors
+test-slow: setup setup-train ## the slow tests: large inputs, several executors
 	@$(RUN) -m pytest -m "slow or cluster"
 
 $(SPARK4_VENV)/.ready: $(SETUP_FILES) $(SPARK4_PINS) $(call moved,$(SPARK4_VENV))
@@ -65,7 +74,7 @@ $(SPARK4_VENV)/.ready: $(SETUP_FILES) $(SPARK4_PINS) $(call moved,$(SPARK4_VENV)
 	@echo "$$PWD" >$@
 
 test-spark4: $(SPARK4_VENV)/.ready ## the tests of `make test` on Spark 4, in .venv-spark4
-	@$(SPARK4_VENV)/bin/python -m pytest -n 2 --dist loadfile -m "$(QUICK)"
+	@$(SPARK4_VENV)/bin/python -m pytest -n 2 --dist loadfile -m "$(QUICK)" --ignore tests/train
 
 demo: setup ## deduplicate 10,000 real documents, grade the result, tokenize it; writes demo/
 	@$(VENV)/bin/spark-submit jobs/dedup.py --size 10k --output demo/10k --overwrite
@@ -76,6 +85,13 @@ demo: setup ## deduplicate 10,000 real documents, grade the result, tokenize it;
 	@$(VENV)/bin/sparkprep convert tokenizer demo/shards/gpt2_tokenizer.bin --overwrite
 	@echo "Next: open demo/10k/report.html in a browser; \`.venv/bin/sparkprep peek demo/shards/demo_val_000000.bin\`"
 	@echo "shows the tokens; the rows are in demo/10k/kept and demo/10k/removed."
+
+# On a GPU the real run; without one its rehearsal, on the demo's shards unless DATA names others.
+train-final: setup-train ## the seed-resumed final run: SEED_MODEL=file LR=rate DATA=shards OUT=folder (ARGS="..." for more)
+	@if test -z "$(DATA)" && ! test -d demo/shards && ! $(RUN) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; \
+		then $(MAKE) demo; fi
+	@$(RUN) train/train_final.py $(if $(SEED_MODEL),--seed-model "$(SEED_MODEL)") $(if $(LR),--learning-rate "$(LR)") \
+		$(if $(DATA),--data "$(DATA)") $(if $(OUT),--output "$(OUT)") $(ARGS)
 
 check-golden: setup ## the same on a corpus with known truth, and our files against llm.c's own: DATA=folder
 	@test -n "$(DATA)" || { echo "usage: make check-golden DATA=folder (docs-10k.parquet and docs-10k.pairs.parquet, in it"; \

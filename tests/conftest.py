@@ -1,8 +1,14 @@
-"""What every test may use: one Spark session for the whole run, and how hypothesis behaves."""
+"""What every test may use: one Spark session for the whole run, a bucket, and how hypothesis behaves."""
 
 import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 
+import pyarrow.fs as pafs
 import pytest
 from hypothesis import settings
 from pyspark import SparkContext
@@ -28,3 +34,42 @@ def spark() -> Iterator[SparkSession]:
     session.stop()
     jvm.stdin.close()  # PySpark's JVM lives until this pipe ends
     jvm.wait(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The URL of a server of S3's protocol, for the whole run. Its listings come in pages of 50 keys, not 1,000."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-p", str(port)],
+        env=os.environ | {"MOTO_S3_DEFAULT_MAX_KEYS": "50"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server: str) -> Iterator[str]:
+    """An empty bucket, the only one; variables of the environment say where, as for any AWS client."""
+    urllib.request.urlopen(urllib.request.Request(f"{s3_server}/moto-api/reset", method="POST"), timeout=30).close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", s3_server)
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        pafs.S3FileSystem(endpoint_override=s3_server, allow_bucket_creation=True).create_dir("bucket")
+        yield "s3://bucket"

@@ -1,15 +1,10 @@
 """Shards on S3, against a real server of its protocol."""
 
-import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow.fs as pafs
 import pytest
 from pyspark.sql import SparkSession
 from runs import save
@@ -21,43 +16,6 @@ from sparkprep.tokens.plan import ShardSettings
 from sparkprep.tokens.shards import make_shards, verify
 
 SETTINGS = ShardSettings("t", shard_tokens=2000, val_tokens=300)
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """An empty bucket on a server of its own; variables of the environment say where, as for any AWS client."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    told = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    before = {name: os.environ.get(name) for name in told}
-    os.environ.update(told)
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        pafs.S3FileSystem(endpoint_override=told["AWS_ENDPOINT_URL"], allow_bucket_creation=True).create_dir("bucket")
-        yield "s3://bucket"
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        server.terminate()
-        server.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,96 @@
+"""A run that is killed at any moment and started again with the same command line ends as if nothing had happened."""
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from runs_of_training import command, log_values, start, write_shards
+
+LAST = 24
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shards of different lengths, passed through more than once in a run."""
+    folder = tmp_path_factory.mktemp("data")
+    write_shards(folder, [700, 500, 330])
+    write_shards(folder, [200], "val")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole") / "out"
+    run_to_end(folder, data)
+    return folder
+
+
+def run_to_end(folder: Path, data: Path, **options: object) -> None:
+    process = start(words_for(folder, data, **options), folder.with_suffix(".txt"))
+    assert process.wait(timeout=300) == 0, folder.with_suffix(".txt").read_text()
+
+
+def words_for(folder: Path, data: Path, **options: object) -> list[str]:
+    # Outlier limits are on, since their windows are part of what must survive.
+    return command(folder, data, y=1, sl=8, sg=8, x=LAST, **options)
+
+
+def wait_until(process: subprocess.Popen[bytes], reached: object) -> None:
+    deadline = time.monotonic() + 120
+    while not reached() and process.poll() is None:  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
+
+
+def kill_while_training(process: subprocess.Popen[bytes], folder: Path, chance: random.Random) -> None:
+    """Kill a few lines of the log further on."""
+    log = folder / "main.log"
+    size = log.stat().st_size if log.exists() else 0
+    more = chance.randrange(30, 500)
+    wait_until(process, lambda: log.exists() and log.stat().st_size >= size + more)
+    process.send_signal(signal.SIGKILL)
+
+
+def kill_while_writing(process: subprocess.Popen[bytes], folder: Path, chance: random.Random) -> None:
+    """Kill while a file of a checkpoint is half-written, or soon after."""
+    name = chance.choice(["model", "state", "checkpoint"])
+    wait_until(process, lambda: any(folder.glob(f".{name}_*.partial-*")))
+    time.sleep(chance.random() * 0.004)
+    process.send_signal(signal.SIGKILL)
+
+
+def killed_run(folder: Path, data: Path, kills: int, seed: int) -> int:
+    """A run killed so often and then left alone; how many kills met it alive."""
+    chance = random.Random(seed)
+    met = 0
+    for n in range(kills):
+        process = start(words_for(folder, data), folder.with_suffix(".txt"))
+        (kill_while_training, kill_while_writing)[n % 2](process, folder, chance)
+        met += process.wait(timeout=60) == -signal.SIGKILL
+    run_to_end(folder, data)
+    return met
+
+
+def same_end(a: Path, b: Path) -> None:
+    for name in (f"model_{LAST:08d}.bin", f"state_{LAST:08d}_00000.bin", f"checkpoint_{LAST:08d}.json"):
+        assert (a / name).read_bytes() == (b / name).read_bytes(), name
+    assert log_values(a) == log_values(b)
+    assert not [each.name for each in b.iterdir() if ".partial-" in each.name]
+
+
+def test_a_run_killed_while_training_and_while_saving_ends_as_one_that_was_not(
+    data: Path, whole: Path, tmp_path: Path
+) -> None:
+    assert killed_run(tmp_path / "out", data, kills=3, seed=1) >= 1
+    same_end(whole, tmp_path / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_ten_kills_change_nothing(data: Path, whole: Path, tmp_path: Path, seed: int) -> None:
+    assert killed_run(tmp_path / "out", data, kills=10, seed=seed + 10) >= 5
+    same_end(whole, tmp_path / "out")

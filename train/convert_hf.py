@@ -1,0 +1,8 @@
+"""Between llm.c's model files and Hugging Face's folders: python train/convert_hf.py export model.bin gpt2-mine"""
+
+import sys
+
+from gpt2.convert_hf_cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""The machine under the trainer: device, number format, determinism, what a matrix product reaches, memory."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from sparkprep.errors import UserError
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "bf16", "fp32")
+_DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+def choose_device(name: str) -> torch.device:
+    """ "auto" (a GPU if there is one), "cpu" or "cuda". Raises UserError where CUDA is asked for and there is none."""
+    if name != "cpu" and torch.cuda.is_available():
+        return torch.device("cuda")
+    if name == "cuda":
+        why = "this PyTorch is built without it" if torch.version.cuda is None else "no GPU that it can use was found"
+        raise UserError(f"--device cuda: CUDA is not there ({why}); give --device cpu, or install torch with CUDA")
+    return torch.device("cpu")
+
+
+def choose_dtype(name: str, device: torch.device, file_dtype: torch.dtype | None = None) -> torch.dtype:
+    """What to compute in. "auto": bfloat16 on a GPU; on a CPU that of the file, or float32."""
+    if name != "auto":
+        return _DTYPES[name]
+    if device.type == "cuda":
+        return torch.bfloat16
+    return file_dtype or torch.float32
+
+
+def device_name(device: torch.device) -> str:
+    """What to call it on the terminal."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """llm.c's word for a number format."""
+    return {torch.bfloat16: "BF16", torch.float32: "FP32"}[dtype]
+
+
+def make_deterministic() -> None:
+    """The same bits on every run on the same machine, on a GPU too, where it costs speed."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
+@contextmanager
+def attention_kernels(device: torch.device, *, deterministic: bool) -> Iterator[None]:
+    """Which kernels attention may use: on Hopper cuDNN's first, which knows its instructions; flash attention else."""
+    if device.type != "cuda":
+        yield
+        return
+    order = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    if torch.cuda.get_device_capability(device)[0] >= 9 and not deterministic:
+        order.insert(0, SDPBackend.CUDNN_ATTENTION)
+    with sdpa_kernel(order, set_priority=True):
+        yield
+
+
+def measured_peak(device: torch.device, dtype: torch.dtype) -> float:
+    """Floating-point operations a second of a large matrix product here: what utilisation is a share of.
+
+    Measured, since a table of names knows neither every GPU nor its clock. Takes about half a second.
+    """
+    size = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(size, size, device=device, dtype=dtype)
+    b = torch.randn(size, size, device=device, dtype=dtype)
+    seconds = []
+    for _ in range(12 if device.type == "cuda" else 4):
+        synchronise(device)
+        start = time.perf_counter()
+        torch.mm(a, b)
+        synchronise(device)
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / statistics.median(seconds[len(seconds) // 2 :])
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for the GPU, where there is one."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def gpu_line(device: torch.device) -> str:
+    """Clock, power, temperature and memory of the GPU, as far as the driver tells them."""
+    if device.type != "cuda":
+        return "no GPU to tell of (-lg)"
+    used, total = torch.cuda.max_memory_allocated(device), torch.cuda.mem_get_info(device)[1]
+    told = [f"memory {used / 2**30:.1f} of {total / 2**30:.1f} GiB"]
+    asked = (("clock", torch.cuda.clock_rate, "MHz"), ("temperature", torch.cuda.temperature, "°C"))
+    try:
+        told += [f"{name} {ask(device)} {unit}" for name, ask, unit in asked]
+        told.append(f"power {torch.cuda.power_draw(device) / 1000:.0f} W")
+    except (ModuleNotFoundError, RuntimeError):  # they need nvidia-ml-py, which may be missing
+        told.append("clock, power and temperature need the package nvidia-ml-py")
+    return ", ".join(told)
+
+
+def largest_batch(fixed: int, per_row: int, total: int) -> int:
+    """The largest power of two of rows that fits: bytes that do not depend on rows, bytes a row, bytes there are.
+
+    0 where not even one row fits. A tenth is left free, for what the allocator cannot use.
+    """
+    room = 0.9 * total - fixed
+    rows = int(room // max(1, per_row))
+    return 1 << (rows.bit_length() - 1) if rows >= 1 else 0

@@ -1,0 +1,224 @@
+"""The training loop: validate, score, sample, save, update, in llm.c's order, with its log and its terminal lines.
+
+At the top of iteration s the model has had s updates, and that is when its checkpoint is written; then update s runs,
+with the schedule's rate for s and AdamW's t = s + 1.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from dataclasses import dataclass
+
+import torch
+
+from gpt2 import device as machine
+from gpt2 import hellaswag, memory, parameters, samples
+from gpt2.evaluation import to_device, validate_batches, validate_tokens
+from gpt2.files import checkpoint, run_parameters
+from gpt2.files.checkpoint import Checkpoint
+from gpt2.files.run_log import RunLog
+from gpt2.files.state_file import Moments, StateHeader
+from gpt2.folder import held
+from gpt2.settings import Settings
+from gpt2.speed import Speed
+from gpt2.starting import Run, begin, manifest_of
+from sparkprep.errors import UserError
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one update was. loss: mean in nats; norm: of the gradient before clipping; skipped: why, or ""."""
+
+    loss: float
+    norm: float
+    rate: float
+    loss_score: float
+    norm_score: float
+    seconds: float
+    skipped: str
+
+
+def train(settings: Settings) -> Run:
+    """Train as the settings say, to the end; the finished run. Raises UserError for all that a user can mend."""
+    with held(settings.output) as folder:
+        run = begin(settings, folder)
+        kernels = machine.attention_kernels(run.device, deterministic=settings.deterministic)
+        with kernels, RunLog(folder, resume=settings.resume) as log:
+            trainer = Trainer(run, log)
+            print(run_parameters.append(folder, parameters.groups(run, trainer.peak)), end="", flush=True)
+            trainer.train()
+        return run
+
+
+class Trainer:
+    """One run under way."""
+
+    def __init__(self, run: Run, log: RunLog) -> None:
+        self.run, self.log, self.settings = run, log, run.settings
+        self.schedule = run.settings.schedule(run.steps)
+        self.peak = machine.measured_peak(run.device, run.model.dtype)
+        self.saved = run.folder if run.resumed else None
+        compiled = self.settings.compile == "yes" or (self.settings.compile == "auto" and run.device.type == "cuda")
+        self.loss = torch.compile(run.model, dynamic=False) if compiled else run.model
+        self.questions = self._questions()
+        self.words = samples.words_of(run.settings.tokenizer)
+        self.speed = Speed(
+            run.model.shape.flops_per_token(self.settings.seq_len), self.settings.tokens_per_update, self.peak
+        )
+
+    def train(self) -> None:
+        """From the run's step to its stop."""
+        run = self.run
+        if run.step > run.stop:
+            print(f"nothing to do: the run stands at step {run.step}, and was to stop at {run.stop}")
+        first = run.step
+        try:
+            for step in range(first, run.stop + 1):
+                run.step = step
+                self._iterate(step, entering=run.resumed and step == first)
+        except KeyboardInterrupt:
+            print(f"\ninterrupted at step {run.step}; {self._last_good()}", file=sys.stderr)
+            raise
+        except torch.OutOfMemoryError as error:
+            raise UserError(memory.too_large(run)) from error
+        print(f"total average iteration time: {1000 * self.speed.mean_seconds:f} ms")
+
+    def _iterate(self, step: int, *, entering: bool) -> None:
+        s, last = self.settings, step == self.run.stop
+        due = s.val_every > 0 and step % s.val_every == 0
+        if due or last:
+            self._validate(step)
+        if self.questions is not None and ((due and step > 0) or last):
+            self._score(step)
+        if s.sample_every > 0 and ((step > 0 and step % s.sample_every == 0) or last):
+            samples.show(self.run.model, self.words, s.sample_tokens)
+        if s.checkpoint_every > 0 and not entering and ((step > 0 and step % s.checkpoint_every == 0) or last):
+            self._save(step)
+        if last:
+            return
+        update = self._update(step)
+        self.log.train(step, update.loss, update.rate, update.norm, 1000 * update.seconds)
+        self._show(step, update)
+        self._stop_on_nan(step, update)
+
+    def _update(self, step: int) -> Update:
+        """One update; the values that are logged come to the host at its end, in one go."""
+        run, s = self.run, self.settings
+        start = time.perf_counter()
+        rate = self.schedule.rate(step)
+        run.optimizer.clear_gradients()
+        if s.overfit:
+            run.loader.reset()
+        total = torch.zeros((), device=run.device)
+        for _ in range(s.micro_steps):
+            loss = self.loss(*to_device(run.loader.next(), s.micro_batch, run.device)) / s.micro_steps
+            loss.backward()
+            total += loss.detach()
+        norm = run.optimizer.norm()
+        values = torch.stack([total, norm])
+        limited = s.skip_loss > 0 or s.skip_norm > 0
+        known = values.tolist() if limited else None  # only a limit must be known before the update
+        scores = self._scores(*known) if known else (math.nan, math.nan)
+        reason = self._reason(*scores)
+        skip = ~torch.isfinite(values).all()
+        run.optimizer.update(step, rate, norm, skip | bool(reason), s.micro_steps)
+        loss_value, norm_value = known or values.tolist()
+        machine.synchronise(run.device)
+        if not known:
+            scores = self._scores(loss_value, norm_value)
+        if not (math.isfinite(loss_value) and math.isfinite(norm_value)):
+            reason = "not a number"
+        return Update(loss_value, norm_value, rate, *scores, time.perf_counter() - start, reason)
+
+    def _scores(self, loss: float, norm: float) -> tuple[float, float]:
+        return self.run.loss_outliers.score(loss), self.run.norm_outliers.score(norm)
+
+    def _reason(self, loss_score: float, norm_score: float) -> str:
+        """Why an update is to be skipped, or ""; a score that is nan is above no limit."""
+        s = self.settings
+        if s.skip_loss > 0 and loss_score > s.skip_loss:
+            return f"the loss lies {loss_score:+.2f} deviations from its mean (-sl {s.skip_loss:g})"
+        if s.skip_norm > 0 and norm_score > s.skip_norm:
+            return f"the norm lies {norm_score:+.2f} deviations from its mean (-sg {s.skip_norm:g})"
+        return ""
+
+    def _stop_on_nan(self, step: int, update: Update) -> None:
+        """Stop where loss or norm are no numbers, unless they are to be skipped; weights have not been touched."""
+        if math.isfinite(update.loss) and math.isfinite(update.norm):
+            return
+        if self.settings.on_nan == "skip":
+            return
+        raise UserError(
+            f"step {step}: the loss is {update.loss} and the norm of the gradient {update.norm}, so the run was "
+            f"stopped; {self._last_good()}. Go on from there with a lower -l, or skip such updates with --on-nan skip"
+        )
+
+    def _last_good(self) -> str:
+        found = checkpoint.find(self.run.folder)
+        return f"the last good checkpoint is {found[0].model}" if found else "no checkpoint has been written yet"
+
+    def _validate(self, step: int) -> None:
+        run, s = self.run, self.settings
+        if s.val_tokens is not None:
+            loss = validate_tokens(run.model, run.val_shards, s.val_tokens, s.micro_batch, s.seq_len, run.device)
+        else:
+            assert run.val_loader is not None
+            loss = validate_batches(self.loss, run.val_loader, s.micro_batch, s.val_batches, run.device)
+        print(f"val loss {loss:f}", flush=True)
+        self.log.validation(step, loss)
+
+    def _questions(self) -> hellaswag.Questions | None:
+        s = self.settings
+        if not s.hellaswag:
+            return None
+        if not os.path.exists(s.hellaswag_data):
+            print(f"note: {s.hellaswag_data} is not there, so HellaSwag is left out (-ih; -h 0 leaves it out too)")
+            return None
+        return hellaswag.prepare(s.hellaswag_data, self.run.model.shape.max_seq_len)
+
+    def _score(self, step: int) -> None:
+        assert self.questions is not None
+        result = hellaswag.evaluate(self.run.model, self.questions)
+        print(f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:f}", flush=True)
+        self.log.hellaswag(step, result.accuracy)
+
+    def _save(self, step: int) -> None:
+        run, s = self.run, self.settings
+        target = Checkpoint(run.folder, step)
+        print(f"Writing model to {target.model}\nWriting state to {target.state}", flush=True)
+        data = run.loader.state
+        head = StateHeader(
+            step=step,
+            masters=s.masters,
+            shuffled=data.shard_order is not None,
+            rounding=run.optimizer.rounding,
+            rounding_before=run.optimizer.rounding_before,
+            shard=data.shard,
+            used=data.used,
+        )
+        masters = run.model.flat if s.masters else None
+        moments = Moments(run.optimizer.m, run.optimizer.v, masters)
+        checkpoint.write(target, run.model, head, moments, data, manifest_of(run))
+        if s.keep > 0:
+            old = step - s.keep * s.checkpoint_every
+            if old > 0 and not (s.keep_multiple > 0 and old % s.keep_multiple == 0):
+                checkpoint.delete(Checkpoint(run.folder, old))
+
+    def _show(self, step: int, update: Update) -> None:
+        run, s = self.run, self.settings
+        self.speed.add(update.seconds)
+        print(
+            f"step {step + 1:4d}/{run.steps} | loss {update.loss:7.6f} ({update.loss_score:+.2f}z)"
+            f"| norm {update.norm:6.4f} ({update.norm_score:+.2f}z)| lr {update.rate:.2e} "
+            f"| {1000 * update.seconds:.2f} ms | {100 * self.speed.utilisation:.1f}% "
+            f"{machine.precision_name(run.model.dtype).lower()} MFU | {self.speed.tokens_per_second:.0f} tok/s "
+            f"| {self.speed.left(run.stop - step - 1)} left",
+            flush=True,
+        )
+        if update.skipped:
+            print(f"step {step + 1}: update skipped: {update.skipped}", flush=True)
+        if s.gpu_info_every > 0 and (step + 1) % s.gpu_info_every == 0:
+            print(machine.gpu_line(run.device), flush=True)

@@ -1,0 +1,93 @@
+"""Cross-entropy over the vocabulary in chunks of rows, so that the logits of a batch never exist as a whole.
+
+65,536 rows of 50,304 logits are 13 GB in float32. Here the head's gradient is computed in the forward pass, chunk by
+chunk, while the logits are at hand: three matrix products a chunk, as many as without chunks, and nothing is kept but
+the gradients (as in Liger Kernel, Hsu et al. 2024).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CHUNK_ROWS = {"cpu": 128, "cuda": 8192}
+"""Rows at a time: on a GPU enough to fill it, on a CPU what stays near the caches."""
+
+
+def mean_loss(hidden: Tensor, weight: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
+    """Mean of -log softmax(hidden @ weight.T)[target] in nats: a float32 scalar with gradients to hidden and weight.
+
+    hidden (N, C) in the compute dtype, weight (padded vocabulary, C) float32, targets (N,) integers below vocab_size.
+    Columns from vocab_size on take no part.
+    """
+    if torch.is_grad_enabled():
+        result: Tensor = _MeanLoss.apply(hidden, weight, targets, vocab_size)  # type: ignore[no-untyped-call]
+        return result
+    return token_losses(hidden, weight, targets, vocab_size).mean()
+
+
+def token_losses(hidden: Tensor, weight: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
+    """The loss of each row, (N,) float32, without gradients; arguments as `mean_loss`."""
+    used = weight[:vocab_size].to(hidden.dtype)
+    parts = []
+    for rows in _chunks(hidden):
+        logits = (hidden[rows] @ used.T).float()
+        parts.append(torch.logsumexp(logits, 1) - logits.gather(1, targets[rows, None]).squeeze(1))
+    return torch.cat(parts)
+
+
+class _MeanLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
+        compiling = torch.compiler.is_compiling()
+        # On a GPU, rows of a round length make the faster products; else the padding is not worth computing.
+        used = (weight if compiling else weight[:vocab_size]).to(hidden.dtype)
+        scale = 1.0 / hidden.shape[0]
+        grad_hidden, grad_weight = [], torch.zeros_like(weight)
+        total = torch.zeros((), device=hidden.device)
+        for rows in _chunks(hidden):
+            logits = hidden[rows] @ used.T
+            if compiling:
+                loss, grad_logits = _in_one_kernel(logits, targets[rows], vocab_size, scale)
+            else:
+                loss, grad_logits = _in_place(logits, targets[rows], scale)
+            total += loss
+            grad_hidden.append(grad_logits @ used)
+            grad_weight[: used.shape[0]] += (grad_logits.T @ hidden[rows]).float()
+        ctx.save_for_backward(torch.cat(grad_hidden), grad_weight)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        grad_hidden, grad_weight = ctx.saved_tensors
+        # The factor is applied in float32: 1 / micro-steps need not be a power of two.
+        return (grad_hidden.float() * grads[0]).to(grad_hidden.dtype), grad_weight * grads[0], None, None
+
+
+def _chunks(hidden: Tensor) -> list[slice]:
+    rows, step = hidden.shape[0], CHUNK_ROWS.get(hidden.device.type, 8192)
+    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+
+def _in_place(logits: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """The sum of the rows' losses times `scale`, and its gradient by the logits in their dtype.
+
+    logits (n, vocab_size). One array is made and changed: on a CPU new memory costs more than arithmetic.
+    """
+    found = torch.log_softmax(logits, 1, dtype=torch.float32)
+    chosen = targets[:, None]
+    loss = -found.gather(1, chosen).sum() * scale
+    found.exp_().scatter_add_(1, chosen, torch.full_like(chosen, -1.0, dtype=torch.float32)).mul_(scale)
+    return loss, found.to(logits.dtype)
+
+
+def _in_one_kernel(logits: Tensor, targets: Tensor, vocab_size: int, scale: float) -> tuple[Tensor, Tensor]:
+    """The same of padded logits, written so that a compiler makes one kernel of it and stores no float32 copy."""
+    columns = torch.arange(logits.shape[1], device=logits.device)
+    wide = torch.where(columns < vocab_size, logits.float(), float("-inf"))
+    normaliser = torch.logsumexp(wide, 1, keepdim=True)
+    loss = (normaliser - wide.gather(1, targets[:, None])).sum() * scale
+    chosen = (columns == targets[:, None]).float()
+    return loss, ((torch.exp(wide - normaliser) - chosen) * scale).to(logits.dtype)

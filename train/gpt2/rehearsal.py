@@ -1,0 +1,65 @@
+"""The final run in small: a tiny seed model trained to half of its schedule, then the same path as the real one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+
+from gpt2.files.checkpoint import Checkpoint
+from gpt2.final import Final, shard_patterns
+from gpt2.loop import train
+from gpt2.settings import defaults
+from sparkprep import storage
+
+STEPS = 80
+HALF = 40
+
+_SIZES: dict[str, object] = {
+    "micro_batch": 4,
+    "seq_len": 64,
+    "total_batch": 1024,
+    "warmup": 8,
+    "val_every": 10,
+    "val_tokens": 8192,
+    "checkpoint_every": 20,
+    "sample_every": 0,
+    "hellaswag": False,
+    "precision": "bf16",
+}
+_SHAPE: dict[str, object] = {"layers": 2, "channels": 32, "heads": 2}
+_LEARNING_RATE = 0.01
+
+
+def rehearse(data: str, output: str, price_per_hour: float, say: Callable[[str], None]) -> Final:
+    """Train the tiny seed model and give the final run that goes on from it, in `output`, which is made anew."""
+    if os.path.exists(os.path.join(output, "seed")):  # only what a rehearsal made is deleted
+        shutil.rmtree(output)
+    seed_folder = os.path.join(output, "seed")
+    train_data, val_data = shard_patterns(data)
+    say(f"rehearsal    a seed model of {_SHAPE['layers']} layers, trained for {HALF} of {STEPS} steps")
+    train(
+        defaults(
+            output=seed_folder,
+            train_data=train_data,
+            val_data=val_data,
+            learning_rate=_LEARNING_RATE,
+            steps=STEPS,
+            stop_after=HALF,
+            **{**_SIZES, **_SHAPE, "checkpoint_every": HALF},
+        )
+    )
+    # Handed over as the real one is: a bare file, without what else stands beside it.
+    seed_model = os.path.join(output, "seed_model.bin")
+    with open(Checkpoint(seed_folder, HALF).model, "rb") as source, storage.open_whole(seed_model) as target:
+        shutil.copyfileobj(source, target)
+    return Final(
+        seed_model=seed_model,
+        learning_rate=_LEARNING_RATE,
+        data=data,
+        output=os.path.join(output, "logGPT"),
+        start_step=HALF,
+        steps=STEPS,
+        price_per_hour=price_per_hour,
+        options=tuple(_SIZES.items()),
+    )

@@ -1,0 +1,125 @@
+"""How a token is drawn from logits: llm.c's coins, its walk along the cumulative softmax, and what narrows the choice.
+
+The coins are those of llm.c's sampler.h: xorshift* 64 (Vigna, "An experimental exploration of Marsaglia's xorshift
+generators, scrambled", 2016). Top-k: Fan et al. 2018; top-p (the nucleus): Holtzman et al. 2020. Everything works on
+NumPy in float64 and in one order, so that a seed gives the same tokens wherever the logits are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparkprep.errors import UserError
+
+DEFAULT_SEED = 1337
+
+Logits = npt.NDArray[np.floating[Any]]
+Probabilities = npt.NDArray[np.float64]
+
+_MASK = (1 << 64) - 1
+_MULTIPLIER = 0x2545F4914F6CDD1D
+
+
+class Coins:
+    """llm.c's random numbers: float32 values in [0, 1) with 24 random bits, given as Python floats.
+
+    seed: from 1 to 2^64 - 1, UserError otherwise: xorshift never leaves the state 0.
+    """
+
+    def __init__(self, seed: int = DEFAULT_SEED) -> None:
+        if not 0 < seed <= _MASK:
+            raise UserError(f"the seed {seed} gives no random numbers; give one from 1 to 2^64 - 1")
+        self._state = seed
+
+    def next(self) -> float:
+        """The next one."""
+        state = self._state
+        state ^= state >> 12
+        state ^= (state << 25) & _MASK
+        state ^= state >> 27
+        self._state = state
+        high = ((state * _MULTIPLIER) & _MASK) >> 32
+        return (high >> 8) / (1 << 24)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What may be drawn, and how evenly. Raises UserError for values that leave nothing to draw from.
+
+    temperature: by which logits are divided; 0 takes the likeliest token always (of equals the least id). top_k: only
+    so many of the likeliest. top_p: only the likeliest that together have this share, at least one; counted after
+    temperature and top_k. None: no such limit.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise UserError(
+                f"the temperature {self.temperature} is not a number from 0 on; 1 leaves the model as it is"
+            )
+        if self.top_k is not None and self.top_k < 1:
+            raise UserError(f"top-k {self.top_k} leaves no token to draw; give 1 or more, or leave it out")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise UserError(f"top-p {self.top_p} is no share of the probability; give one above 0 and up to 1")
+
+    def probabilities(self, logits: Logits) -> Probabilities:
+        """logits (n,) of one position -> float64 (n,) that add up to 1, zero for what may not be drawn.
+
+        Raises UserError for logits that are not numbers, as a model gives them whose weights went astray.
+        """
+        wide = logits.astype(np.float64)
+        highest = wide.max()
+        if not np.isfinite(highest):
+            raise UserError("the model gives no finite logits for the next token; take another checkpoint")
+        if self.temperature == 0:
+            return _only(np.array([int(np.argmax(wide))]), np.ones(len(wide)))
+        with np.errstate(over="ignore"):  # a temperature near 0 takes all but the highest to -inf, and so to 0
+            weights = np.exp((wide - highest) / self.temperature)
+        if self.top_k is not None and self.top_k < len(weights):
+            weights = _only(_by_rank(weights)[: self.top_k], weights)
+        if self.top_p is not None and self.top_p < 1:
+            order = _by_rank(weights)
+            shares = np.cumsum(weights[order]) / weights.sum()
+            needed = int(np.searchsorted(shares, self.top_p)) + 1  # up to the first that reaches the share
+            weights = _only(order[:needed], weights)
+        result: Probabilities = weights / weights.sum()
+        return result
+
+
+class Sampler:
+    """Draws one token after another: a Choice with Coins. The same seed draws the same tokens from the same logits."""
+
+    def __init__(self, seed: int = DEFAULT_SEED, choice: Choice | None = None) -> None:
+        self.choice = choice or Choice()
+        self._coins = Coins(seed)
+
+    def draw(self, logits: Logits) -> int:
+        """The id drawn from logits (n,) of one position; each draw takes one coin, a greedy one too."""
+        return pick(self.choice.probabilities(logits), self._coins.next())
+
+
+def pick(probabilities: Probabilities, coin: float) -> int:
+    """The first id at which the cumulative sum of probabilities (n,) exceeds the coin, from [0, 1)."""
+    cumulative = np.cumsum(probabilities)
+    # Of the sum as it came out, which rounding may have left beside 1: so a token without probability is never drawn.
+    return int(np.searchsorted(cumulative, coin * cumulative[-1], side="right"))
+
+
+def _by_rank(weights: Probabilities) -> npt.NDArray[np.intp]:
+    """Ids from the likeliest on; of equals the lesser id first."""
+    return np.argsort(-weights, kind="stable")
+
+
+def _only(ids: npt.NDArray[np.intp], weights: Probabilities) -> Probabilities:
+    """The weights of these ids, zero for all others."""
+    kept = np.zeros_like(weights)
+    kept[ids] = weights[ids]
+    return kept

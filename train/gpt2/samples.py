@@ -1,0 +1,23 @@
+"""Text that a model writes while it is trained, for people to read, in the frame that llm.c prints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from gpt2.generate import sample_ids, text_of
+from gpt2.model import GPT2
+from sparkprep.tokens import vocabulary
+from sparkprep.tokens.formats import tokenizer_file
+
+
+def show(model: GPT2, words: Sequence[bytes], count: int) -> None:
+    """Print what follows an end-of-text, `count` tokens with it. words: the bytes of each id."""
+    print(f"generating:\n---\n{text_of(sample_ids(model, count), words)}\n---", flush=True)
+
+
+def words_of(path: str) -> Sequence[bytes]:
+    """The bytes of each id from a tokenizer file; from the vocabulary in the package where the file is not there."""
+    if os.path.exists(path):
+        return tokenizer_file.read(path).tokens
+    return (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)

@@ -1,0 +1,8 @@
+"""Text from a checkpoint: python train/inference_gpt2.py -e model_00004725.bin -p "The GitHub project llm.c is a" """
+
+import sys
+
+from gpt2.inference_cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

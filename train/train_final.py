@@ -1,0 +1,8 @@
+"""Train a seed model on to the end of its schedule: make train-final SEED_MODEL=seed.bin LR=0.002 DATA=shards"""
+
+import sys
+
+from gpt2.final_cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
