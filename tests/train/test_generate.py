@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gpt2.generate import TextStream, generate, sample_ids, text_of
 from gpt2.model import GPT2, initialise
 from gpt2.sampler import Choice, Sampler
 from gpt2.shape import Shape
-from hypothesis import given
-from hypothesis import strategies as st
-
 from sparkprep.errors import UserError
 from sparkprep.tokens import vocabulary
 from sparkprep.tokens.vocabulary import END_OF_TEXT

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gpt2 import hellaswag, hellaswag_cli
 from gpt2.files import model_file
 from gpt2.hellaswag import Questions, evaluate, prepare
 from gpt2.model import GPT2, initialise, views_of
 from gpt2.shape import Shape
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from sparkprep.errors import UserError
 from sparkprep.tokens.formats import header
 from sparkprep.tokens.formats import hellaswag as files

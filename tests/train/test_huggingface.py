@@ -6,13 +6,13 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from gpt2 import convert_hf_cli, huggingface, prompts
 from gpt2.files import model_file
 from gpt2.huggingface_import import import_folder
 from gpt2.model import GPT2, initialise
 from gpt2.shape import Shape
-from safetensors.torch import load_file, save_file
-
 from sparkprep.errors import UserError
 from sparkprep.tokens.tokenizer import self_check_strings
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from gpt2 import inference_cli
 from gpt2.files import model_file
 from gpt2.model import GPT2, initialise, views_of
 from gpt2.shape import Shape
-
 from sparkprep.tokens import vocabulary
 from sparkprep.tokens.formats import header, tokenizer_file
 from sparkprep.tokens.vocabulary import END_OF_TEXT

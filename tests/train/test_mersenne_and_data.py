@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gpt2.data import Loader, LoaderState, open_shards, rows_from_start
-from gpt2.mersenne import STRUCT_BYTES, MersenneTwister
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llmc_files import Twister
 
+from gpt2.data import Loader, LoaderState, open_shards, rows_from_start
+from gpt2.mersenne import STRUCT_BYTES, MersenneTwister
 from sparkprep.errors import UserError
 from sparkprep.tokens.formats import header, shard
 from sparkprep.tokens.formats.shard import ShardFile, ShardHeader

@@ -9,11 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gpt2.data import Loader, LoaderState
-from gpt2.files import model_file, state_file
-from gpt2.files.state_file import Moments, StateHeader
-from gpt2.model import GPT2, initialise, views_of
-from gpt2.shape import Shape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llmc_files import (
@@ -30,6 +25,11 @@ from llmc_files import (
     write_state,
 )
 
+from gpt2.data import Loader, LoaderState
+from gpt2.files import model_file, state_file
+from gpt2.files.state_file import Moments, StateHeader
+from gpt2.model import GPT2, initialise, views_of
+from gpt2.shape import Shape
 from sparkprep.errors import UserError
 from sparkprep.tokens.formats.shard import ShardFile, ShardHeader
 

@@ -3,10 +3,10 @@
 import time
 
 import pytest
-from gpt2 import prompts
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpt2 import prompts
 from sparkprep.tokens import vocabulary
 from sparkprep.tokens.tokenizer import Tokenizer
 from sparkprep.tokens.vocabulary import END_OF_TEXT, END_OF_TEXT_WORD

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gpt2.files import run_log
-from gpt2.files.run_log import RunLog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpt2.files import run_log
+from gpt2.files.run_log import RunLog
 from sparkprep.errors import UserError
 
 UPSTREAM = "s:0 tel:11.0092\ns:0 trl:11.0107 lr:0.000001 norm:15.40\ns:250 eval:0.2461\ns:250 tel:6.1710\n"

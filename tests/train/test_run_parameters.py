@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from gpt2.files import run_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpt2.files import run_parameters
 from sparkprep.errors import UserError
 
 TABLE = """\

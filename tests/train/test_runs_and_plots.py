@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gpt2 import plot_cli, plots
-from gpt2.plot_layout import colour, spread
-from gpt2.runs import Run, load_run, load_runs, summary, summary_line, table, wilson
 from hypothesis import given
 from hypothesis import strategies as st
 from made_runs import make_run
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from gpt2 import plot_cli, plots
+from gpt2.plot_layout import colour, spread
+from gpt2.runs import Run, load_run, load_runs, summary, summary_line, table, wilson
 from sparkprep.errors import UserError
 
 TRAIN = Path(__file__).parents[2] / "train"

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from gpt2.sampler import Choice, Coins, Sampler, pick
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpt2.sampler import Choice, Coins, Sampler, pick
 from sparkprep.errors import UserError
 
 # Few distinct values, so that many are equal.

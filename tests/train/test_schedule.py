@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from gpt2.outliers import WINDOW, OutlierDetector
-from gpt2.schedule import SCHEDULERS, Schedule
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gpt2.outliers import WINDOW, OutlierDetector
+from gpt2.schedule import SCHEDULERS, Schedule
 
 COURSE = Schedule("cosine", 6e-4, 470, 4725, 0.0)
 

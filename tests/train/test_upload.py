@@ -8,11 +8,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from made_runs import make_run
+
 from gpt2 import plot_cli, s3, upload
 from gpt2.runs_source import Source
 from gpt2.upload import Item, send
-from made_runs import make_run
-
 from sparkprep.errors import UserError
 
 MB = 1 << 20

@@ -8,9 +8,10 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from gpt2 import upload
 from made_runs import make_run
 from nbclient import NotebookClient
+
+from gpt2 import upload
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "vislog.ipynb"

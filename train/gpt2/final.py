@@ -187,8 +187,9 @@ def _check_disk(settings: Settings) -> str:
     every = settings.checkpoint_every
     if every == 0:
         raise UserError("-n 0: no weights would ever be written; give -n 1000")
-    due = {step for step in range(settings.start_step + 1, last + 1) if step % every == 0} | {last}
-    count = len(due - done)
+    start = settings.start_step
+    due = last // every - start // every + (last % every > 0)
+    count = due - sum(start < step <= last for step in done)
     if settings.keep:
         count = min(count, settings.keep + 1)
     free = shutil.disk_usage(settings.output).free

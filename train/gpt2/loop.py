@@ -99,12 +99,12 @@ class Trainer:
             self._save(step)
         if last:
             return
-        update = self._update(step)
+        update = self.update(step)
         self.log.train(step, update.loss, update.rate, update.norm, 1000 * update.seconds)
         self._show(step, update)
         self._stop_on_nan(step, update)
 
-    def _update(self, step: int) -> Update:
+    def update(self, step: int) -> Update:
         """One update; the values that are logged come to the host at its end, in one go."""
         run, s = self.run, self.settings
         start = time.perf_counter()
