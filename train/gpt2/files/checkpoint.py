@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,8 +100,9 @@ def verify(checkpoint: Checkpoint) -> None:
         if not os.path.exists(path):
             raise UserError(f"{path}: missing, though {os.path.basename(checkpoint.done)} tells of it")
     manifest = read_manifest(checkpoint)
-    for path in (checkpoint.model, checkpoint.state):
-        _check(path, manifest)
+    with ThreadPoolExecutor(2) as pool:  # hashing 2 GB takes seconds, and does not hold the interpreter
+        for _ in pool.map(lambda path: _check(path, manifest), (checkpoint.model, checkpoint.state)):
+            pass
 
 
 def verify_model(path: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,20 +60,30 @@ def read_into(path: str, offset: int, values: Tensor, dtype: torch.dtype, what: 
 
     Raises UserError where the file ends before, or a value is not finite; `what` ("weights") is for the message.
     """
-    width = dtype.itemsize
-    with storage.open_input(path) as stream:
+    staging = torch.empty(min(PART, values.numel()), dtype=dtype)
+    opened: Any = storage.open_input(path)  # PyArrow's streams can `readinto`, which their declared type leaves out
+    with opened as stream:
         stream.seek(offset)
         for start in range(0, values.numel(), PART):
-            count = min(PART, values.numel() - start)
-            raw = stream.read(count * width)
-            if len(raw) != count * width:
+            target = values[start : start + PART]
+            # Where nothing is to be converted, the file is read to where it belongs.
+            direct = values.dtype == dtype and values.device.type == "cpu"
+            part = target if direct else staging[: target.numel()]
+            raw = part.view(torch.uint8).numpy().data
+            if stream.readinto(raw) != len(raw):
                 raise UserError(f"{path}: cut short: it ends within its {what}; {AGAIN}")
-            part = torch.frombuffer(bytearray(raw), dtype=dtype).float()
-            finite = torch.isfinite(part)
-            if not finite.all():
-                at = start + int(np.flatnonzero(~finite.numpy())[0])
-                raise UserError(
-                    f"{path}: damaged: value {at:,} of its {what} is {part[at - start].item()}, not a finite number; "
-                    f"{AGAIN}"
-                )
-            values[start : start + count].copy_(part)
+            _check_finite(path, part, start, what)
+            if not direct:
+                target.copy_(part)
+
+
+def _check_finite(path: str, part: Tensor, start: int, what: str) -> None:
+    """Raise UserError for the first value that is not finite; `start` is the place of part[0]."""
+    if torch.isfinite(part.sum(dtype=torch.float32)):  # one cheap pass; a large sum of finite values may overflow
+        return
+    odd = torch.nonzero(~torch.isfinite(part)).flatten()
+    if len(odd):
+        at = int(odd[0])
+        raise UserError(
+            f"{path}: damaged: value {start + at:,} of its {what} is {part[at].item()}, not a finite number; {AGAIN}"
+        )
