@@ -93,7 +93,7 @@ train-final: setup-train ## the seed-resumed final run: SEED_MODEL=file LR=rate 
 	@$(RUN) train/train_final.py $(if $(SEED_MODEL),--seed-model "$(SEED_MODEL)") $(if $(LR),--learning-rate "$(LR)") \
 		$(if $(DATA),--data "$(DATA)") $(if $(OUT),--output "$(OUT)") $(ARGS)
 
-check-golden: setup ## the same on a corpus with known truth, and our files against llm.c's own: DATA=folder
+check-golden: setup setup-train ## the same on a corpus with known truth, and our files against llm.c's own: DATA=folder
 	@test -n "$(DATA)" || { echo "usage: make check-golden DATA=folder (docs-10k.parquet and docs-10k.pairs.parquet, in it"; \
 		echo "or in its corpus/; hellaswag_val.bin.gz and the other files of tests/test_golden.py; either may be missing)"; exit 2; }
 	@if test -e "$(DATA)/hellaswag_val.bin.gz"; then GOLDEN_DATA="$(DATA)" $(RUN) -m pytest -m golden tests/test_golden.py; fi
@@ -109,7 +109,7 @@ clean: ## remove what make built: environments, caches, demo
 	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # DATA=file or folder of Parquet; without it the embedded subsets. ARGS="..." for further options (benchmarks/README.md).
-.PHONY: bench-tokenizer bench-tokens bench-kernel bench-job bench-peers bench-memory bench-invariance
+.PHONY: bench-trainer bench-tokenizer bench-tokens bench-kernel bench-job bench-peers bench-memory bench-invariance
 with_data = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 bench-kernel: setup ## text to signature on one core, against datasketch: DATA=docs.parquet
@@ -132,3 +132,6 @@ bench-memory: setup ## memory of the Python workers on long documents (makes its
 
 bench-invariance: setup ## same rows for any files, order and workers: DATA=docs.parquet
 	@$(RUN) benchmarks/invariance.py $(with_data)
+
+bench-trainer: setup-train ## tokens a second of training, beside transformers' GPT-2; on a GPU d12 at full size
+	@$(RUN) benchmarks/trainer.py $(ARGS)

@@ -15,20 +15,12 @@ from pyspark.sql import SparkSession
 from tqdm import tqdm
 
 from sparkprep.session import job_description
+from sparkprep.units import human_bytes
 
 SLOW = 2.0
 """Seconds after which a stage gets a bar."""
 QUIET_INTERVAL = 30.0
 """Seconds between two lines of progress where the output is not a terminal."""
-
-
-def human_bytes(n: float) -> str:
-    """1234567 -> '1.2 MB'; decimal units."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 1000:
-            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
-        n /= 1000
-    return f"{n:.2f} TB"
 
 
 @dataclass

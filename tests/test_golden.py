@@ -80,3 +80,24 @@ def test_the_vocabulary_is_that_of_openai() -> None:
     assert by_bytes == {token: rank for rank, token in enumerate(vocabulary.tokens())}
     merges = data("gpt2/vocab.bpe").read_text(encoding="utf-8").splitlines()[1:]
     assert [tuple(line.split(" ")) for line in merges] == list(vocabulary.merges())
+
+
+def test_hellaswag_is_scored_on_an_eighth_of_the_tokens_that_padding_would_take(tmp_path: Path) -> None:
+    evaluation = pytest.importorskip("gpt2.hellaswag")
+    (tmp_path / "h.bin").write_bytes(unpacked("hellaswag_val.bin.gz"))
+    questions = evaluation.prepare(str(tmp_path / "h.bin"), 1024)
+    for budget in evaluation.BATCH_TOKENS.values():
+        computed = sum(batch.ids.size for batch in questions.batches(questions.plan(budget)))
+        assert computed * 8 <= questions.padded_tokens == 4 * 10_042 * 1024
+
+
+def test_tiny_shakespeare_is_read_in_the_order_of_llm_c(tmp_path: Path) -> None:
+    data_module = pytest.importorskip("gpt2.data")
+    path = tmp_path / shakespeare.TRAIN_NAME
+    path.write_bytes(unpacked(f"{shakespeare.TRAIN_NAME}.gz"))
+    loader = data_module.Loader(data_module.open_shards(str(path), "-id"), 4, 64, 42, "-id")
+    tokens = np.frombuffer(path.read_bytes()[HEADER_BYTES:], "<u2")
+    for epoch in ([408, 791, 914, 1057, 81, 450, 299, 907], [820, 64, 871, 704, 140, 802, 136, 893]):
+        windows = [loader.next() for _ in range(loader.windows)]
+        for sample, window in zip(epoch, windows, strict=False):
+            assert np.array_equal(window, tokens[256 * sample : 256 * (sample + 1) + 1])

@@ -13,7 +13,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sparkprep import progress
-from sparkprep.progress import Progress, human_bytes
+from sparkprep.progress import Progress
+from sparkprep.units import human_bytes
 
 
 @pytest.mark.parametrize(

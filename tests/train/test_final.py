@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from runs_of_training import write_shards
 
 from gpt2.files import checkpoint, model_file, run_log
@@ -35,7 +34,6 @@ OPTIONS: dict[str, object] = {
 @pytest.fixture
 def final(tmp_path: Path) -> Final:
     """A final run of a tiny model over enough tokens."""
-    torch.set_num_threads(1)
     write_shards(tmp_path / "shards", [2000, 1500])
     write_shards(tmp_path / "shards", [300], "val")
     model = GPT2(Shape(1, 2, 16))

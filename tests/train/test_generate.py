@@ -18,15 +18,6 @@ WORDS = (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)
 SINGLE_BYTES = [bytes([byte]) for byte in range(256)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models this small are slower on several, and much slower beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def model():
     """Larger weights than at the start of a training, so that the next token depends on those before."""

@@ -3,7 +3,6 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,15 +66,6 @@ def plain_scores(model: GPT2, examples: list[Example]) -> np.ndarray:
         loss = F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten(), reduction="none").view(4, -1)
         scores[example.index] = ((loss * mask[:, 1:]).sum(1) / mask[:, 1:].sum(1)).numpy()
     return scores
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny products are many times slower on several threads where the cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -19,15 +19,6 @@ from sparkprep.tokens.tokenizer import self_check_strings
 SHAPE = Shape(2, 2, 32, 64)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models this small are slower on several, and much slower beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def model():
     """Weights of which no two tensors are alike, biases and norms included."""

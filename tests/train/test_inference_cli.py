@@ -23,15 +23,6 @@ PROMPT = "The GitHub project llm.c is a"
 IDS = "464 21722 1628 32660 76 13 66 318 257"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models this small are slower on several, and much slower beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """model.bin; ends.bin, which draws nothing but end-of-text; tokenizer.bin."""

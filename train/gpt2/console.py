@@ -45,15 +45,6 @@ def add_debug(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error too")
 
 
-def human_bytes(count: float) -> str:
-    """1234567 -> '1.2 MB'; decimal units."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.2f} TB"
-
-
 def _trace(args: argparse.Namespace) -> None:
     if getattr(args, "debug", False):
         traceback.print_exc()

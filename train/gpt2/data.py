@@ -93,9 +93,7 @@ class Loader:
                 self.reset()
         found = self._current()
         start = int(self._samples[self._used]) * self.window
-        tokens = found.tokens[start : start + self.window + 1]
-        if tokens.max() >= VOCABULARY_SIZE:
-            check_tokens(found.path, found.tokens)
+        tokens = _checked(found, start, self.window + 1)
         self._used += 1
         self._will_need(found)
         return tokens
@@ -154,13 +152,22 @@ class Loader:
 def rows_from_start(shards: Sequence[ShardFile], tokens: int, seq_len: int) -> Iterator[Window]:
     """The first `tokens` tokens (a multiple of seq_len) of the shards as rows of seq_len + 1, in file order.
 
-    What a validation reads that does not depend on the micro-batch; ends early where the shards do.
+    What a validation reads that does not depend on the micro-batch; ends early where the shards do. Raises UserError
+    for a token that is none of GPT-2's.
     """
     left = tokens // seq_len
     for each in shards:
         for row in range(min(left, (each.header.tokens - 1) // seq_len)):
-            yield each.tokens[row * seq_len : (row + 1) * seq_len + 1]
+            yield _checked(each, row * seq_len, seq_len + 1)
             left -= 1
+
+
+def _checked(shard: ShardFile, start: int, count: int) -> Window:
+    """Tokens of a shard as a view; the whole shard is searched only for the place of one that cannot be."""
+    tokens = shard.tokens[start : start + count]
+    if tokens.max() >= VOCABULARY_SIZE:
+        check_tokens(shard.path, shard.tokens)
+    return tokens
 
 
 def _check_permutation(order: npt.NDArray[np.int32], count: int, what: str) -> None:

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         )
     finished = run_final(final, say, check_only=args.check_only)
     if finished is not None:
-        _show(finished.folder)
+        _show(finished.folder, [os.path.join(os.path.dirname(finished.folder), "seed")] if rehearsal else [])
     if rehearsal:
         say("This was the REHEARSAL: every part of the final run works here. The real one wants a GPU.")
     return 0
@@ -115,14 +115,14 @@ def _options(args: argparse.Namespace) -> tuple[tuple[str, object], ...]:
     return tuple(found.items())
 
 
-def _show(folder: str) -> None:
-    """The plot and the summary of what the run's log tells, and what to do next."""
+def _show(folder: str, others: list[str]) -> None:
+    """The plot and the summary of what the run's log tells, beside those of others, and what to do next."""
     from gpt2 import plots, runs
     from gpt2.files import checkpoint
 
     run = runs.load_run(folder)
     target = os.path.join(folder, "plot.png")
-    plots.save(plots.overview_figure([run]), target)
+    plots.save(plots.overview_figure([*map(runs.load_run, others), run]), target)
     found = checkpoint.find(folder)
     print(runs.summary_line(run))
     print(f"plot         {target}")

@@ -145,20 +145,9 @@ def _prompt(args: argparse.Namespace, most: int) -> bytes:
 
 def _groups(path: str, header: ModelHeader, device: str, precision: str) -> list[list[tuple[str, str]]]:
     """What the table at the start tells."""
-    shape = header.shape
-    return [
-        [("device", device), ("precision", precision)],
-        [
-            ("model path", path),
-            ("max_sequence_length T", str(shape.max_seq_len)),
-            ("vocab_size V", str(shape.vocab_size)),
-            ("padded_vocab_size Vp", str(shape.padded_vocab_size)),
-            ("num_layers L", str(shape.layers)),
-            ("num_heads NH", str(shape.heads)),
-            ("channels C", str(shape.channels)),
-            ("num_parameters", str(shape.num_parameters)),
-        ],
-    ]
+    from gpt2.parameters import model_rows
+
+    return [[("device", device), ("precision", precision)], [("model path", path), *model_rows(header.shape)]]
 
 
 def _write(args: argparse.Namespace, model: GPT2, words: Sequence[bytes], ids: list[int], number: int) -> None:

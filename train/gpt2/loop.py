@@ -7,9 +7,9 @@ with the schedule's rate for s and AdamW's t = s + 1.
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 
 import torch
@@ -44,7 +44,13 @@ class Update:
 def train(settings: Settings) -> Run:
     """Train as the settings say, to the end; the finished run. Raises UserError for all that a user can mend."""
     with held(settings.output) as folder:
-        run = begin(settings, folder)
+        try:
+            run = begin(settings, folder)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                "CUDA out of memory before the first step; free the GPU (nvidia-smi tells who uses it), or give a "
+                "smaller model"
+            ) from error
         kernels = machine.attention_kernels(run.device, deterministic=settings.deterministic)
         with kernels, RunLog(folder, resume=settings.resume) as log:
             trainer = Trainer(run, log)
@@ -60,11 +66,8 @@ class Trainer:
         self.run, self.log, self.settings = run, log, run.settings
         self.schedule = run.settings.schedule(run.steps)
         self.peak = machine.measured_peak(run.device, run.model.dtype)
-        self.saved = run.folder if run.resumed else None
         compiled = self.settings.compile == "yes" or (self.settings.compile == "auto" and run.device.type == "cuda")
         self.loss = torch.compile(run.model, dynamic=False) if compiled else run.model
-        self.questions = self._questions()
-        self.words = samples.words_of(run.settings.tokenizer)
         self.speed = Speed(
             run.model.shape.flops_per_token(self.settings.seq_len), self.settings.tokens_per_update, self.peak
         )
@@ -83,6 +86,7 @@ class Trainer:
             print(f"\ninterrupted at step {run.step}; {self._last_good()}", file=sys.stderr)
             raise
         except torch.OutOfMemoryError as error:
+            traceback.clear_frames(error.__traceback__)  # they hold what the failed step had taken
             raise UserError(memory.too_large(run)) from error
         print(f"total average iteration time: {1000 * self.speed.mean_seconds:f} ms")
 
@@ -91,10 +95,10 @@ class Trainer:
         due = s.val_every > 0 and step % s.val_every == 0
         if due or last:
             self._validate(step)
-        if self.questions is not None and ((due and step > 0) or last):
+        if self.run.questions is not None and ((due and step > 0) or last):
             self._score(step)
         if s.sample_every > 0 and ((step > 0 and step % s.sample_every == 0) or last):
-            samples.show(self.run.model, self.words, s.sample_tokens)
+            samples.show(self.run.model, self.run.words, s.sample_tokens)
         if s.checkpoint_every > 0 and not entering and ((step > 0 and step % s.checkpoint_every == 0) or last):
             self._save(step)
         if last:
@@ -170,23 +174,19 @@ class Trainer:
         print(f"val loss {loss:f}", flush=True)
         self.log.validation(step, loss)
 
-    def _questions(self) -> hellaswag.Questions | None:
-        s = self.settings
-        if not s.hellaswag:
-            return None
-        if not os.path.exists(s.hellaswag_data):
-            print(f"note: {s.hellaswag_data} is not there, so HellaSwag is left out (-ih; -h 0 leaves it out too)")
-            return None
-        return hellaswag.prepare(s.hellaswag_data, self.run.model.shape.max_seq_len)
-
     def _score(self, step: int) -> None:
-        assert self.questions is not None
-        result = hellaswag.evaluate(self.run.model, self.questions)
+        assert self.run.questions is not None
+        result = hellaswag.evaluate(self.run.model, self.run.questions)
         print(f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:f}", flush=True)
         self.log.hellaswag(step, result.accuracy)
 
     def _save(self, step: int) -> None:
         run, s = self.run, self.settings
+        if not torch.isfinite(run.model.flat).all():
+            raise UserError(
+                f"step {step}: weights have grown beyond all numbers, so the run was stopped; {self._last_good()}. "
+                "Go on from there with a lower -l"
+            )
         target = Checkpoint(run.folder, step)
         print(f"Writing model to {target.model}\nWriting state to {target.state}", flush=True)
         data = run.loader.state
@@ -201,7 +201,12 @@ class Trainer:
         )
         masters = run.model.flat if s.masters else None
         moments = Moments(run.optimizer.m, run.optimizer.v, masters)
-        checkpoint.write(target, run.model, head, moments, data, manifest_of(run))
+        try:
+            checkpoint.write(target, run.model, head, moments, data, manifest_of(run))
+        except UserError as error:
+            raise UserError(
+                f"{error}; {self._last_good()}. Free space (-nk N keeps fewer checkpoints), then go on with -y 1"
+            ) from error
         if s.keep > 0:
             old = step - s.keep * s.checkpoint_every
             if old > 0 and not (s.keep_multiple > 0 and old % s.keep_multiple == 0):

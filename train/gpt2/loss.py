@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK_ROWS = {"cpu": 128, "cuda": 8192}
+CHUNK_ROWS = {"cpu": 256, "cuda": 8192}
 """Rows at a time: on a GPU enough to fill it, on a CPU what stays near the caches."""
 
 
@@ -46,6 +46,7 @@ class _MeanLoss(torch.autograd.Function):
         used = (weight if compiling else weight[:vocab_size]).to(hidden.dtype)
         scale = 1.0 / hidden.shape[0]
         grad_hidden, grad_weight = [], torch.zeros_like(weight)
+        added_to = grad_weight[: used.shape[0]]
         total = torch.zeros((), device=hidden.device)
         for rows in _chunks(hidden):
             logits = hidden[rows] @ used.T
@@ -55,7 +56,10 @@ class _MeanLoss(torch.autograd.Function):
                 loss, grad_logits = _in_place(logits, targets[rows], scale)
             total += loss
             grad_hidden.append(grad_logits @ used)
-            grad_weight[: used.shape[0]] += (grad_logits.T @ hidden[rows]).float()
+            if hidden.dtype == grad_weight.dtype:
+                added_to.addmm_(grad_logits.T, hidden[rows])
+            else:
+                added_to += (grad_logits.T @ hidden[rows]).float()
         ctx.save_for_backward(torch.cat(grad_hidden), grad_weight)
         return total
 

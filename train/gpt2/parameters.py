@@ -9,6 +9,7 @@ from gpt2.files.run_parameters import LEARNING_RATE, NUM_PARAMETERS
 
 if TYPE_CHECKING:
     from gpt2.model import GPT2
+    from gpt2.shape import Shape
     from gpt2.starting import Run
 
 Rows = list[tuple[str, str]]
@@ -16,10 +17,11 @@ Rows = list[tuple[str, str]]
 
 def groups(run: Run, peak: float) -> list[Rows]:
     """The groups of the table. peak: floating-point operations a second of the machine."""
-    return [_settings(run), machine_rows(run.model, peak), model_rows(run.model, run.weights), _batches(run)]
+    weights = [("weight init method", run.weights)]
+    return [_settings(run), _machine(run.model, peak), weights + model_rows(run.model.shape), _batches(run)]
 
 
-def machine_rows(model: GPT2, peak: float) -> Rows:
+def _machine(model: GPT2, peak: float) -> Rows:
     """The device and what it reaches."""
     return [
         ("device", machine.device_name(model.device)),
@@ -28,11 +30,9 @@ def machine_rows(model: GPT2, peak: float) -> Rows:
     ]
 
 
-def model_rows(model: GPT2, weights: str) -> Rows:
-    """The model's shape; weights: where they come from."""
-    shape = model.shape
+def model_rows(shape: Shape) -> Rows:
+    """The model's shape."""
     return [
-        ("weight init method", weights),
         ("max_sequence_length T", str(shape.max_seq_len)),
         ("vocab_size V", str(shape.vocab_size)),
         ("padded_vocab_size Vp", str(shape.padded_vocab_size)),

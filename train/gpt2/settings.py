@@ -6,6 +6,7 @@ The short spellings, their meaning and their defaults are those of the course's 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -205,10 +206,15 @@ def _problems(s: Settings) -> list[str]:
         problems.append(f"-es {s.stop_after} lies beyond -x {s.steps}, the end of the schedule; give a smaller -es")
     if s.steps != -1 and s.start_step > s.steps:
         problems.append(f"-ss {s.start_step} lies beyond -x {s.steps}, the end of the schedule; give a smaller -ss")
-    if s.channels % s.heads:
+    if s.model is None and s.channels % s.heads:
         problems.append(f"-1c {s.channels} channels do not divide into -1h {s.heads} heads; change one of them")
     if s.model is not None and s.model not in NAMED and not s.model.endswith(".bin"):
         problems.append(f"-e {s.model}: neither a .bin file nor one of {', '.join(NAMED)}")
+    if s.model in NAMED:
+        flags = {"layers": "-1d", "channels": "-1c", "heads": "-1h"}
+        wrong = [f for name, f in flags.items() if name in s.given and getattr(s, name) != getattr(s.shape, name)]
+        if wrong:
+            problems.append(f"-e {s.model} has {s.shape}, which {', '.join(wrong)} contradicts; leave out one of both")
     if s.val_tokens is not None and s.val_tokens % s.seq_len:
         problems.append(
             f"--val-tokens {s.val_tokens} is no multiple of -t {s.seq_len}; "
@@ -227,7 +233,7 @@ def _no_divisor(s: Settings) -> str:
         nearest = max(1, round(total / (s.micro_batch * seq_len))) * s.micro_batch * seq_len
         return f"-d {total} is no multiple of -t {seq_len}; take -d {nearest}"
     rows = total // seq_len
-    fitting = [b for b in range(1, rows + 1) if rows % b == 0]
+    fitting = {each for b in range(1, math.isqrt(rows) + 1) if rows % b == 0 for each in (b, rows // b)}
     near = sorted(sorted(fitting, key=lambda b: abs(b - s.micro_batch))[:3])
     return (
         f"-b {s.micro_batch} times -t {seq_len} does not divide -d {total}; with these -t and -d, "

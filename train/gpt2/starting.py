@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from gpt2 import device as machine
+from gpt2 import hellaswag, samples
 from gpt2.data import Loader, open_shards
 from gpt2.evaluation import check_val_tokens
 from gpt2.files import checkpoint, model_file, state_file
@@ -31,6 +33,7 @@ from gpt2.outliers import OutlierDetector
 from gpt2.settings import Settings
 from sparkprep.errors import UserError
 from sparkprep.tokens.formats.shard import ShardFile
+from sparkprep.tokens.vocabulary import VOCABULARY_SIZE
 
 SHUFFLE_SEED = 42
 
@@ -48,7 +51,10 @@ _WORTH_TELLING = {
 
 @dataclass
 class Run:
-    """All that training goes on from. step: the next update; steps: of the schedule; stop: where this run ends."""
+    """All that training goes on from. step: the next update; steps: of the schedule; stop: where this run ends.
+
+    questions: of HellaSwag, if it is asked; words: the bytes of each token, for samples.
+    """
 
     settings: Settings
     folder: str
@@ -65,6 +71,8 @@ class Run:
     stop: int
     resumed: bool
     weights: str
+    questions: hellaswag.Questions | None
+    words: Sequence[bytes]
 
 
 def begin(settings: Settings, folder: str) -> Run:
@@ -77,8 +85,6 @@ def begin(settings: Settings, folder: str) -> Run:
     loader, val_shards, val_loader = _open_data(settings)
     steps = _steps(settings, loader)
     found = checkpoint.find(folder) if settings.resume else []
-    if not settings.resume:
-        _tell_of_earlier(folder)
     if found:
         start = _resume(settings, found, device)
         _compare(settings, start)
@@ -86,6 +92,9 @@ def begin(settings: Settings, folder: str) -> Run:
     else:
         _warn_of_scratch(settings)
         start = _fresh(settings, device)
+    questions, words = _questions(settings, start.model), samples.words_of(settings.tokenizer)
+    if not settings.resume:
+        _tell_of_earlier(folder)  # last: a command line that is refused leaves an earlier run where it was
     stop = settings.stop_after if settings.stop_after != -1 else steps
     return Run(
         settings=settings,
@@ -103,6 +112,8 @@ def begin(settings: Settings, folder: str) -> Run:
         stop=stop,
         resumed=bool(found),
         weights=start.weights,
+        questions=questions,
+        words=words,
     )
 
 
@@ -111,10 +122,14 @@ def manifest_of(run: Run) -> dict[str, Any]:
     settings = run.settings
     return {
         "settings": {name: getattr(settings, name) for name in (*_SAME_ORDER, *_WORTH_TELLING)},
-        "shards": [[os.path.basename(each.path), each.header.tokens] for each in run.loader.shards],
+        "shards": _names_and_tokens(run.loader),
         "outliers": {"loss": run.loss_outliers.values, "norm": run.norm_outliers.values},
         "torch": torch.__version__,
     }
+
+
+class _DoesNotFit(UserError):
+    """A command line that contradicts a model file, of which no other checkpoint would be a way out."""
 
 
 @dataclass
@@ -143,7 +158,7 @@ def _open_data(settings: Settings) -> tuple[Loader, list[ShardFile], Loader | No
 
 
 def _steps(settings: Settings, loader: Loader) -> int:
-    """Updates of the schedule: -x, or one epoch."""
+    """Updates of the schedule: -x, or one epoch, which only the shards tell."""
     if settings.steps != -1:
         return settings.steps
     steps = loader.tokens // settings.tokens_per_update
@@ -152,6 +167,11 @@ def _steps(settings: Settings, loader: Loader) -> int:
             f"-x -1: the training shards hold {loader.tokens:,} tokens, fewer than one update's "
             f"{settings.tokens_per_update:,} (-d); give a smaller -d, or more shards"
         )
+    for flag, value in (("-es", settings.stop_after), ("-ss", settings.start_step)):
+        if value > steps:
+            raise UserError(
+                f"{flag} {value} lies beyond the {steps} steps of one epoch (-x -1); give a smaller {flag}, or -x"
+            )
     return steps
 
 
@@ -179,6 +199,8 @@ def _resume(settings: Settings, found: list[Checkpoint], device: torch.device) -
     for each in found:
         try:
             return _read(settings, each, device)
+        except _DoesNotFit:
+            raise
         except UserError as error:
             print(f"warning: {error}; this checkpoint is left out", file=sys.stderr)
     raise UserError(
@@ -229,6 +251,28 @@ def _restore_data(start: _Start, loader: Loader) -> None:
             f"{start.checkpoint.state}: does not fit the training data: {error}; give the -b, -t and -id that it was "
             f"written with, or start from its weights alone in another folder (-e {start.weights} -ss {start.step})"
         ) from error
+    before, now = start.manifest.get("shards", []), _names_and_tokens(loader)
+    changed = [(a, b) for a, b in zip(before, now, strict=False) if a != b]
+    if changed:
+        (old, tokens), (name, count) = changed[0]
+        raise UserError(
+            f"{start.checkpoint.manifest}: does not fit the training data: {old} with {tokens:,} tokens stood where "
+            f"{name} with {count:,} is now; give the -id that it was written with, or start from its weights alone in "
+            f"another folder (-e {start.weights} -ss {start.step})"
+        )
+
+
+def _names_and_tokens(loader: Loader) -> list[list[Any]]:
+    return [[os.path.basename(each.path), each.header.tokens] for each in loader.shards]
+
+
+def _questions(settings: Settings, model: GPT2) -> hellaswag.Questions | None:
+    if not settings.hellaswag:
+        return None
+    if not os.path.exists(settings.hellaswag_data):
+        print(f"note: {settings.hellaswag_data} is not there, so HellaSwag is left out (-ih; -h 0 leaves it out too)")
+        return None
+    return hellaswag.prepare(settings.hellaswag_data, model.shape.max_seq_len)
 
 
 def _model_for(settings: Settings, path: str, device: torch.device) -> GPT2:
@@ -242,7 +286,12 @@ def _model_for(settings: Settings, path: str, device: torch.device) -> GPT2:
         if name in settings.given and getattr(settings, name) != getattr(shape, name)
     ]
     if wrong:
-        raise UserError(f"{path}: does not fit {', '.join(wrong)}; leave these flags out, or give another file")
+        raise _DoesNotFit(f"{path}: does not fit {', '.join(wrong)}; leave these flags out, or give another file")
+    if shape.vocab_size < VOCABULARY_SIZE:
+        raise _DoesNotFit(
+            f"{path}: its vocabulary has {shape.vocab_size:,} tokens, and the shards' {VOCABULARY_SIZE:,}; give a "
+            "model with GPT-2's vocabulary"
+        )
     dtype = machine.choose_dtype(settings.precision, device, head.dtype)
     model = GPT2(shape, device=device, dtype=dtype, recompute=settings.recompute)
     _check_length(settings, model, path)
@@ -251,7 +300,7 @@ def _model_for(settings: Settings, path: str, device: torch.device) -> GPT2:
 
 def _check_length(settings: Settings, model: GPT2, path: str) -> None:
     if settings.seq_len > model.shape.max_seq_len:
-        raise UserError(
+        raise _DoesNotFit(
             f"-t {settings.seq_len}: {path} has {model.shape.max_seq_len} positions; give -t {model.shape.max_seq_len} "
             "or less"
         )

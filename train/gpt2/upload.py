@@ -20,9 +20,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tqdm import tqdm
 
 from gpt2 import s3
-from gpt2.console import add_debug, guarded, human_bytes
+from gpt2.console import add_debug, guarded
 from sparkprep import storage
 from sparkprep.errors import UserError
+from sparkprep.units import human_bytes
 
 PART_BYTES = 8 << 20
 """A larger file goes up in parts of this size, several at a time."""

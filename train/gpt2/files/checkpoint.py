@@ -108,7 +108,7 @@ def verify(checkpoint: Checkpoint) -> None:
 def verify_model(path: str) -> None:
     """Raise UserError where a model file lies beside the .json of its checkpoint and is not what that tells."""
     match = _OF_A_MODEL.fullmatch(os.path.basename(path))
-    if match:
+    if match and os.path.exists(path):  # that it is not there, its reader tells
         checkpoint = Checkpoint(os.path.dirname(os.path.abspath(path)), int(match[1]))
         _check(path, read_manifest(checkpoint))
 
