@@ -7,19 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from runs_of_training import command, log_values, start, write_shards
+from runs_of_training import command, log_values, start
 
 LAST = 24
 LONG = 96  # of a run that outlives ten kills
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shards of different lengths, passed through more than once in a run."""
-    folder = tmp_path_factory.mktemp("data")
-    write_shards(folder, [700, 500, 330])
-    write_shards(folder, [200], "val")
-    return folder
 
 
 @pytest.fixture(scope="module")

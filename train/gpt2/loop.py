@@ -22,9 +22,10 @@ from gpt2.files.checkpoint import Checkpoint
 from gpt2.files.run_log import RunLog
 from gpt2.files.state_file import Moments, StateHeader
 from gpt2.folder import held
+from gpt2.resuming import manifest_of
 from gpt2.settings import Settings
 from gpt2.speed import Speed
-from gpt2.starting import Run, begin, manifest_of
+from gpt2.starting import Run, begin
 from sparkprep.errors import UserError
 
 

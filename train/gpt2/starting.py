@@ -15,7 +15,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -23,30 +22,18 @@ from gpt2 import device as machine
 from gpt2 import hellaswag, samples
 from gpt2.data import Loader, open_shards
 from gpt2.evaluation import check_val_tokens
-from gpt2.files import checkpoint, model_file, state_file
-from gpt2.files.checkpoint import Checkpoint
-from gpt2.files.state_file import Moments
+from gpt2.files import checkpoint, model_file
+from gpt2.fitting import check_length, model_for
 from gpt2.folder import set_aside
 from gpt2.model import GPT2, initialise
 from gpt2.optimizer import AdamW
 from gpt2.outliers import OutlierDetector
+from gpt2.resuming import Start, compare, newest_sound, restore_data
 from gpt2.settings import Settings
 from sparkprep.errors import UserError
 from sparkprep.tokens.formats.shard import ShardFile
-from sparkprep.tokens.vocabulary import VOCABULARY_SIZE
 
 SHUFFLE_SEED = 42
-
-_SAME_ORDER = {"micro_batch": "-b", "seq_len": "-t"}
-_WORTH_TELLING = {
-    "learning_rate": "-l",
-    "steps": "-x",
-    "warmup": "-u",
-    "scheduler": "-k",
-    "final_fraction": "-q",
-    "weight_decay": "-c",
-    "total_batch": "-d",
-}
 
 
 @dataclass
@@ -86,11 +73,11 @@ def begin(settings: Settings, folder: str) -> Run:
     steps = _steps(settings, loader)
     found = checkpoint.find(folder) if settings.resume else []
     if found:
-        start = _resume(settings, found, device)
-        _compare(settings, start)
-        _restore_data(start, loader)
+        start = newest_sound(settings, found, device)
+        compare(settings, start)
+        restore_data(start, loader)
     else:
-        _warn_of_scratch(settings)
+        _warn_of_cut(settings)
         start = _fresh(settings, device)
     questions, words = _questions(settings, start.model), samples.words_of(settings.tokenizer)
     if not settings.resume:
@@ -115,32 +102,6 @@ def begin(settings: Settings, folder: str) -> Run:
         questions=questions,
         words=words,
     )
-
-
-def manifest_of(run: Run) -> dict[str, Any]:
-    """What a checkpoint keeps beside llm.c's fields: what the order of the data hangs on, and the outlier windows."""
-    settings = run.settings
-    return {
-        "settings": {name: getattr(settings, name) for name in (*_SAME_ORDER, *_WORTH_TELLING)},
-        "shards": _names_and_tokens(run.loader),
-        "outliers": {"loss": run.loss_outliers.values, "norm": run.norm_outliers.values},
-        "torch": torch.__version__,
-    }
-
-
-class _DoesNotFit(UserError):
-    """A command line that contradicts a model file, of which no other checkpoint would be a way out."""
-
-
-@dataclass
-class _Start:
-    model: GPT2
-    optimizer: AdamW
-    step: int
-    weights: str
-    manifest: dict[str, Any]
-    checkpoint: Checkpoint | None = None
-    data: Any = None
 
 
 def _open_data(settings: Settings) -> tuple[Loader, list[ShardFile], Loader | None]:
@@ -175,95 +136,23 @@ def _steps(settings: Settings, loader: Loader) -> int:
     return steps
 
 
-def _fresh(settings: Settings, device: torch.device) -> _Start:
+def _fresh(settings: Settings, device: torch.device) -> Start:
     path = settings.model_file
     if path is None:
         shape = settings.shape
         model = GPT2(
             shape, device=device, dtype=machine.choose_dtype(settings.precision, device), recompute=settings.recompute
         )
-        _check_length(settings, model, "a new model")
+        check_length(settings, model, "a new model")
         initialise(model)
         weights = "random"
     else:
         checkpoint.verify_model(path)
-        model = _model_for(settings, path, device)
+        model = model_for(settings, path, device)
         model_file.load(path, model)
         weights = path
     optimizer = AdamW(model, settings.weight_decay, masters=settings.masters)
-    return _Start(model, optimizer, settings.start_step, weights, {})
-
-
-def _resume(settings: Settings, found: list[Checkpoint], device: torch.device) -> _Start:
-    """The newest checkpoint that is sound."""
-    for each in found:
-        try:
-            return _read(settings, each, device)
-        except _DoesNotFit:
-            raise
-        except UserError as error:
-            print(f"warning: {error}; this checkpoint is left out", file=sys.stderr)
-    raise UserError(
-        f"{os.path.dirname(found[0].done)}: none of its checkpoints (steps "
-        f"{', '.join(str(each.step) for each in found)}) is sound; restore one of them, or start anew in another "
-        "folder (-o)"
-    )
-
-
-def _read(settings: Settings, found: Checkpoint, device: torch.device) -> _Start:
-    checkpoint.verify(found)
-    model = _model_for(settings, found.model, device)
-    optimizer = AdamW(model, settings.weight_decay, masters=settings.masters)
-    model_file.load(found.model, model)
-    # With float32 weights the state file's masters replace those of the model file, which are rounded.
-    masters = model.flat if settings.masters or model.dtype == torch.float32 else None
-    head, data = state_file.read(found.state, Moments(optimizer.m, optimizer.v, masters))
-    optimizer.rounding, optimizer.rounding_before = head.rounding, head.rounding_before
-    if head.step != found.step:
-        raise UserError(f"{found.state}: of step {head.step:,}, not {found.step:,}; it has been renamed or mixed up")
-    return _Start(model, optimizer, head.step, found.model, checkpoint.read_manifest(found), found, data)
-
-
-def _compare(settings: Settings, start: _Start) -> None:
-    """Refuse what would change the order of the data, and tell of other changes since the checkpoint was written."""
-    before = start.manifest.get("settings", {})
-    changed = {
-        name: flag
-        for name, flag in {**_SAME_ORDER, **_WORTH_TELLING}.items()
-        if name in before and before[name] != getattr(settings, name)
-    }
-    for name, flag in changed.items():
-        if name in _SAME_ORDER:
-            raise UserError(
-                f"{flag} {getattr(settings, name)}: this run was started with {flag} {before[name]}, on which the "
-                f"order of its data depends; give {flag} {before[name]}"
-            )
-        print(f"note: {flag} was {before[name]} and is now {getattr(settings, name)}", file=sys.stderr)
-
-
-def _restore_data(start: _Start, loader: Loader) -> None:
-    """Set the loader to where the checkpoint's stood; that it cannot is no damage of the checkpoint."""
-    assert start.checkpoint is not None
-    try:
-        loader.restore(start.data)
-    except ValueError as error:
-        raise UserError(
-            f"{start.checkpoint.state}: does not fit the training data: {error}; give the -b, -t and -id that it was "
-            f"written with, or start from its weights alone in another folder (-e {start.weights} -ss {start.step})"
-        ) from error
-    before, now = start.manifest.get("shards", []), _names_and_tokens(loader)
-    changed = [(a, b) for a, b in zip(before, now, strict=False) if a != b]
-    if changed:
-        (old, tokens), (name, count) = changed[0]
-        raise UserError(
-            f"{start.checkpoint.manifest}: does not fit the training data: {old} with {tokens:,} tokens stood where "
-            f"{name} with {count:,} is now; give the -id that it was written with, or start from its weights alone in "
-            f"another folder (-e {start.weights} -ss {start.step})"
-        )
-
-
-def _names_and_tokens(loader: Loader) -> list[list[Any]]:
-    return [[os.path.basename(each.path), each.header.tokens] for each in loader.shards]
+    return Start(model, optimizer, settings.start_step, weights, {})
 
 
 def _questions(settings: Settings, model: GPT2) -> hellaswag.Questions | None:
@@ -275,56 +164,25 @@ def _questions(settings: Settings, model: GPT2) -> hellaswag.Questions | None:
     return hellaswag.prepare(settings.hellaswag_data, model.shape.max_seq_len)
 
 
-def _model_for(settings: Settings, path: str, device: torch.device) -> GPT2:
-    """An empty model of a file's shape, which the command line's must not contradict."""
-    head = model_file.read_header(path)
-    shape = head.shape
-    asked = {"layers": "-1d", "channels": "-1c", "heads": "-1h"}
-    wrong = [
-        f"{flag} {getattr(settings, name)} (it has {getattr(shape, name)})"
-        for name, flag in asked.items()
-        if name in settings.given and getattr(settings, name) != getattr(shape, name)
-    ]
-    if wrong:
-        raise _DoesNotFit(f"{path}: does not fit {', '.join(wrong)}; leave these flags out, or give another file")
-    if shape.vocab_size < VOCABULARY_SIZE:
-        raise _DoesNotFit(
-            f"{path}: its vocabulary has {shape.vocab_size:,} tokens, and the shards' {VOCABULARY_SIZE:,}; give a "
-            "model with GPT-2's vocabulary"
-        )
-    dtype = machine.choose_dtype(settings.precision, device, head.dtype)
-    model = GPT2(shape, device=device, dtype=dtype, recompute=settings.recompute)
-    _check_length(settings, model, path)
-    return model
-
-
-def _check_length(settings: Settings, model: GPT2, path: str) -> None:
-    if settings.seq_len > model.shape.max_seq_len:
-        raise _DoesNotFit(
-            f"-t {settings.seq_len}: {path} has {model.shape.max_seq_len} positions; give -t {model.shape.max_seq_len} "
-            "or less"
-        )
-    if settings.seq_len < model.shape.max_seq_len and "seq-len" in settings.given:
-        print(
-            f"note: -t {settings.seq_len} is shorter than the model's {model.shape.max_seq_len} positions; those "
-            "beyond it stay as they are",
-            file=sys.stderr,
-        )
-
-
 def _tell_of_earlier(folder: str) -> None:
     moved = set_aside(folder)
     if moved:
         print(f"note: {folder} holds an earlier run, and -y 1 is not given; it was moved to {moved}", file=sys.stderr)
 
 
-def _warn_of_scratch(settings: Settings) -> None:
-    """Resuming was asked for, and there is nothing to resume from: often a command line that lost its second half."""
-    if settings.resume and settings.model is None and settings.start_step == 0:
-        rule = "!" * 100
-        print(
-            f"{rule}\nwarning: -y 1, but {settings.output} holds no checkpoint and there is no -e: this run starts\n"
-            f"from RANDOM weights at step 0 with learning rate {settings.learning_rate:g}. Was the command cut in two\n"
-            f"(a backslash lost at a line's end)? Then stop it now.\n{rule}",
-            file=sys.stderr,
-        )
+def _warn_of_cut(settings: Settings) -> None:
+    """Resuming was asked for, and there is nothing to resume from: often a command line that lost its second half.
+
+    With a seed too: where its -ss and -l are lost, the rest of a run becomes a whole one, at twice the price.
+    """
+    if not settings.resume or settings.start_step > 0 or "start-step" in settings.given:
+        return
+    seed = settings.model_file
+    begins = f"from {seed}, but without -ss," if seed else "from RANDOM weights, as there is no -e,"
+    rule = "!" * 100
+    print(
+        f"{rule}\nwarning: -y 1, and {settings.output} holds no checkpoint: this run starts {begins}\n"
+        f"at step 0 with learning rate {settings.learning_rate:g}. Was the command cut in two (a backslash lost at a "
+        f"line's end)?\nThen stop it now. Where step 0 is meant, -ss 0 says so.\n{rule}",
+        file=sys.stderr,
+    )
