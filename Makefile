@@ -18,7 +18,7 @@ QUICK := not slow and not cluster and not golden
 # An environment knows its own path: one that was moved or copied is made anew.
 moved = $(if $(filter-out 0,$(shell test "$$(cat $(1)/.ready 2>/dev/null)" = "$$PWD"; echo $$?)),always)
 
-.PHONY: help setup setup-train train-final test test-slow test-spark4 lint format types unit demo check-golden clean always
+.PHONY: help setup setup-train environment train-final test test-slow test-spark4 lint format types unit demo check-golden clean always
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -49,7 +49,11 @@ $(VENV)/.trainer: train/pyproject.toml constraints.txt $(VENV)/.ready
 	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -c 'import gpt2.loop, gpt2.plots, torch._dynamo, transformers.models.gpt2'
 	@touch $@
 
-lint: setup ## ruff: rules and layout
+# Both at once: one waits for downloads while the other compiles.
+environment:
+	@$(MAKE) -j2 setup setup-train
+
+lint: environment ## ruff: rules and layout
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 
@@ -57,16 +61,16 @@ format: setup ## ruff: mend layout and what it can mend of the rules
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 
-types: setup setup-train ## mypy over the packages
+types: environment ## mypy over the packages
 	@$(RUN) -m mypy
 
-unit: setup setup-train ## the tests of `make test` alone
+unit: environment ## the tests of `make test` alone
 	@$(RUN) -m pytest -n 2 --dist loadfile -m "$(QUICK)"
 
 test: lint types unit ## lint, types and all tests but the slow ones
 	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 real documents."
 
-test-slow: setup setup-train ## the slow tests: large inputs, several executors
+test-slow: environment ## the slow tests: large inputs, several executors
 	@$(RUN) -m pytest -m "slow or cluster"
 
 $(SPARK4_VENV)/.ready: $(SETUP_FILES) $(SPARK4_PINS) $(call moved,$(SPARK4_VENV))
@@ -109,7 +113,7 @@ clean: ## remove what make built: environments, caches, demo
 	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # DATA=file or folder of Parquet; without it the embedded subsets. ARGS="..." for further options (benchmarks/README.md).
-.PHONY: bench-trainer bench-tokenizer bench-tokens bench-kernel bench-job bench-peers bench-memory bench-invariance
+.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-peers bench-memory bench-invariance
 with_data = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 bench-kernel: setup ## text to signature on one core, against datasketch: DATA=docs.parquet
@@ -135,3 +139,6 @@ bench-invariance: setup ## same rows for any files, order and workers: DATA=docs
 
 bench-trainer: setup-train ## tokens a second of training, beside transformers' GPT-2; on a GPU d12 at full size
 	@$(RUN) benchmarks/trainer.py $(ARGS)
+
+bench-start-up: setup-train ## seconds from the command to the first step, on 26 shards: from a seed model, from a checkpoint
+	@$(RUN) benchmarks/start_up.py $(ARGS)

@@ -7,6 +7,7 @@ where they end, which gives the same scores, since no position sees a later one;
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +15,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 import torch
+from tqdm import tqdm
 
 from gpt2 import loss as losses
 from gpt2.device import attention_kernels
@@ -23,10 +25,6 @@ from sparkprep import storage
 from sparkprep.errors import UserError
 from sparkprep.tokens.formats import hellaswag as files
 from sparkprep.tokens.formats.hellaswag import ENDINGS, Example
-
-CHANCE = 1 / ENDINGS
-GPT2_124M = 0.294463
-"""What OpenAI's checkpoint of 124M parameters reaches, asked in this way (llm.c's notebook)."""
 
 BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
 """Tokens at a time: on a GPU enough to fill it, on a CPU what stays near the caches."""
@@ -194,6 +192,15 @@ def evaluate(
     predictions = scores.argmin(1).astype(np.int8)
     correct = int((predictions == questions.labels).sum())
     return Result(correct, len(questions), predictions, scores, computed)
+
+
+def evaluate_watched(model: GPT2, questions: Questions, batch_tokens: int | None = None) -> Result:
+    """`evaluate`, with a bar and the time left where somebody watches. The bar counts tokens without the padding."""
+    total = int((questions.lengths - 1).sum())
+    with tqdm(total=total, unit="tok", unit_scale=True, desc="HellaSwag", disable=not sys.stderr.isatty()) as bar:
+        return evaluate(
+            model, questions, batch_tokens=batch_tokens, progress=lambda tokens: bar.update(min(tokens, total - bar.n))
+        )
 
 
 def write_scores(path: str, result: Result, questions: Questions) -> None:

@@ -9,13 +9,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from gpt2 import console, hellaswag
 from gpt2.device import DEVICES, PRECISIONS, choose_device, choose_dtype, device_name, precision_name
 from gpt2.files import model_file
 from gpt2.hellaswag import Questions, Result
 from gpt2.model import GPT2
+from gpt2.runs import CHANCE, GPT2_124M_HELLASWAG
 from sparkprep import storage
 from sparkprep.errors import UserError
 
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     questions = hellaswag.prepare(_existing(args.data), found.shape.max_seq_len, args.limit)
     model = model_file.open_model(args.model, device=device, dtype=choose_dtype(args.precision, device, found.dtype))
     start = time.monotonic()
-    result = _evaluate(model, questions, args.batch_tokens)
+    result = hellaswag.evaluate_watched(model, questions, args.batch_tokens)
     seconds = time.monotonic() - start
     target = _scores_path(args)
     # The result is told before its file is written: an evaluation of minutes must not be lost to a full disk.
@@ -110,15 +109,6 @@ def _existing(data: str) -> str:
     return data
 
 
-def _evaluate(model: GPT2, questions: Questions, batch_tokens: int | None) -> Result:
-    """With a bar and the time left where somebody watches. The bar counts tokens without padding's few."""
-    total = int((questions.lengths - 1).sum())
-    with tqdm(total=total, unit="tok", unit_scale=True, desc="HellaSwag", disable=not sys.stderr.isatty()) as bar:
-        return hellaswag.evaluate(
-            model, questions, batch_tokens=batch_tokens, progress=lambda tokens: bar.update(min(tokens, total - bar.n))
-        )
-
-
 def _scores_path(args: argparse.Namespace) -> str | None:
     """Where the scores go; None for nowhere."""
     given: str | None = args.scores
@@ -132,7 +122,7 @@ def _as_text(args: argparse.Namespace, model: GPT2, result: Result) -> str:
     return (
         f"{args.model}: {model.shape}; {device_name(model.device)}, {precision_name(model.dtype)}\n"
         f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})\n"
-        f"for comparison: OpenAI's GPT-2 124M {hellaswag.GPT2_124M:.4f}, chance {hellaswag.CHANCE:.4f}"
+        f"for comparison: OpenAI's GPT-2 124M {GPT2_124M_HELLASWAG:.4f}, chance {CHANCE:.4f}"
     )
 
 

@@ -177,7 +177,7 @@ class Trainer:
 
     def _score(self, step: int) -> None:
         assert self.run.questions is not None
-        result = hellaswag.evaluate(self.run.model, self.run.questions)
+        result = hellaswag.evaluate_watched(self.run.model, self.run.questions)
         print(f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:f}", flush=True)
         self.log.hellaswag(step, result.accuracy)
 

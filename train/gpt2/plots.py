@@ -18,15 +18,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from gpt2.files.run_log import Steps, Values
 from gpt2.plot_layout import GREY, Label, Panel, colour, figure_of, pale
-from gpt2.runs import Run, wilson
+from gpt2.runs import CHANCE, GPT2_124M_HELLASWAG, Run, wilson
 from sparkprep import storage
 from sparkprep.errors import UserError
 
 STREAMS = ("train", "validation")
 FORMATS = ("png", "svg", "pdf")
-GPT2_124M_HELLASWAG = 0.294463
-"""Accuracy of OpenAI's 124M checkpoint, asked in llm.c's way."""
-CHANCE = 0.25
 
 _AUTO_POINTS = 200  # where no smoothing is given, about so many independent points are left
 _FEW = 40  # points of a line up to which each has a clear marker

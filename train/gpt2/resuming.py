@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +75,11 @@ def newest_sound(settings: Settings, found: list[Checkpoint], device: torch.devi
 
 
 def _read(settings: Settings, found: Checkpoint, device: torch.device) -> Start:
-    checkpoint.verify(found)
+    with ThreadPoolExecutor(1) as pool:
+        verified = pool.submit(checkpoint.verify, found)
+        # The optimizer would load it, for some seconds: here it is loaded while 2 GB are hashed.
+        importlib.import_module("torch._dynamo")
+        verified.result()
     model = model_for(settings, found.model, device)
     optimizer = AdamW(model, settings.weight_decay, masters=settings.masters)
     model_file.load(found.model, model)

@@ -14,6 +14,9 @@ from sparkprep.errors import UserError
 
 HELLASWAG_EXAMPLES = 10_042
 """Questions of HellaSwag's validation set, of which llm.c asks all."""
+GPT2_124M_HELLASWAG = 0.294463
+"""Accuracy of OpenAI's 124M checkpoint, asked in llm.c's way (its notebook of runs)."""
+CHANCE = 0.25
 
 _Z95 = 1.959964  # standard deviations to both sides that hold 95 % of a normal distribution
 _UNKNOWN = "-"
