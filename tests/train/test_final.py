@@ -141,6 +141,16 @@ def test_what_is_missing_on_the_command_line_is_named(capsys: pytest.CaptureFixt
     assert "error: SEED_MODEL=file (--seed-model) is missing" in capsys.readouterr().err
 
 
+def test_a_rehearsal_deletes_nothing_that_it_did_not_make(
+    final: Final, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine" / "seed").mkdir(parents=True)
+    (tmp_path / "mine" / "main.log").write_text("s:0 tel:3.2\n")
+    assert main(["--rehearse", "--data", final.data, "--output", str(tmp_path / "mine")]) == 2
+    assert "is there already, and no rehearsal made it" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "main.log").read_text() == "s:0 tel:3.2\n"
+
+
 @pytest.mark.slow
 def test_the_rehearsal_goes_the_whole_way_and_says_what_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -148,7 +158,11 @@ def test_the_rehearsal_goes_the_whole_way_and_says_what_it_is(
     write_shards(tmp_path / "shards", [60_000])
     write_shards(tmp_path / "shards", [12_000], "val")
     out = tmp_path / "rehearsal"
-    assert main(["--rehearse", "--data", str(tmp_path / "shards"), "--output", str(out)]) == 0
+    for _ in range(2):  # the second one takes the place of the first
+        capsys.readouterr()
+        assert main(["--rehearse", "--data", str(tmp_path / "shards"), "--output", str(out)]) == 0
+        assert not (out / "left").exists()
+        (out / "left").touch()
     told = capsys.readouterr().out
     assert told.count("REHEARSAL") == 2
     assert (out / "logGPT" / "plot.png").stat().st_size > 10_000

@@ -11,6 +11,7 @@ from gpt2.final import Final, shard_patterns
 from gpt2.loop import train
 from gpt2.settings import defaults
 from sparkprep import storage
+from sparkprep.errors import UserError
 
 STEPS = 80
 HALF = 40
@@ -29,12 +30,15 @@ _SIZES: dict[str, object] = {
 }
 _SHAPE: dict[str, object] = {"layers": 2, "channels": 32, "heads": 2}
 _LEARNING_RATE = 0.01
+_MARK = ".rehearsal"
 
 
 def rehearse(data: str, output: str, price_per_hour: float, say: Callable[[str], None]) -> Final:
-    """Train the tiny seed model and give the final run that goes on from it, in `output`, which is made anew."""
-    if os.path.exists(os.path.join(output, "seed")):  # only what a rehearsal made is deleted
-        shutil.rmtree(output)
+    """Train the tiny seed model and give the final run that goes on from it, in `output`, which is made anew.
+
+    Raises UserError where the folder holds something that no rehearsal made.
+    """
+    _begin_anew(output)
     seed_folder = os.path.join(output, "seed")
     train_data, val_data = shard_patterns(data)
     say(f"rehearsal    a seed model of {_SHAPE['layers']} layers, trained for {HALF} of {STEPS} steps")
@@ -63,3 +67,14 @@ def rehearse(data: str, output: str, price_per_hour: float, say: Callable[[str],
         price_per_hour=price_per_hour,
         options=tuple(_SIZES.items()),
     )
+
+
+def _begin_anew(output: str) -> None:
+    """An empty folder with our mark in it. Only a folder with the mark is deleted: others may hold somebody's runs."""
+    mark = os.path.join(output, _MARK)
+    if os.path.exists(mark):
+        shutil.rmtree(output)
+    elif os.path.exists(output) and (not os.path.isdir(output) or os.listdir(output)):
+        raise UserError(f"{output}: is there already, and no rehearsal made it; choose another folder (OUT=, --output)")
+    storage.make_folder(output)
+    storage.write_text_atomic(mark, "made by a rehearsal of the final run, and deleted by the next one\n")
