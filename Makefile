@@ -65,7 +65,7 @@ types: environment ## mypy over the packages
 	@$(RUN) -m mypy
 
 unit: environment ## the tests of `make test` alone
-	@$(RUN) -m pytest -n 2 --dist loadfile -m "$(QUICK)"
+	@$(RUN) -m pytest -n 2 --dist worksteal -m "$(QUICK)"
 
 test: lint types unit ## lint, types and all tests but the slow ones
 	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 real documents."

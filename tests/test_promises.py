@@ -90,8 +90,16 @@ def test_a_dataframe_gives_the_same_rows_as_its_files(spark: SparkSession, refer
     assert rows_of(deduplicate(spark.read.parquet(source).repartition(5))) == rows_of(reference)
 
 
-@pytest.mark.parametrize("rule", ["leader", "component"])
-@pytest.mark.parametrize("keep", ["longest", "-score"])
+@pytest.mark.parametrize(
+    ("keep", "rule"),
+    [
+        ("longest", "leader"),
+        ("-score", "component"),
+        # The same code under the other order, half a minute each.
+        pytest.param("longest", "component", marks=pytest.mark.slow),
+        pytest.param("-score", "leader", marks=pytest.mark.slow),
+    ],
+)
 def test_more_pairs_than_the_driver_holds_give_the_same_rows(
     spark: SparkSession, source: str, rule: str, keep: str
 ) -> None:
