@@ -131,7 +131,7 @@ def _ours(args: argparse.Namespace, shape: Shape, micro_batch: int) -> list[floa
         run = begin(settings, folder)
         kernels = chosen.attention_kernels(run.device, deterministic=args.deterministic)
         with kernels, RunLog(folder, resume=False) as log:
-            trainer = Trainer(run, log)
+            trainer = Trainer(run, log, peak=1.0)
             return [trainer.update(step).seconds for step in range(args.steps)]
 
 

@@ -103,7 +103,7 @@ def test_too_few_tokens_are_refused_unless_repeats_are_borne(final: Final, say: 
 
 def test_checkpoints_that_the_disk_cannot_hold_are_refused(final: Final, say: Callable[[str], None]) -> None:
     many = with_options(replace(final, steps=100_000_000, allow_repeats=True), checkpoint_every=1)
-    with pytest.raises(UserError, match=r"99999970 checkpoints of .* are free"):
+    with pytest.raises(UserError, match=r"99999971 checkpoints of .* are free"):
         run_final(many, say, check_only=True)
     with pytest.raises(UserError, match="no weights would ever be written"):
         run_final(with_options(final, checkpoint_every=0), say, check_only=True)
@@ -149,6 +149,25 @@ def test_a_rehearsal_deletes_nothing_that_it_did_not_make(
     assert main(["--rehearse", "--data", final.data, "--output", str(tmp_path / "mine")]) == 2
     assert "is there already, and no rehearsal made it" in capsys.readouterr().err
     assert (tmp_path / "mine" / "main.log").read_text() == "s:0 tel:3.2\n"
+
+
+def test_a_real_run_and_a_rehearsal_do_not_share_a_folder(
+    final: Final, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / ".rehearsal").touch()
+    words = ["--seed-model", final.seed_model, "--learning-rate", "0.01", "--data", final.data, "--output", str(shared)]
+    assert main([*words, "--device", "cpu"]) == 2
+    assert "holds a rehearsal" in capsys.readouterr().err
+    (shared / "DONE_00003000").touch()  # a real run's, whatever the mark says
+    assert main(["--rehearse", "--data", final.data, "--output", str(shared)]) == 2
+    assert (shared / "DONE_00003000").exists()
+
+
+def test_a_final_run_without_a_step_left_is_refused(final: Final, say: Callable[[str], None]) -> None:
+    with pytest.raises(UserError, match="--start-step 60 leaves nothing of the 60 steps"):
+        run_final(replace(final, start_step=60), say)
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def trainer(folder: Path, data: Path, **options: object) -> Iterator[Trainer]:
     settings = parse(words(folder, data, **options))
     run = begin(replace(settings, output=str(folder)), str(folder))
     with RunLog(str(folder), resume=False) as log:
-        yield Trainer(run, log)
+        yield Trainer(run, log, peak=1.0)
 
 
 def decayed(sizes: Sizes) -> npt.NDArray[np.bool_]:

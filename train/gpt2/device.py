@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +54,8 @@ def precision_name(dtype: torch.dtype) -> str:
 def make_deterministic() -> None:
     """The same bits on every run on the same machine, on a GPU too, where it costs speed."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # torch.compile would choose among kernels by their times, and with them the order of sums.
+    os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
 
@@ -88,6 +92,18 @@ def measured_peak(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * size**3 * products / min(seconds)
 
 
+def to_be_compiled(asked: str, device: torch.device) -> bool:
+    """Whether to use torch.compile: "yes", "no", or "auto", which is on a GPU where there is a C compiler."""
+    if asked != "auto":
+        return asked == "yes"
+    if device.type != "cuda":
+        return False
+    if os.environ.get("CC") or any(map(shutil.which, ("cc", "gcc", "clang"))):
+        return True
+    print("note: without a C compiler (apt install gcc) nothing is compiled, and the run is slower", file=sys.stderr)
+    return False
+
+
 def synchronise(device: torch.device) -> None:
     """Wait for the GPU, where there is one."""
     if device.type == "cuda":
@@ -104,8 +120,10 @@ def gpu_line(device: torch.device) -> str:
     try:
         told += [f"{name} {ask(device)} {unit}" for name, ask, unit in asked]
         told.append(f"power {torch.cuda.power_draw(device) / 1000:.0f} W")
-    except (ModuleNotFoundError, RuntimeError):  # they need nvidia-ml-py, which may be missing
+    except ModuleNotFoundError:
         told.append("clock, power and temperature need the package nvidia-ml-py")
+    except Exception as error:  # the driver's own kinds, in containers and virtual GPUs; a line is not worth a run
+        told.append(f"the driver tells no more ({error})")
     return ", ".join(told)
 
 

@@ -54,9 +54,13 @@ class Final:
 
     def settings(self) -> Settings:
         """The settings of its training, whose flags are those of the course."""
+        if self.start_step >= self.steps:
+            raise UserError(
+                f"--start-step {self.start_step} leaves nothing of the {self.steps} steps (--steps); give a smaller one"
+            )
         train_data, val_data = shard_patterns(self.data)
         changes: dict[str, object] = {
-            "output": self.output,
+            "output": storage.normalise(self.output),
             "train_data": train_data,
             "val_data": val_data,
             "micro_batch": 32,
@@ -139,7 +143,10 @@ def command(settings: Settings) -> str:
         "-h": "hellaswag",
         "-ih": "hellaswag_data",
         "-s": "sample_every",
+        "-nk": "keep",
         "--val-tokens": "val_tokens",
+        "--device": "device",
+        "--precision": "precision",
     }
     for flag, name in others.items():
         value = getattr(settings, name)
@@ -179,8 +186,9 @@ def _check_tokens(settings: Settings, final: Final) -> str:
 
 def _check_disk(settings: Settings) -> str:
     """Checkpoints that are still to be written must find room."""
-    shape = model_file.read_header(settings.model or "").shape
-    each = checkpoint.bytes_needed(2 * shape.num_parameters, shape.num_parameters, masters=settings.masters)
+    found = model_file.read_header(settings.model or "")
+    count = found.shape.num_parameters
+    each = checkpoint.bytes_needed(max(found.bytes, 2 * count), count, masters=settings.masters)
     storage.make_folder(settings.output)
     done = {found.step for found in checkpoint.find(settings.output)}
     last = settings.stop_after if settings.stop_after != -1 else settings.steps
@@ -188,8 +196,9 @@ def _check_disk(settings: Settings) -> str:
     if every == 0:
         raise UserError("-n 0: no weights would ever be written; give -n 1000")
     start = settings.start_step
-    due = last // every - start // every + (last % every > 0)
-    count = due - sum(start < step <= last for step in done)
+    # llm.c, and so the trainer, saves before its first update too where the first step is due.
+    due = last // every - start // every + (last % every > 0) + (start > 0 and start % every == 0)
+    count = due - sum(start <= step <= last for step in done)
     if settings.keep:
         count = min(count, settings.keep + 1)
     free = shutil.disk_usage(settings.output).free

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from gpt2.final import Final, run_final
-    from gpt2.rehearsal import rehearse
+    from gpt2.rehearsal import MARK, rehearse
 
     def say(line: str) -> None:
         print(line, flush=True)
@@ -83,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
             allow_repeats=args.allow_repeats,
             options=_options(args),
         )
+        if os.path.exists(os.path.join(final.output, MARK)):
+            raise UserError(f"{final.output}: holds a rehearsal; delete it, or choose another folder (OUT=, --output)")
     finished = run_final(final, say, check_only=args.check_only)
     if finished is not None:
         _show(finished.folder, [os.path.join(os.path.dirname(finished.folder), "seed")] if rehearsal else [])

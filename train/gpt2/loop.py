@@ -47,6 +47,7 @@ def train(settings: Settings) -> Run:
     with held(settings.output) as folder:
         try:
             run = begin(settings, folder)
+            peak = machine.measured_peak(run.device, run.model.dtype)
         except torch.OutOfMemoryError as error:
             raise UserError(
                 "CUDA out of memory before the first step; free the GPU (nvidia-smi tells who uses it), or give a "
@@ -54,24 +55,21 @@ def train(settings: Settings) -> Run:
             ) from error
         kernels = machine.attention_kernels(run.device, deterministic=settings.deterministic)
         with kernels, RunLog(folder, resume=settings.resume) as log:
-            trainer = Trainer(run, log)
-            print(run_parameters.append(folder, parameters.groups(run, trainer.peak)), end="", flush=True)
-            trainer.train()
+            print(run_parameters.append(folder, parameters.groups(run, peak)), end="", flush=True)
+            Trainer(run, log, peak).train()
         return run
 
 
 class Trainer:
-    """One run under way."""
+    """One run under way. peak: floating-point operations a second of the machine, to tell the share of."""
 
-    def __init__(self, run: Run, log: RunLog) -> None:
+    def __init__(self, run: Run, log: RunLog, peak: float) -> None:
         self.run, self.log, self.settings = run, log, run.settings
         self.schedule = run.settings.schedule(run.steps)
-        self.peak = machine.measured_peak(run.device, run.model.dtype)
-        compiled = self.settings.compile == "yes" or (self.settings.compile == "auto" and run.device.type == "cuda")
+        compiled = machine.to_be_compiled(self.settings.compile, run.device)
         self.loss = torch.compile(run.model, dynamic=False) if compiled else run.model
-        self.speed = Speed(
-            run.model.shape.flops_per_token(self.settings.seq_len), self.settings.tokens_per_update, self.peak
-        )
+        flops = run.model.shape.flops_per_token(self.settings.seq_len)
+        self.speed = Speed(flops, self.settings.tokens_per_update, peak)
 
     def train(self) -> None:
         """From the run's step to its stop."""

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 
+from gpt2.files import checkpoint
 from gpt2.files.checkpoint import Checkpoint
 from gpt2.final import Final, shard_patterns
 from gpt2.loop import train
@@ -30,7 +31,8 @@ _SIZES: dict[str, object] = {
 }
 _SHAPE: dict[str, object] = {"layers": 2, "channels": 32, "heads": 2}
 _LEARNING_RATE = 0.01
-_MARK = ".rehearsal"
+MARK = ".rehearsal"
+"""The file that says that a folder is a rehearsal's, and may be deleted by the next one."""
 
 
 def rehearse(data: str, output: str, price_per_hour: float, say: Callable[[str], None]) -> Final:
@@ -71,8 +73,8 @@ def rehearse(data: str, output: str, price_per_hour: float, say: Callable[[str],
 
 def _begin_anew(output: str) -> None:
     """An empty folder with our mark in it. Only a folder with the mark is deleted: others may hold somebody's runs."""
-    mark = os.path.join(output, _MARK)
-    if os.path.exists(mark):
+    mark = os.path.join(output, MARK)
+    if os.path.exists(mark) and not checkpoint.find(output):  # a rehearsal's own checkpoints lie one folder deeper
         shutil.rmtree(output)
     elif os.path.exists(output) and (not os.path.isdir(output) or os.listdir(output)):
         raise UserError(f"{output}: is there already, and no rehearsal made it; choose another folder (OUT=, --output)")

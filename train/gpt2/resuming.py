@@ -86,6 +86,8 @@ def _read(settings: Settings, found: Checkpoint, device: torch.device) -> Start:
     # With float32 weights the state file's masters replace those of the model file, which are rounded.
     masters = model.flat if settings.masters or model.dtype == torch.float32 else None
     head, data = state_file.read(found.state, Moments(optimizer.m, optimizer.v, masters))
+    with torch.no_grad():
+        model_file.clear_padding(found.state, model)
     optimizer.rounding, optimizer.rounding_before = head.rounding, head.rounding_before
     if head.step != found.step:
         raise UserError(f"{found.state}: of step {head.step:,}, not {found.step:,}; it has been renamed or mixed up")

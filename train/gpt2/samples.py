@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from gpt2.device import attention_kernels
 from gpt2.generate import sample_ids, text_of
 from gpt2.model import GPT2
 from sparkprep.tokens import vocabulary
@@ -13,7 +14,10 @@ from sparkprep.tokens.formats import tokenizer_file
 
 def show(model: GPT2, words: Sequence[bytes], count: int) -> None:
     """Print what follows an end-of-text, `count` tokens with it. words: the bytes of each id."""
-    print(f"generating:\n---\n{text_of(sample_ids(model, count), words)}\n---", flush=True)
+    # Each token is a new shape, for which cuDNN's attention, first in training, would make a plan.
+    with attention_kernels(model.device, deterministic=True):
+        text = text_of(sample_ids(model, count), words)
+    print(f"generating:\n---\n{text}\n---", flush=True)
 
 
 def words_of(path: str) -> Sequence[bytes]:

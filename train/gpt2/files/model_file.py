@@ -84,11 +84,16 @@ def load(path: str, model: GPT2) -> None:
         raise UserError(f"{path}: it has {found.shape}, and the model {model.shape}; give the file that fits")
     with torch.no_grad():
         parts.read_into(path, header.HEADER_BYTES, model.flat, found.dtype, "weights")
-        padding = views_of(model.flat, model.shape)["wte"][0][model.shape.vocab_size :]
-        if padding.any():
-            # llm.c takes the logits of these rows for gradients, so a file with them must not be passed on.
-            print(f"{path}: the padded rows of wte are not zero; they are set to zero", file=sys.stderr)
-            padding.zero_()
+        clear_padding(path, model)
+
+
+def clear_padding(path: str, model: GPT2) -> None:
+    """Set the padded rows of wte to zero, and say so where they were not; `path` is where they came from."""
+    padding = views_of(model.flat, model.shape)["wte"][0][model.shape.vocab_size :]
+    if padding.any():
+        # llm.c takes the logits of these rows for gradients, so weights with them must not be passed on.
+        print(f"{path}: the padded rows of wte are not zero; they are set to zero", file=sys.stderr)
+        padding.zero_()
 
 
 def open_model(path: str, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> GPT2:
