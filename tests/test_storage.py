@@ -8,7 +8,8 @@ import pytest
 
 from sparkprep import storage
 from sparkprep.errors import UserError
-from sparkprep.storage import DataFile, OutputFolder, list_files
+from sparkprep.output import OutputFolder
+from sparkprep.storage import DataFile, list_files
 
 
 def put(path: Path, content: str = "x") -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 from sparkprep import storage
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
+from sparkprep.output import OutputFolder
 from sparkprep.sizes import SIZES, submit_line
 
 EMBEDDED = ("1k", "10k")
@@ -96,7 +97,7 @@ def _try(source: list[str], output: str, overwrite: bool) -> None:
     for path in source:
         if storage.is_local(path) and not storage.exists(path):
             raise UserError(f"{path}: no such file or folder; check --input")
-    with storage.OutputFolder(output, overwrite, source):
+    with OutputFolder(output, overwrite, source):
         pass
 
 

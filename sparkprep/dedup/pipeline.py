@@ -26,9 +26,9 @@ from sparkprep.documents import parquet
 from sparkprep.documents.opening import open_paths, spool_frame
 from sparkprep.documents.schemas import check_names
 from sparkprep.errors import UserError
+from sparkprep.output import OutputFolder
 from sparkprep.progress import Progress
 from sparkprep.session import get_session
-from sparkprep.storage import OutputFolder
 
 LAST_TASKS = 10.0
 MOST_TO_SEARCH = 10 << 30

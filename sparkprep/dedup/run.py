@@ -14,8 +14,9 @@ from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import schema
 from sparkprep.documents import parquet
 from sparkprep.documents.parquet import InputSummary
+from sparkprep.output import OutputFolder
 from sparkprep.progress import Progress
-from sparkprep.storage import DataFile, OutputFolder
+from sparkprep.storage import DataFile
 
 
 @dataclass

@@ -13,8 +13,9 @@ from sparkprep.documents import parquet
 from sparkprep.documents.jsonl import JsonlSettings, spool
 from sparkprep.documents.max_bad import parse_max_bad
 from sparkprep.documents.parquet import InputSummary
+from sparkprep.output import OutputFolder
 from sparkprep.progress import Progress
-from sparkprep.storage import DataFile, OutputFolder
+from sparkprep.storage import DataFile
 
 
 @dataclass

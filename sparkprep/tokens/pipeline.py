@@ -17,8 +17,8 @@ from sparkprep.documents import parquet
 from sparkprep.documents.opening import open_paths
 from sparkprep.documents.schemas import KEY
 from sparkprep.errors import UserError
+from sparkprep.output import OutputFolder
 from sparkprep.progress import Progress
-from sparkprep.storage import OutputFolder
 from sparkprep.tokens.rows import kept_of, write_token_rows
 from sparkprep.tokens.tokenizer import Tokenizer
 from sparkprep.tokens.vocabulary import SHA256

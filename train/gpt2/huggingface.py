@@ -22,6 +22,7 @@ from gpt2.model import LAYER_NORM_EPS, views_of
 from gpt2.shape import INITIAL_STD, Shape
 from sparkprep import storage
 from sparkprep.errors import UserError
+from sparkprep.output import OutputFolder
 from sparkprep.tokens import vocabulary
 from sparkprep.tokens.vocabulary import END_OF_TEXT, END_OF_TEXT_WORD, VOCABULARY_SIZE
 
@@ -108,7 +109,7 @@ def export(model: str, folder: str, *, dtype: str | None = None, overwrite: bool
             "would get; give a model trained on GPT-2's tokens"
         )
     as_dtype = DTYPES[dtype] if dtype else header.dtype
-    with storage.OutputFolder(folder, overwrite, inputs=[model]) as output:
+    with OutputFolder(folder, overwrite, inputs=[model]) as output:
         flat = model_file.open_model(model).flat
         tensors = {PREFIX + place.name: place.values.to(as_dtype).contiguous() for place in places(flat, shape)}
         try:
