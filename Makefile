@@ -12,7 +12,7 @@ export PYTHON
 
 RUN := $(VENV)/bin/python
 SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in archive_classes.py)
-KERNELS := $(wildcard sparkprep/dedup/*.py)
+KERNELS := $(wildcard sparkprep/dedup/*.py sparkprep/dedup/*/*.py)
 QUICK := not slow and not cluster and not golden
 
 # An environment knows its own path: one that was moved or copied is made anew.
@@ -32,8 +32,8 @@ $(VENV)/.ready: $(SETUP_FILES) $(call moved,$(VENV))
 # Compile the kernels, and the modules that jobs import, into their caches on disk now, so that no job waits for it; also
 # where Python is told not to write compiled modules (as in many containers), or each start would compile them anew.
 $(VENV)/.warm: $(VENV)/.ready $(KERNELS)
-	@rm -f sparkprep/dedup/__pycache__/*.nb[ic]  # Numba looks at a kernel's own file, not at what it calls
-	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -m sparkprep.dedup.warm
+	@rm -f sparkprep/dedup/kernels/__pycache__/*.nb[ic]  # Numba looks at a kernel's own file, not at what it calls
+	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -m sparkprep.startup.warm
 	@touch $@
 
 $(VENV)/.archived: $(VENV)/.ready | $(VENV)/.warm
@@ -46,7 +46,7 @@ setup-train: $(VENV)/.trainer ## the trainer's packages too: PyTorch (its CUDA b
 $(VENV)/.trainer: train/pyproject.toml constraints.txt $(VENV)/.ready
 	@$(RUN) -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --no-build-isolation \
 		--no-compile --editable './train[dev]'
-	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -c 'import gpt2.loop, gpt2.plots, torch._dynamo, transformers.models.gpt2'
+	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -c 'import trainer.loop.loop, trainer.runs.plots, torch._dynamo, transformers.models.gpt2'
 	@touch $@
 
 # Both at once: one waits for downloads while the other compiles.
@@ -78,13 +78,13 @@ $(SPARK4_VENV)/.ready: $(SETUP_FILES) $(SPARK4_PINS) $(call moved,$(SPARK4_VENV)
 	@echo "$$PWD" >$@
 
 test-spark4: $(SPARK4_VENV)/.ready ## the tests of `make test` on Spark 4, in .venv-spark4
-	@$(SPARK4_VENV)/bin/python -m pytest -n 2 --dist loadfile -m "$(QUICK)" --ignore tests/train
+	@$(SPARK4_VENV)/bin/python -m pytest -n 2 --dist loadfile -m "$(QUICK)" --ignore tests/trainer
 
 demo: setup ## deduplicate 10,000 real documents, grade the result, tokenize it; writes demo/
 	@$(VENV)/bin/spark-submit jobs/dedup.py --size 10k --output demo/10k --overwrite
 	@$(RUN) jobs/grade.py demo/10k --size 10k
 	@rm -rf demo/shards
-	@$(VENV)/bin/spark-submit jobs/tokenize.py --input demo/10k --output demo/tokens --overwrite \
+	@$(VENV)/bin/spark-submit jobs/tokens.py --input demo/10k --output demo/tokens --overwrite \
 		--shards demo/shards --shard-tokens 1000000 --name demo
 	@$(VENV)/bin/sparkprep convert tokenizer demo/shards/gpt2_tokenizer.bin --overwrite
 	@echo "Next: open demo/10k/report.html in a browser; \`.venv/bin/sparkprep peek demo/shards/demo_val_000000.bin\`"
@@ -99,8 +99,8 @@ train-final: setup-train ## the seed-resumed final run: SEED_MODEL=file LR=rate 
 
 check-golden: setup setup-train ## the same on a corpus with known truth, and our files against llm.c's own: DATA=folder
 	@test -n "$(DATA)" || { echo "usage: make check-golden DATA=folder (docs-10k.parquet and docs-10k.pairs.parquet, in it"; \
-		echo "or in its corpus/; hellaswag_val.bin.gz and the other files of tests/test_golden.py; either may be missing)"; exit 2; }
-	@if test -e "$(DATA)/hellaswag_val.bin.gz"; then GOLDEN_DATA="$(DATA)" $(RUN) -m pytest -m golden tests/test_golden.py; fi
+		echo "or in its corpus/; hellaswag_val.bin.gz and the other files of tests/promises/test_golden.py; either may be missing)"; exit 2; }
+	@if test -e "$(DATA)/hellaswag_val.bin.gz"; then GOLDEN_DATA="$(DATA)" $(RUN) -m pytest -m golden tests/promises/test_golden.py; fi
 	@corpus="$(DATA)"; test -e "$$corpus/docs-10k.parquet" || corpus="$$corpus/corpus"; \
 	if test -e "$$corpus/docs-10k.parquet"; then \
 		$(VENV)/bin/spark-submit jobs/dedup.py --input "$$corpus/docs-10k.parquet" --output demo/golden --overwrite && \

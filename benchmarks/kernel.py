@@ -19,7 +19,7 @@ import pyarrow.dataset as ds
 from common import machine, print_table, require_text, subset
 from datasketch import MinHash
 
-from sparkprep.dedup.sketch import sketch
+from sparkprep.dedup.kernels.sketch import sketch
 
 WORD = re.compile(r"[^\W_]+")
 BATCH = 512
@@ -85,7 +85,7 @@ def main() -> int:
     seconds = [(ours(texts), theirs(strings)) for _ in range(args.runs)]
     best = [min(column) for column in zip(*seconds, strict=True)]
     print(f"{machine()}\n{len(strings):,} documents, {megabytes:.1f} MB, best of {args.runs}\n")
-    names = ("sparkprep.dedup.sketch", "datasketch.MinHash(128)")
+    names = ("sparkprep.dedup.kernels.sketch", "datasketch.MinHash(128)")
     rows = [(name, f"{s:.3f}", f"{megabytes / s:.1f}") for name, s in zip(names, best, strict=True)]
     print_table(("text to signature", "CPU s", "MB/s"), rows)
     print(f"\nratio {best[1] / best[0]:.1f}")

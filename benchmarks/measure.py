@@ -30,7 +30,7 @@ PATIENCE = 10.0
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _JOIN = 'echo $$ >"$0" && exec "$@"'
-_DAEMONS = (b"pyspark.daemon", b"sparkprep.worker_daemon")
+_DAEMONS = (b"pyspark.daemon", b"sparkprep.startup.worker_daemon")
 _SAMPLED = "no control group could be made: CPU seconds are sampled, a lower bound"
 
 

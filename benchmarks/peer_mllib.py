@@ -14,7 +14,7 @@ from pyspark.ml.feature import HashingTF, MinHashLSH, NGram, RegexTokenizer
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sparkprep.session import get_session
+from sparkprep.spark.session import get_session
 
 FEATURES = 1 << 30  # vectors are sparse, so this costs nothing; the default of 2^18 merges shingles of long documents
 MISSED = 0.01

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from sparkprep.session import get_session
+from sparkprep.spark.session import get_session
 
 if __name__ == "__main__":
     source, target = sys.argv[1:]

@@ -16,24 +16,25 @@ from pathlib import Path
 import torch
 from common import add_temp_argument, machine, print_table
 
-from gpt2.files import checkpoint, model_file
-from gpt2.files.checkpoint import Checkpoint
-from gpt2.files.state_file import Moments, StateHeader
-from gpt2.model import GPT2, initialise
-from gpt2.resuming import manifest_of
-from gpt2.settings import parse
-from gpt2.shape import NAMED
-from gpt2.starting import begin
-from sparkprep.tokens.formats import shard
+from sparkprep.llmc import shard
+from trainer.checkpoints import checkpoint, model_file
+from trainer.checkpoints.checkpoint import Checkpoint
+from trainer.checkpoints.state_file import Moments, StateHeader
+from trainer.loop.resume import manifest_of
+from trainer.loop.start import begin
+from trainer.models.gpt2 import GPT2, initialise
+from trainer.models.shape import NAMED
+from trainer.settings import parse
 
 _SHARDS, _TOKENS = 27, 100_000_000
 _LIMIT = 10.0
 # What a run does until it can begin its first step.
 _CHILD = """\
 import sys
-from gpt2 import loop, settings, starting
-from gpt2.evaluation import to_device
-from gpt2.folder import held
+from trainer import settings
+from trainer.loop import loop, start as starting
+from trainer.loop.validation import to_device
+from trainer.checkpoints.folder import held
 asked = settings.parse(sys.argv[1:])
 with held(asked.output) as folder:
     run = starting.begin(asked, folder)

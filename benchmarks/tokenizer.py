@@ -18,8 +18,8 @@ import tiktoken
 from common import machine, print_table, require_text, subset
 from kernel import load
 
-from sparkprep.tokens.tokenizer import Tokenizer, _engine
-from sparkprep.tokens.vocabulary import END_OF_TEXT, PATTERN, ranks
+from sparkprep.tokenizer.tokenizer import Tokenizer, _engine
+from sparkprep.tokenizer.vocabulary import END_OF_TEXT, PATTERN, ranks
 
 
 def ours(tokenizer: Tokenizer, texts: pa.ChunkedArray) -> tuple[float, list[np.ndarray]]:

@@ -16,7 +16,7 @@ def job(data: Path, folder: Path) -> list[str]:
 
 
 def main() -> int:
-    compare(parser(__doc__).parse_args(), "jobs/tokenize.py --shards", job)
+    compare(parser(__doc__).parse_args(), "jobs/tokens.py --shards", job)
     return 0
 
 

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from common import machine, print_table
 
-from gpt2 import device as chosen
-from gpt2.files.run_log import RunLog
-from gpt2.loop import Trainer
-from gpt2.settings import defaults
-from gpt2.shape import NAMED, Shape
-from gpt2.starting import begin
-from sparkprep.tokens.formats import shard
+from sparkprep.llmc import shard
+from trainer import device as chosen
+from trainer.loop.loop import Trainer
+from trainer.loop.start import begin
+from trainer.models.shape import NAMED, Shape
+from trainer.runs.log import RunLog
+from trainer.settings import defaults
 
 _SKIPPED = 3  # steps that compile, allocate and fill caches
 _SMALL = "4,4,256"

@@ -1,13 +1,9 @@
-"""Turn documents into GPT-2 tokens: spark-submit jobs/tokenize.py --input clean/ --output tokens/"""
+"""The former name of tokens.py, until the next version: spark-submit jobs/tokens.py --input clean/ --output tokens/"""
 
 import os
+import runpy
 import sys
 
 if __name__ == "__main__":
-    # Python puts a script's folder first on its path, where tokenize.py would stand in for Python's own module.
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) != here]
-
-    from sparkprep.cli import main
-
-    sys.exit(main(["tokenize", *sys.argv[1:]]))
+    print("note: jobs/tokenize.py is now jobs/tokens.py; the old name goes with the next version", file=sys.stderr)
+    runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokens.py"), run_name="__main__")

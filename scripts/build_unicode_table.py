@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write sparkprep/dedup/unicode14.npz, the table of letters, digits and lower case that every machine shares.
+"""Write sparkprep/dedup/kernels/unicode14.npz, the table of letters, digits and lower case that every machine shares.
 
     python3.11 scripts/build_unicode_table.py
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-TARGET = Path(__file__).resolve().parents[1] / "sparkprep" / "dedup" / "unicode14.npz"
+TARGET = Path(__file__).resolve().parents[1] / "sparkprep" / "dedup" / "kernels" / "unicode14.npz"
 # Scripts written without blanks between words, by the first words of their characters' names.
 UNSPACED = (
     "CJK UNIFIED IDEOGRAPH",

@@ -3,8 +3,8 @@
 
 from pathlib import Path
 
-from gpt2.flags import MEANINGLESS
-from gpt2.settings import FLAGS
+from trainer.flags import MEANINGLESS
+from trainer.settings import FLAGS
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "flags.md"
 

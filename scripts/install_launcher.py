@@ -13,7 +13,7 @@ def install(folder: Path) -> Path:
     package = importlib.util.find_spec("sparkprep")
     if package is None or package.origin is None:
         sys.exit("sparkprep is not installed in this Python")
-    environment = Path(package.origin).with_name("environment.py")
+    environment = Path(package.origin).parent / "spark" / "java.py"
     text = TEMPLATE.read_text(encoding="utf-8")
     text = text.replace("@PYTHON@", shlex.quote(sys.executable)).replace("@ENVIRONMENT@", shlex.quote(str(environment)))
     target = folder / "spark-submit"

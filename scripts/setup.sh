@@ -43,4 +43,4 @@ pip install --constraint "$pins" --no-build-isolation --no-compile --editable '.
 
 "$venv/bin/python" scripts/precompile_spark.py
 "$venv/bin/python" scripts/install_launcher.py "$venv/bin"
-"$venv/bin/python" -I sparkprep/environment.py >/dev/null # says so where there is no Java
+"$venv/bin/python" -I sparkprep/spark/java.py >/dev/null # says so where there is no Java

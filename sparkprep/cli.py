@@ -17,8 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; 0, 1 where a check failed, 2 for a user's mistake, 3 where Spark failed, 130 when interrupted."""
     from sparkprep.dedup import cli as dedup
     from sparkprep.grade import cli as grade
-    from sparkprep.tokens import convert_cli as convert
-    from sparkprep.tokens import peek_cli as peek
+    from sparkprep.llmc import convert_cli as convert
+    from sparkprep.llmc import peek_cli as peek
     from sparkprep.tokens import shards_cli as shards
     from sparkprep.tokens import tokenize_cli as tokenize
 

@@ -14,7 +14,7 @@ from hypothesis import settings
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
-from sparkprep.session import get_session
+from sparkprep.spark.session import get_session
 
 # A shared machine may stop for a second at any moment, so no deadlines. In CI the same examples on every run: a
 # failure there must come from the change.

@@ -13,17 +13,17 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from checkout import ROOT
+from dedup_runs import DONE_PARTS, listing, prose, save
 from pyspark.sql import SparkSession
-from runs import DONE_PARTS, listing, prose, save
 
 from sparkprep import __version__
 from sparkprep.cli import main
 from sparkprep.dedup.settings import describe
-from sparkprep.session import spark_conf
-from sparkprep.sizes import SIZES
+from sparkprep.spark.clusters import SIZES
+from sparkprep.spark.session import spark_conf
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-JOB = [sys.executable, str(REPOSITORY / "jobs" / "dedup.py")]
+JOB = [sys.executable, str(ROOT / "jobs" / "dedup.py")]
 STAGES = ["sketch", "candidates", "verify", "decide", "write", "report"]
 STAGE_LINE = re.compile(r"[a-z]+ +([\d,]+ documents)?( +[\d.]+ k?B)? +\d+\.\d s")
 
@@ -31,7 +31,7 @@ STAGE_LINE = re.compile(r"[a-z]+ +([\d,]+ documents)?( +[\d.]+ k?B)? +\d+\.\d s"
 def environment() -> dict[str, str]:
     """That of a fresh terminal: nothing of this process's Spark, the package found as it is found here."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYSPARK", "SPARK", "COV"))}
-    return {**inherited, "PYTHONPATH": str(REPOSITORY), "SPARK_DRIVER_MEMORY": "1g"}
+    return {**inherited, "PYTHONPATH": str(ROOT), "SPARK_DRIVER_MEMORY": "1g"}
 
 
 def source(folder: Path, bad_lines: int = 0) -> Path:

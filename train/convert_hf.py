@@ -2,7 +2,7 @@
 
 import sys
 
-from gpt2.convert_hf_cli import main
+from trainer.commands.convert_hf import main
 
 if __name__ == "__main__":
     sys.exit(main())

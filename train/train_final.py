@@ -2,7 +2,7 @@
 
 import sys
 
-from gpt2.final_cli import main
+from trainer.commands.final import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from gpt2.upload import main
+from trainer.runs.upload import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -19,14 +19,16 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from sparkprep.dedup import buckets, masks, tables
-from sparkprep.dedup.bands import band_keys, further
-from sparkprep.dedup.buckets import Entries
-from sparkprep.dedup.masks import KEY
+from sparkprep.dedup import masks
+from sparkprep.dedup.keep import RANK, spark_order
+from sparkprep.dedup.kernels import buckets
+from sparkprep.dedup.kernels.bands import band_keys, further
+from sparkprep.dedup.kernels.buckets import Entries
+from sparkprep.dedup.kernels.sketch import SLOTS
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.signatures import RANK, spark_order
-from sparkprep.dedup.sketch import SLOTS
-from sparkprep.session import spark_conf
+from sparkprep.documents.keys import KEY
+from sparkprep.spark import tables
+from sparkprep.spark.session import spark_conf
 
 # What a row (kind, a, b) of the candidates table says.
 PAIR = 0  # keys a < b are a candidate pair

@@ -8,11 +8,12 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from sparkprep import storage
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
-from sparkprep.output import OutputFolder
-from sparkprep.sizes import SIZES, submit_line
+from sparkprep.io.files import exists
+from sparkprep.io.output import OutputFolder
+from sparkprep.io.paths import is_local
+from sparkprep.spark.clusters import SIZES, submit_line
 
 EMBEDDED = ("1k", "10k")
 EPILOG = """\
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     source = _input(args)
 
     from sparkprep.dedup.pipeline import deduplicate
-    from sparkprep.session import apply_runtime, get_session
+    from sparkprep.spark.session import apply_runtime, get_session
 
     size = SIZES[args.size] if args.size else None
     if size is not None and size.cluster is not None:
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 def _try(source: list[str], output: str, overwrite: bool) -> None:
     """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
     for path in source:
-        if storage.is_local(path) and not storage.exists(path):
+        if is_local(path) and not exists(path):
             raise UserError(f"{path}: no such file or folder; check --input")
     with OutputFolder(output, overwrite, source):
         pass

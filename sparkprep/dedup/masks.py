@@ -10,8 +10,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkprep.dedup import tables
-from sparkprep.documents.schemas import KEY as KEY
+from sparkprep.documents.keys import KEY
+from sparkprep.spark import tables
 
 _WORD, _BITS = "__mask_word", "__mask_bits"
 SCHEMA = f"{_WORD} long, {_BITS} long"

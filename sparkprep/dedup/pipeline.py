@@ -17,18 +17,18 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
-from sparkprep import storage
-from sparkprep.dedup.run import Run
+from sparkprep.dedup.keep import keep_column
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.signatures import keep_column
 from sparkprep.dedup.stages import LARGE_ROW_GROUP, execute
-from sparkprep.documents import parquet
+from sparkprep.dedup.workspace import Run
 from sparkprep.documents.opening import open_paths, spool_frame
-from sparkprep.documents.schemas import check_names
+from sparkprep.documents.parquet import reading as parquet
+from sparkprep.documents.parquet.schemas import check_names
 from sparkprep.errors import UserError
-from sparkprep.output import OutputFolder
-from sparkprep.progress import Progress
-from sparkprep.session import get_session
+from sparkprep.io.output import OutputFolder
+from sparkprep.io.paths import spark_uri
+from sparkprep.spark.progress import Progress
+from sparkprep.spark.session import get_session
 
 LAST_TASKS = 10.0
 MOST_TO_SEARCH = 10 << 30
@@ -89,8 +89,8 @@ def deduplicate(
         folder.commit()
     where = folder.path
     return Result(
-        spark.read.parquet(storage.spark_uri(os.path.join(where, "kept"))),
-        spark.read.parquet(storage.spark_uri(os.path.join(where, "removed"))),
+        spark.read.parquet(spark_uri(os.path.join(where, "kept"))),
+        spark.read.parquet(spark_uri(os.path.join(where, "removed"))),
         result,
         where,
     )

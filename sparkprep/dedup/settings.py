@@ -6,8 +6,8 @@ The command line, the table in the documentation and the report are made from th
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from sparkprep.dedup import bands as banding
-from sparkprep.documents.max_bad import parse_max_bad
+from sparkprep.dedup.kernels import bands as banding
+from sparkprep.documents.jsonl.max_bad import parse_max_bad
 from sparkprep.errors import UserError
 
 

@@ -17,13 +17,13 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkprep.dedup.bands import band_keys
-from sparkprep.dedup.masks import KEY
+from sparkprep.dedup.keep import keep_column
+from sparkprep.dedup.kernels.bands import band_keys
+from sparkprep.dedup.kernels.sketch import sketch
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.sketch import sketch
-from sparkprep.documents.batches import LONG_TEXT, batch_settings, identifier, one_by_one
-from sparkprep.documents.schemas import quoted
-from sparkprep.session import spark_conf
+from sparkprep.documents.batches import LONG_TEXT, batch_settings, one_by_one
+from sparkprep.documents.keys import KEY, identifier, quoted
+from sparkprep.spark.session import spark_conf
 
 NULL, EMPTY, NO_WORD, FINE = 0, 1, 2, 3
 _HOST = r"^[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
@@ -41,36 +41,6 @@ class Tally:
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
-
-
-RANK = (KEY, "id", "keep", "row_hash", "chars")
-"""Those columns of the signature rows that the keep order needs ("keep" is there only for an order by a column)."""
-
-
-def keep_order(settings: Settings) -> list[tuple[str, str]]:
-    """(column, "ascending" or "descending") of the signature rows, nulls last: who comes first stays.
-
-    Total but for rows that are equal in every column; of those, the key decides, and it does not matter which.
-    """
-    ties = [("id", "ascending"), ("row_hash", "ascending"), (KEY, "ascending")]
-    if settings.keep == "longest":
-        return [("chars", "descending"), *ties]
-    if settings.keep == "first":
-        return ties
-    return [("keep", "descending" if settings.keep.startswith("-") else "ascending"), *ties]
-
-
-def spark_order(settings: Settings) -> list[Column]:
-    """`keep_order` for Spark's sorts."""
-    return [
-        F.col(name).asc_nulls_last() if direction == "ascending" else F.col(name).desc_nulls_last()
-        for name, direction in keep_order(settings)
-    ]
-
-
-def keep_column(settings: Settings) -> str | None:
-    """The input column that the keep order looks at, if it is one of the input's own."""
-    return None if settings.keep in ("longest", "first") else settings.keep.removeprefix("-")
 
 
 def _row_hash(documents: DataFrame) -> Column:

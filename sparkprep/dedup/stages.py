@@ -9,15 +9,21 @@ from typing import Any
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
-from sparkprep import storage
-from sparkprep.dedup import examples, masks, metrics, on_cluster, on_driver, report, sources, tables
+from sparkprep.dedup import masks
 from sparkprep.dedup.candidates import CandidateCounts, write_candidates
-from sparkprep.dedup.masks import KEY
-from sparkprep.dedup.outcome import Outcome
-from sparkprep.dedup.run import Run
+from sparkprep.dedup.report import examples, metrics, sources
+from sparkprep.dedup.report import page as report
+from sparkprep.dedup.resolve import cluster as on_cluster
+from sparkprep.dedup.resolve import driver as on_driver
+from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.signatures import Tally, write_signatures
+from sparkprep.dedup.workspace import Run
 from sparkprep.documents.batches import batch_settings
-from sparkprep.session import spark_conf
+from sparkprep.documents.keys import KEY
+from sparkprep.io.files import write_text
+from sparkprep.io.paths import filesystem, spark_target
+from sparkprep.spark import tables
+from sparkprep.spark.session import spark_conf
 
 LARGE_ROW_GROUP = 256 << 20
 ROW_BY_ROW = {
@@ -69,7 +75,7 @@ def _write(run: Run, outcome: Outcome) -> None:
         kept = masks.outside(run.documents, removed).drop(KEY)
         options = ROW_BY_ROW if run.summary.has_long_texts else {}
         with spark_conf(run.spark, batch_settings(run.summary.largest_mean_text_bytes)):
-            kept.write.options(compression="snappy", **options).parquet(storage.spark_target(run.result("kept")))
+            kept.write.options(compression="snappy", **options).parquet(spark_target(run.result("kept")))
         if run.single_file:
             _join_files(run.result("kept"), run.result(run.single_file))
     rows = {name: tables.rows(run.result(name)) for name in ("kept", "removed")}
@@ -82,7 +88,7 @@ def _write(run: Run, outcome: Outcome) -> None:
 
 def _join_files(folder: str, path: str) -> None:
     """All rows of a folder of Parquet files as one file, some rows at a time."""
-    system, inner = storage.filesystem(path)
+    system, inner = filesystem(path)
     writer: pq.ParquetWriter | None = None
     for batch in tables.batches(folder, None):
         writer = writer or pq.ParquetWriter(inner, batch.schema, filesystem=system, compression="snappy")
@@ -100,6 +106,6 @@ def _report(run: Run, tally: Tally, found: CandidateCounts, outcome: Outcome) ->
             run.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
         shown = examples.collect(run, outcome)
     figures = metrics.build(run, tally, found, outcome, by_source)
-    storage.write_text_atomic(run.result("metrics.json"), json.dumps(figures, indent=1) + "\n")
+    write_text(run.result("metrics.json"), json.dumps(figures, indent=1) + "\n")
     report.write(Path(run.result("report.html")), figures, shown)
     return figures

@@ -16,16 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import functions as F
 
-from sparkprep import storage
-from sparkprep.dedup import tables
-from sparkprep.dedup.masks import KEY
-from sparkprep.dedup.run import Run
-from sparkprep.dedup.shingles import common, document_shingles, drop_repeats
-from sparkprep.dedup.sketch import text_buffers
-from sparkprep.dedup.unicode import table
+from sparkprep.dedup.kernels.shingles import common, document_shingles, drop_repeats
+from sparkprep.dedup.kernels.sketch import text_buffers
+from sparkprep.dedup.kernels.unicode import table
+from sparkprep.dedup.workspace import Run
 from sparkprep.documents.batches import batch_settings, one_by_one
-from sparkprep.documents.schemas import quoted
-from sparkprep.session import spark_conf
+from sparkprep.documents.keys import KEY, quoted
+from sparkprep.io.paths import spark_target
+from sparkprep.spark import tables
+from sparkprep.spark.session import spark_conf
 
 ASSIGNMENT = f"{KEY} long, group long, partners array<long>"
 VERIFIED = "a long, b long, jaccard double"
@@ -97,6 +96,4 @@ def compare(run: Run, name: str, documents: int, threshold: float, *, alone: boo
     together = grouped.repartition(tasks, "group").sortWithinPartitions("group", KEY)
     work = partial(compare_groups, width=run.settings.shingle_words, threshold=threshold)
     with spark_conf(run.spark, one_by_one() if alone else batch_settings(run.summary.largest_mean_text_bytes)):
-        together.select("group", KEY, "text", "partners").mapInArrow(work, VERIFIED).write.parquet(
-            storage.spark_target(name)
-        )
+        together.select("group", KEY, "text", "partners").mapInArrow(work, VERIFIED).write.parquet(spark_target(name))

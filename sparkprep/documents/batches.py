@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from sparkprep.documents.parquet.reading import LONG_TEXT
 
-from sparkprep.documents.parquet import LONG_TEXT
-from sparkprep.documents.schemas import quoted
-
-__all__ = ["LONG_TEXT", "batch_settings", "identifier", "one_by_one"]
+__all__ = ["LONG_TEXT", "batch_settings", "one_by_one"]
 
 BATCH_BYTES = 32 << 20
 BATCH_ROWS = 512
@@ -32,10 +28,3 @@ def one_by_one() -> dict[str, str]:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1",
         "spark.sql.parquet.columnarReaderBatchSize": "1",
     }
-
-
-def identifier(documents: DataFrame, id_column: str, text_column: str) -> Column:
-    """The documents' identifier: the column of that name, or the SHA-256 of the text where there is none."""
-    if id_column in documents.columns:
-        return F.col(quoted(id_column))
-    return F.sha2(F.coalesce(F.col(quoted(text_column)), F.lit("")), 256)

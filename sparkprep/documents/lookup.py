@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sparkprep import storage
-from sparkprep.documents.parquet import InputSummary
-from sparkprep.storage import DataFile
+from sparkprep.documents.parquet.reading import InputSummary
+from sparkprep.io.listing import DataFile
+from sparkprep.io.paths import filesystem
 
 ROWS = 256
 
@@ -43,7 +43,7 @@ def fetch(
     for number, wanted in by_file.items():
         if row_groups <= 0:
             break
-        system, inner = storage.filesystem(files[number].path)
+        system, inner = filesystem(files[number].path)
         with pq.ParquetFile(inner, filesystem=system) as source:
             present = [c for c in columns if c in source.schema_arrow.names]
             ends = list(accumulate(source.metadata.row_group(g).num_rows for g in range(source.num_row_groups)))

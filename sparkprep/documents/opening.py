@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparkprep import storage
-from sparkprep.documents import parquet
-from sparkprep.documents.jsonl import JsonlSettings, spool
-from sparkprep.documents.max_bad import parse_max_bad
-from sparkprep.documents.parquet import InputSummary
-from sparkprep.output import OutputFolder
-from sparkprep.progress import Progress
-from sparkprep.storage import DataFile
+from sparkprep.documents.jsonl.max_bad import parse_max_bad
+from sparkprep.documents.jsonl.spool import JsonlSettings, spool
+from sparkprep.documents.parquet import reading as parquet
+from sparkprep.documents.parquet.reading import InputSummary
+from sparkprep.io.listing import PARQUET, DataFile, list_files
+from sparkprep.io.output import OutputFolder
+from sparkprep.io.paths import spark_target
+from sparkprep.spark.progress import Progress
 
 
 @dataclass
@@ -39,8 +39,8 @@ def open_paths(
     max_bad: str,
 ) -> Opened:
     """Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in its rejected/."""
-    files, rejected, warnings = storage.list_files(paths), 0, list[str]()
-    if files[0].format != storage.PARQUET:
+    files, rejected, warnings = list_files(paths), 0, list[str]()
+    if files[0].format != PARQUET:
         spooled = os.path.join(folder.scratch, "documents")
         with progress.stage("read") as stage:
             options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
@@ -48,7 +48,7 @@ def open_paths(
             stage.documents, rejected = read.documents, read.rejected
             warnings = [f"rejected {line}" for line in read.first_rejected]
             warnings += [f"column {c} holds values of several kinds: kept as text" for c in read.as_text]
-        files = storage.list_files([spooled])
+        files = list_files([spooled])
     return Opened(files, parquet.inspect(files, text_column, id_column), rejected, warnings)
 
 
@@ -58,6 +58,6 @@ def spool_frame(
     """A DataFrame, computed once: it may be costly, or not be the same twice."""
     spooled = os.path.join(folder.scratch, "documents")
     with progress.stage("read"), parquet.times_as_they_stand(source.sparkSession):
-        source.write.parquet(storage.spark_target(spooled))
-    files = storage.list_files([spooled])
+        source.write.parquet(spark_target(spooled))
+    files = list_files([spooled])
     return Opened(files, parquet.inspect(files, text_column, id_column))

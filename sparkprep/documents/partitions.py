@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from sparkprep.errors import UserError
-from sparkprep.storage import DataFile
+from sparkprep.io.listing import DataFile
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE_NUMBER = re.compile(r"-?[1-9]\d{0,17}|0")

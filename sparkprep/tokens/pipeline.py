@@ -12,16 +12,18 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from sparkprep import __version__, storage
-from sparkprep.documents import parquet
+from sparkprep import __version__
+from sparkprep.documents.keys import KEY
 from sparkprep.documents.opening import open_paths
-from sparkprep.documents.schemas import KEY
+from sparkprep.documents.parquet import reading as parquet
 from sparkprep.errors import UserError
-from sparkprep.output import OutputFolder
-from sparkprep.progress import Progress
+from sparkprep.io.files import write_text
+from sparkprep.io.listing import list_files, stamps
+from sparkprep.io.output import OutputFolder
+from sparkprep.spark.progress import Progress
+from sparkprep.tokenizer.tokenizer import Tokenizer
+from sparkprep.tokenizer.vocabulary import SHA256
 from sparkprep.tokens.rows import kept_of, write_token_rows
-from sparkprep.tokens.tokenizer import Tokenizer
-from sparkprep.tokens.vocabulary import SHA256
 
 METRICS = "_metrics.json"
 """Beside the rows: a name that Spark passes over when it reads the folder."""
@@ -54,7 +56,7 @@ def tokenize(
     """
     settings = settings or TokenizeSettings()
     paths = [kept_of(path) for path in ([source] if isinstance(source, str) else source)]
-    asked = {"input": storage.stamps(storage.list_files(paths)), "settings": asdict(settings)}
+    asked = {"input": stamps(list_files(paths)), "settings": asdict(settings)}
     done = _metrics_of(output)
     if reuse and done is not None and done["asked"] == asked:
         return done
@@ -92,7 +94,7 @@ def tokenize(
             "spark": spark.version,
             "asked": asked,
         }
-        storage.write_text_atomic(os.path.join(folder.work, METRICS), json.dumps(metrics, indent=1) + "\n")
+        write_text(os.path.join(folder.work, METRICS), json.dumps(metrics, indent=1) + "\n")
         folder.commit()
     return metrics
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkprep.errors import UserError
-from sparkprep.tokens.formats.shard import MAX_TOKENS
+from sparkprep.llmc.shard import MAX_TOKENS
 
 BUCKETS_PER_SHARD = 64
 MOST_BUCKET_BITS = 16

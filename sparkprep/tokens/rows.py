@@ -16,11 +16,12 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkprep import storage
-from sparkprep.documents.batches import LONG_TEXT, batch_settings, identifier, one_by_one
-from sparkprep.documents.schemas import quoted
-from sparkprep.session import spark_conf
-from sparkprep.tokens.tokenizer import Tokenizer
+from sparkprep.documents.batches import LONG_TEXT, batch_settings, one_by_one
+from sparkprep.documents.keys import identifier, quoted
+from sparkprep.io.files import exists
+from sparkprep.io.paths import join_path, spark_target
+from sparkprep.spark.session import spark_conf
+from sparkprep.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,12 @@ def _write(rows: DataFrame, folder: str, mode: str) -> Counts:
     )
     # Of tokens, none repeats as a whole: a dictionary of them would only be built and thrown away.
     options = {"compression": "snappy", "parquet.enable.dictionary#tokens": "false"}
-    observed.drop("bytes").write.mode(mode).options(**options).parquet(storage.spark_target(folder))
+    observed.drop("bytes").write.mode(mode).options(**options).parquet(spark_target(folder))
     found = seen.get
     return Counts(found["documents"], found["tokens"], found["text_bytes"], found["empty"])
 
 
 def kept_of(path: str) -> str:
     """The documents of a folder that the dedup job wrote: its kept/. Any other path as it is."""
-    inside = storage.join(path, "kept")
-    return inside if storage.exists(inside) and storage.exists(storage.join(path, "metrics.json")) else os.fspath(path)
+    inside = join_path(path, "kept")
+    return inside if exists(inside) and exists(join_path(path, "metrics.json")) else os.fspath(path)

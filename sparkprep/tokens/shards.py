@@ -20,16 +20,27 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkprep import __version__, storage
-from sparkprep.documents.schemas import quoted
+from sparkprep import __version__
+from sparkprep.documents.keys import quoted
 from sparkprep.errors import UserError, from_worker
-from sparkprep.progress import Progress
-from sparkprep.session import spark_conf
-from sparkprep.storage import DataFile
+from sparkprep.io.files import (
+    cause,
+    delete_file,
+    delete_folder,
+    exists,
+    file_names,
+    make_folder,
+    open_input,
+    write_text,
+)
+from sparkprep.io.listing import PARQUET, DataFile, list_files, stamps
+from sparkprep.io.paths import filesystem, join_path, normalise, spark_uri
+from sparkprep.llmc import shard as shard_format
+from sparkprep.spark.progress import Progress
+from sparkprep.spark.session import spark_conf
+from sparkprep.tokenizer.vocabulary import END_OF_TEXT, SHA256
 from sparkprep.tokens import plan as planning
-from sparkprep.tokens.formats import shard as shard_format
 from sparkprep.tokens.plan import Plan, Shard, ShardSettings
-from sparkprep.tokens.vocabulary import END_OF_TEXT, SHA256
 from sparkprep.tokens.writing import PROGRESS, WRITTEN, Written, write_shards
 
 MANIFEST = "manifest.json"
@@ -53,17 +64,17 @@ class TokenRows:
 
 def inspect(paths: Sequence[str], tokens_column: str, id_column: str) -> TokenRows:
     """Look at the footers. Raises UserError for what holds no token rows, with the columns there are."""
-    files = storage.list_files(paths)
-    if files[0].format != storage.PARQUET:
+    files = list_files(paths)
+    if files[0].format != PARQUET:
         raise UserError(f"{files[0].path}: token rows are Parquet; run `sparkprep tokenize` on documents first")
     rows = about = 0
     first: pa.Schema | None = None
     for file in files:
-        system, inner = storage.filesystem(file.path)
+        system, inner = filesystem(file.path)
         try:
             footer = pq.read_metadata(inner, filesystem=system)
         except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{file.path}: not a sound Parquet file: {storage.reason(error)}") from error
+            raise UserError(f"{file.path}: not a sound Parquet file: {cause(error)}") from error
         schema = footer.schema.to_arrow_schema()
         first = first or schema
         _check_columns(file.path, schema, tokens_column)
@@ -109,7 +120,7 @@ def _check_columns(path: str, schema: pa.Schema, tokens_column: str) -> None:
 def _placed(spark: SparkSession, rows: TokenRows, seed: int, bits: int) -> DataFrame:
     """The rows with `place` (their order), `bucket` and `length` (tokens, end-of-text included)."""
     tokens = F.col(quoted(rows.tokens_column))
-    frame = spark.read.parquet(*(storage.spark_uri(file.path) for file in rows.files))
+    frame = spark.read.parquet(*(spark_uri(file.path) for file in rows.files))
     name = F.col(quoted(rows.id_column)) if rows.id_column else tokens
     place = F.xxhash64(F.lit(seed), name)
     # The hash is signed: with its first bit turned over, the buckets stand in the hash's own order.
@@ -150,7 +161,7 @@ def make_plan(spark: SparkSession, rows: TokenRows, settings: ShardSettings) -> 
     for bucket, length, number in table:
         counts[bucket] = length
         documents += number
-    source = [storage.stamps(rows.files), rows.tokens_column, rows.id_column]
+    source = [stamps(rows.files), rows.tokens_column, rows.id_column]
     return planning.make(counts, documents, settings, source)
 
 
@@ -169,11 +180,11 @@ def make_shards(
 
     Raises UserError where the folder holds shards made from something else (without `overwrite`, which deletes them).
     """
-    folder = storage.normalise(folder)
+    folder = normalise(folder)
     rows = inspect(paths, tokens_column, id_column)
     with progress.stage("count", rows.rows):
         plan = make_plan(spark, rows, settings)
-    storage.make_folder(storage.join(folder, PROGRESS))
+    make_folder(join_path(folder, PROGRESS))
     known = _known(folder)
     if any(entry["plan"] != plan.fingerprint for entry in known.values()):
         if not overwrite:
@@ -181,11 +192,11 @@ def make_shards(
                 f"{folder}: holds shards made from other token rows or settings; choose another folder, or --overwrite"
             )
         for file in known:
-            storage.delete_file(storage.join(folder, file))
-            storage.delete_file(storage.join(folder, PROGRESS, f"{file}.json"))
+            delete_file(join_path(folder, file))
+            delete_file(join_path(folder, PROGRESS, f"{file}.json"))
         known = {}
     _refuse_strangers(folder, plan, known)
-    storage.delete_file(storage.join(folder, MANIFEST))
+    delete_file(join_path(folder, MANIFEST))
     with progress.stage("check") as stage:
         done = _sound(folder, plan, known)
         stage.bytes = 2 * sum(written.tokens for written in done)
@@ -200,8 +211,8 @@ def make_shards(
                     raise
                 raise told from error
     manifest = _manifest(rows, settings, plan, sorted(done, key=lambda written: written.index))
-    storage.write_text_atomic(storage.join(folder, MANIFEST), json.dumps(manifest, indent=1) + "\n")
-    storage.delete_folder(storage.join(folder, PROGRESS))
+    write_text(join_path(folder, MANIFEST), json.dumps(manifest, indent=1) + "\n")
+    delete_folder(join_path(folder, PROGRESS))
     return manifest
 
 
@@ -237,20 +248,20 @@ def _task_numbers(spark: SparkSession, indices: list[int]) -> dict[int, int]:
 def _known(folder: str) -> dict[str, dict[str, Any]]:
     """What manifest and progress files tell of the shards in a folder: file -> its fields and its plan."""
     known: dict[str, dict[str, Any]] = {}
-    manifest = storage.join(folder, MANIFEST)
-    if storage.exists(manifest):
+    manifest = join_path(folder, MANIFEST)
+    if exists(manifest):
         told = _json(manifest)
         for entry in told["shards"]:
             known[entry["file"]] = {**{k: entry[k] for k in Written.__dataclass_fields__}, "plan": told["plan"]}
-    for path in storage.names(storage.join(folder, PROGRESS)):
+    for path in file_names(join_path(folder, PROGRESS)):
         if path.endswith(".json"):
-            entry = _json(storage.join(folder, PROGRESS, path))
+            entry = _json(join_path(folder, PROGRESS, path))
             known[entry["file"]] = entry
     return known
 
 
 def _json(path: str) -> Any:
-    with storage.open_input(path) as stream:
+    with open_input(path) as stream:
         content = stream.read()
     try:
         return json.loads(content)
@@ -264,9 +275,9 @@ def _refuse_strangers(folder: str, plan: Plan, known: dict[str, Any]) -> None:
     """Shards of our names of which nothing is known: a trainer's glob would take them for ours."""
     name = re.escape(plan.shards[0].file.removesuffix("_val_000000.bin"))
     mine = {shard.file for shard in plan.shards}
-    for file in storage.names(folder):
+    for file in file_names(folder):
         if re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file) and file not in mine and file not in known:
-            raise UserError(f"{storage.join(folder, file)}: a shard of this name that is not of this run; move it away")
+            raise UserError(f"{join_path(folder, file)}: a shard of this name that is not of this run; move it away")
 
 
 def _sound(folder: str, plan: Plan, known: dict[str, dict[str, Any]]) -> list[Written]:
@@ -278,16 +289,16 @@ def _sound(folder: str, plan: Plan, known: dict[str, dict[str, Any]]) -> list[Wr
         if file in fields
     ]
     with ThreadPoolExecutor(HASHERS) as pool:
-        right = list(pool.map(lambda note: sha256(storage.join(folder, note.file)) == note.sha256, notes))
+        right = list(pool.map(lambda note: sha256(join_path(folder, note.file)) == note.sha256, notes))
     return [note for note, is_right in zip(notes, right, strict=True) if is_right]
 
 
 def sha256(path: str) -> str | None:
     """Of a file; None where there is none."""
-    if not storage.exists(path):
+    if not exists(path):
         return None
     digest = hashlib.sha256()
-    with storage.open_input(path) as stream:
+    with open_input(path) as stream:
         while block := stream.read(1 << 22):
             digest.update(block)
     return digest.hexdigest()
@@ -314,12 +325,12 @@ def verify(folder: str) -> dict[str, Any]:
 
     Raises UserError that names the first file that is wrong.
     """
-    path = storage.join(storage.normalise(folder), MANIFEST)
-    if not storage.exists(path):
+    path = join_path(normalise(folder), MANIFEST)
+    if not exists(path):
         raise UserError(f"{folder}: no {MANIFEST}: the shards are not finished; run `sparkprep shards` again")
     manifest = _json(path)
     with ThreadPoolExecutor(HASHERS) as pool:
-        list(pool.map(lambda entry: _verify_one(storage.join(folder, entry["file"]), entry), manifest["shards"]))
+        list(pool.map(lambda entry: _verify_one(join_path(folder, entry["file"]), entry), manifest["shards"]))
     total = sum(entry["tokens"] for entry in manifest["shards"])
     begun = sum(entry["documents"] for entry in manifest["shards"])
     if (total, begun) != (manifest["tokens"], manifest["documents"]):
@@ -329,12 +340,12 @@ def verify(folder: str) -> dict[str, Any]:
 
 def _verify_one(path: str, entry: dict[str, Any]) -> None:
     cure = "delete it and run `sparkprep shards` again, which makes what is missing"
-    if not storage.exists(path):
+    if not exists(path):
         raise UserError(f"{path}: missing; {cure}")
     header = shard_format.read_header(path)
     digest = hashlib.sha256()
     documents, greatest = 0, 0
-    with storage.open_input(path) as stream:
+    with open_input(path) as stream:
         digest.update(stream.read(shard_format.HEADER_BYTES))
         while block := stream.read(1 << 22):
             digest.update(block)

@@ -6,8 +6,9 @@ import argparse
 import sys
 from typing import Any
 
-from sparkprep import storage
 from sparkprep.errors import UserError
+from sparkprep.io.files import exists
+from sparkprep.io.paths import is_local
 from sparkprep.tokens.plan import DEFAULT_SHARD_TOKENS, ShardSettings
 
 EPILOG = """\
@@ -77,10 +78,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--input is missing: name the token rows, or take --verify to check --output")
     settings = shard_settings(args)
     for path in args.input:
-        if storage.is_local(path) and not storage.exists(path):
+        if is_local(path) and not exists(path):
             raise UserError(f"{path}: no such file or folder; check --input")
 
-    from sparkprep.session import get_session
+    from sparkprep.spark.session import get_session
 
     spark = get_session("sparkprep shards")
     make(spark, args.input, args.output, settings, args, args.tokens_column, args.id_column)
@@ -97,7 +98,7 @@ def make(
     id_column: str = "id",
 ) -> None:
     """Write the shards and say what they hold."""
-    from sparkprep.progress import Progress
+    from sparkprep.spark.progress import Progress
     from sparkprep.tokens.shards import make_shards
 
     progress = Progress(spark, None if args.quiet else sys.stderr)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sparkprep import storage
 from sparkprep.errors import UserError
+from sparkprep.io.files import exists
+from sparkprep.io.paths import is_local
 from sparkprep.tokens.shards_cli import add_common, add_shard_options, make, print_rows, shard_settings
 
 EPILOG = """\
 examples:
-  spark-submit jobs/tokenize.py --input clean/ --output tokens/        what the dedup job kept
+  spark-submit jobs/tokens.py --input clean/ --output tokens/        what the dedup job kept
   sparkprep tokenize --input docs.jsonl.gz --output tokens/ --shards shards/ --shard-tokens 1000000
 
 output folder: Parquet rows of id, tokens (uint16, little-endian, in a binary column) and count; _metrics.json. With
@@ -34,10 +35,10 @@ def run(args: argparse.Namespace) -> int:
     """Tokenize as the arguments say and print the summary."""
     settings = shard_settings(args)
     for path in args.input:
-        if storage.is_local(path) and not storage.exists(path):
+        if is_local(path) and not exists(path):
             raise UserError(f"{path}: no such file or folder; check --input")
 
-    from sparkprep.session import get_session
+    from sparkprep.spark.session import get_session
     from sparkprep.tokens.pipeline import TokenizeSettings, tokenize
 
     spark = get_session("sparkprep tokenize")

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sparkprep import storage
 from sparkprep.errors import UserError
-from sparkprep.tokens.formats.shard import header_bytes
+from sparkprep.io.files import open_whole, write_text
+from sparkprep.io.paths import join_path
+from sparkprep.llmc.shard import header_bytes
+from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from sparkprep.tokens.plan import Plan, Shard
-from sparkprep.tokens.vocabulary import END_OF_TEXT
 
 PROGRESS = "_progress"
 """The folder of what each finished shard is, until the manifest says it of all."""
@@ -126,16 +127,14 @@ def write_shards(batches: Iterable[pa.RecordBatch], plan: Plan, folder: str) -> 
     """Rows (shard, bucket, tokens), sorted by shard and in the stream's order -> a row for each shard written."""
     for number, runs in groupby(_runs(batches), key=itemgetter(0)):
         shard = plan.shards[number]
-        with storage.open_whole(storage.join(folder, shard.file)) as output:
+        with open_whole(join_path(folder, shard.file)) as output:
             writer: _Writer | None = None
             for _, bucket, column in runs:
                 writer = writer or _Writer(shard, int(plan.bucket_starts[bucket]), output)
                 writer.add(*stream(*rows_of(column)))
             assert writer is not None  # a group has at least one member
             written = asdict(writer.result())
-        storage.write_text_atomic(
-            storage.join(folder, PROGRESS, f"{shard.file}.json"), json.dumps({"plan": plan.fingerprint, **written})
-        )
+        write_text(join_path(folder, PROGRESS, f"{shard.file}.json"), json.dumps({"plan": plan.fingerprint, **written}))
         yield pa.RecordBatch.from_pylist([written])
 
 

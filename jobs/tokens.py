@@ -1,0 +1,13 @@
+"""Turn documents into GPT-2 tokens: spark-submit jobs/tokens.py --input clean/ --output tokens/"""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    # Python puts a script's folder first on its path, where tokenize.py would stand in for Python's own module.
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) != here]
+
+    from sparkprep.cli import main
+
+    sys.exit(main(["tokenize", *sys.argv[1:]]))

@@ -1,0 +1,231 @@
+"""Band keys to candidate pairs inside one Spark task: kernels on plain arrays, no Spark.
+
+An entry says that a document lies in a bucket. Entries travel as packed blobs of many thousand, since a Spark row for
+each would cost more than everything done with it. Documents with the same normalised text stand in a bucket as one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from sparkprep.dedup.kernels.bands import BAND_BITS
+
+U64 = npt.NDArray[np.uint64]
+I64 = npt.NDArray[np.int64]
+
+ID_BAND = (1 << BAND_BITS) - 1
+"""The band number of entries that look for equal identifiers rather than equal slots; their `whole` is a count."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Bucket entries, three columns of equal length."""
+
+    bucket: U64
+    key: I64
+    whole: U64
+    """hash of the document's normalised text"""
+
+    def pack(self) -> bytes:
+        return self.bucket.tobytes() + self.key.tobytes() + self.whole.tobytes()
+
+    @staticmethod
+    def unpack(blobs: list[bytes]) -> "Entries":
+        columns: list[list[npt.NDArray[np.uint64]]] = [[], [], []]
+        for blob in blobs:
+            for column, part in zip(columns, np.frombuffer(blob, np.uint64).reshape(3, -1), strict=True):
+                column.append(part)
+        bucket, key, whole = (np.concatenate(c) if c else np.empty(0, np.uint64) for c in columns)
+        return Entries(bucket, key.view(np.int64), whole)
+
+    def take(self, where: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Entries":
+        return Entries(self.bucket[where], self.key[where], self.whole[where])
+
+
+def copies(key: I64, whole: U64) -> tuple[I64, I64]:
+    """For documents with these normalised texts: (positions of the first of each text, first key of every document's
+    text).
+
+    "First" is the least key.
+    """
+    order = np.lexsort((key, whole))
+    w = whole[order]
+    starts = np.flatnonzero(np.append(True, w[1:] != w[:-1])) if w.size else np.empty(0, np.int64)
+    first = order[starts]
+    original = np.empty_like(key)
+    original[order] = np.repeat(key[first], np.diff(starts, append=w.size))
+    return first, original
+
+
+def id_entries(key: I64, id_hash: U64) -> Entries:
+    """One entry for each distinct identifier, with the number of its documents in place of a text's hash."""
+    order = np.lexsort((key, id_hash))
+    h = id_hash[order]
+    starts = np.flatnonzero(np.append(True, h[1:] != h[:-1])) if h.size else np.empty(0, np.int64)
+    counts = np.diff(starts, append=h.size).astype(np.uint64)
+    return Entries(h[starts] | np.uint64(ID_BAND), key[order[starts]], counts)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the buckets of one task hold."""
+
+    pairs: I64
+    """(n, 2) candidate pairs, lesser key first; a pair may come from several buckets"""
+    exact: I64
+    """(n, 2) (least key with this normalised text, another key with it)"""
+    hot: I64
+    """(n, 2) (bucket as int64, key) for the members of buckets over the cap"""
+    hot_buckets: I64
+    """(n, 2) (bucket as int64, its documents) of the buckets over the cap"""
+    duplicate_ids: I64
+    """(n, 2) (a key, how many further documents bear its identifier)"""
+
+
+@njit(cache=True)
+def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, hot_buckets, same_id):
+    """One pass over entries sorted by (bucket, whole, key): the numbers of rows; with `fill` the rows themselves."""
+    n_pairs, n_exact, n_hot, n_hot_buckets, n_same = 0, 0, 0, 0, 0
+    band_mask = np.uint64(ID_BAND)
+    firsts = np.empty(bucket.size, np.int64)
+    start = 0
+    while start < bucket.size:
+        end = start
+        while end < bucket.size and bucket[end] == bucket[start]:
+            end += 1
+        band = bucket[start] & band_mask
+        if band == band_mask:
+            total = np.uint64(0)
+            for i in range(start, end):
+                total += whole[i]
+            if total > 1:
+                if fill:
+                    same_id[n_same, 0] = key[start]
+                    same_id[n_same, 1] = np.int64(total) - 1
+                n_same += 1
+            start = end
+            continue
+        size = 0
+        for i in range(start, end):
+            if i > start and whole[i] == whole[i - 1]:
+                if band == 0:  # every document has one entry in band 0, so a copy is reported once
+                    if fill:
+                        exact[n_exact, 0] = firsts[size - 1]
+                        exact[n_exact, 1] = key[i]
+                    n_exact += 1
+            else:
+                firsts[size] = key[i]
+                size += 1
+        if size > cap:
+            if fill:
+                for i in range(size):
+                    hot[n_hot + i, 0] = np.int64(bucket[start])
+                    hot[n_hot + i, 1] = firsts[i]
+                hot_buckets[n_hot_buckets, 0] = np.int64(bucket[start])
+                hot_buckets[n_hot_buckets, 1] = size
+            n_hot += size
+            n_hot_buckets += 1
+        else:
+            for i in range(size):
+                for j in range(i + 1, size):
+                    if fill:
+                        pairs[n_pairs, 0] = min(firsts[i], firsts[j])
+                        pairs[n_pairs, 1] = max(firsts[i], firsts[j])
+                    n_pairs += 1
+        start = end
+    return n_pairs, n_exact, n_hot, n_hot_buckets, n_same
+
+
+def search(entries: Entries, cap: int) -> Found:
+    """All candidate pairs, exact copies, hot buckets and repeated identifiers among the entries of one task."""
+    order = np.argsort(entries.bucket)
+    b = entries.bucket[order]
+    shared = np.zeros(b.size, np.bool_)
+    if b.size:
+        shared[1:] = b[1:] == b[:-1]
+        shared[:-1] |= shared[1:]
+        shared |= (b & np.uint64(ID_BAND)) == np.uint64(ID_BAND)
+    some = entries.take(order[shared])  # most buckets hold one document: the full sort is for the few others
+    some = some.take(np.lexsort((some.key, some.whole, some.bucket)))
+    none = np.empty((0, 2), np.int64)
+    sizes = _walk(some.bucket, some.key, some.whole, cap, False, none, none, none, none, none)
+    tables = [np.empty((n, 2), np.int64) for n in sizes]
+    _walk(some.bucket, some.key, some.whole, cap, True, *tables)
+    return Found(*tables)
+
+
+PAIRS_PER_DOCUMENT = 64
+
+
+@njit(cache=True)
+def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):
+    """One batch of `Leaders.meet`: (number of pairs, number of leaders after it).
+
+    tiny uint8 (n, slots) and key int64 (n) of the documents; leaders uint8 (limit, slots) and leader_keys int64
+    (limit), the first `count` in use; out int64 (PAIRS_PER_DOCUMENT * n, 2) gets the pairs' keys.
+    """
+    n, slots = tiny.shape
+    same = np.empty(leaders.shape[0], np.int64)
+    having = np.empty(slots + 1, np.int64)
+    found = 0
+    for d in range(n):
+        having[:] = 0
+        for k in range(count):
+            same[k] = 0
+            for s in range(slots):
+                same[k] += leaders[k, s] == tiny[d, s]
+            having[same[k]] += 1
+        # The most similar leaders are worth most: all that agree in more than `least` slots, and the first of those
+        # that agree in just as many, PAIRS_PER_DOCUMENT in all.
+        least, more = slots, 0
+        while least > 0 and least - 1 >= near and more + having[least] <= PAIRS_PER_DOCUMENT:
+            more += having[least]
+            least -= 1
+        equal = PAIRS_PER_DOCUMENT - more
+        best = 0
+        for k in range(count):
+            best = max(best, same[k])
+            if same[k] == least and same[k] >= near:
+                equal -= 1
+            if same[k] >= near and (same[k] > least or (same[k] == least and equal >= 0)):
+                out[found, 0] = leader_keys[k]
+                out[found, 1] = key[d]
+                found += 1
+        if best < sure and count < leaders.shape[0]:
+            leaders[count] = tiny[d]
+            leader_keys[count] = key[d]
+            count += 1
+    return found, count
+
+
+class Leaders:
+    """The documents of one oversized bucket met so far, in keep order, as far as later ones must be compared with them.
+
+    A document that agrees with leaders in at least `near` slots makes a candidate pair with each, PAIRS_PER_DOCUMENT at
+    most: the most similar, and of equals the first. One that agrees with none in `sure` slots becomes a leader itself,
+    while there are fewer than `limit`. Signatures only choose here what is worth an exact check.
+    """
+
+    def __init__(self, bucket: int, limit: int) -> None:
+        self.bucket = bucket
+        self._tiny: npt.NDArray[np.uint8] | None = None
+        self._keys = np.empty(limit, np.int64)
+        self._limit, self._count = limit, 0
+        self._documents = self._pairs = 0
+
+    def meet(self, key: I64, tiny: npt.NDArray[np.uint8], near: float, sure: float) -> I64:
+        """Candidate pairs, (n, 2) keys with the lesser first, that the next documents of the bucket make."""
+        if self._tiny is None:
+            self._tiny = np.empty((self._limit, tiny.shape[1]), np.uint8)
+        out = np.empty((PAIRS_PER_DOCUMENT * len(key), 2), np.int64)
+        found, self._count = _meet(tiny, key, self._tiny, self._keys, self._count, near, sure, out)
+        self._documents += len(key)
+        self._pairs += found
+        return np.sort(out[:found], axis=1)
+
+    @property
+    def uncompared(self) -> int:
+        """Pairs of documents of this bucket that were not made candidates here."""
+        return self._documents * (self._documents - 1) // 2 - self._pairs

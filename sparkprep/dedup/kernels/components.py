@@ -1,0 +1,51 @@
+"""Connected components of a graph of edges, and sets of edges, as arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+I64 = npt.NDArray[np.int64]
+
+
+@njit(cache=True)
+def _find(parent, i):
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@njit(cache=True)
+def connected_components(n, a, b):
+    """The least node of each node's component, int64 (n), in the graph of edges (a[i], b[i]) over nodes 0..n-1."""
+    parent = np.arange(n)
+    for i in range(a.size):
+        x, y = _find(parent, a[i]), _find(parent, b[i])
+        if x != y:
+            parent[max(x, y)] = min(x, y)
+    for i in range(n):
+        parent[i] = _find(parent, i)
+    return parent
+
+
+def unique_rows(rows: I64) -> I64:
+    """The distinct rows of an int64 array (n, 2), sorted."""
+    if not len(rows):
+        return rows
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    different = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))
+    distinct: I64 = rows[different]
+    return distinct
+
+
+def rows_missing(rows: I64, among: I64) -> I64:
+    """The rows of one int64 array (n, 2) without repeats that another one without repeats does not have, sorted."""
+    both = np.concatenate([rows, among])
+    origin = np.repeat([0, 1], [len(rows), len(among)])
+    order = np.lexsort((origin, both[:, 1], both[:, 0]))
+    both, origin = both[order], origin[order]
+    followed = np.append((both[1:] == both[:-1]).all(axis=1), False) if len(both) else np.empty(0, np.bool_)
+    missing: I64 = both[(origin == 0) & ~followed]
+    return missing

@@ -1,0 +1,1 @@
+"""What a run tells: metrics.json and report.html."""

@@ -1,0 +1,193 @@
+"""report.html: a run's figures and examples as one page that needs nothing but a browser."""
+
+import json
+import math
+import os
+import re
+import unicodedata
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from sparkprep.dedup.report import diff, plots
+
+TEXT_LIMIT = 20_000
+"""Characters of a sample text; a text this long is taken to have been cut, so its end is not compared."""
+
+# Characters that are invisible or change the order of what stands around them: controls except tab and line feed,
+# soft hyphen, zero-width and bidirectional controls, separators, lone surrogates, tags. The joiners U+200C/D stay:
+# Persian, Hindi and emoji need them.
+_HIDDEN = re.compile(
+    r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c"
+    r"\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    r"\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+
+
+def render(metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
+    """The page for one run.
+
+    `metrics` is what metrics.json holds; `examples` has "clusters" (the largest, with kept_id, size, source, excerpt,
+    removed) and "pairs" (removed_id, kept_id, jaccard, rule, removed_text, kept_text). Every text in either may be
+    hostile: all is escaped, and invisible characters are shown as their code point. The same input gives the same
+    page, byte for byte. Raises jinja2.UndefinedError where a figure is missing from `metrics`.
+    """
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"count": count, "size": size, "duration": duration, "percent": percent}
+    environment.filters |= {"jaccard": jaccard, "setting": setting, "excerpt": excerpt}
+    source = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    banding = metrics["banding"]
+    histogram = metrics["jaccard_histogram"]
+    clusters = sorted((int(documents), int(number)) for documents, number in metrics["clusters"].items())
+    figures = {
+        "s_curve": plots.s_curve(banding["bands"], banding["rows"], metrics["settings"]["threshold"]),
+        "jaccard": plots.jaccard_histogram(histogram["edges"], histogram["counts"]),
+        "clusters": plots.cluster_sizes(dict(clusters)),
+    }
+    return environment.from_string(source).render(
+        m=metrics,
+        examples=examples,
+        clusters=clusters,
+        plots={name: Markup(svg) for name, svg in figures.items()},
+        pairs=[_pair(pair) for pair in examples["pairs"]],
+        ratio=ratio,
+        text_limit=TEXT_LIMIT,
+    )
+
+
+def write(path: str | os.PathLike[str], metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> None:
+    """Write the page to a local file; whoever opens it while it is written sees the old page or the whole new one."""
+    target = Path(path)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        aside.write_text(render(metrics, examples), encoding="utf-8", newline="\n")
+        os.replace(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _pair(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """A sample pair with its difference, ready for display."""
+    removed, kept = pair["removed_text"], pair["kept_text"]
+    cut = max(len(removed), len(kept)) >= TEXT_LIMIT
+    compared = diff.diff(_whole_words(removed), _whole_words(kept))
+    runs = diff.collapse(compared.runs, open_end=cut or compared.cut)
+    changed = {kind: sum(len(run.words) for run in runs if run.kind == kind) for kind in ("delete", "insert")}
+    return {**pair, "diff": compared, "runs": runs, "cut": cut, **changed}
+
+
+def _whole_words(text: str) -> str:
+    """A cut text without the word that the cut went through, which would show as a difference."""
+    if len(text) < TEXT_LIMIT:
+        return text
+    return re.sub(r"\s\S{0,40}\Z", "", text)
+
+
+def visible(value: object) -> Markup:
+    """Escape for HTML text and show characters that hide or reorder others as a marked code point, None as a dash.
+
+    The template's finalize hook: every expression passes through it, so nothing is shown raw by oversight. The result
+    holds elements, so a user's text must not stand inside an attribute.
+    """
+    if isinstance(value, Markup):
+        return value
+    text = "–" if value is None else str(value)
+    out, end = [], 0
+    for found in _HIDDEN.finditer(text):
+        char = found.group()
+        name = unicodedata.name(char, "invisible character")
+        out.append(escape(text[end : found.start()]))
+        out.append(Markup('<span class="hidden" title="{}">U+{:04X}</span>').format(name, ord(char)))
+        end = found.end()
+    out.append(escape(text[end:]))
+    return Markup("").join(out)
+
+
+def excerpt(text: str, characters: int = 300) -> str:
+    """The beginning of a text in one paragraph, with an ellipsis where it is cut or reaches the length of a cut one."""
+    folded = " ".join(text[:characters].split())
+    return folded + " …" if len(text) >= characters else folded
+
+
+def _missing(value: float | None) -> bool:
+    return value is None or not math.isfinite(value)
+
+
+def ratio(part: float | None, whole: float | None) -> float | None:
+    """part / whole, or None where there is no whole."""
+    return None if part is None or not whole else part / whole
+
+
+def count(value: float | None) -> str:
+    """1234567 -> "1,234,567"."""
+    return "–" if value is None or _missing(value) else f"{value:,.0f}"
+
+
+_UNITS = ("kB", "MB", "GB", "TB", "PB")
+
+
+def size(value: float | None) -> str:
+    """Bytes, decimal units: 87015559 -> "87.0 MB"."""
+    if value is None or _missing(value):
+        return "–"
+    if value < 999.5:
+        return f"{value:.0f} B"
+    value, unit = value / 1000, 0
+    while value >= 999.95 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:,.1f} {_UNITS[unit]}"
+
+
+def duration(seconds: float | None) -> str:
+    """65.2 -> "1 min 5 s"; never more than two units."""
+    if seconds is None or _missing(seconds):
+        return "–"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    if minutes < 1440:
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """0.1813 -> "18.1 %". Only a whole is shown as 100 % and only nothing as 0 %."""
+    if share is None or _missing(share):
+        return "–"
+    least = 10.0**-digits
+    value = share * 100
+    if 0 < value < least / 2:
+        return f"< {least:.{digits}f} %"
+    if 100 - least / 2 <= value < 100:
+        return f"> {100 - least:.{digits}f} %"
+    return f"{value:.{digits}f} %"
+
+
+def jaccard(value: float | None) -> str:
+    """Three places, cut rather than rounded: only equal shingle sets are shown as 1.000."""
+    return "–" if value is None or _missing(value) else f"{math.floor(value * 1000 + 1e-9) / 1000:.3f}"
+
+
+def setting(value: object, name: str = "") -> str:
+    """A setting or version as text; large whole numbers get separators, a seed does not."""
+    if value is None:
+        return "–"
+    if isinstance(value, int) and not isinstance(value, bool) and name != "seed":
+        return count(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

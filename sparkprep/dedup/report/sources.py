@@ -1,0 +1,53 @@
+"""How much each source (the host of a document's URL, or another column's value) loses."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from sparkprep.dedup.masks import KeySet
+from sparkprep.documents.keys import KEY
+from sparkprep.documents.lookup import values
+from sparkprep.spark import tables
+
+LOST = 0.9
+"""A source that loses more than this share is worth a warning."""
+LEAST = 10
+"""A source of fewer documents is not."""
+TOP = 30
+MOST_SOURCES = 1_000_000
+"""Sources that are counted one by one; a document of a further one counts among OTHERS."""
+OTHERS = "(further sources)"
+
+
+def losses(signatures: str, column: str, removed: KeySet) -> dict[str, Any]:
+    """The "sources" figures of metrics.json from the signature rows (KEY, source), read some at a time."""
+    documents: dict[str, int] = {}
+    gone: dict[str, int] = {}
+    for batch in tables.batches(signatures, [KEY, "source"]):
+        encoded = pc.dictionary_encode(batch["source"])
+        codes = np.asarray(encoded.indices.fill_null(len(encoded.dictionary)))
+        flags = removed.contains(np.asarray(batch[KEY]))
+        names = values(encoded.dictionary)
+        total = np.bincount(codes, minlength=len(names) + 1)
+        lost = np.bincount(codes[flags], minlength=len(names) + 1)
+        for name, n, k in zip(names, total.tolist(), lost.tolist(), strict=False):  # the last count is that of nulls
+            if name not in documents and len(documents) >= MOST_SOURCES:
+                name = OTHERS
+            documents[name] = documents.get(name, 0) + n
+            gone[name] = gone.get(name, 0) + k
+
+    def largest(names: Any) -> list[str]:
+        return heapq.nsmallest(TOP, names, key=lambda name: (-documents[name], name))
+
+    top = largest(documents)
+    worst = largest(s for s, n in documents.items() if n >= LEAST and gone[s] > LOST * n)
+    return {
+        "column": column,
+        "total": len(documents),
+        "lost_over_90_percent": worst,
+        "top": [{"source": s, "documents": documents[s], "removed": gone[s]} for s in dict.fromkeys([*top, *worst])],
+    }

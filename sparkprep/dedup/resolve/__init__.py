@@ -1,0 +1,1 @@
+"""Candidate pairs -> who stays: on the driver within its budget, on the cluster beyond it."""

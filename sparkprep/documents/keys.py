@@ -1,0 +1,27 @@
+"""What names a document: the dense key that stages join on, the identifier of the user, and names that are reserved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+KEY = "__key"
+"""The column of the key: 0..N-1 in the order of the files and of the rows in each."""
+RESERVED_COLUMNS = (KEY, "__file", "__row", "__mask_word", "__mask_bits", "_metadata")
+"""Names that no column of an input may bear, in lower case."""
+
+
+def quoted(column: str) -> str:
+    """A column name as Spark wants it in expressions: dots and back-ticks are then part of the name."""
+    return "`" + column.replace("`", "``") + "`"
+
+
+def identifier(documents: DataFrame, id_column: str, text_column: str) -> Column:
+    """The documents' identifier: the column of that name, or the SHA-256 of the text where there is none."""
+    from pyspark.sql import functions as F
+
+    if id_column in documents.columns:
+        return F.col(quoted(id_column))
+    return F.sha2(F.coalesce(F.col(quoted(text_column)), F.lit("")), 256)

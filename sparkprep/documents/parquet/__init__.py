@@ -1,0 +1,1 @@
+"""Parquet documents: their footers, their schemas, their rows."""

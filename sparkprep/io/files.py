@@ -1,0 +1,102 @@
+"""Files and folders, local or on S3: whether they are there, reading them, writing them whole, deleting them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from sparkprep.errors import UserError
+from sparkprep.io.paths import filesystem, is_local
+
+
+def exists(path: str) -> bool:
+    """True if a file or folder lies at `path` (a dangling symbolic link does not count)."""
+    system, inner = filesystem(path)
+    return bool(system.get_file_info(inner).type != pafs.FileType.NotFound)
+
+
+def open_input(path: str) -> BinaryIO:
+    """A seekable binary stream over a file. Raises UserError naming the file if it cannot be opened."""
+    system, inner = filesystem(path)
+    try:
+        return cast(BinaryIO, system.open_input_file(inner))
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be read: {cause(error)}") from error
+
+
+def write_text(path: str, text: str) -> None:
+    """Write UTF-8 text so that a reader sees the old file or the new one, never a part. Raises UserError naming it."""
+    with open_whole(path) as stream:
+        stream.write(text.encode("utf-8"))
+
+
+@contextlib.contextmanager
+def open_whole(path: str) -> Iterator[BinaryIO]:
+    """A stream to a new file that appears under its name when the block ends without an error, and not before.
+
+    It is written under a name beside it that begins with a dot, synced and renamed; on S3 uploaded, then copied to its
+    key. Raises UserError naming the file where the disk is full or may not be written.
+    """
+    system, inner = filesystem(path)
+    folder, _, name = inner.rpartition("/")
+    aside = f"{folder}/.{name}.partial-{uuid.uuid4().hex[:8]}"
+    try:
+        if is_local(path):
+            with open(aside, "wb", buffering=1 << 20) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, inner)
+        else:
+            with system.open_output_stream(aside) as stream:
+                yield cast(BinaryIO, stream)
+            system.move(aside, inner)
+    except BaseException as error:
+        with contextlib.suppress(OSError, pa.ArrowException):
+            system.delete_file(aside)
+        if isinstance(error, OSError | pa.ArrowException):
+            raise UserError(f"{path}: cannot be written: {cause(error)}") from error
+        raise
+
+
+def make_folder(path: str) -> None:
+    """Make a folder and those above it, if they are not there; UserError naming it where that cannot be."""
+    system, inner = filesystem(path)
+    try:
+        system.create_dir(inner, recursive=True)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be made: {cause(error)}; choose another folder") from error
+
+
+def file_names(path: str) -> list[str]:
+    """The names of the files in a folder, sorted; none where there is no folder."""
+    system, inner = filesystem(path)
+    infos = system.get_file_info(pafs.FileSelector(inner, allow_not_found=True))
+    return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
+
+
+def delete_folder(path: str) -> None:
+    """Delete a folder and all in it, if it is there."""
+    system, inner = filesystem(path)
+    if exists(path):
+        system.delete_dir(inner)
+
+
+def delete_file(path: str) -> None:
+    """Delete a file, if it is there."""
+    system, inner = filesystem(path)
+    if exists(path):
+        system.delete_file(inner)
+
+
+def cause(error: BaseException) -> str:
+    """The short cause inside an OSError or Arrow error, without its code and repeated path."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).strip().split("\n")[0]

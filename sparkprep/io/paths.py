@@ -1,0 +1,79 @@
+"""Local paths and s3:// URIs: telling them apart, joining them, and what each reader wants to be handed."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import pyarrow.fs as pafs
+
+from sparkprep.errors import UserError
+
+_SCHEME = re.compile(r"^(file(?=:/)|[A-Za-z][A-Za-z0-9+.-]*(?=://))")
+_S3_SCHEMES = ("s3", "s3a", "s3n")
+_GLOB_CHARACTERS = re.compile(r"([\[\]{}*?\\])")
+
+
+def scheme_of(path: str) -> str:
+    """The URI scheme in lower case; "" for a plain local path."""
+    match = _SCHEME.match(path)
+    return match.group(1).lower() if match else ""
+
+
+def is_local(path: str) -> bool:
+    """True for a local path or a file: URI, False for s3://. Raises UserError for any other scheme."""
+    scheme = scheme_of(path)
+    if scheme in ("", "file"):
+        return True
+    if scheme in _S3_SCHEMES:
+        return False
+    raise UserError(f"{path}: '{scheme}://' is not supported; use a local path or an s3:// URI")
+
+
+def normalise(path: str | os.PathLike[str]) -> str:
+    """An absolute local path (symbolic links kept, `~/` expanded), or the s3:// URI without a trailing slash."""
+    text = os.fspath(path)
+    if not text:
+        raise UserError("an empty path was given where a file or folder is needed")
+    if not is_local(text):
+        return text.rstrip("/")
+    if scheme_of(text) == "file":
+        text = "/" + text.split(":", 1)[1].lstrip("/")
+    return os.path.abspath(os.path.expanduser(text))
+
+
+def join_path(path: str, *names: str) -> str:
+    """The path of something inside a folder, local or on S3."""
+    return os.path.join(path, *names) if is_local(path) else "/".join([path.rstrip("/"), *names])
+
+
+def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
+    """The pyarrow file system that holds `path`, and the path as that file system writes it.
+
+    For S3, credentials and region come from the environment as for any AWS client; AWS_ENDPOINT_URL_S3 (or
+    AWS_ENDPOINT_URL) names another endpoint.
+    """
+    path = normalise(path)
+    if is_local(path):
+        return pafs.LocalFileSystem(), path
+    options: dict[str, Any] = {}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        options["endpoint_override"] = endpoint
+    return pafs.S3FileSystem(**options), path.split("://", 1)[1]
+
+
+def spark_uri(path: str) -> str:
+    """What to hand to `spark.read` so that exactly this file or folder is read.
+
+    Spark takes []{}*? in a path for a pattern, so they are escaped; a local path gets the scheme `file:`, because on a
+    cluster a bare path would mean HDFS. Blanks, '%' and '#' stay: Hadoop takes the text after the scheme as it is.
+    """
+    return _GLOB_CHARACTERS.sub(r"\\\1", spark_target(path))
+
+
+def spark_target(path: str) -> str:
+    """What to hand to `DataFrame.write`: as `spark_uri`, but unescaped, since Spark writes to the name as it stands."""
+    path = normalise(path)
+    return f"file:{path}" if is_local(path) else path

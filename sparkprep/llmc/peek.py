@@ -1,0 +1,205 @@
+"""What is in a token shard: statistics, documents, text that a terminal can bear.
+
+Everything goes through the tokens in blocks, so that memory stays bounded whatever the shard's size: 16 bytes for each
+token of a block, and what differs between documents (at most the distinct lengths, some ten thousand).
+
+Documents are numbered by the end-of-text tokens that begin them, from 1. Where a shard begins in the middle of a
+document, its rest is document 0.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from sparkprep.tokenizer import vocabulary
+from sparkprep.tokenizer.vocabulary import END_OF_TEXT, VOCABULARY_SIZE
+
+Tokens = npt.NDArray[np.uint16]
+
+BLOCK = 1 << 21
+"""Tokens looked at together."""
+
+_DECODED = 1 << 14  # tokens turned into one piece of text
+_IDS = 1 << 16
+# What moves the cursor, changes colours, hides or turns round text; line feed and tab do no harm.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of the documents that begin in a shard, without their end-of-text; the last may be cut by its end."""
+
+    least: int
+    median: float
+    mean: float
+    most: int
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What was counted in a shard.
+
+    tokens: all of them. documents: end-of-text tokens. continued: tokens before the first of these, which belong to a
+    document of the shard before. lengths: None without a document. counts: int64 of shape (65536,), how often each id
+    stands there.
+    """
+
+    tokens: int
+    documents: int
+    continued: int
+    lengths: Lengths | None
+    counts: npt.NDArray[np.int64]
+
+    @property
+    def unknown(self) -> int:
+        """How many tokens are none of GPT-2's 50,257."""
+        return int(self.counts[VOCABULARY_SIZE:].sum())
+
+    def most_common(self, limit: int) -> list[tuple[int, int]]:
+        """(id, count) of the most common ids, at most `limit`; of the same count, the lesser id first."""
+        order = np.argsort(-self.counts, kind="stable")[:limit]
+        return [(int(i), int(self.counts[i])) for i in order if self.counts[i]]
+
+
+@dataclass(frozen=True)
+class Document:
+    """Where a document lies in a shard: its text is tokens[start:end], without the end-of-text before it."""
+
+    number: int
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        return f"document {self.number}" if self.number else "document 0 (continued)"
+
+
+def statistics(tokens: Tokens) -> Statistics:
+    """Count what is in a shard's tokens, uint16 of shape (n,)."""
+    counts = np.zeros(_IDS, np.int64)
+    lengths: Counter[int] = Counter()
+    continued, last = len(tokens), -1
+    for start in range(0, len(tokens), BLOCK):
+        block = tokens[start : start + BLOCK]
+        counts += np.bincount(block, minlength=_IDS)
+        borders = start + np.flatnonzero(block == END_OF_TEXT)
+        if len(borders):
+            if last < 0:
+                continued = int(borders[0])
+            ended = np.diff(borders) if last < 0 else np.diff(borders, prepend=last)
+            values, times = np.unique(ended - 1, return_counts=True)
+            lengths.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
+            last = int(borders[-1])
+    if last >= 0:
+        lengths[len(tokens) - last - 1] += 1
+    return Statistics(len(tokens), int(counts[END_OF_TEXT]), continued, _summary(lengths), counts)
+
+
+def documents(tokens: Tokens) -> Iterator[Document]:
+    """The documents of a shard in order, found as they are asked for."""
+    number, start = 0, 0
+    for borders in _borders(tokens):
+        for border in borders.tolist():
+            if number or border:
+                yield Document(number, start, border)
+            number, start = number + 1, border + 1
+    if number or len(tokens):
+        yield Document(number, start, len(tokens))
+
+
+def document(tokens: Tokens, number: int) -> Document | None:
+    """The document of this number, or None where the shard has none of it."""
+    found = [0] if number == 0 else []  # its first token, then where it ends
+    seen = 0
+    for borders in _borders(tokens):
+        while len(found) < 2 and seen < (wanted := number + len(found)) <= seen + len(borders):
+            found.append(int(borders[wanted - seen - 1]) + (not found))
+        if len(found) == 2:
+            break
+        seen += len(borders)
+    if not found:
+        return None
+    start, end = found[0], found[1] if len(found) == 2 else len(tokens)
+    return None if number == 0 and end == 0 else Document(number, start, end)
+
+
+def first_unknown(tokens: Tokens) -> tuple[int, int] | None:
+    """(position, id) of the first token that is none of GPT-2's, or None."""
+    for start in range(0, len(tokens), BLOCK):
+        block = tokens[start : start + BLOCK]
+        if block.max() >= VOCABULARY_SIZE:
+            at = int(np.argmax(block >= VOCABULARY_SIZE))
+            return start + at, int(block[at])
+    return None
+
+
+def text(tokens: Tokens) -> Iterator[str]:
+    """The tokens' text in pieces, as a terminal may show it (`shown`).
+
+    Bytes that are no UTF-8 come as U+FFFD, ids beyond the vocabulary as <|id|>.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a character may spread over tokens, and over pieces
+    words = _words()
+    for start in range(0, len(tokens), _DECODED):
+        ids = tokens[start : start + _DECODED].tolist()
+        piece = b"".join(words[i] if i < len(words) else b"<|%d|>" % i for i in ids)
+        yield shown(decoder.decode(piece))
+    yield decoder.decode(b"", True)
+
+
+def beginning(tokens: Tokens, characters: int) -> tuple[str, bool]:
+    """(The text's first characters as a terminal may show them, whether there is more of it)."""
+    # A character has up to four bytes, and no token is empty: so these tokens hold enough, and one character to spare.
+    enough = 4 * (characters + 1)
+    found = "".join(text(tokens[:enough]))
+    return found[:characters], len(found) > characters or len(tokens) > enough
+
+
+def token_text(token: bytes) -> str:
+    """A token's bytes in quotes, its blanks to be seen; what is no UTF-8 as \\x and two digits."""
+    decoded = token.decode("utf-8", "backslashreplace")
+    return '"' + shown(decoded).replace("\n", "\\n").replace("\t", "\\t") + '"'
+
+
+def word(token: int) -> str:
+    """An id as `token_text` of its bytes, or <|id|> beyond the vocabulary."""
+    words = _words()
+    return token_text(words[token]) if token < len(words) else f"<|{token}|>"
+
+
+def shown(text: str) -> str:
+    """Text that does nothing to a terminal: control characters but line feed and tab, and those that turn round the
+    direction of writing, stand as their escapes (\\x1b, \\u202e)."""
+    return _UNSAFE.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
+
+
+def _borders(tokens: Tokens) -> Iterator[npt.NDArray[np.int64]]:
+    """The positions of end-of-text, one array for each block."""
+    for start in range(0, len(tokens), BLOCK):
+        yield start + np.flatnonzero(tokens[start : start + BLOCK] == END_OF_TEXT)
+
+
+@cache
+def _words() -> tuple[bytes, ...]:
+    return (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)
+
+
+def _summary(lengths: Counter[int]) -> Lengths | None:
+    """The summary of lengths of which each is given with its count."""
+    if not lengths:
+        return None
+    values = np.array(sorted(lengths), np.int64)
+    times = np.array([lengths[value] for value in values.tolist()], np.int64)
+    up_to = np.cumsum(times)
+    total = int(up_to[-1])
+    lower, upper = (values[np.searchsorted(up_to, rank, "right")] for rank in ((total - 1) // 2, total // 2))
+    mean = float((values * times).sum()) / total
+    return Lengths(int(values[0]), (int(lower) + int(upper)) / 2, mean, int(values[-1]))

@@ -1,0 +1,1 @@
+"""What the package needs of Spark: sessions, sizes, Java, progress, tables, failures."""

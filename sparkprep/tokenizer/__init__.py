@@ -1,0 +1,1 @@
+"""Texts -> GPT-2's token ids, without Spark."""

@@ -1,0 +1,244 @@
+"""Bucket entries to candidate pairs: against dictionaries, for copies, oversized buckets and repeated identifiers."""
+
+from collections import defaultdict
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from sparkprep.dedup.kernels.bands import BAND_BITS
+from sparkprep.dedup.kernels.buckets import ID_BAND, PAIRS_PER_DOCUMENT, Entries, Leaders, copies, id_entries, search
+
+# A document is (key, hash of its text); the buckets it lies in follow from the text, so copies share all of them.
+documents = st.dictionaries(
+    st.integers(0, 2**62), st.integers(0, 9).map(lambda w: w * 0x1C71C71C71C71C71), max_size=25
+).map(lambda d: sorted(d.items()))
+BANDS = 4
+
+
+def bucket_of(text: int, band: int, spread: int) -> int:
+    """A bucket that several texts share; the band's number in the low bits, and bit 63 set for some."""
+    return ((text % 7919 * (band + 3) % spread) * 0x9E3779B97F4A7C15 % 2**64) >> BAND_BITS << BAND_BITS | band
+
+
+def entries_of(rows: list[tuple[int, int, int]]) -> Entries:
+    bucket, key, whole = zip(*rows, strict=True) if rows else ((), (), ())
+    return Entries(np.array(bucket, np.uint64), np.array(key, np.int64), np.array(whole, np.uint64))
+
+
+def as_set(table: np.ndarray) -> set[tuple[int, int]]:
+    """The rows of a table that must have no row twice."""
+    rows = [tuple(row) for row in table.tolist()]
+    assert len(rows) == len(set(rows))
+    return set(rows)
+
+
+def sorted_rows(table: np.ndarray) -> list[list[int]]:
+    return sorted(table.tolist())
+
+
+@given(documents, st.integers(1, 4), st.integers(2, 6), st.randoms(use_true_random=False))
+def test_pairs_copies_and_oversized_buckets_are_those_of_a_dictionary(docs, spread: int, cap: int, random) -> None:
+    rows = [(bucket_of(whole, band, spread), key, whole) for key, whole in docs for band in range(BANDS)]
+    random.shuffle(rows)
+    found = search(entries_of(rows), cap)
+
+    held: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for bucket, key, whole in rows:
+        held[bucket][whole].append(key)
+    pairs, hot, hot_buckets = [], [], []
+    for bucket, texts in held.items():
+        firsts = sorted(min(keys) for keys in texts.values())
+        signed = bucket - 2**64 if bucket >= 2**63 else bucket
+        if len(firsts) > cap:
+            hot += [[signed, key] for key in firsts]
+            hot_buckets.append([signed, len(firsts)])
+        else:
+            pairs += [list(pair) for pair in combinations(firsts, 2)]
+    by_text = defaultdict(list)
+    for key, whole in docs:
+        by_text[whole].append(key)
+    exact = [[min(keys), key] for keys in by_text.values() for key in keys if key != min(keys)]
+
+    assert sorted_rows(found.pairs) == sorted(pairs)
+    assert sorted_rows(found.exact) == sorted(exact)
+    assert sorted_rows(found.hot) == sorted(hot)
+    assert sorted_rows(found.hot_buckets) == sorted(hot_buckets)
+    assert not len(found.duplicate_ids)
+
+
+def test_a_bucket_at_the_cap_is_paired_and_one_above_it_is_hot() -> None:
+    rows = [(5 << BAND_BITS, key, 100 + key) for key in range(6)]
+    at_cap, over = search(entries_of(rows[:5]), 5), search(entries_of(rows), 5)
+    assert (len(at_cap.pairs), len(at_cap.hot)) == (10, 0)
+    assert (len(over.pairs), len(over.hot)) == (0, 6)
+
+
+def test_thousands_of_copies_fill_no_bucket() -> None:
+    rows = [(1 << BAND_BITS | band, key, 77) for key in range(1500) for band in (0, 1)]
+    found = search(entries_of(rows), 200)
+    assert found.exact.tolist() == [[0, key] for key in range(1, 1500)]
+    assert not len(found.pairs)
+    assert not len(found.hot)
+
+
+def test_what_shares_no_bucket_makes_nothing() -> None:
+    for rows in ([], [(1 << BAND_BITS, 1, 1)], [(n << BAND_BITS, n, 1) for n in range(10)]):
+        found = search(entries_of(rows), 10)
+        assert [len(t) for t in (found.pairs, found.exact, found.hot, found.duplicate_ids)] == [0, 0, 0, 0]
+        assert found.pairs.shape == (0, 2)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 5)), max_size=40, unique_by=lambda row: row[0]), st.data()
+)
+def test_repeated_identifiers_are_counted_over_all_batches(rows, data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(rows)))
+    parts = []
+    for part in (rows[:cut], rows[cut:]):
+        key = np.array([k for k, _ in part], np.int64)
+        parts.append(id_entries(key, np.array([h * 0x2492492492492492 for _, h in part], np.uint64)))
+    joined = Entries.unpack([p.pack() for p in parts])
+    found = search(joined, 2).duplicate_ids.tolist()
+    bearers = defaultdict(list)
+    for key, h in rows:
+        bearers[h].append(key)
+    assert sorted(n for _, n in found) == sorted(len(keys) - 1 for keys in bearers.values() if len(keys) > 1)
+    assert all(any(key in keys and len(keys) == n + 1 for keys in bearers.values()) for key, n in found)
+    assert len({key for key, _ in found}) == len(found)
+
+
+def test_identifiers_and_texts_do_not_disturb_each_other() -> None:
+    """Three documents of one identifier, one pair, one copy: each is reported as what it is."""
+    rows = [(9 << BAND_BITS, 1, 50), (9 << BAND_BITS, 2, 51), (9 << BAND_BITS, 3, 51)]
+    ids = id_entries(np.array([1, 2, 3]), np.array([9 << BAND_BITS] * 3, np.uint64))
+    found = search(Entries.unpack([entries_of(rows).pack(), ids.pack()]), 10)
+    assert found.pairs.tolist() == [[1, 2]]
+    assert found.exact.tolist() == [[2, 3]]
+    assert found.duplicate_ids.tolist() == [[1, 2]]
+
+
+@given(st.lists(documents, max_size=4))
+def test_packed_entries_come_out_as_they_went_in(batches) -> None:
+    parts = [entries_of([(w ^ 2**63, key, w) for key, w in docs]) for docs in batches]
+    joined = Entries.unpack([part.pack() for part in parts])
+    for name, dtype in (("bucket", np.uint64), ("key", np.int64), ("whole", np.uint64)):
+        column = getattr(joined, name)
+        assert column.dtype == dtype
+        assert column.tolist() == [v for part in parts for v in getattr(part, name).tolist()]
+
+
+def test_entries_are_taken_row_by_row() -> None:
+    entries = entries_of([(1, 10, 100), (2, 20, 200), (3, 30, 300)])
+    taken = entries.take(np.array([2, 0]))
+    assert (taken.bucket.tolist(), taken.key.tolist(), taken.whole.tolist()) == ([3, 1], [30, 10], [300, 100])
+    assert entries.take(np.array([False, True, False])).key.tolist() == [20]
+
+
+@given(st.lists(st.tuples(st.integers(-(2**62), 2**62), st.integers(0, 6)), max_size=30, unique_by=lambda row: row[0]))
+def test_copies_are_laid_to_the_least_key_of_their_text(rows) -> None:
+    key = np.array([k for k, _ in rows], np.int64)
+    whole = np.array([w for _, w in rows], np.uint64)
+    first, original = copies(key, whole)
+    least = {w: min(k for k, v in rows if v == w) for _, w in rows}
+    assert original.tolist() == [least[w] for _, w in rows]
+    assert sorted(key[first].tolist()) == sorted(least.values())
+
+
+def test_the_number_of_the_identifiers_band_is_no_bands() -> None:
+    assert ID_BAND == 2**BAND_BITS - 1
+    assert id_entries(np.array([4]), np.array([0], np.uint64)).bucket.tolist() == [ID_BAND]
+
+
+# Oversized buckets, along the keep order ------------------------------------------------------------------------------
+
+SLOTS = 128
+NEAR, SURE = 90.0, 110.0
+
+
+def make_signatures(families: int, members: int, noise: int, seed: int) -> np.ndarray:
+    """(families * members, SLOTS): the members of a family differ from it in up to `noise` slots; in mixed order."""
+    random = np.random.default_rng(seed)
+    made = np.repeat(random.integers(0, 256, (families, SLOTS)), members, axis=0)
+    for row in made:
+        row[random.permutation(SLOTS)[: random.integers(0, noise + 1)]] = random.integers(0, 256)
+    return random.permutation(made).astype(np.uint8)
+
+
+def meet_all(leaders: Leaders, keys: np.ndarray, signatures: np.ndarray, cuts: list[int]) -> list[list[int]]:
+    pairs = []
+    for start, end in zip([0, *cuts], [*cuts, len(keys)], strict=True):
+        pairs += leaders.meet(keys[start:end], signatures[start:end], NEAR, SURE).tolist()
+    return pairs
+
+
+def in_plain_python(keys: np.ndarray, signatures: np.ndarray, limit: int) -> list[list[int]]:
+    leaders: list[int] = []
+    pairs = []
+    for d in range(len(keys)):
+        same = [int((signatures[k] == signatures[d]).sum()) for k in leaders]
+        least = min(
+            (n for n in same if n >= NEAR and sum(m >= n for m in same) <= PAIRS_PER_DOCUMENT), default=SLOTS + 1
+        )
+        pairs += [sorted([int(keys[k]), int(keys[d])]) for k, n in zip(leaders, same, strict=True) if n >= least]
+        if max(same, default=0) < SURE and len(leaders) < limit:
+            leaders.append(d)
+    return pairs
+
+
+@hypothesis_settings(max_examples=30)
+@given(st.integers(0, 2**32), st.integers(1, 6), st.sampled_from([1, 3, 100]), st.data())
+def test_leaders_pair_as_defined_however_the_documents_are_cut(seed: int, families: int, limit: int, data) -> None:
+    signatures = make_signatures(families, 10, 45, seed)
+    keys = np.random.default_rng(seed).permutation(1000)[: len(signatures)]
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(keys)), max_size=4)))
+    expected = in_plain_python(keys, signatures, limit)
+    leaders = Leaders(7, limit)
+    assert meet_all(leaders, keys, signatures, cuts) == expected
+    assert leaders.uncompared == len(keys) * (len(keys) - 1) // 2 - len(expected)
+
+
+def test_documents_with_one_signature_all_pair_with_the_first() -> None:
+    leaders = Leaders(0, 1000)
+    keys = np.arange(500)[::-1].copy()
+    pairs = meet_all(leaders, keys, np.full((500, SLOTS), 9, np.uint8), [100, 101])
+    assert pairs == [[key, 499] for key in keys[1:].tolist()]
+    assert leaders.uncompared == 500 * 499 // 2 - 499
+
+
+def test_unlike_documents_make_no_pairs_and_the_limit_bounds_the_leaders() -> None:
+    signatures = make_signatures(60, 1, 0, 1)
+    nothing = Leaders(0, 1000)
+    assert meet_all(nothing, np.arange(60), signatures, []) == []
+    assert nothing.uncompared == 60 * 59 // 2
+    few = Leaders(0, 5)
+    again = np.concatenate([signatures, signatures])
+    assert meet_all(few, np.arange(120), again, [60]) == [[i, 60 + i] for i in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("closer", "farther", "expected"), [(40, 24, 64), (40, 25, 64), (3, 5, 8), (64, 9, 64), (0, 70, 64), (70, 3, 64)]
+)
+def test_a_document_is_compared_with_the_most_similar_leaders_up_to_a_bound(
+    closer: int, farther: int, expected: int
+) -> None:
+    """Leaders that agree with one document in 100 or 95 slots: near it, not surely the same, unlike each other."""
+    assert PAIRS_PER_DOCUMENT == 64
+    around = np.zeros((closer + farther, SLOTS), np.uint8)
+    for i, row in enumerate(around[::-1]):  # the less similar ones come last
+        row[np.random.default_rng(i).permutation(SLOTS)[: 33 if i < farther else 28]] = i + 1
+    keys = np.arange(len(around))
+    leaders = Leaders(0, 1000)
+    assert len(leaders.meet(keys, around, NEAR, SURE)) == 0
+    pairs = leaders.meet(np.array([999]), np.zeros((1, SLOTS), np.uint8), NEAR, SURE)
+    assert pairs.tolist() == [[i, 999] for i in range(expected)]
+
+
+@pytest.mark.parametrize("limit", [1, 4])
+def test_no_documents_leave_nothing_uncompared(limit: int) -> None:
+    leaders = Leaders(3, limit)
+    assert leaders.meet(np.empty(0, np.int64), np.empty((0, SLOTS), np.uint8), NEAR, SURE).shape == (0, 2)
+    assert leaders.uncompared == 0

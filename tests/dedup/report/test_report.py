@@ -1,0 +1,484 @@
+"""The report: safe with hostile text, complete, self-contained, the same each time; and its word difference."""
+
+import copy
+import json
+import re
+import time
+from html.parser import HTMLParser
+from itertools import groupby, pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+
+from sparkprep.dedup.report import diff, plots
+from sparkprep.dedup.report import page as report
+
+SECTIONS = ("summary", "finding", "clusters", "sources", "largest", "samples", "stages", "settings")
+VOID = {"meta", "br", "img", "input", "link", "hr"}
+
+
+def sample_metrics() -> dict[str, Any]:
+    edges = [round(0.8 + 0.01 * i, 2) for i in range(21)]
+    return {
+        "format": 1,
+        "settings": {"threshold": 0.8, "rule": "leader", "bands": 18, "seed": 20241, "pair_budget": 20000000},
+        "versions": {"sparkprep": "0.1.0", "spark": "3.5.9"},
+        "input": {
+            "paths": ["in.parquet"], "files": 1, "documents": 10000, "file_bytes": 24547687, "text_bytes": 87015559,
+        },
+        "counts": {
+            "input": 10000, "kept": 8187, "removed": 1813, "rejected": 0, "exact": 693, "near": 1120,
+            "null_text": 0, "empty_text": 0, "no_words": 0, "duplicate_ids": 0,
+        },
+        "candidates": {"pairs": 4310, "verified": 3012, "hot_buckets": 0, "uncompared_pairs": 0},
+        "banding": {"bands": 18, "rows": 6, "probability_at_threshold": 0.9958},
+        "recall": {"estimate": 0.9991, "low": 0.9987, "high": 0.9995, "pairs": 3012},
+        "clusters": {"2": 943, "3": 231, "20": 1},
+        "jaccard_histogram": {"edges": edges, "counts": [50] * 19 + [1200]},
+        "sources": {
+            "column": "url", "total": 5000, "lost_over_90_percent": ["mirror.example"],
+            "top": [
+                {"source": "mirror.example", "documents": 40, "removed": 39},
+                {"source": "site1.example", "documents": 120, "removed": 40},
+            ],
+        },
+        "stages": [{"name": "sketch", "documents": 10000, "bytes": 87015559, "seconds": 4.2}],
+        "seconds": 65.2,
+        "warnings": ["source mirror.example loses 97.5 % of its documents"],
+    }  # fmt: skip
+
+
+def sample_examples() -> dict[str, Any]:
+    kept, removed = "one two three four", "one 2 three four"
+    return {
+        "clusters": [
+            {
+                "kept_id": "a1", "size": 20, "source": "site1.example", "excerpt": "The beginning.",
+                "removed": [{"id": "b7", "jaccard": 0.93, "rule": "near"}],
+            }
+        ],
+        "pairs": [
+            {
+                "removed_id": "b7", "kept_id": "a1", "jaccard": 0.83, "rule": "near",
+                "removed_text": removed, "kept_text": kept,
+            }
+        ],
+    }  # fmt: skip
+
+
+def empty_metrics() -> dict[str, Any]:
+    metrics = sample_metrics()
+    metrics["input"] |= {"paths": [], "files": 0, "documents": 0, "file_bytes": 0, "text_bytes": 0}
+    metrics["counts"] = dict.fromkeys(metrics["counts"], 0)
+    metrics["candidates"] = dict.fromkeys(metrics["candidates"], 0)
+    metrics["recall"] = {"estimate": None, "low": None, "high": None, "pairs": 0}
+    metrics |= {"clusters": {}, "sources": None, "stages": [], "seconds": 0.0, "warnings": []}
+    metrics["jaccard_histogram"]["counts"] = [0] * 20
+    return metrics
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with attributes, text by element, and whether tags are balanced."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+    @property
+    def shown(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.text))
+
+    def tags(self, name: str) -> list[dict[str, str | None]]:
+        return [attrs for tag, attrs in self.elements if tag == name]
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return report.render(sample_metrics(), sample_examples())
+
+
+def test_every_section_is_there_and_the_contents_lead_to_it(html: str) -> None:
+    page = Page(html)
+    assert page.open == []
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert set(SECTIONS) <= set(ids)
+    assert [attrs["href"] for attrs in page.tags("a")] == [f"#{name}" for name in SECTIONS]
+    assert len(page.tags("svg")) == 3
+
+
+def test_the_headline_figures_are_written_for_people(html: str) -> None:
+    shown = Page(html).shown
+    for text in ("10,000", "8,187", "1,813", "693 exact, 1,120 near", "87.0 MB", "24.5 MB in 1 file", "1 min 5 s"):
+        assert text in shown
+    assert "1.3 MB/s" in shown
+    assert "99.91 %" in shown
+    assert "99.87 % to 99.95 %" in shown
+    assert "source mirror.example loses 97.5 % of its documents" in shown
+    assert "20,000,000" in shown
+    assert "20241" in shown  # a seed is a name, not a quantity
+
+
+def test_conservation_is_stated_and_a_broken_one_stands_out(html: str) -> None:
+    assert "8,187 kept + 1,813 removed + 0 rejected = 10,000 ✓ equals the input" in Page(html).shown
+    metrics = sample_metrics()
+    metrics["counts"]["kept"] = 8186
+    broken = report.render(metrics, sample_examples())
+    assert "= 9,999 ✗ but the input has 10,000" in Page(broken).shown
+
+
+def test_only_sources_that_lose_over_90_percent_are_coloured(html: str) -> None:
+    bars = [attrs for attrs in Page(html).tags("i") if str(attrs.get("style", "")).startswith("width")][-2:]
+    assert [(bar["class"], bar["style"]) for bar in bars] == [("high", "width: 97.50%"), ("", "width: 33.33%")]
+
+
+def test_the_page_loads_nothing_from_anywhere(html: str) -> None:
+    page = Page(html)
+    assert not {tag for tag, _ in page.elements} & {
+        "script",
+        "link",
+        "img",
+        "iframe",
+        "object",
+        "embed",
+        "base",
+        "form",
+    }
+    for _, attrs in page.elements:
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
+            assert str(attrs.get(name) or "#").startswith("#")
+        assert not [name for name in attrs if name.startswith("on")]
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
+    assert "@import" not in html
+    assert "http://" not in html
+    assert "https://" not in html
+
+
+def test_references_inside_figures_meet_their_own_ids(html: str) -> None:
+    ids = set(re.findall(r'\bid="([^"]+)"', html))
+    targets = set(re.findall(r'xlink:href="#([^"]+)"', html)) | set(re.findall(r"url\(#([^)]+)\)", html))
+    assert targets
+    assert targets <= ids
+
+
+HOSTILE = (
+    '</div></article><script>alert(1)</script><img src=x onerror="alert(2)"> {{ 7*7 }} &amp; " \' '
+    "\u202egnp \ud800 \x00<b>"
+)
+
+
+def test_hostile_text_stays_text_wherever_it_comes_from() -> None:
+    metrics, examples = sample_metrics(), sample_examples()
+    metrics["warnings"] = [HOSTILE]
+    metrics["settings"][HOSTILE] = HOSTILE
+    metrics["versions"]["x"] = HOSTILE
+    metrics["input"]["paths"] = [HOSTILE]
+    metrics["sources"] |= {"column": HOSTILE, "lost_over_90_percent": [HOSTILE]}
+    metrics["sources"]["top"][0]["source"] = HOSTILE
+    metrics["stages"][0]["name"] = HOSTILE
+    examples["clusters"][0] |= {"kept_id": HOSTILE, "source": HOSTILE, "excerpt": HOSTILE}
+    examples["clusters"][0]["removed"][0] |= {"id": HOSTILE, "rule": HOSTILE}
+    examples["pairs"][0] |= dict.fromkeys(("removed_id", "kept_id", "rule", "removed_text"), HOSTILE)
+    text = report.render(metrics, examples)
+    page = Page(text)
+    clean = Page(report.render(sample_metrics(), sample_examples()))
+    assert page.open == []
+    kinds = {tag for tag, _ in page.elements}
+    assert kinds <= {tag for tag, _ in clean.elements} | {"span"}
+    # 15 places hold it as it is; the difference shows it in words, which the blanks still separate.
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 15
+    assert "{{ 7*7 }}" in page.shown
+    assert not re.search("[\x00\u202e\ud800]", text)
+    assert page.shown.count("U+202E") >= 15
+    assert page.shown.count("U+D800") >= 15
+    text.encode("utf-8")
+
+
+@given(st.text(st.characters()))
+def test_a_shown_text_has_no_invisible_character_and_loses_no_visible_one(text: str) -> None:
+    page = Page(f"<p>{report.visible(text)}</p>")
+    assert {tag for tag, _ in page.elements} <= {"p", "span"}
+    shown = "".join(page.text)
+    # HTMLParser hands over line ends as they are, so only the code point marks must be turned back.
+    for char in sorted(set(report._HIDDEN.findall(text))):
+        shown = shown.replace(f"U+{ord(char):04X}", char)
+    assert shown == text
+    assert not report._HIDDEN.search("".join(page.text))
+
+
+def test_nothing_in_nothing_removed_still_makes_a_page() -> None:
+    text = report.render(empty_metrics(), {"clusters": [], "pairs": []})
+    page = Page(text)
+    assert page.open == []
+    assert "0 documents read, 0 kept." in page.shown
+    assert "0 kept + 0 removed + 0 rejected = 0 ✓ equals the input" in page.shown
+    assert "The input has no url or source column." in page.shown
+    assert len(page.tags("svg")) == 1  # the S-curve needs no data
+    assert "None" not in page.shown
+    assert "nan" not in page.shown
+
+
+def test_documents_without_any_duplicate_make_a_page() -> None:
+    metrics = empty_metrics()
+    metrics["counts"] |= {"input": 5, "kept": 5}
+    metrics["sources"] = {"column": "url", "total": 0, "lost_over_90_percent": [], "top": []}
+    shown = Page(report.render(metrics, {"clusters": [], "pairs": []})).shown
+    assert "5 documents read, 5 kept; 0 (0.0 %) removed" in shown
+    assert "No source to show." in shown
+
+
+def test_huge_counts_and_a_threshold_of_one_make_a_page() -> None:
+    metrics = sample_metrics()
+    metrics["counts"] |= {"input": 10**13, "kept": 10**13 - 4, "removed": 3, "rejected": 1, "exact": 3, "near": 0}
+    metrics["input"]["text_bytes"] = 3 * 10**18
+    metrics["clusters"] = {str(size): 10**12 // size for size in range(2, 3000)}
+    metrics["jaccard_histogram"] = {"edges": [1.0, 1.0], "counts": [10**12]}
+    metrics["settings"]["threshold"] = 1.0
+    page = Page(report.render(metrics, sample_examples()))
+    assert page.open == []
+    assert "10,000,000,000,000" in page.shown
+    assert "(< 0.1 %) removed" in page.shown
+    assert "3,000.0 PB" in page.shown
+
+
+def test_clusters_may_come_from_memory_or_from_json() -> None:
+    metrics = sample_metrics()
+    metrics["clusters"] = {20: 1, 3: 231, 2: 943}
+    assert report.render(metrics, sample_examples()) == report.render(sample_metrics(), sample_examples())
+
+
+def test_a_missing_figure_is_an_error_not_a_blank() -> None:
+    metrics = sample_metrics()
+    del metrics["counts"]["exact"]
+    with pytest.raises(UndefinedError, match="exact"):
+        report.render(metrics, sample_examples())
+
+
+def test_the_same_run_gives_the_same_page_under_any_plot_style(html: str) -> None:
+    import matplotlib
+
+    metrics, examples = sample_metrics(), sample_examples()
+    before = copy.deepcopy((metrics, examples))
+    with matplotlib.rc_context({"xtick.major.size": 30, "axes.linewidth": 9, "font.size": 30, "svg.hashsalt": "x"}):
+        changed = dict(matplotlib.rcParams)
+        assert report.render(metrics, examples) == html
+        assert dict(matplotlib.rcParams) == changed
+    assert (metrics, examples) == before
+
+
+def test_write_leaves_one_whole_file(tmp_path: Path, html: str) -> None:
+    target = tmp_path / "report.html"
+    target.write_text("old")
+    report.write(target, json.loads(json.dumps(sample_metrics())), sample_examples())
+    assert target.read_bytes() == html.encode()
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    broken = sample_metrics()
+    del broken["seconds"]
+    with pytest.raises(UndefinedError):
+        report.write(target, broken, sample_examples())
+    assert target.read_bytes() == html.encode()
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "text"),
+    [
+        (report.count, 1234567, "1,234,567"),
+        (report.count, None, "–"),
+        (report.size, 0, "0 B"),
+        (report.size, 999, "999 B"),
+        (report.size, 1000, "1.0 kB"),
+        (report.size, 999_960, "1.0 MB"),
+        (report.size, 87015559, "87.0 MB"),
+        (report.size, 3 * 10**18, "3,000.0 PB"),
+        (report.duration, 0, "0 ms"),
+        (report.duration, 0.9999, "1.0 s"),
+        (report.duration, 59.96, "1 min 0 s"),
+        (report.duration, 65.2, "1 min 5 s"),
+        (report.duration, 3599.7, "1 h 0 min"),
+        (report.duration, 86399, "1 d 0 h"),
+        (report.duration, None, "–"),
+        (report.percent, 0.1813, "18.1 %"),
+        (report.percent, 0.99996, "> 99.9 %"),
+        (report.percent, 1.0, "100.0 %"),
+        (report.percent, 1e-9, "< 0.1 %"),
+        (report.percent, 0, "0.0 %"),
+        (report.percent, float("nan"), "–"),
+        (report.jaccard, 0.9999, "0.999"),
+        (report.jaccard, 1.0, "1.000"),
+        (report.jaccard, 0.83, "0.830"),
+        (plots.compact, 943, "943"),
+        (plots.compact, 20_000_000, "20M"),
+    ],
+)
+def test_figures_are_formatted_for_people(function: Any, value: float | None, text: str) -> None:
+    assert function(value) == text
+
+
+def test_the_s_curve_names_its_point() -> None:
+    assert f"{100 * (1 - (1 - 0.8**6) ** 18):.2f} % found" in plots.s_curve(18, 6, 0.8)
+    assert f"{100 * (1 - (1 - 0.95**20) ** 6):.2f} % found" in plots.s_curve(6, 20, 0.95)
+
+
+def test_figures_without_data_are_empty() -> None:
+    assert plots.jaccard_histogram([0.8, 0.9, 1.0], [0, 0]) == ""
+    assert plots.cluster_sizes({}) == ""
+    assert plots.cluster_sizes({2: 0}) == ""
+
+
+@pytest.mark.parametrize("highest", [1, 2, 3, 7, 10, 99, 1200, 10**12])
+def test_axis_ticks_are_few_and_ascending(highest: int) -> None:
+    for ticks in (plots._linear_ticks(highest), plots._log_ticks(highest)):
+        assert 2 <= len(ticks) <= 8
+        assert all(a < b for a, b in pairwise(ticks))
+
+
+WORDS = st.lists(st.sampled_from(["a", "b", "the", "fox", "日", "本", "x.", "\u0e01"]), max_size=40)
+BLANKS = st.sampled_from([" ", "\n", "\t  ", "\u2003"])
+
+
+@given(WORDS, WORDS, BLANKS, st.integers(1, 50))
+def test_the_runs_give_back_both_texts(removed: list[str], kept: list[str], blank: str, limit: int) -> None:
+    result = diff.diff(blank.join(removed), blank.join(kept), max_words=limit)
+    joined = {
+        kind: [word for run in result.runs if run.kind in ("equal", kind) for word in run.words]
+        for kind in ("delete", "insert")
+    }
+    assert joined == {"delete": removed[:limit], "insert": kept[:limit]}
+    assert [diff.words(run.text) for run in result.runs] == [list(run.words) for run in result.runs]
+    assert all(run.words for run in result.runs)
+    for before, after in pairwise(result.runs):
+        assert (before.kind, after.kind) in {
+            ("equal", "delete"), ("equal", "insert"), ("delete", "insert"), ("delete", "equal"), ("insert", "equal"),
+        }  # fmt: skip
+    assert result.cut == (max(len(removed), len(kept)) > limit)
+
+
+@given(st.text(), st.text())
+def test_any_text_can_be_compared(removed: str, kept: str) -> None:
+    result = diff.diff(removed, kept)
+    assert [w for r in result.runs if r.kind in ("equal", "delete") for w in r.words] == diff.words(removed)
+    assert [w for r in result.runs if r.kind in ("equal", "insert") for w in r.words] == diff.words(kept)
+
+
+def _lcs(a: list[str], b: list[str]) -> int:
+    """The textbook table."""
+    row = [0] * (len(b) + 1)
+    for x in a:
+        new = [0]
+        for j, y in enumerate(b):
+            new.append(row[j] + 1 if x == y else max(row[j + 1], new[j]))
+        row = new
+    return row[-1]
+
+
+@given(WORDS, WORDS)
+def test_the_matches_are_a_longest_common_subsequence(a: list[str], b: list[str]) -> None:
+    matches = diff._matches(a, b)
+    assert all(a[i] == b[j] for i, j in matches)
+    assert all(i < k and j < m for (i, j), (k, m) in pairwise(matches))
+    assert len(matches) == _lcs(a, b)
+
+
+def test_a_replaced_sentence_is_not_broken_by_a_stray_word() -> None:
+    result = diff.diff("start red green the blue grey end", "start one two the three four end")
+    assert [(run.kind, run.text) for run in result.runs] == [
+        ("equal", "start"),
+        ("delete", "red green the blue grey"),
+        ("insert", "one two the three four"),
+        ("equal", "end"),
+    ]
+
+
+def test_unspaced_scripts_are_compared_by_character() -> None:
+    result = diff.diff("日本語のテキスト", "日本語テキスト")
+    assert [(run.kind, run.text) for run in result.runs] == [
+        ("equal", "日本語"),
+        ("delete", "の"),
+        ("equal", "テキスト"),
+    ]
+
+
+def test_long_equal_runs_are_collapsed_with_their_number() -> None:
+    same = " ".join(f"w{i}" for i in range(336))
+    examples = sample_examples()
+    examples["pairs"][0] |= {"removed_text": f"old {same} old", "kept_text": f"new {same} new"}
+    shown = Page(report.render(sample_metrics(), examples)).shown
+    assert "… 312 equal words …" in shown
+    assert "w11 … 312 equal words … w324" in shown
+
+
+@settings(max_examples=50)
+@given(WORDS, WORDS, st.integers(0, 6), st.integers(1, 8), st.booleans())
+def test_collapsing_loses_no_word(a: list[str], b: list[str], context: int, least: int, open_end: bool) -> None:
+    runs = diff.diff(" ".join(a), " ".join(b)).runs
+    out = diff.collapse(runs, context, least, open_end)
+    assert [word for run in out for word in run.words] == [word for run in runs for word in run.words]
+    assert all(diff.words(run.text) == list(run.words) for run in out)
+    assert all(len(run.words) >= least for run in out if run.kind == "skip")
+    restored = [k for k, _ in groupby("equal" if run.kind == "skip" else run.kind for run in out)]
+    assert restored[:-1] == [run.kind for run in runs][:-1]
+
+
+def test_the_shift_of_a_cut_is_not_shown_as_a_difference() -> None:
+    body = " ".join(f"word{i}" for i in range(4000))
+    examples = sample_examples()
+    examples["pairs"][0] |= {"removed_text": body[:20_000], "kept_text": ("An added beginning. " + body)[:20_000]}
+    text = report.render(sample_metrics(), examples)
+    page = Page(text)
+    assert "<ins>An added beginning.</ins>" in text
+    assert "more words, not compared" in page.shown
+    assert "+3 words" in page.shown
+    assert "only the first 20,000 characters of each were compared" in page.shown
+
+
+@pytest.mark.parametrize(
+    ("removed", "kept"),
+    [
+        ("a " * 10_000, "a b " * 5_000),
+        ("本" * 20_000, "日本" * 10_000),
+        (" ".join(map(str, range(4000))), " ".join(map(str, range(4000, 8000)))),
+        ("x" * 20_000, "x" * 19_999 + "y"),
+        (" ".join("ab"[i * i % 7 % 2] for i in range(10_000)), " ".join("ab"[i * i % 11 % 2] for i in range(10_000))),
+    ],
+    ids=["one word", "one character", "nothing shared", "one huge word", "two words"],
+)
+def test_the_worst_texts_are_compared_in_bounded_time(removed: str, kept: str) -> None:
+    start = time.process_time()
+    result = diff.diff(removed, kept)
+    assert time.process_time() - start < 2.0
+    assert max(result.removed_compared, result.kept_compared) <= diff.MAX_WORDS
+    assert [word for run in result.runs if run.kind != "insert" for word in run.words] == diff.words(removed)[
+        : diff.MAX_WORDS
+    ]
+
+
+def test_a_word_limit_is_stated_on_the_page() -> None:
+    examples = sample_examples()
+    examples["pairs"][0] |= {"removed_text": "a " * 9_000, "kept_text": "a " * 9_500}
+    shown = Page(report.render(sample_metrics(), examples)).shown
+    assert "Only the first 8,000 of 9,000 words of the removed text and the first 8,000 of 9,500" in shown

@@ -1,0 +1,276 @@
+"""The grader: figures that can be counted by hand, and clear answers to inputs that cannot be graded."""
+
+import json
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from checkout import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkprep.errors import UserError
+from sparkprep.grade import Grade, grade
+from sparkprep.grade.cli import main
+from sparkprep.grade.figures import Figure, against_pairs
+
+# a-b-c is a chain whose ends (0.7) lie below the threshold; d-e were both kept, wrongly; g was removed for the wrong h.
+PAIRS = [("a", "b", 0.9), ("a", "c", 0.7), ("b", "c", 0.85), ("d", "e", 1.0), ("f", "g", 0.8)]
+CLUSTERS = [("a", "a"), ("b", "a"), ("c", "a"), ("d", "d"), ("e", "d"), ("f", "f"), ("g", "f"), ("h", "h")]
+KEPT = ["a", "d", "e", "f", "h"]
+REMOVED = [("b", "a", 0.9), ("c", "a", 0.7), ("g", "h", 0.1)]
+
+
+def write(path: Path, **columns: list) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+    return str(path)
+
+
+def result(folder: Path, kept: list = KEPT, removed: list = REMOVED, **more: list) -> str:
+    half = len(kept) // 2
+    for number, part in enumerate((kept[:half], kept[half:])):
+        write(folder / "kept" / f"part-{number}.snappy.parquet", id=pa.array(part, pa.array(kept).type))
+    ids, kept_ids, jaccards = (list(column) for column in zip(*removed, strict=True))
+    write(folder / "removed" / "part-0.parquet", id=ids, kept_id=kept_ids, jaccard=jaccards, rule=["near"] * len(ids))
+    (folder / "kept" / "_SUCCESS").touch()
+    return str(folder)
+
+
+def pairs_truth(path: Path, pairs: list = PAIRS) -> str:
+    a, b, jaccard = (list(column) for column in zip(*pairs, strict=True))
+    return write(path / "pairs.parquet", id_a=a, id_b=b, jaccard=jaccard)
+
+
+def clusters_truth(path: Path) -> str:
+    ids, names = (list(column) for column in zip(*CLUSTERS, strict=True))
+    return write(path / "clusters.parquet", id=ids, cluster_id=names)
+
+
+def counts(graded: Grade) -> list[tuple[int, int | None]]:
+    return [(f.right, f.total) for scores in graded.scores for f in (scores.precision, scores.recall)]
+
+
+def test_against_pairs_the_figures_are_those_counted_by_hand(tmp_path: Path) -> None:
+    graded = grade(result(tmp_path / "out"), pairs_truth(tmp_path))
+    # b has a, g has f; c has no kept partner at 0.8. Left to remove: d or e. Only (b, a) is a true pair at 0.8.
+    assert counts(graded) == [(2, 3), (2, 3), (1, 3), (3, 4)]
+    assert graded.scores[0].f1 == pytest.approx(2 / 3)
+    assert graded.scores[1].f1 == pytest.approx(6 / 13)
+    assert graded.counts == {"documents": 8, "kept": 5, "removed": 3, "true_pairs": 4}
+    assert graded.notes == []
+
+
+def test_the_threshold_decides_which_pairs_are_true(tmp_path: Path) -> None:
+    output, truth = result(tmp_path / "out"), pairs_truth(tmp_path)
+    assert counts(grade(output, truth, threshold=0.7)) == [(3, 3), (3, 4), (2, 3), (4, 5)]
+    assert counts(grade(output, truth, threshold=0.95)) == [(0, 3), (0, 1), (0, 3), (0, 1)]
+    assert "least Jaccard in the truth is 0.7" in grade(output, truth, threshold=0.6).notes[0]
+
+
+def test_pairs_without_a_jaccard_column_are_all_true_whatever_their_order(tmp_path: Path) -> None:
+    truth = write(tmp_path / "pairs.parquet", id_a=["b", "a", "b", "e", "g"], id_b=["a", "b", "b", "d", "f"])
+    graded = grade(result(tmp_path / "out"), truth)
+    assert graded.threshold is None
+    assert counts(graded) == [(2, 3), (2, 3), (1, 3), (2, 3)]
+
+
+def test_against_clusters_the_figures_are_those_counted_by_hand(tmp_path: Path) -> None:
+    graded = grade(result(tmp_path / "out"), clusters_truth(tmp_path))
+    assert counts(graded) == [(3, 3), (3, 4), (2, 3), (4, 5)]
+
+
+def test_a_cluster_of_which_nothing_is_left_is_wrong(tmp_path: Path) -> None:
+    output = result(tmp_path / "out", ["a", "d", "h"], [*REMOVED, ("e", "d", 1.0), ("f", "h", 0.1)])
+    graded = grade(output, clusters_truth(tmp_path))
+    assert counts(graded)[:2] == [(3, 5), (3, 4)]
+
+
+def test_against_a_list_of_kept_ids_the_sets_are_compared(tmp_path: Path) -> None:
+    truth = write(tmp_path / "kept.parquet", id=["a", "d", "f", "h"])
+    graded = grade(result(tmp_path / "out"), truth)
+    assert counts(graded) == [(3, 3), (3, 4), (4, 5), (4, 4)]
+    assert graded.recall == graded.scores[0].recall
+
+
+def test_the_kept_documents_alone_can_be_graded(tmp_path: Path) -> None:
+    kept = write(tmp_path / "kept.snappy.parquet", id=KEPT, text=["..."] * 5)
+    documents = write(tmp_path / "input.parquet", id=list("abcdefgh"))
+    assert counts(grade(kept, clusters_truth(tmp_path))) == [(3, 3), (3, 4), (0, None), (4, 5)]
+    graded = grade(kept, pairs_truth(tmp_path), input=documents)
+    assert counts(graded) == [(2, 3), (2, 3), (0, None), (3, 4)]
+    assert graded.scores[1].f1 is None
+    with pytest.raises(UserError, match=r"no removed/ folder.*--input"):
+        grade(kept, pairs_truth(tmp_path))
+
+
+def test_a_job_that_removed_nothing_has_no_precision_rather_than_a_perfect_one(tmp_path: Path) -> None:
+    write(tmp_path / "out" / "kept" / "part-0.parquet", id=list("abcdefgh"))
+    (tmp_path / "out" / "removed").mkdir()
+    graded = grade(str(tmp_path / "out"), pairs_truth(tmp_path))
+    assert counts(graded) == [(0, 0), (0, 4), (0, 0), (0, 4)]  # left: two of a-b-c, one of d-e, one of f-g
+    assert graded.precision.value is None
+    assert graded.recall.value == 0
+
+
+def test_ids_stored_as_numbers_and_as_text_are_compared_as_text(tmp_path: Path) -> None:
+    output = result(tmp_path / "out", [1, 3], [(2, 1, 0.9)])
+    truth = pairs_truth(tmp_path, [("1", "2", 0.9)])
+    assert counts(grade(output, truth)) == [(1, 1), (1, 1), (1, 1), (1, 1)]
+
+
+def test_another_id_column_is_read_from_the_kept_rows(tmp_path: Path) -> None:
+    output = result(tmp_path / "out")
+    for number, part in enumerate((KEPT[:2], KEPT[2:])):
+        write(tmp_path / "out" / "kept" / f"part-{number}.snappy.parquet", name=part)
+    assert counts(grade(output, pairs_truth(tmp_path), id_column="name")) == [(2, 3), (2, 3), (1, 3), (3, 4)]
+    with pytest.raises(UserError, match=r"no column 'id', but name; name the right one with --id-column"):
+        grade(output, pairs_truth(tmp_path))
+
+
+def test_duplicate_ids_count_once_and_are_noted(tmp_path: Path) -> None:
+    output = result(tmp_path / "out", [*KEPT, "a"], [*REMOVED, ("d", "a", 0.2), ("h", "h", 1.0)])
+    graded = grade(output, pairs_truth(tmp_path))
+    assert graded.counts["kept"] == 5
+    assert counts(graded) == [(2, 3), (2, 3), (1, 4), (3, 4)]
+    notes = "\n".join(graded.notes)
+    assert "1 kept rows repeat an id" in notes
+    assert "2 ids are in kept/ and in removed/" in notes
+    assert "1 rows of removed/ name the same id twice" in notes
+
+
+def test_documents_that_the_job_lost_count_as_removed(tmp_path: Path) -> None:
+    documents = write(tmp_path / "input.parquet", id=[*"abcdefgh", "lost"])
+    graded = grade(result(tmp_path / "out"), pairs_truth(tmp_path), input=documents)
+    assert counts(graded)[0] == (2, 4)
+    assert any("1 documents of the input are neither in kept/ nor in removed/" in note for note in graded.notes)
+
+
+def test_truth_about_other_documents_is_left_out_with_a_note(tmp_path: Path) -> None:
+    graded = grade(result(tmp_path / "out"), pairs_truth(tmp_path, [*PAIRS, ("x", "y", 1.0), ("a", "z", 1.0)]))
+    assert counts(graded) == [(2, 3), (2, 3), (1, 3), (3, 4)]
+    assert graded.notes == ["3 of 10 ids of the truth are no documents here: left out"]
+
+
+def test_a_stated_jaccard_that_is_not_the_true_one_is_noted(tmp_path: Path) -> None:
+    output = result(tmp_path / "out", removed=[("b", "a", 0.95), *REMOVED[1:]])
+    assert grade(output, pairs_truth(tmp_path)).notes == [
+        "1 of 2 Jaccards stated in removed/ differ from the true ones, by up to 0.05"
+    ]
+
+
+def test_a_removal_in_favour_of_a_removed_document_is_noted(tmp_path: Path) -> None:
+    output = result(tmp_path / "out", removed=[("b", "a", 0.9), ("c", "b", 0.85), ("g", "f", 0.8)])
+    assert grade(output, pairs_truth(tmp_path)).notes == ["1 ids that removed/ names as kept_id are not in kept/"]
+
+
+def test_what_cannot_be_graded_is_named(tmp_path: Path) -> None:
+    output, truth = result(tmp_path / "out"), pairs_truth(tmp_path)
+    other = write(tmp_path / "other.parquet", left=["a"], right=["b"])
+    text = tmp_path / "text.parquet"
+    text.write_text("no Parquet")
+    (tmp_path / "empty").mkdir()
+    strangers = pairs_truth(tmp_path / "strangers", [("x1", "x2", 0.9)])
+    cases = [
+        ((output, other), r"other.parquet has the columns left, right: expected id_a and id_b"),
+        ((output, str(tmp_path / "none.parquet")), r"truth .*none.parquet does not exist"),
+        ((output, str(text)), r"text.parquet cannot be read as Parquet"),
+        ((str(tmp_path / "none"), truth), r"output .*none does not exist"),
+        ((str(tmp_path / "empty"), truth), r"output .*empty is a folder without Parquet files"),
+        ((output, strangers), r"out \(ids such as 'a'\) and truth .* \('x1'\) have no id in common.*--id-column"),
+        (("s3://bucket/out", truth), r"s3://bucket/out: only local files"),
+    ]
+    for arguments, message in cases:
+        with pytest.raises(UserError, match=message) as caught:
+            grade(*arguments)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"threshold 80.0 is not in \(0, 1\]"):
+        grade(output, truth, threshold=80.0)
+
+
+def test_ids_of_other_data_are_refused_for_the_kept_documents_alone_too(tmp_path: Path) -> None:
+    kept = write(tmp_path / "kept.parquet", id=["x", "y"])
+    with pytest.raises(UserError, match="have no id in common"):
+        grade(kept, clusters_truth(tmp_path))
+
+
+def test_an_incomplete_folder_is_refused(tmp_path: Path) -> None:
+    output = result(tmp_path / "out", removed=[("b", "gone", 0.9)])
+    with pytest.raises(UserError, match=r"kept_id 'gone' \(row 0; 1 such rows\).*incomplete"):
+        grade(output, pairs_truth(tmp_path))
+
+
+def test_the_command_prints_each_figure_with_its_definition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "figures.json"
+    assert main([result(tmp_path / "out"), "--truth", pairs_truth(tmp_path), "--json", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("0.6666   2 / 3  " in line for line in lines) == 2
+    assert sum("0.3333   1 / 3  rows (id, kept_id) of removed/ that are true pairs" in line for line in lines) == 1
+    written = json.loads(file.read_text())
+    assert written["figures"]["pairs"]["recall"]["value"] == 0.75
+    assert written["counts"]["true_pairs"] == 4
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        (["--min-precision", "0.66"], 0),
+        (["--min-precision", "0.67"], 1),
+        (["--min-recall", "0.75"], 0),
+        (["--min-recall", "0.76"], 1),
+        (["--min-recall", "75"], 2),
+    ],
+)
+def test_the_exit_code_follows_the_limits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], limits: list[str], code: int
+) -> None:
+    assert main([result(tmp_path / "out"), "--truth", pairs_truth(tmp_path), *limits]) == code
+    printed = capsys.readouterr()
+    assert ("FAILED" in printed.out) == (code == 1)
+    assert printed.err.startswith("error: --min-recall 75") == (code == 2)
+
+
+def test_the_job_runs_from_a_checkout_and_answers_a_mistake_in_one_line(tmp_path: Path) -> None:
+    job = ROOT / "jobs" / "grade.py"
+    command = [sys.executable, str(job), result(tmp_path / "out"), "--truth"]
+    good = subprocess.run([*command, pairs_truth(tmp_path)], cwd=tmp_path, capture_output=True, text=True)
+    assert (good.returncode, good.stderr) == (0, "")
+    bad = subprocess.run([*command, "nowhere.parquet"], cwd=tmp_path, capture_output=True, text=True)
+    assert (bad.returncode, bad.stderr) == (2, "error: truth nowhere.parquet does not exist\n")
+
+
+@given(st.data())
+def test_the_figures_on_pairs_are_those_of_a_plain_count(data: st.DataObject) -> None:
+    n = data.draw(st.integers(2, 8))
+    every = list(combinations(range(n), 2))
+    pairs = data.draw(st.lists(st.sampled_from(every), unique=True))
+    kept = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    audit = data.draw(st.lists(st.sampled_from([*every, *((b, a) for a, b in every)])))
+    linked = [{a, b} for a, b in pairs]
+    correct = sum(any(not kept[d] and d in pair and kept[next(iter(pair - {d}))] for pair in linked) for d in range(n))
+    groups = [{d} for d in range(n) if kept[d]]
+    for a, b in pairs:
+        if kept[a] and kept[b]:
+            touched = [group for group in groups if group & {a, b}]
+            groups = [group for group in groups if group not in touched] + [set().union(*touched)]
+    left = int(kept.sum()) - len(groups)
+    removed, pair_scores = against_pairs(
+        kept, np.array(pairs, np.int64).reshape(-1, 2), np.array(audit, np.int64).reshape(-1, 2)
+    )
+    assert (removed.precision.right, removed.precision.total) == (correct, int((~kept).sum()))
+    assert (removed.recall.right, removed.recall.total) == (correct, correct + left)
+    assert (pair_scores.precision.right, pair_scores.precision.total) == (
+        sum({a, b} in linked for a, b in audit),
+        len(audit),
+    )
+    assert pair_scores.recall.right == sum(not (kept[a] and kept[b]) for a, b in pairs)
+
+
+def test_a_figure_of_nothing_has_no_value() -> None:
+    assert Figure(0, 0, "").value is None
+    assert Figure(1, 2, "").value == 0.5

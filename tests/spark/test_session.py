@@ -1,0 +1,182 @@
+"""The session: whose settings win, what is put back, and what a wrong worker is told."""
+
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from sparkprep.errors import UserError
+from sparkprep.spark.java import spark_environment
+from sparkprep.spark.preflight import PACKAGES, preflight, worker_versions
+from sparkprep.spark.session import SIZES, apply_runtime, get_session, job_description, spark_conf, submit_line
+
+EXECUTOR_ROOM_MB = 24_576 - 896  # of an r5.xlarge under YARN, less the application master of client mode
+
+
+def run_python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """A fresh Python, since a process starts its JVM once."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SPARK", "PYSPARK"))}
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**clean, **environ}, capture_output=True, text=True, timeout=180
+    )
+
+
+def test_a_running_session_is_taken_as_it_is(spark: SparkSession) -> None:
+    assert get_session("other", {"spark.sql.shuffle.partitions": "77"}) is spark
+    assert spark.conf.get("spark.sql.shuffle.partitions") == "2"
+    assert spark.sparkContext.appName == "tests"
+
+
+def test_settings_at_start_reach_the_jvm(spark: SparkSession) -> None:
+    heap_mb = spark.sparkContext._jvm.java.lang.Runtime.getRuntime().maxMemory() >> 20
+    assert 1_900 <= heap_mb <= 2_048
+    assert spark.sparkContext.master == "local[2]"
+    assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
+    assert spark.sparkContext.uiWebUrl is None
+
+
+def test_plain_python_gets_a_quiet_local_session_and_the_users_settings_win() -> None:
+    done = run_python(
+        "from sparkprep.spark.session import SIZES, get_session\n"
+        "s = get_session('probe', SIZES['1k'])\n"
+        "heap = s.sparkContext._jvm.java.lang.Runtime.getRuntime().maxMemory() >> 20\n"
+        "print(s.sparkContext.master, heap, s.conf.get('spark.sql.shuffle.partitions'),"
+        " s.conf.get('spark.sql.session.timeZone'), s.range(1).count())\n",
+        PYSPARK_SUBMIT_ARGS="--conf spark.sql.shuffle.partitions=5 pyspark-shell",
+    )
+    assert done.returncode == 0, done.stderr
+    master, heap, partitions, zone, rows = done.stdout.split()
+    assert (master, partitions, zone, rows) == ("local[*]", "5", "UTC", "1")
+    assert 1_900 <= int(heap) <= 2_048
+    assert not [line for line in done.stderr.splitlines() if "INFO" in line or "WARN " in line or "[Stage" in line]
+
+
+def test_without_java_the_message_says_what_to_install(tmp_path: Path) -> None:
+    code = "import sparkprep.spark.java as e; e._package_folder = lambda name: None; print(e.java_home())"
+    assert run_python(code, PATH=str(tmp_path), JAVA_HOME="").stdout.strip() == "None"
+
+
+def test_a_java_that_is_too_old_is_passed_over(tmp_path: Path) -> None:
+    old = tmp_path / "bin" / "java"
+    old.parent.mkdir()
+    old.write_text('#!/bin/sh\necho "    java.home = /old" >&2\necho \'openjdk version "1.8.0_292"\' >&2\n')
+    old.chmod(0o755)
+    found = spark_environment({"JAVA_HOME": str(tmp_path), "PATH": os.environ["PATH"]})
+    assert found["JAVA_HOME"] not in (str(tmp_path), "/old")
+
+
+def test_log_settings_of_the_user_stay() -> None:
+    given = "-Dlog4j2.configurationFile=file:///mine.properties"
+    options = spark_environment({**os.environ, "SPARK_SUBMIT_OPTS": given})["SPARK_SUBMIT_OPTS"]
+    assert options.startswith(given)
+    assert options.count("log4j2") == 1
+
+
+def test_options_of_the_user_for_the_compiler_stay() -> None:
+    given = "-XX:TieredStopAtLevel=1"
+    options = spark_environment({**os.environ, "SPARK_SUBMIT_OPTS": given})["SPARK_SUBMIT_OPTS"]
+    assert options.startswith(given)
+    assert "Tier4" not in options
+
+
+def test_apply_runtime_sets_what_can_still_be_set(spark: SparkSession) -> None:
+    with spark_conf(spark, dict(SIZES["500k"].runtime)):
+        apply_runtime(spark, "500k")
+        assert spark.conf.get("spark.sql.shuffle.partitions") == "112"
+    assert spark.conf.get("spark.sql.shuffle.partitions") == "2"
+
+
+def test_spark_conf_puts_back_what_was_there_even_after_an_error(spark: SparkSession) -> None:
+    key, unset = "spark.sql.shuffle.partitions", "spark.sparkprep.test"
+    with contextlib.suppress(ZeroDivisionError), spark_conf(spark, {key: "9", unset: "x"}):
+        assert (spark.conf.get(key), spark.conf.get(unset)) == ("9", "x")
+        raise ZeroDivisionError
+    assert spark.conf.get(key) == "2"
+    assert spark.conf.get(unset, None) is None
+
+
+def test_job_description_is_set_for_the_block_only(spark: SparkSession) -> None:
+    context = spark.sparkContext
+    with job_description(spark, "outer"):
+        with job_description(spark, "inner"):
+            assert context.getLocalProperty("spark.job.description") == "inner"
+        assert context.getLocalProperty("spark.job.description") == "outer"
+    assert context.getLocalProperty("spark.job.description") is None
+
+
+def test_job_description_does_nothing_where_there_is_no_context() -> None:
+    with job_description(object(), "text"):  # type: ignore[arg-type]
+        pass
+
+
+@pytest.mark.parametrize("name", ["500k", "5m"])
+def test_the_executors_of_the_cluster_sizes_fit_their_nodes(name: str) -> None:
+    cluster = SIZES[name].cluster
+    assert cluster is not None
+    gigabytes = sum(int(text.removesuffix("g")) for text in (cluster.memory, cluster.overhead))
+    assert gigabytes * 1024 <= EXECUTOR_ROOM_MB
+
+
+def test_the_submit_line_says_all_that_must_be_known_before_and_survives_a_shell() -> None:
+    words = shlex.split(submit_line("5m", "jobs/dedup.py", ["--size", "5m", "--input", "s3://bucket/my crawl"]))
+    assert words[:3] == ["spark-submit", "--master", "yarn"]
+    assert words[-5:] == ["jobs/dedup.py", "--size", "5m", "--input", "s3://bucket/my crawl"]
+    assert words[words.index("--driver-memory") + 1] == "8g"
+    assert words[words.index("--num-executors") + 1] == "7"
+    assert "spark.executor.memoryOverhead=12g" in words
+    assert "spark.dynamicAllocation.enabled=false" in words
+    assert "spark.python.daemon.module=sparkprep.startup.worker_daemon" in words
+
+
+def test_the_submit_line_of_a_small_size_wants_no_cluster() -> None:
+    line = submit_line("10k", "jobs/dedup.py", ["--size", "10k"])
+    assert line == "spark-submit --driver-memory 4g jobs/dedup.py --size 10k"
+
+
+def test_an_unknown_size_is_refused_with_the_sizes_there_are() -> None:
+    with pytest.raises(UserError, match=r"--size 2k.*1k, 10k, 500k, 5m"):
+        submit_line("2k", "jobs/dedup.py")
+
+
+def test_local_workers_are_forked_with_the_kernels_loaded_from_a_process_of_one_thread(spark: SparkSession) -> None:
+    def look(batches):  # type: ignore[no-untyped-def]
+        import sys
+        from pathlib import Path
+
+        import pyarrow
+
+        for _ in batches:
+            parent = Path(f"/proc/{os.getppid()}/task")
+            threads = len(list(parent.iterdir())) if parent.exists() else 1
+            loaded = "sparkprep.dedup.kernels.sketch" in sys.modules
+            yield pyarrow.RecordBatch.from_pydict({"loaded": [loaded], "threads": [threads]})
+
+    row = spark.range(0, 1, 1, 1).mapInArrow(look, "loaded boolean, threads long").collect()[0]
+    assert tuple(row) == (True, 1)
+
+
+def test_the_workers_tell_their_versions(spark: SparkSession) -> None:
+    there = worker_versions(spark)
+    assert there == preflight(spark)
+    assert set(there) == {"python", "executable", *PACKAGES}
+
+
+def test_a_worker_without_the_packages_is_named_in_one_line(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    python = tmp_path / "bare" / "bin" / "python"
+    done = run_python(
+        "from sparkprep.spark.preflight import preflight\n"
+        "from sparkprep.spark.session import get_session\n"
+        "from sparkprep.errors import UserError\n"
+        "try: preflight(get_session('probe', master='local[1]'))\n"
+        "except UserError as error: print(error)\n",
+        PYSPARK_SUBMIT_ARGS=f"--conf {shlex.quote(f'spark.pyspark.python={python}')} pyspark-shell",
+    )
+    assert len(done.stdout.splitlines()) == 1, done.stdout + done.stderr
+    assert "lacks" in done.stdout
+    assert "--conf spark.pyspark.python" in done.stdout

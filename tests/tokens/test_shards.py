@@ -1,0 +1,163 @@
+"""The plan of the shards, and what a task writes of them: no Spark here."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkprep.errors import UserError
+from sparkprep.tokenizer.vocabulary import END_OF_TEXT
+from sparkprep.tokens import plan as planning
+from sparkprep.tokens.plan import Plan, ShardSettings
+from sparkprep.tokens.rows import packed
+from sparkprep.tokens.writing import PROGRESS, rows_of, stream, write_shards
+
+DOCUMENTS = st.lists(st.lists(st.integers(0, END_OF_TEXT - 1), max_size=9), min_size=1, max_size=30)
+
+
+def column(rows: Sequence[Sequence[int]]) -> pa.Array:
+    ids = np.array([token for row in rows for token in row], np.uint16)
+    return packed(ids, np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)]))
+
+
+def joined(rows: Sequence[Sequence[int]]) -> list[int]:
+    return [token for row in rows for token in (END_OF_TEXT, *row)]
+
+
+@given(DOCUMENTS, st.booleans())
+def test_each_document_stands_behind_one_end_of_text(rows: list[list[int]], as_lists: bool) -> None:
+    tokens, starts = stream(*rows_of(pa.array(rows, pa.list_(pa.int32())) if as_lists else column(rows)))
+    assert tokens.tolist() == joined(rows)
+    assert [tokens[start] for start in starts] == [END_OF_TEXT] * len(rows)
+
+
+@given(DOCUMENTS, st.data())
+def test_an_end_of_text_at_either_end_is_not_doubled(rows: list[list[int]], data: st.DataObject) -> None:
+    marked = [
+        [END_OF_TEXT] * data.draw(st.integers(0, 1)) + row + [END_OF_TEXT] * data.draw(st.integers(0, 1))
+        for row in rows
+    ]
+    assert stream(*rows_of(column(marked)))[0].tolist() == joined(rows)
+
+
+def test_a_sliced_column_gives_only_its_own_rows() -> None:
+    rows = [[1, 2], [3], [4, 5, 6], [7]]
+    for whole in (column(rows), pa.array(rows, pa.list_(pa.int64()))):
+        assert stream(*rows_of(whole.slice(1, 2)))[0].tolist() == joined(rows[1:3])
+
+
+def test_a_null_row_has_no_tokens() -> None:
+    assert stream(*rows_of(pa.array([[1], None, [2]], pa.list_(pa.int32()))))[0].tolist() == joined([[1], [], [2]])
+
+
+@pytest.mark.parametrize("wrong", [50257, -1, 100_000])
+def test_what_is_no_token_of_gpt_2_is_refused(wrong: int) -> None:
+    with pytest.raises(UserError, match=rf"token {wrong} is none of GPT-2's"):
+        rows_of(pa.array([[5], [wrong]], pa.list_(pa.int64())))
+
+
+def test_a_null_among_the_tokens_of_a_row_is_refused() -> None:
+    with pytest.raises(UserError, match="a null among its numbers"):
+        rows_of(pa.array([[5, None, 7]], pa.list_(pa.int32())))
+
+
+def test_binary_tokens_of_odd_length_are_refused() -> None:
+    with pytest.raises(UserError, match="odd number of bytes"):
+        rows_of(pa.array([b"abc"]))
+
+
+def make_plan(lengths: Sequence[int], settings: ShardSettings) -> Plan:
+    return planning.make(np.array(lengths, np.int64), len(lengths), settings, "test")
+
+
+@given(
+    st.lists(st.integers(0, 50), min_size=64, max_size=64).filter(lambda c: sum(c) > 30),
+    st.integers(1, 60),
+    st.integers(1, 20),
+)
+def test_the_shards_cover_the_stream_without_gap_or_overlap(counts: list[int], size: int, val: int) -> None:
+    plan = make_plan(counts, ShardSettings(shard_tokens=size, val_tokens=val))
+    ends = [0]
+    for shard in plan.shards:
+        assert shard.first == ends[-1]
+        ends.append(shard.first + shard.tokens)
+        first, last = plan.buckets_of(shard)
+        assert plan.bucket_starts[first] <= shard.first
+        assert plan.bucket_starts[last + 1] >= ends[-1]
+    assert ends[-1] == sum(counts)
+    assert [s.tokens for s in plan.shards[:-1]] == [val] + [size] * (len(plan.shards) - 2)
+
+
+def test_the_names_are_those_that_the_trainer_looks_for() -> None:
+    plan = make_plan([1000] * 64, ShardSettings("fineweb", 20_000))
+    assert [s.file for s in plan.shards][:2] == ["fineweb_val_000000.bin", "fineweb_train_000001.bin"]
+    assert plan.shards[0].tokens == 640  # one per cent
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"name": "a/b"}, "--name"),
+        ({"name": ""}, "--name"),
+        ({"shard_tokens": 0}, "--shard-tokens 0"),
+        ({"shard_tokens": 2**31}, "--shard-tokens"),
+        ({"val_tokens": 0}, "--val-tokens 0"),
+        ({"seed": 2**64}, "--seed"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        ShardSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_too_few_tokens_for_the_validation_shard_are_refused() -> None:
+    with pytest.raises(UserError, match=r"--val-tokens 500: there are 64 tokens in all"):
+        make_plan([1] * 64, ShardSettings(val_tokens=500))
+
+
+def test_no_document_at_all_is_refused() -> None:
+    with pytest.raises(UserError, match="no document"):
+        planning.make(np.zeros(64, np.int64), 0, ShardSettings(), "test")
+
+
+@given(DOCUMENTS.filter(lambda rows: len(joined(rows)) > 8), st.integers(3, 40), st.integers(1, 7))
+def test_the_files_one_after_another_are_the_documents_in_order(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]], size: int, batch_rows: int
+) -> None:
+    folder = tmp_path_factory.mktemp("shards")
+    buckets = np.sort(np.arange(len(rows)) * 64 // len(rows))
+    counts = np.bincount(buckets, weights=[len(row) + 1 for row in rows], minlength=64).astype(np.int64)
+    plan = planning.make(counts, len(rows), ShardSettings(shard_tokens=size, val_tokens=4), "test")
+    shuffled = []  # what the shuffle brings to a task: for each shard the rows of all its buckets, in order
+    for shard in plan.shards:
+        first, last = plan.buckets_of(shard)
+        shuffled += [(shard.index, b, row) for b, row in zip(buckets.tolist(), rows, strict=True) if first <= b <= last]
+    batches = []
+    for start in range(0, len(shuffled), batch_rows):
+        shards, bucket, some = zip(*shuffled[start : start + batch_rows], strict=True)
+        batches.append(pa.record_batch({"shard": shards, "bucket": bucket, "tokens": column(some)}))
+    (folder / PROGRESS).mkdir()
+    written = [row for batch in write_shards(iter(batches), plan, str(folder)) for row in batch.to_pylist()]
+    found = []
+    for shard, row in zip(plan.shards, written, strict=True):
+        data = (folder / shard.file).read_bytes()
+        assert len(data) == 1024 + 2 * shard.tokens
+        found += np.frombuffer(data[1024:], "<u2").tolist()
+        assert json.loads((folder / PROGRESS / f"{shard.file}.json").read_text())["sha256"] == row["sha256"]
+    assert found == joined(rows)
+    assert sum(row["documents"] for row in written) == len(rows)
+    assert sorted(p.name for p in folder.glob(".*")) == []
+
+
+def test_rows_that_do_not_fit_the_plan_leave_no_file(tmp_path: Path) -> None:
+    plan = make_plan([3] * 64, ShardSettings(shard_tokens=100, val_tokens=50))
+    short = pa.record_batch({"shard": [0], "bucket": [0], "tokens": column([[1, 2]])})
+    (tmp_path / PROGRESS).mkdir()
+    with pytest.raises(RuntimeError, match="3 tokens came, 50 were counted"):
+        list(write_shards(iter([short]), plan, str(tmp_path)))
+    assert [p.name for p in tmp_path.iterdir()] == [PROGRESS]

@@ -1,0 +1,281 @@
+"""Documents to token rows to shards, on Spark: what comes out, whatever happens on the way."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from dedup_runs import prose, save
+from pyspark.sql import SparkSession
+
+from sparkprep.errors import UserError
+from sparkprep.spark.progress import Progress
+from sparkprep.tokenizer.tokenizer import Tokenizer
+from sparkprep.tokenizer.vocabulary import END_OF_TEXT
+from sparkprep.tokens.pipeline import tokenize
+from sparkprep.tokens.plan import ShardSettings
+from sparkprep.tokens.shards import make_shards, verify
+
+SMALL = ShardSettings("t", shard_tokens=3000, val_tokens=500)
+DOCUMENTS = 300
+
+
+def documents() -> dict[str, list[Any]]:
+    texts: list[str | None] = [prose(n, 5 + n % 60) for n in range(DOCUMENTS - 4)]
+    texts += [None, "", "ends with <|endoftext|>", "naïve 中文 👩‍🚀 \n\n  x"]
+    return {"id": [f"doc-{n}" for n in range(DOCUMENTS)], "url": ["u"] * DOCUMENTS, "text": texts}
+
+
+def make(
+    spark: SparkSession, rows: Path, folder: Path, settings: ShardSettings = SMALL, **options: Any
+) -> dict[str, Any]:
+    return make_shards(spark, [str(rows)], str(folder), settings, Progress(spark, None), **options)
+
+
+def stream_of(folder: Path) -> list[int]:
+    files = json.loads((folder / "manifest.json").read_text())["shards"]
+    return [t for file in files for t in np.fromfile(folder / file["file"], "<u2", offset=1024).tolist()]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("*.bin")}
+
+
+def split(tokens: list[int]) -> list[tuple[int, ...]]:
+    found: list[list[int]] = []
+    for token in tokens:
+        if token == END_OF_TEXT:
+            found.append([])
+        else:
+            found[-1].append(token)
+    return [tuple(row) for row in found]
+
+
+@pytest.fixture(scope="module")
+def token_rows(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokens")
+    source = save(folder / "in" / "docs.parquet", documents())
+    tokenize(spark, str(source), str(folder / "rows"))
+    return folder / "rows"
+
+
+@pytest.fixture(scope="module")
+def shards(spark: SparkSession, token_rows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards")
+    make(spark, token_rows, folder)
+    return folder
+
+
+def test_a_token_row_holds_the_ids_of_its_document(token_rows: Path) -> None:
+    rows = pq.read_table(token_rows).to_pylist()
+    texts = dict(zip(documents()["id"], documents()["text"], strict=True))
+    assert {row["id"] for row in rows} == set(texts)
+    for row in rows:
+        ids = np.frombuffer(row["tokens"], "<u2")
+        assert len(ids) == row["count"]
+        assert ids.tolist() == Tokenizer().encode_one(texts[row["id"]] or "").tolist()
+
+
+def test_the_shards_hold_every_document_once_behind_an_end_of_text(shards: Path) -> None:
+    expected = [tuple(Tokenizer().encode_one(text or "").tolist()) for text in documents()["text"]]
+    tokens = stream_of(shards)
+    assert sorted(split(tokens)) == sorted(expected)
+    sizes = [p.stat().st_size for p in sorted(shards.glob("*.bin"))]
+    assert sizes.count(1024 + 2 * 3000) == len(sizes) - 2
+    assert (shards / "t_val_000000.bin").stat().st_size == 1024 + 2 * 500
+    assert verify(str(shards))["tokens"] == len(tokens)
+
+
+@pytest.mark.parametrize("parts", [1, 3, 16])
+def test_the_shards_are_the_same_however_the_rows_are_stored(
+    spark: SparkSession, token_rows: Path, shards: Path, parts: int, tmp_path: Path
+) -> None:
+    rows = pq.read_table(token_rows).to_pylist()
+    random.Random(parts).shuffle(rows)
+    for part in range(parts):
+        pq.write_table(pa.Table.from_pylist(rows[part::parts]), save(tmp_path / "rows" / f"{part}.parquet", {"x": [1]}))
+    make(spark, tmp_path / "rows", tmp_path / "out")
+    assert digests(tmp_path / "out") == digests(shards)
+
+
+def test_another_seed_gives_another_order_of_the_same_documents(
+    spark: SparkSession, token_rows: Path, shards: Path, tmp_path: Path
+) -> None:
+    make(spark, token_rows, tmp_path, ShardSettings("t", 3000, 500, seed=2))
+    assert stream_of(tmp_path) != stream_of(shards)
+    assert sorted(split(stream_of(tmp_path))) == sorted(split(stream_of(shards)))
+
+
+@pytest.mark.parametrize("marks", [(), ("front",), ("back",), ("front", "back")])
+def test_lists_of_numbers_from_elsewhere_give_the_same_shards(
+    spark: SparkSession, token_rows: Path, shards: Path, marks: tuple[str, ...], tmp_path: Path
+) -> None:
+    rows = pq.read_table(token_rows).to_pylist()
+    eot = [END_OF_TEXT]
+    lists = [
+        eot * ("front" in marks) + np.frombuffer(row["tokens"], "<u2").tolist() + eot * ("back" in marks)
+        for row in rows
+    ]
+    table = pa.table({"input_ids": pa.array(lists, pa.list_(pa.int32())), "id": [row["id"] for row in rows]})
+    make(spark, save(tmp_path / "rows.parquet", table), tmp_path / "out", tokens_column="input_ids")
+    assert digests(tmp_path / "out") == digests(shards)
+
+
+def test_rows_without_an_identifier_are_ordered_by_their_tokens(
+    spark: SparkSession, token_rows: Path, tmp_path: Path
+) -> None:
+    table = pq.read_table(token_rows, columns=["tokens"])
+    make(spark, save(tmp_path / "a.parquet", table), tmp_path / "one")
+    make(spark, save(tmp_path / "b.parquet", table.take(pa.array(range(len(table))[::-1]))), tmp_path / "two")
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_a_second_run_makes_only_what_is_missing_or_wrong(
+    spark: SparkSession, token_rows: Path, shards: Path, tmp_path: Path
+) -> None:
+    make(spark, token_rows, tmp_path)
+    files = sorted(tmp_path.glob("*.bin"))
+    before = {p.name: p.stat().st_mtime_ns for p in files}
+    files[0].unlink()
+    files[1].write_bytes(files[1].read_bytes()[:-100])
+    flipped = bytearray(files[2].read_bytes())
+    flipped[2000] ^= 1
+    files[2].write_bytes(flipped)
+    with pytest.raises(UserError, match=r"t_(val|train)_00000\d\.bin"):
+        verify(str(tmp_path))
+    make(spark, token_rows, tmp_path)
+    assert digests(tmp_path) == digests(shards)
+    assert {p.name for p in files if p.stat().st_mtime_ns == before[p.name]} == {p.name for p in files[3:]}
+
+
+def test_shards_of_another_run_are_not_mixed_with_new_ones(
+    spark: SparkSession, token_rows: Path, tmp_path: Path
+) -> None:
+    make(spark, token_rows, tmp_path)
+    before = digests(tmp_path)
+    with pytest.raises(UserError, match="made from other token rows or settings"):
+        make(spark, token_rows, tmp_path, ShardSettings("t", 2000, 500))
+    assert digests(tmp_path) == before
+    make(spark, token_rows, tmp_path, ShardSettings("t", 9000, 500), overwrite=True)
+    assert len(digests(tmp_path)) < len(before)
+    verify(str(tmp_path))
+
+
+def test_a_shard_of_unknown_origin_is_not_left_among_ours(
+    spark: SparkSession, token_rows: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "t_train_000099.bin").write_bytes(b"mine")
+    with pytest.raises(UserError, match=r"t_train_000099\.bin: a shard of this name that is not of this run"):
+        make(spark, token_rows, tmp_path)
+
+
+def test_tokens_and_shards_of_any_text_column_name_and_json_lines(spark: SparkSession, tmp_path: Path) -> None:
+    source = tmp_path / "docs.jsonl"
+    source.write_text("".join(json.dumps({"body": prose(n)}) + "\n" for n in range(20)))
+    from sparkprep.tokens.pipeline import TokenizeSettings
+
+    metrics = tokenize(spark, str(source), str(tmp_path / "rows"), TokenizeSettings(text_column="body"))
+    assert metrics["documents"] == 20
+    assert make(spark, tmp_path / "rows", tmp_path / "out")["documents"] == 20
+
+
+def test_a_finished_tokenization_of_the_same_input_is_reused(spark: SparkSession, tmp_path: Path) -> None:
+    source = save(tmp_path / "in.parquet", {"id": [1, 2], "text": ["one", "two"]})
+    tokenize(spark, str(source), str(tmp_path / "rows"))
+    first = {p.name for p in (tmp_path / "rows").iterdir()}
+    tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
+    assert {p.name for p in (tmp_path / "rows").iterdir()} == first
+    size = source.stat().st_size
+    save(source, {"id": [1, 2], "text": ["one", "TWO"]})
+    assert source.stat().st_size == size
+    with pytest.raises(UserError, match="exists"):
+        tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
+
+
+def test_the_kept_documents_of_the_dedup_job_are_found_in_its_folder(spark: SparkSession, tmp_path: Path) -> None:
+    save(tmp_path / "clean" / "kept" / "a.parquet", {"id": [1], "text": ["kept"]})
+    save(tmp_path / "clean" / "removed" / "a.parquet", {"id": [2], "kept_id": [1]})
+    (tmp_path / "clean" / "metrics.json").write_text("{}")
+    assert tokenize(spark, str(tmp_path / "clean"), str(tmp_path / "rows"))["documents"] == 1
+
+
+def test_a_long_text_among_short_ones_is_tokenized(spark: SparkSession, tmp_path: Path) -> None:
+    long = prose(1, 300_000)
+    source = save(tmp_path / "in.parquet", {"id": [1, 2, 3], "text": ["short", long, "also short"]})
+    metrics = tokenize(spark, str(source), str(tmp_path / "rows"))
+    assert metrics["documents"] == 3
+    rows = {row["id"]: row["count"] for row in pq.read_table(tmp_path / "rows").to_pylist()}
+    assert rows[2] == len(Tokenizer().encode_one(long))
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (
+            {"id": [1], "words": [[1]]},
+            r"no column 'tokens'; columns there are: id, words; name it with --tokens-column",
+        ),
+        ({"id": [1], "tokens": ["text"]}, "sparkprep tokenize"),
+        ({"id": [1], "tokens": [[0.5]]}, "not lists of numbers or binary"),
+    ],
+)
+def test_what_holds_no_tokens_is_refused(
+    spark: SparkSession, columns: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=said):
+        make(spark, save(tmp_path / "rows.parquet", columns), tmp_path / "out")
+
+
+def test_ids_of_another_tokenizer_are_refused_with_the_token(spark: SparkSession, tmp_path: Path) -> None:
+    rows = save(tmp_path / "rows.parquet", {"id": [1, 2], "tokens": [[1, 2] * 300, [60_000, 5]]})
+    with pytest.raises(UserError, match="token 60000 is none of GPT-2's"):
+        make(spark, rows, tmp_path / "out")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_verify_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no manifest\.json.*run `sparkprep shards` again"):
+        verify(str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["driver", "worker"])
+def test_after_a_kill_in_the_middle_the_next_run_gives_the_same_files(
+    target: str, token_rows: Path, tmp_path: Path, spark: SparkSession
+) -> None:
+    import psutil
+
+    settings = ["--name", "t", "--shard-tokens", "40", "--val-tokens", "40"]
+    command = [sys.executable, "-m", "sparkprep.cli", "shards", "--input", str(token_rows), *settings, "--quiet"]
+    out = tmp_path / "out"
+    process = subprocess.Popen([*command, "--output", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("*.bin"))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    family = psutil.Process(process.pid).children(recursive=True)
+    if target == "driver":
+        for victim in [*family, psutil.Process(process.pid)]:
+            os.kill(victim.pid, signal.SIGKILL)
+    else:
+        forks = [p for p in family if "sparkprep.startup.worker_daemon" in p.cmdline() and p.ppid() != process.pid]
+        os.kill(forks[-1].pid, signal.SIGKILL)
+    process.wait(timeout=120)
+    left = digests(out)
+    make(spark, token_rows, tmp_path / "whole", ShardSettings("t", 40, 40))
+    whole = digests(tmp_path / "whole")
+    assert left.items() <= whole.items(), "a file under its final name is whole"
+    subprocess.run([*command, "--output", str(out)], check=True)
+    assert digests(out) == whole
+    assert sorted(p.name for p in out.iterdir() if p.suffix != ".bin" and not p.name.startswith(".")) == [
+        "manifest.json"
+    ]

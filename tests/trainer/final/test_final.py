@@ -1,0 +1,189 @@
+"""The final run looks before it spends: seed, tokens, disk and cost; then it trains, and can be started again."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from runs_of_training import write_shards
+
+from sparkprep.errors import UserError
+from trainer.checkpoints import checkpoint, model_file
+from trainer.commands.final import main
+from trainer.final.final import Final, run_final
+from trainer.models.gpt2 import GPT2, initialise
+from trainer.models.shape import Shape
+from trainer.runs import log as run_log
+
+START, STEPS = 30, 60
+OPTIONS: dict[str, object] = {
+    "micro_batch": 2,
+    "seq_len": 16,
+    "total_batch": 64,
+    "warmup": 5,
+    "val_every": 20,
+    "val_tokens": 64,
+    "checkpoint_every": 20,
+    "sample_every": 0,
+    "hellaswag": False,
+    "threads": 1,
+}
+
+
+@pytest.fixture
+def final(tmp_path: Path) -> Final:
+    """A final run of a tiny model over enough tokens."""
+    write_shards(tmp_path / "shards", [2000, 1500])
+    write_shards(tmp_path / "shards", [300], "val")
+    model = GPT2(Shape(1, 2, 16))
+    initialise(model)
+    seed = str(tmp_path / "seed_model.bin")
+    model_file.write(seed, model.shape, model.flat, 5)
+    folder = str(tmp_path / "shards")
+    return Final(seed, 0.01, folder, str(tmp_path / "out"), START, STEPS, options=tuple(OPTIONS.items()))
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def say(said: list[str]) -> Callable[[str], None]:
+    return said.append
+
+
+def with_options(final: Final, **options: object) -> Final:
+    return replace(final, options=tuple({**dict(final.options), **options}.items()))
+
+
+def test_it_checks_estimates_trains_to_the_end_and_then_has_nothing_left(
+    final: Final, said: list[str], say: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_final(final, say)
+    kinds = [line.split()[0] for line in said]
+    assert kinds == ["seed", "data", "disk", "probe", "estimate", "command"]
+    assert [each.step for each in checkpoint.find(final.output)] == [60, 40]
+    history = run_log.read(os.path.join(final.output, "main.log"))
+    assert history.train.steps.tolist() == list(range(START, STEPS))
+    estimate = next(line for line in said if line.startswith("estimate"))
+    seconds, hours, dollars = re.search(r"30 steps at (\S+) s: (\S+) hours, \$(\S+) at \$1.50", estimate).groups()  # type: ignore[union-attr]
+    # the hours are those of the steps, and some for the rest; the dollars are theirs at the price
+    assert float(hours) >= 30 * float(seconds) / 3600 - 0.01
+    assert float(dollars) == pytest.approx(1.5 * float(hours), abs=0.02)
+    assert not [name for name in os.listdir(final.output) if name.startswith("probe-")]
+
+    capsys.readouterr()
+    said.clear()
+    run_final(final, say)  # again: from its last checkpoint, without a probe
+    assert "probe" not in [line.split()[0] for line in said]
+    assert "step   31" not in capsys.readouterr().out
+
+
+def test_its_command_line_goes_on_with_the_same_run(final: Final, said: list[str], say: Callable[[str], None]) -> None:
+    from trainer.settings import parse
+
+    assert run_final(final, say, check_only=True) is None
+    assert not checkpoint.find(final.output)
+    words = next(line for line in said if line.startswith("command")).split()[3:]
+    again = parse([word.strip("'") for word in words])
+    wanted = final.settings()
+    for name in ("output", "train_data", "model", "start_step", "steps", "learning_rate", "micro_batch", "total_batch"):
+        assert getattr(again, name) == getattr(wanted, name), name
+    assert again.resume
+
+
+def test_too_few_tokens_are_refused_unless_repeats_are_borne(final: Final, say: Callable[[str], None]) -> None:
+    longer = replace(final, steps=200)
+    with pytest.raises(UserError, match=r"too few, so that 3\.\d epochs would repeat .* --allow-repeats"):
+        run_final(longer, say, check_only=True)
+    run_final(replace(longer, allow_repeats=True), say, check_only=True)
+
+
+def test_checkpoints_that_the_disk_cannot_hold_are_refused(final: Final, say: Callable[[str], None]) -> None:
+    many = with_options(replace(final, steps=100_000_000, allow_repeats=True), checkpoint_every=1)
+    with pytest.raises(UserError, match=r"99999971 checkpoints of .* are free"):
+        run_final(many, say, check_only=True)
+    with pytest.raises(UserError, match="no weights would ever be written"):
+        run_final(with_options(final, checkpoint_every=0), say, check_only=True)
+
+
+def test_a_run_above_the_budget_is_not_started(final: Final, say: Callable[[str], None]) -> None:
+    with pytest.raises(UserError, match=r"would cost \$\d+\.\d\d, more than --budget 1; nothing was started"):
+        run_final(replace(final, price_per_hour=1e6, budget=1.0), say)
+    assert not checkpoint.find(final.output)
+
+
+@pytest.mark.parametrize("damage", ["missing", "short", "state"])
+def test_a_seed_that_is_none_is_refused(final: Final, say: Callable[[str], None], damage: str) -> None:
+    seed = Path(final.seed_model)
+    if damage == "missing":
+        seed.unlink()
+    elif damage == "short":
+        seed.write_bytes(seed.read_bytes()[:-2])
+    else:
+        seed.write_bytes((20240527).to_bytes(4, "little") + bytes(2000))
+    with pytest.raises(UserError, match=r"seed_model\.bin"):
+        run_final(final, say)
+
+
+def test_data_that_are_no_shards_are_refused(final: Final, say: Callable[[str], None], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no shard matches"):
+        run_final(replace(final, data=str(tmp_path / "empty")), say)
+    with pytest.raises(UserError, match="neither a folder of shards nor a pattern"):
+        run_final(replace(final, data=str(tmp_path / "nowhere")), say)
+
+
+def test_what_is_missing_on_the_command_line_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--device", "cpu"]) == 2
+    assert "error: SEED_MODEL=file (--seed-model) is missing" in capsys.readouterr().err
+
+
+def test_a_rehearsal_deletes_nothing_that_it_did_not_make(
+    final: Final, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine" / "seed").mkdir(parents=True)
+    (tmp_path / "mine" / "main.log").write_text("s:0 tel:3.2\n")
+    assert main(["--rehearse", "--data", final.data, "--output", str(tmp_path / "mine")]) == 2
+    assert "is there already, and no rehearsal made it" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "main.log").read_text() == "s:0 tel:3.2\n"
+
+
+def test_a_real_run_and_a_rehearsal_do_not_share_a_folder(
+    final: Final, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / ".rehearsal").touch()
+    words = ["--seed-model", final.seed_model, "--learning-rate", "0.01", "--data", final.data, "--output", str(shared)]
+    assert main([*words, "--device", "cpu"]) == 2
+    assert "holds a rehearsal" in capsys.readouterr().err
+    (shared / "DONE_00003000").touch()  # a real run's, whatever the mark says
+    assert main(["--rehearse", "--data", final.data, "--output", str(shared)]) == 2
+    assert (shared / "DONE_00003000").exists()
+
+
+def test_a_final_run_without_a_step_left_is_refused(final: Final, say: Callable[[str], None]) -> None:
+    with pytest.raises(UserError, match="--start-step 60 leaves nothing of the 60 steps"):
+        run_final(replace(final, start_step=60), say)
+
+
+@pytest.mark.slow
+def test_the_rehearsal_goes_the_whole_way_and_says_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shards(tmp_path / "shards", [60_000])
+    write_shards(tmp_path / "shards", [12_000], "val")
+    out = tmp_path / "rehearsal"
+    for _ in range(2):  # the second one takes the place of the first
+        capsys.readouterr()
+        assert main(["--rehearse", "--data", str(tmp_path / "shards"), "--output", str(out)]) == 0
+        assert not (out / "left").exists()
+        (out / "left").touch()
+    told = capsys.readouterr().out
+    assert told.count("REHEARSAL") == 2
+    assert (out / "logGPT" / "plot.png").stat().st_size > 10_000
+    assert checkpoint.find(str(out / "logGPT"))[0].step == 80

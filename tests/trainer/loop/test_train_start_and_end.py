@@ -1,0 +1,225 @@
+"""What a run does to what lies in its folder, which checkpoints it leaves, and where it stops."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from short_runs import LAST, Capsys, content, names, refused, same_end, seed_model, started_from, steps, words
+
+from trainer.commands.train import main
+from trainer.models.shape import Shape
+from trainer.runs.history import load_run
+
+
+def test_a_resume_without_anything_to_resume_from_is_warned_of(data: Path, tmp_path: Path, capsys: Capsys) -> None:
+    assert main(words(tmp_path / "out", data, y=1, x=1, n=0)) == 0
+    err = capsys.readouterr().err
+    assert "from RANDOM weights, as there is no -e,\nat step 0 with learning rate 0.01" in err
+    assert "backslash" in err
+
+
+def test_a_seed_whose_first_step_was_lost_is_warned_of(data: Path, tmp_path: Path, capsys: Capsys) -> None:
+    seed = seed_model(tmp_path / "seed.bin")
+    assert main(words(tmp_path / "out", data, y=1, x=1, n=0, e=seed)) == 0
+    assert f"starts from {seed}, but without -ss,\nat step 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("case", ["not asked", "seed", "first step", "checkpoint"])
+def test_nothing_is_warned_of_where_the_start_is_meant(
+    case: str, data: Path, tmp_path: Path, capsys: Capsys, request: pytest.FixtureRequest
+) -> None:
+    folder = tmp_path / "new"
+    options: dict[str, object] = {"x": 2, "n": 0}
+    if case == "checkpoint":
+        folder, options = request.getfixturevalue("out"), {"es": 8}
+    elif case == "seed":
+        options.update(e=seed_model(tmp_path / "seed.bin"), ss=1)
+    elif case == "first step":
+        options["ss"] = 0
+    capsys.readouterr()
+    assert main(words(folder, data, y=0 if case == "not asked" else 1, **options)) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_a_new_run_sets_the_earlier_one_aside(out: Path, half: Path, data: Path, capsys: Capsys) -> None:
+    capsys.readouterr()
+    assert main(words(out, data, y=0, x=4, n=4)) == 0
+    assert f"it was moved to {out}/earlier-1\n" in capsys.readouterr().err
+    assert content(out / "earlier-1") == {name: b for name, b in content(half).items() if name != ".lock"}
+    assert steps(out) == [4]
+    assert load_run(str(out)).history.train.steps.tolist() == [0, 1, 2, 3]
+    assert main(words(out, data, y=0, x=1, n=0)) == 0
+    assert names(out) == {"earlier-1", "earlier-2", "main.log", "run_parameters.txt"}
+    assert steps(out / "earlier-2") == [4]
+
+
+def test_a_new_run_that_is_refused_leaves_the_earlier_one_where_it_was(
+    out: Path, whole: Path, data: Path, tmp_path: Path, capsys: Capsys
+) -> None:
+    (tmp_path / "damaged.bin").write_bytes(b"no such file of llm.c")
+    earlier = content(out)
+    for options in (
+        {"e": tmp_path / "none.bin"},
+        {"id": tmp_path / "none_*.bin"},
+        {"e": seed_model(tmp_path / "seed.bin"), "1d": 3},
+        {"h": 1, "ih": tmp_path / "damaged.bin"},
+        {"it": tmp_path / "damaged.bin"},
+    ):
+        refused(capsys, out, data, y=0, **options)
+        assert {**content(out), ".lock": b""} == {**earlier, ".lock": b""}
+    assert main(words(out, data, y=1)) == 0
+    same_end(whole, out)
+
+
+def test_a_new_run_may_start_from_a_checkpoint_that_it_sets_aside(out: Path, data: Path, capsys: Capsys) -> None:
+    capsys.readouterr()
+    assert main(words(out, data, y=0, e=out / "model_00000008.bin", ss=8, es=9, n=0)) == 0
+    assert started_from(capsys) == "model_00000008.bin"
+    assert steps(out) == []
+    assert steps(out / "earlier-1") == [4, 8]
+
+
+def test_a_new_run_in_a_folder_without_checkpoints_empties_the_log(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    for last in (3, 2):
+        assert main(words(folder, data, x=last, n=0)) == 0
+    assert names(folder) == {"main.log", "run_parameters.txt"}
+    lines = (folder / "main.log").read_text().splitlines()
+    assert [line.split(":")[1] for line in lines] == ["0 trl", "1 trl", "2 tel"]
+
+
+def test_what_a_killed_run_had_begun_to_write_is_cleared_away(out: Path, data: Path) -> None:
+    (out / ".model_00000012.bin.partial-0123abcd").write_bytes(b"half")
+    assert main(words(out, data, y=1, es=8)) == 0
+    assert not [name for name in names(out) if "partial" in name]
+
+
+# Which checkpoints there are
+
+
+def test_only_the_newest_checkpoint_is_kept_and_multiples_if_asked(data: Path, tmp_path: Path) -> None:
+    assert main(words(tmp_path / "newest", data, x=5, n=1, nk=1)) == 0
+    assert steps(tmp_path / "newest") == [5]
+    assert names(tmp_path / "newest") == {
+        *("main.log", "run_parameters.txt", "DONE_00000005"),
+        *("model_00000005.bin", "state_00000005_00000.bin", "checkpoint_00000005.json"),
+    }
+    assert main(words(tmp_path / "multiples", data, x=5, n=1, nk=2, nm=2)) == 0
+    assert steps(tmp_path / "multiples") == [2, 4, 5]
+
+
+def test_no_checkpoint_is_written_where_none_is_asked_for(data: Path, tmp_path: Path) -> None:
+    assert main(words(tmp_path / "out", data, x=2, n=0)) == 0
+    assert names(tmp_path / "out") == {"main.log", "run_parameters.txt"}
+
+
+def test_the_checkpoint_that_a_run_goes_on_from_is_not_written_again(out: Path, data: Path) -> None:
+    def files() -> dict[str, int]:
+        return {path.name: path.stat().st_ino for path in out.glob("*_00000008*")}
+
+    before = files()
+    assert len(before) == 4
+    assert main(words(out, data, y=1, es=9, n=8)) == 0
+    assert files() == before
+    assert steps(out) == [4, 8, 9]
+
+
+# Where a run stops, and on what it trains
+
+
+def test_a_finished_run_is_evaluated_once_more_and_not_trained(out: Path, data: Path, capsys: Capsys) -> None:
+    log = (out / "main.log").read_text()
+    earlier = {name: b for name, b in content(out).items() if name.startswith(("model", "state"))}
+    capsys.readouterr()
+    assert main(words(out, data, y=1, es=8)) == 0
+    assert (out / "main.log").read_text() == log + log.splitlines(keepends=True)[-1]
+    assert log.splitlines()[-1].startswith("s:8 tel:")
+    assert {name: b for name, b in content(out).items() if name.startswith(("model", "state"))} == earlier
+    assert "step " not in capsys.readouterr().out
+
+
+def test_a_run_that_stands_beyond_its_stop_says_so(out: Path, data: Path, capsys: Capsys) -> None:
+    capsys.readouterr()
+    assert main(words(out, data, y=1, es=6)) == 0
+    assert "nothing to do: the run stands at step 8, and was to stop at 6" in capsys.readouterr().out
+    assert steps(out) == [4, 8]
+
+
+def test_a_run_that_stops_early_follows_the_whole_schedule(half: Path, whole: Path) -> None:
+    some, all_ = load_run(str(half)).history, load_run(str(whole)).history
+    assert some.train.steps.tolist() == list(range(8))
+    assert some.lr.tolist() == all_.lr[:8].tolist()
+    assert some.train.values.tolist() == all_.train.values[:8].tolist()
+    assert some.lr[7] == pytest.approx(0.005 * (1 + math.cos(math.pi * (7 - 3) / (LAST - 3))), abs=1e-6)
+
+
+def test_overfitting_trains_on_the_first_batch_of_the_validation_data(data: Path, tmp_path: Path) -> None:
+    # A rate too small to change a weight: each loss is that of the weights of the start.
+    folder = tmp_path / "out"
+    options = {"a": 1, "id": tmp_path / "none_*.bin", "d": -1, "m": 1, "l": 1e-30, "c": 0}
+    assert main(words(folder, data, x=3, n=0, **options)) == 0
+    history = load_run(str(folder)).history
+    assert len(history.train) == 3
+    assert set(history.train.values.tolist()) == set(history.validation.values.tolist())
+
+
+def test_minus_one_step_is_one_epoch(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    assert main(words(folder, data, x=-1, d=256, n=0)) == 0
+    run = load_run(str(folder))
+    assert run.history.train.steps.tolist() == list(range(1530 // 256))
+    assert run.parameters["max_steps"] == "5"
+
+
+def test_a_run_is_read_back_from_its_log_and_its_table(whole: Path, data: Path) -> None:
+    run = load_run(str(whole))
+    assert run.missing == ()
+    assert run.learning_rate == 0.01
+    assert run.num_parameters == Shape(1, 1, 8).num_parameters
+    assert run.history.train.steps.tolist() == list(range(LAST))
+    assert run.history.validation.steps.tolist() == [LAST]
+    assert np.isfinite(run.history.ms).all()
+    assert np.isfinite(run.history.norm).all()
+    told = {
+        "train data pattern": str(data / "t_train_*.bin"),
+        "val data pattern": str(data / "t_val_*.bin"),
+        "output log dir": str(whole),
+        "checkpoint_every": "4",
+        "resume": "0",
+        "micro batch size B": "2",
+        "sequence length T": "16",
+        "total batch size": "64",
+        "LR scheduler": "cosine",
+        "learning rate (LR)": "1.000000e-02",
+        "warmup iterations": "3",
+        "final LR fraction": "0.000000e+00",
+        "weight decay": "1.000000e-01",
+        "max_steps": "12",
+        "early_stopping_steps": "-1",
+        "val_loss_every": "0",
+        "val_max_steps": "2",
+        "overfit_single_batch": "0",
+        "use_master_weights": "enabled",
+        "precision": "FP32",
+        "weight init method": "random",
+        "max_sequence_length T": "1024",
+        "vocab_size V": "50257",
+        "padded_vocab_size Vp": "50304",
+        "num_layers L": "1",
+        "num_heads NH": "1",
+        "channels C": "8",
+        "train_num_batches": "12",
+        "val_num_batches": "2",
+    }
+    assert told.items() <= run.parameters.items()
+
+
+def test_the_json_of_a_checkpoint_tells_what_was_written(half: Path) -> None:
+    told = json.loads((half / "checkpoint_00000008.json").read_text())
+    assert told["step"] == 8
+    assert {name: each["bytes"] for name, each in told["files"].items()} == {
+        name: (half / name).stat().st_size for name in ("model_00000008.bin", "state_00000008_00000.bin")
+    }
+    assert told["shards"] == [["t_train_000000.bin", 700], ["t_train_000001.bin", 500], ["t_train_000002.bin", 330]]

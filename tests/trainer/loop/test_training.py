@@ -1,0 +1,162 @@
+"""The trainer learns what a plain GPT-2 learns: the same losses, the known first loss, one batch by heart."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+import pytest
+import torch
+import torch.nn.functional as F
+from runs_of_training import command, write_shards
+from torch import Tensor
+
+from sparkprep.sample.build import embedded
+from sparkprep.tokenizer.tokenizer import Tokenizer
+from trainer.commands.train import main
+from trainer.data.loader import Loader, open_shards
+from trainer.loop.loop import Trainer
+from trainer.loop.start import begin
+from trainer.loop.validation import to_device
+from trainer.models.gpt2 import GPT2, initialise
+from trainer.models.shape import NAMED, Shape, tensors
+from trainer.runs import log as run_log
+from trainer.runs.log import RunLog
+from trainer.settings import Settings, parse
+
+STEPS = 10
+
+
+class PlainGPT2:
+    """GPT-2 and AdamW from their definitions: no fused kernel, no padding tricks, attention as a full matrix."""
+
+    def __init__(self, weights: dict[str, list[Tensor]], heads: int) -> None:
+        self.weights = {
+            name: [each.clone().double().requires_grad_() for each in parts] for name, parts in weights.items()
+        }
+        self.heads = heads
+        self.moments = {id(p): (torch.zeros_like(p), torch.zeros_like(p)) for _, p in self.parameters()}
+
+    def parameters(self) -> list[tuple[str, Tensor]]:
+        return [(name, each) for name, parts in self.weights.items() for each in parts]
+
+    def loss(self, ids: Tensor, targets: Tensor) -> Tensor:
+        w, (B, T) = self.weights, ids.shape
+        x = w["wte"][0][ids] + w["wpe"][0][:T]
+        C = x.shape[-1]
+        for layer in range(len(w["qkv.weight"])):
+            own = {name: parts[layer] for name, parts in w.items() if len(parts) > layer and "." in name}
+            h = norm(x, own["ln1.weight"], own["ln1.bias"])
+            q, k, v = (h @ own["qkv.weight"].T + own["qkv.bias"]).split(C, 2)
+            q, k, v = (each.reshape(B, T, self.heads, -1).transpose(1, 2) for each in (q, k, v))
+            scores = q @ k.transpose(2, 3) / math.sqrt(C // self.heads)
+            scores = scores.masked_fill(torch.ones(T, T).triu(1).bool(), -math.inf)
+            y = (scores.softmax(3) @ v).transpose(1, 2).reshape(B, T, C)
+            x = x + y @ own["out.weight"].T + own["out.bias"]
+            h = norm(x, own["ln2.weight"], own["ln2.bias"]) @ own["up.weight"].T + own["up.bias"]
+            h = 0.5 * h * (1 + torch.tanh(math.sqrt(2 / math.pi) * (h + 0.044715 * h**3)))
+            x = x + h @ own["down.weight"].T + own["down.bias"]
+        x = norm(x, w["lnf.weight"][0], w["lnf.bias"][0])
+        return F.cross_entropy((x @ w["wte"][0][:50257].T).flatten(0, 1), targets.flatten())
+
+    def update(self, t: int, rate: float, decay: float) -> None:
+        parameters = self.parameters()
+        length = math.sqrt(sum(float((p.grad**2).sum()) for _, p in parameters if p.grad is not None))
+        for name, p in parameters:
+            assert p.grad is not None
+            g = p.grad / length if length > 1 else p.grad
+            m, v = self.moments[id(p)]
+            m.mul_(0.9).add_(0.1 * g)
+            v.mul_(0.95).add_(0.05 * g * g)
+            step = (m / (1 - 0.9**t)) / ((v / (1 - 0.95**t)).sqrt() + 1e-8)
+            with torch.no_grad():
+                p -= rate * (step + (decay * p if name in ("wte", "wpe") or p.dim() == 2 else 0))
+            p.grad = None
+
+
+def norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / ((centred**2).mean(-1, keepdim=True) + 1e-5).sqrt() * weight + bias
+
+
+def test_losses_are_those_of_a_plain_implementation_over_ten_updates(tmp_path: Path) -> None:
+    write_shards(tmp_path, [900, 700])
+    write_shards(tmp_path, [200], "val")
+    # two micro-batches an update, clipping (the norm is above 1 at first), warm-up and decay
+    words = command(tmp_path / "out", tmp_path, x=STEPS, n=0, d=64, b=2, t=16, u=3, l=0.01)
+    assert main(words) == 0
+    ours = run_log.read(str(tmp_path / "out" / "main.log")).train.values
+
+    settings = parse(words)
+    model = GPT2(Shape(2, 2, 16))
+    initialise(model)
+    plain = PlainGPT2({t.name: [p.detach() for p in model.leaves(t.name)] for t in tensors(model.shape)}, heads=2)
+    loader = Loader(open_shards(settings.train_data, "-id"), 2, 16, 42, "-id")
+    theirs = []
+    for step in range(STEPS):
+        batches = [to_device(loader.next(), 2, torch.device("cpu")) for _ in range(2)]
+        losses = [plain.loss(*batch) / 2 for batch in batches]
+        for each in losses:
+            each.backward()
+        theirs.append(sum(each.item() for each in losses))
+        rate = 0.01 * (step + 1) / 3 if step < 3 else 0.005 * (1 + math.cos(math.pi * (step - 3) / (STEPS - 3)))
+        plain.update(step + 1, rate, 0.1)
+    assert theirs[0] - theirs[-1] > 0.5, "nothing was learnt, so that nothing was compared"
+    np.testing.assert_allclose(ours, theirs, atol=6e-5)  # the log has four decimals
+    np.testing.assert_allclose(in_memory(settings, tmp_path / "again"), theirs, atol=1e-5)
+
+
+def in_memory(settings: Settings, folder: Path) -> list[float]:
+    """The losses of the same run with all their digits."""
+    folder.mkdir()
+    run = begin(replace(settings, output=str(folder)), str(folder))
+    with RunLog(str(folder), resume=False) as log:
+        trainer = Trainer(run, log, peak=1.0)
+        return [trainer.update(step).loss for step in range(STEPS)]
+
+
+def test_one_batch_is_learnt_by_heart(tmp_path: Path) -> None:
+    write_shards(tmp_path, [300], "val")
+    words = command(tmp_path / "out", tmp_path, a=1, x=120, n=0, v=0, d=-1, l=0.02, u=5)
+    assert main(words) == 0
+    losses = run_log.read(str(tmp_path / "out" / "main.log")).train.values
+    assert losses[0] > 10
+    assert losses[-1] < 0.1
+
+
+@pytest.fixture(scope="module")
+def real_tokens() -> npt.NDArray[np.int64]:
+    """The first tokens of the embedded documents."""
+    texts = pq.read_table(embedded("1k").documents, columns=["text"])["text"].slice(0, 20).combine_chunks()
+    return Tokenizer().encode(texts)[0].astype(np.int64)
+
+
+def test_the_first_loss_of_d12_on_real_text_is_that_of_llmc(real_tokens: npt.NDArray[np.int64]) -> None:
+    model = GPT2(NAMED["d12"])
+    initialise(model)
+    rows, length = 4, 256
+    batch = torch.from_numpy(real_tokens[: rows * length + 1])
+    with torch.no_grad():
+        loss = model(batch[:-1].view(rows, length), batch[1:].view(rows, length)).item()
+    assert loss == pytest.approx(11.0, abs=0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_traced_for_a_compiler_it_gives_the_same_loss_and_gradients(dtype: torch.dtype) -> None:
+    shape = Shape(1, 2, 16, max_seq_len=200)
+    plain, traced = GPT2(shape, dtype=dtype), GPT2(shape, dtype=dtype)
+    initialise(plain)
+    initialise(traced)
+    ids = torch.randint(0, 50257, (2, 201), generator=torch.Generator().manual_seed(3))  # more rows than one chunk
+    batch = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
+    expected = plain(*batch)
+    expected.backward()
+    found = torch.compile(traced, backend="aot_eager", fullgraph=True, dynamic=False)(*batch)
+    found.backward()
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+    assert found.item() == pytest.approx(expected.item(), abs=tolerance)
+    for a, b in zip(plain.parameters(), traced.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, atol=tolerance, rtol=tolerance)
+    assert not traced.wte.grad[50257:].any()

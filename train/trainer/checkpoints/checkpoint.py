@@ -1,0 +1,154 @@
+"""The checkpoints of an output folder, as llm.c lays them out, with a SHA-256 of each file beside them.
+
+A checkpoint of step s is model_s.bin, state_s_00000.bin, checkpoint_s.json (ours: sizes, hashes, what the run was
+started with) and the empty DONE_s, s in eight digits. Each file appears whole; DONE comes last, and without it nothing
+counts. Checkpoints of llm.c have no .json; they are checked by their sizes and for values that are not finite.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from sparkprep.errors import UserError
+from sparkprep.io.files import delete_file, file_names, write_text
+from trainer.checkpoints import model_file, parts, state_file
+from trainer.checkpoints.parts import Written
+from trainer.checkpoints.state_file import Moments, StateHeader
+from trainer.data.loader import LoaderState
+from trainer.models.gpt2 import GPT2
+
+_DONE = re.compile(r"DONE_(\d{8})")
+_OF_A_MODEL = re.compile(r"model_(\d{8})\.bin")
+_PARTIAL = re.compile(r"\..*\.partial-[0-9a-f]{8}")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The names of the files of one step in a folder."""
+
+    folder: str
+    step: int
+
+    @property
+    def model(self) -> str:
+        return os.path.join(self.folder, f"model_{self.step:08d}.bin")
+
+    @property
+    def state(self) -> str:
+        return os.path.join(self.folder, f"state_{self.step:08d}_00000.bin")
+
+    @property
+    def manifest(self) -> str:
+        return os.path.join(self.folder, f"checkpoint_{self.step:08d}.json")
+
+    @property
+    def done(self) -> str:
+        return os.path.join(self.folder, f"DONE_{self.step:08d}")
+
+
+def find(folder: str) -> list[Checkpoint]:
+    """The complete checkpoints of a folder, the newest first."""
+    steps = [int(match[1]) for name in file_names(folder) if (match := _DONE.fullmatch(name))]
+    return [Checkpoint(folder, step) for step in sorted(steps, reverse=True)]
+
+
+def write(
+    checkpoint: Checkpoint, model: GPT2, head: StateHeader, moments: Moments, loader: LoaderState, run: dict[str, Any]
+) -> None:
+    """Write a checkpoint. run: what else belongs to it, as JSON knows it. Raises UserError where it cannot be written.
+
+    What was there before stays good: a file replaces another of its name only when it is whole.
+    """
+    version = model_file.version_of(model.dtype)
+    written = {
+        checkpoint.model: model_file.write(checkpoint.model, model.shape, model.flat, version),
+        checkpoint.state: state_file.write(checkpoint.state, head, moments, loader),
+    }
+    files = {os.path.basename(path): {"bytes": w.bytes, "sha256": w.sha256} for path, w in written.items()}
+    content = {"step": checkpoint.step, "files": files, **run}
+    write_text(checkpoint.manifest, json.dumps(content, indent=1) + "\n")
+    sync_folder(checkpoint.folder)  # the names above are on disk before DONE says so
+    parts.write(checkpoint.done, ())
+    sync_folder(checkpoint.folder)
+
+
+def read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What the .json tells; empty for a checkpoint of llm.c. Raises UserError where it is damaged."""
+    if not os.path.exists(checkpoint.manifest):
+        return {}
+    try:
+        with open(checkpoint.manifest, encoding="utf-8") as file:
+            content = json.load(file)
+        if not isinstance(content, dict) or not all(
+            isinstance(each.get("bytes"), int) and isinstance(each.get("sha256"), str)
+            for each in content["files"].values()
+        ):
+            raise ValueError("its fields are not those of a checkpoint")
+        return content
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise UserError(f"{checkpoint.manifest}: damaged: {error}; {parts.AGAIN}") from error
+
+
+def verify(checkpoint: Checkpoint) -> None:
+    """Raise UserError, naming the file, where one of a checkpoint is missing or not what was written."""
+    for path in (checkpoint.model, checkpoint.state):
+        if not os.path.exists(path):
+            raise UserError(f"{path}: missing, though {os.path.basename(checkpoint.done)} tells of it")
+    manifest = read_manifest(checkpoint)
+    with ThreadPoolExecutor(2) as pool:  # hashing 2 GB takes seconds, and does not hold the interpreter
+        for _ in pool.map(lambda path: _check(path, manifest), (checkpoint.model, checkpoint.state)):
+            pass
+
+
+def verify_model(path: str) -> None:
+    """Raise UserError where a model file lies beside the .json of its checkpoint and is not what that tells."""
+    match = _OF_A_MODEL.fullmatch(os.path.basename(path))
+    if match and os.path.exists(path):  # that it is not there, its reader tells
+        checkpoint = Checkpoint(os.path.dirname(os.path.abspath(path)), int(match[1]))
+        _check(path, read_manifest(checkpoint))
+
+
+def delete(checkpoint: Checkpoint) -> None:
+    """Delete a checkpoint; DONE goes first, so that half of one never counts."""
+    for path in (checkpoint.done, checkpoint.manifest, checkpoint.state, checkpoint.model):
+        delete_file(path)
+
+
+def bytes_needed(model_bytes: int, parameters: int, *, masters: bool) -> int:
+    """Of one checkpoint on disk, but for the order of the data, which is small."""
+    return model_bytes + 4 * parameters * (3 if masters else 2)
+
+
+def delete_unfinished(folder: str) -> None:
+    """Delete what a killed run had begun to write. Only while no other run is in the folder."""
+    for name in file_names(folder):
+        if _PARTIAL.fullmatch(name):
+            delete_file(os.path.join(folder, name))
+
+
+def sync_folder(folder: str) -> None:
+    """Have the names in a folder on disk, which syncing the files does not do."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check(path: str, manifest: dict[str, Any]) -> None:
+    expected = manifest.get("files", {}).get(os.path.basename(path)) if manifest else None
+    if expected is None:
+        return
+    size = os.path.getsize(path)
+    if size != expected["bytes"]:
+        raise UserError(f"{path}: damaged: {size:,} bytes, and {expected['bytes']:,} were written; {parts.AGAIN}")
+    found: Written = parts.sha256_of(path)
+    if found.sha256 != expected["sha256"]:
+        raise UserError(
+            f"{path}: damaged: its SHA-256 is {found.sha256}, and {expected['sha256']} was written; {parts.AGAIN}"
+        )

@@ -1,0 +1,1 @@
+"""One face for each script of train/."""

@@ -1,0 +1,23 @@
+"""The face of training: python train/train_gpt2.py."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from trainer.console import guarded
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train; 0 when the run has come to its end, 2 for what a user can mend, 130 when interrupted."""
+
+    def work(args: argparse.Namespace) -> int:
+        from trainer import settings
+        from trainer.loop.loop import train
+
+        train(settings.parse(argv))
+        return 0
+
+    words = sys.argv[1:] if argv is None else argv
+    return guarded(work, argparse.Namespace(debug="--debug" in words))

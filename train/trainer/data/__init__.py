@@ -1,0 +1,1 @@
+"""Shards -> micro-batches, in llm.c's order."""

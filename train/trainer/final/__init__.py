@@ -1,0 +1,1 @@
+"""The final run, looked at before it spends."""

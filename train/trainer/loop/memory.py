@@ -1,0 +1,57 @@
+"""How much of a GPU's memory a run takes, and which micro-batch would fit."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+import torch
+
+from trainer.device import largest_batch
+
+if TYPE_CHECKING:
+    from trainer.loop.start import Run
+    from trainer.models.gpt2 import GPT2
+
+
+def too_large(run: Run) -> str:
+    """What to say when the memory was too small: which -b fits, found by trying one row and two."""
+    settings = run.settings
+    said = f"CUDA out of memory at -b {settings.micro_batch}"
+    # The failed step's tensors hang on nothing but its traceback; what they took must be free for the trial.
+    gc.collect()
+    torch.cuda.empty_cache()
+    try:
+        fixed, per_row = _measure(run.model, settings.seq_len)
+        total = torch.cuda.mem_get_info(run.device)[1]
+    except (torch.OutOfMemoryError, RuntimeError, AssertionError):
+        return f"{said}, and one row of -t {settings.seq_len} does not fit either; give a smaller -t or a smaller model"
+    return advice(said, fixed, per_row, total, settings.micro_batch, settings.tokens_per_update // settings.seq_len)
+
+
+def advice(said: str, fixed: int, per_row: int, total: int, asked: int, rows_an_update: int) -> str:
+    """`said`, with the largest -b below `asked` that fits into `total` bytes and divides the rows of an update."""
+    best = min(largest_batch(fixed, per_row, total), asked - 1)
+    while best > 0 and rows_an_update % best:
+        best -= 1
+    need = fixed + asked * per_row
+    told = f"{said}: it would take about {need / 2**30:.1f} GiB of {total / 2**30:.1f}"
+    if best < 1:
+        return f"{told}, and not even -b 1 fits; give a smaller -t (now {rows_an_update} rows an update) or model"
+    return f"{told}; -b {best} would fit (the order of the data depends on -b: start such a run anew)"
+
+
+def _measure(model: GPT2, seq_len: int) -> tuple[int, int]:
+    """Bytes that do not depend on the rows, and bytes a row, from the peaks of one row and of two.
+
+    Without torch.compile, which only needs less.
+    """
+    peaks = []
+    for rows in (1, 2):
+        torch.cuda.reset_peak_memory_stats(model.device)
+        ids = torch.zeros((rows, seq_len), dtype=torch.int64, device=model.device)
+        model(ids, ids).backward()
+        torch.cuda.synchronize(model.device)
+        peaks.append(torch.cuda.max_memory_allocated(model.device))
+    per_row = peaks[1] - peaks[0]
+    return peaks[0] - per_row, per_row

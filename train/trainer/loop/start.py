@@ -1,0 +1,189 @@
+"""How a run begins: from random weights, from a model file, or from its newest sound checkpoint (llm.c's rules).
+
+| command line              | weights      | moments    | first step | data          |
+| ------------------------- | ------------ | ---------- | ---------- | ------------- |
+| neither -e nor -y         | random       | 0          | -ss        | from the start |
+| -e FILE                   | FILE         | 0          | -ss        | from the start |
+| -y 1, a checkpoint in -o  | checkpoint   | checkpoint | that step  | where it stood |
+
+AdamW's t is the step + 1 in each, so that after -ss its moments, which are 0, are not corrected for their bias.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sparkprep.errors import UserError
+from sparkprep.llmc.shard import ShardFile
+from trainer import device as machine
+from trainer.checkpoints import checkpoint, model_file
+from trainer.checkpoints.folder import set_aside
+from trainer.data.loader import Loader, open_shards
+from trainer.evaluate import hellaswag
+from trainer.loop import samples
+from trainer.loop.fitting import check_length, model_for
+from trainer.loop.resume import Start, compare, newest_sound, restore_data
+from trainer.loop.validation import check_val_tokens
+from trainer.models.gpt2 import GPT2, initialise
+from trainer.optim.adamw import AdamW
+from trainer.optim.outliers import OutlierDetector
+from trainer.settings import Settings
+
+SHUFFLE_SEED = 42
+
+
+@dataclass
+class Run:
+    """All that training goes on from. step: the next update; steps: of the schedule; stop: where this run ends.
+
+    questions: of HellaSwag, if it is asked; words: the bytes of each token, for samples.
+    """
+
+    settings: Settings
+    folder: str
+    device: torch.device
+    model: GPT2
+    optimizer: AdamW
+    loader: Loader
+    val_shards: list[ShardFile]
+    val_loader: Loader | None
+    loss_outliers: OutlierDetector
+    norm_outliers: OutlierDetector
+    step: int
+    steps: int
+    stop: int
+    resumed: bool
+    weights: str
+    questions: hellaswag.Questions | None
+    words: Sequence[bytes]
+
+
+def begin(settings: Settings, folder: str) -> Run:
+    """The run that a command line asks for, in a folder that is held. Raises UserError for all that does not fit."""
+    device = machine.choose_device(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    if settings.deterministic:
+        machine.make_deterministic()
+    loader, val_shards, val_loader = _open_data(settings)
+    steps = _steps(settings, loader)
+    found = checkpoint.find(folder) if settings.resume else []
+    if found:
+        start = newest_sound(settings, found, device)
+        compare(settings, start)
+        restore_data(start, loader)
+    else:
+        _warn_of_cut(settings)
+        start = _fresh(settings, device)
+    questions, words = _questions(settings, start.model), samples.words_of(settings.tokenizer)
+    if not settings.resume:
+        _tell_of_earlier(folder)  # last: a command line that is refused leaves an earlier run where it was
+    stop = settings.stop_after if settings.stop_after != -1 else steps
+    return Run(
+        settings=settings,
+        folder=folder,
+        device=device,
+        model=start.model,
+        optimizer=start.optimizer,
+        loader=loader,
+        val_shards=val_shards,
+        val_loader=val_loader,
+        loss_outliers=OutlierDetector(start.manifest.get("outliers", {}).get("loss", ())),
+        norm_outliers=OutlierDetector(start.manifest.get("outliers", {}).get("norm", ())),
+        step=start.step,
+        steps=steps,
+        stop=stop,
+        resumed=bool(found),
+        weights=start.weights,
+        questions=questions,
+        words=words,
+    )
+
+
+def _open_data(settings: Settings) -> tuple[Loader, list[ShardFile], Loader | None]:
+    rows, seq_len = settings.micro_batch, settings.seq_len
+    val_shards = open_shards(settings.val_data, "-iv")
+    if settings.overfit:
+        train, seed, flag = val_shards, None, "-iv"
+    else:
+        train, seed, flag = open_shards(settings.train_data, "-id"), SHUFFLE_SEED, "-id"
+    loader = Loader(train, rows, seq_len, seed, flag)
+    if settings.val_tokens is not None:
+        check_val_tokens(val_shards, settings.val_tokens, seq_len)
+        return loader, val_shards, None
+    return loader, val_shards, Loader(val_shards, rows, seq_len, None, "-iv")
+
+
+def _steps(settings: Settings, loader: Loader) -> int:
+    """Updates of the schedule: -x, or one epoch, which only the shards tell."""
+    if settings.steps != -1:
+        return settings.steps
+    steps = loader.tokens // settings.tokens_per_update
+    if steps == 0:
+        raise UserError(
+            f"-x -1: the training shards hold {loader.tokens:,} tokens, fewer than one update's "
+            f"{settings.tokens_per_update:,} (-d); give a smaller -d, or more shards"
+        )
+    for flag, value in (("-es", settings.stop_after), ("-ss", settings.start_step)):
+        if value > steps:
+            raise UserError(
+                f"{flag} {value} lies beyond the {steps} steps of one epoch (-x -1); give a smaller {flag}, or -x"
+            )
+    return steps
+
+
+def _fresh(settings: Settings, device: torch.device) -> Start:
+    path = settings.model_file
+    if path is None:
+        shape = settings.shape
+        model = GPT2(
+            shape, device=device, dtype=machine.choose_dtype(settings.precision, device), recompute=settings.recompute
+        )
+        check_length(settings, model, "a new model")
+        initialise(model)
+        weights = "random"
+    else:
+        checkpoint.verify_model(path)
+        model = model_for(settings, path, device)
+        model_file.load(path, model)
+        weights = path
+    optimizer = AdamW(model, settings.weight_decay, masters=settings.masters)
+    return Start(model, optimizer, settings.start_step, weights, {})
+
+
+def _questions(settings: Settings, model: GPT2) -> hellaswag.Questions | None:
+    if not settings.hellaswag:
+        return None
+    if not os.path.exists(settings.hellaswag_data):
+        print(f"note: {settings.hellaswag_data} is not there, so HellaSwag is left out (-ih; -h 0 leaves it out too)")
+        return None
+    return hellaswag.prepare(settings.hellaswag_data, model.shape.max_seq_len)
+
+
+def _tell_of_earlier(folder: str) -> None:
+    moved = set_aside(folder)
+    if moved:
+        print(f"note: {folder} holds an earlier run, and -y 1 is not given; it was moved to {moved}", file=sys.stderr)
+
+
+def _warn_of_cut(settings: Settings) -> None:
+    """Resuming was asked for, and there is nothing to resume from: often a command line that lost its second half.
+
+    With a seed too: where its -ss and -l are lost, the rest of a run becomes a whole one, at twice the price.
+    """
+    if not settings.resume or settings.start_step > 0 or "start-step" in settings.given:
+        return
+    seed = settings.model_file
+    begins = f"from {seed}, but without -ss," if seed else "from RANDOM weights, as there is no -e,"
+    rule = "!" * 100
+    print(
+        f"{rule}\nwarning: -y 1, and {settings.output} holds no checkpoint: this run starts {begins}\n"
+        f"at step 0 with learning rate {settings.learning_rate:g}. Was the command cut in two (a backslash lost at a "
+        f"line's end)?\nThen stop it now. Where step 0 is meant, -ss 0 says so.\n{rule}",
+        file=sys.stderr,
+    )

@@ -1,0 +1,1 @@
+"""The networks, each in a flat buffer of named tensors."""

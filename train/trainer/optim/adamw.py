@@ -1,0 +1,122 @@
+"""AdamW (Loshchilov and Hutter 2019) over the flat parameter buffer, with llm.c's decay groups, clipping and steps."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainer.models.gpt2 import GPT2, views_of
+from trainer.models.shape import tensors
+
+BETAS = (0.9, 0.95)
+EPS = 1e-8
+CLIP_NORM = 1.0
+
+ROUNDING_SEED = 13371337
+"""First state of the generator that llm.c's stochastic rounding takes its seeds from."""
+_DRAWS_AN_UPDATE = 16  # one for each tensor
+_MASK_64 = (1 << 64) - 1
+
+
+class AdamW:
+    """The optimizer of one model. m, v, gradients: flat float32 buffers in the order of the parameters.
+
+    The buffers are cut where weight decay begins or ends, so that PyTorch's fused kernel sees ten long tensors. Updates
+    are float32; with masters=False the weights are then rounded to bfloat16, up or down at random in proportion, by a
+    generator seeded with the step, so that a resumed run rounds alike.
+    """
+
+    def __init__(self, model: GPT2, weight_decay: float, *, masters: bool = True) -> None:
+        self.model = model
+        self.masters = masters
+        self.m, self.v = torch.zeros_like(model.flat), torch.zeros_like(model.flat)
+        self.gradients = torch.zeros_like(model.flat)
+        self.rounding = self.rounding_before = ROUNDING_SEED
+        for name, views in views_of(self.gradients, model.shape).items():
+            for leaf, view in zip(model.leaves(name), views, strict=True):
+                leaf.grad = view  # backward passes add to it in place
+        groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+        state: dict[Tensor, dict[str, Tensor]] = {}
+        self._steps = []
+        for decayed, start, end in _segments(model):
+            segment = nn.Parameter(model.flat[start:end])
+            segment.grad = self.gradients[start:end]
+            step = torch.zeros((), device=model.device)
+            state[segment] = {"step": step, "exp_avg": self.m[start:end], "exp_avg_sq": self.v[start:end]}
+            self._steps.append(step)
+            groups[decayed].append(segment)
+        self._inner: Any = torch.optim.AdamW(
+            [
+                {"params": groups[True], "weight_decay": weight_decay},
+                {"params": groups[False], "weight_decay": 0.0},
+            ],
+            lr=0.0,
+            betas=BETAS,
+            eps=EPS,
+            fused=True,
+        )
+        self._inner.state.update(state)
+
+    def clear_gradients(self) -> None:
+        """Set them to zero, keeping the buffer."""
+        self.gradients.zero_()
+
+    def norm(self) -> Tensor:
+        """The Euclidean norm of the gradient, a scalar on the device."""
+        found: Tensor = torch.linalg.vector_norm(self.gradients)
+        return found
+
+    def update(self, step: int, rate: float, norm: Tensor, skip: Tensor, micro_steps: int) -> None:
+        """One update, the `step`-th counted from 0: AdamW's t is step + 1, also where earlier ones were skipped.
+
+        Gradients are divided by their norm where it is above 1. skip: a scalar bool on the device; where it is true,
+        nothing changes. No value comes to the host, so that a GPU does not wait.
+        """
+        self._inner.grad_scale = torch.clamp(norm, min=CLIP_NORM).reshape(())  # the kernel divides by it
+        self._inner.found_inf = skip.to(torch.float32).reshape(())
+        for group in self._inner.param_groups:
+            group["lr"] = rate
+        for each in self._steps:
+            each.fill_(step)  # the kernel adds one
+        self._inner.step()
+        self.count_draws(micro_steps)
+        if not self.masters:
+            round_stochastically(self.model.flat, step)
+
+    def count_draws(self, micro_steps: int) -> None:
+        """Bring the generator of llm.c's rounding to where llm.c would have it: its state stands in the state file."""
+        self.rounding_before = _xorshift(self.rounding, micro_steps)
+        self.rounding = _xorshift(self.rounding_before, _DRAWS_AN_UPDATE)
+
+
+def round_stochastically(values: Tensor, seed: int) -> None:
+    """Round float32 values, in place, to one of the two nearest bfloat16, in proportion to how near each is."""
+    generator = torch.Generator(values.device).manual_seed(seed)
+    bits = values.view(torch.int32)
+    part = 1 << 24  # bounds the random numbers in memory
+    for start in range(0, values.numel(), part):
+        piece = bits[start : start + part]
+        noise = torch.randint(0, 1 << 16, piece.shape, generator=generator, device=values.device, dtype=torch.int32)
+        piece.add_(noise).bitwise_and_(-(1 << 16))
+
+
+def _segments(model: GPT2) -> list[tuple[bool, int, int]]:
+    """(decayed, start, end) of the stretches of the flat buffer that weight decay treats alike."""
+    found, start = [], 0
+    for decayed, group in groupby(tensors(model.shape), key=lambda tensor: tensor.decayed):
+        end = start + sum(tensor.size for tensor in group)
+        found.append((decayed, start, end))
+        start = end
+    return found
+
+
+def _xorshift(state: int, draws: int) -> int:
+    """The state of a 64-bit xorshift* generator after so many draws (Vigna 2016, shifts 12, 25, 27)."""
+    for _ in range(draws):
+        state ^= state >> 12
+        state = (state ^ (state << 25)) & _MASK_64
+        state ^= state >> 27
+    return state

@@ -1,0 +1,209 @@
+"""main.log: one line for each measurement of a run, in llm.c's form.
+
+A line is one of these, with the step counted from 0:
+
+    s:250 tel:6.1710                                              validation loss
+    s:250 eval:0.2500                                             HellaSwag, the part answered rightly
+    s:250 trl:5.9012 lr:0.000321 norm:1.23 time (ms):512.34       training loss, learning rate, gradient norm, time
+
+llm.c itself writes no time (the last field is of its course's version), its Python reference neither learning rate nor
+norm; both are read. A resumed run appends, so a step may stand in the file twice: its last line counts.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from sparkprep.errors import UserError
+from sparkprep.io.files import cause, exists, make_folder, open_input
+from sparkprep.io.paths import is_local, normalise
+
+NAME = "main.log"
+
+Steps = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+
+_TRAIN, _VALIDATION, _HELLASWAG = "trl", "tel", "eval"
+_NUMBER = r"(-?(?:\d[\d.]*(?:e[-+]?\d+)?|nan|inf))"
+_LINE = re.compile(
+    rf"s:(\d{{1,18}}) (?:(tel|eval):{_NUMBER}|"
+    rf"trl:{_NUMBER}(?: lr:{_NUMBER} norm:{_NUMBER}(?: time \(ms\):{_NUMBER})?)?)",
+    re.ASCII,
+)
+_MS_PER_HOUR = 3.6e6
+_TAIL = 1 << 12  # bytes looked at from the end for a line break; a line has about 70
+
+
+class RunLog:
+    """The log that a run writes, as a context manager.
+
+    folder: local, made if it is not there. resume: append to the log in it; else that log is emptied.
+
+    A line is one unbuffered write to the end of the file, so a process killed at any moment leaves whole lines and at
+    most one part of a line; a resumed run cuts that part off before it writes. Raises UserError naming the file where
+    it cannot be opened or written.
+    """
+
+    def __init__(self, folder: str, *, resume: bool) -> None:
+        if not is_local(folder):
+            raise UserError(f"{folder}: a log is written line by line, which S3 cannot; give a local folder")
+        make_folder(folder)
+        self.path = os.path.join(normalise(folder), NAME)
+        try:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | (0 if resume else os.O_TRUNC)
+            self._file = os.open(self.path, flags, 0o666)
+            if resume:
+                _cut_unfinished(self.path)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def validation(self, step: int, loss: float) -> None:
+        """The mean validation loss in nats before the update of `step`."""
+        self._write(f"s:{step} {_VALIDATION}:{loss:.4f}\n")
+
+    def hellaswag(self, step: int, accuracy: float) -> None:
+        """The part of HellaSwag's questions answered rightly, 0 to 1, before the update of `step`."""
+        self._write(f"s:{step} {_HELLASWAG}:{accuracy:.4f}\n")
+
+    def train(self, step: int, loss: float, lr: float, norm: float, ms: float) -> None:
+        """The update of `step`: mean loss in nats, learning rate, gradient norm before clipping, its milliseconds."""
+        self._write(f"s:{step} {_TRAIN}:{loss:.4f} lr:{lr:.6f} norm:{norm:.2f} time (ms):{ms:.2f}\n")
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _write(self, line: str) -> None:
+        if self._file < 0:
+            raise ValueError(f"{self.path} has been closed")
+        data = line.encode("ascii")
+        try:
+            if os.write(self._file, data) < len(data):  # how a disk that gets full takes the last line it has room for
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """One kind of measurement. steps: int64 of shape (n,), ascending, each once; values: float64 of shape (n,)."""
+
+    steps: Steps
+    values: Values
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def minimum(self) -> tuple[int, float] | None:
+        """(step, value) of the least value, the first of equals; None where no value is finite."""
+        finite = np.flatnonzero(np.isfinite(self.values))
+        if not len(finite):
+            return None
+        at = finite[np.argmin(self.values[finite])]
+        return int(self.steps[at]), float(self.values[at])
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What a log holds. lr, norm, ms: float64 of shape (len(train),), for the steps of `train`; nan if not logged."""
+
+    train: Stream
+    validation: Stream
+    hellaswag: Stream
+    lr: Values
+    norm: Values
+    ms: Values
+
+    @property
+    def hours(self) -> float | None:
+        """The time of all updates, each step counted once; None where the log has no times.
+
+        llm.c's notebook adds up every line, and so counts twice what a resumed run did again.
+        """
+        known = self.ms[np.isfinite(self.ms)]
+        return float(known.sum()) / _MS_PER_HOUR if len(known) else None
+
+
+def read(path: str) -> History:
+    """Read a log, local or on S3.
+
+    Raises UserError for a missing file, and naming the file and line number for a line that is none of llm.c's. A last
+    line without a line break is passed over: its writer was killed, or is about to finish it.
+    """
+    if not exists(path):
+        raise UserError(f"{path}: no such file; give the folder that the trainer wrote its log to (its -o)")
+    with open_input(path) as file:
+        text = file.read().decode("utf-8", "replace")
+    validation: dict[int, float] = {}
+    hellaswag: dict[int, float] = {}
+    train: dict[int, tuple[float, float, float, float]] = {}
+    nan = float("nan")
+    for number, line in enumerate(text.split("\n")[:-1], 1):
+        line = line.rstrip()
+        if not line:
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise _not_understood(path, number, line)
+        step, other, value, loss, lr, norm, ms = match.groups()
+        try:
+            if other is None:
+                train[int(step)] = (
+                    float(loss),
+                    nan if lr is None else float(lr),
+                    nan if norm is None else float(norm),
+                    nan if ms is None else float(ms),
+                )
+            else:
+                (validation if other == _VALIDATION else hellaswag)[int(step)] = float(value)
+        except ValueError as error:  # two decimal points
+            raise _not_understood(path, number, line) from error
+    steps = np.array(sorted(train), np.int64)
+    columns = np.array([train[step] for step in steps.tolist()], np.float64).reshape(-1, 4).T
+    return History(Stream(steps, columns[0]), _stream(validation), _stream(hellaswag), *columns[1:])
+
+
+def _stream(found: dict[int, float]) -> Stream:
+    steps = sorted(found)
+    return Stream(np.array(steps, np.int64), np.array([found[step] for step in steps], np.float64))
+
+
+def _not_understood(path: str, number: int, line: str) -> UserError:
+    return UserError(f"{path}: line {number} is none of llm.c's: {line[:80]!r}; delete it, or copy the file anew")
+
+
+def _cannot_write(path: str, error: OSError) -> UserError:
+    return UserError(f"{path}: cannot be written: {cause(error)}; free space or choose another folder")
+
+
+def _cut_unfinished(path: str) -> None:
+    """Cut off what stands behind the last line break of a file."""
+    with open(path, "r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        start = end
+        while start > 0:
+            start = max(0, start - _TAIL)
+            file.seek(start)
+            found = file.read(_TAIL).rfind(b"\n")
+            if found >= 0:
+                start += found + 1
+                break
+        if start < end:
+            file.truncate(start)

@@ -1,0 +1,247 @@
+"""Pictures of runs: training and validation loss, HellaSwag, learning rate, one colour for each run.
+
+Figures are made without pyplot, so no window system is needed and nothing is shared between them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from sparkprep.errors import UserError
+from sparkprep.io.files import open_whole
+from trainer.runs.history import CHANCE, GPT2_124M_HELLASWAG, Run, wilson
+from trainer.runs.log import Steps, Values
+from trainer.runs.plot_layout import GREY, Label, Panel, colour, figure_of, pale
+
+STREAMS = ("train", "validation")
+FORMATS = ("png", "svg", "pdf")
+
+_AUTO_POINTS = 200  # where no smoothing is given, about so many independent points are left
+_FEW = 40  # points of a line up to which each has a clear marker
+_NICE = (1, 1.2, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8)  # ticks in each decade of a scale of logarithms
+
+
+def loss_figure(
+    runs: Sequence[Run],
+    streams: Sequence[str] = STREAMS,
+    log_scale: bool = True,
+    smoothing: int | None = None,
+) -> Figure:
+    """Training loss (pale) and validation loss by step, the least value of each marked.
+
+    streams: of STREAMS. smoothing: the training loss is drawn as the mean of so many logged steps, above the single
+    values in pale; 1 for these alone, None for what suits the number of steps. The marked minima are those of single
+    values. Raises UserError for an unknown stream and a smoothing below 1.
+    """
+    return _draw(runs, [_loss_panel(streams, log_scale, smoothing)])
+
+
+def hellaswag_figure(runs: Sequence[Run]) -> Figure:
+    """HellaSwag accuracy by step with 95 % intervals, beside that of OpenAI's 124M checkpoint and that of chance."""
+    return _draw(runs, [_hellaswag_panel])
+
+
+def lr_figure(runs: Sequence[Run]) -> Figure:
+    """The learning rate by step."""
+    return _draw(runs, [_lr_panel])
+
+
+def overview_figure(
+    runs: Sequence[Run],
+    streams: Sequence[str] = STREAMS,
+    log_scale: bool = True,
+    smoothing: int | None = None,
+) -> Figure:
+    """Loss, HellaSwag and learning rate in one row; the arguments are those of `loss_figure`."""
+    return _draw(runs, [_loss_panel(streams, log_scale, smoothing), _hellaswag_panel, _lr_panel])
+
+
+def save(figure: Figure, path: str) -> None:
+    """Write the figure as PNG, SVG or PDF, as the name's ending says, locally or to S3; it appears whole or not at all.
+
+    Raises UserError for another ending, or where the file cannot be written.
+    """
+    kind = check_format(path)
+    drawn = io.BytesIO()
+    # The time of drawing is left out, so that the same runs make the same file.
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    with matplotlib.rc_context({"svg.hashsalt": "gpt2"}):
+        figure.savefig(drawn, format=kind, metadata=metadata)
+    with open_whole(path) as file:
+        file.write(drawn.getvalue())
+
+
+def check_format(path: str) -> str:
+    """The format that a file name's ending tells: one of FORMATS. Raises UserError for another."""
+    kind = os.path.splitext(path)[1].lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise UserError(
+            f"{path}: a plot is written as {', '.join('.' + name for name in FORMATS)}; choose one of these"
+        )
+    return kind
+
+
+def smoothed(values: Values, window: int) -> Values:
+    """The mean of the `window` values around each, of fewer near the ends; those that are not finite are left out.
+
+    values: shape (n,); the result too, nan where a window holds no finite value.
+    """
+    finite = np.isfinite(values)
+    sums = np.concatenate(([0.0], np.cumsum(np.where(finite, values, 0.0))))
+    counts = np.concatenate(([0], np.cumsum(finite)))
+    at = np.arange(len(values))
+    low, high = np.maximum(at - (window - 1) // 2, 0), np.minimum(at + window // 2 + 1, len(values))
+    known = counts[high] - counts[low]
+    return np.where(known > 0, (sums[high] - sums[low]) / np.maximum(known, 1), np.nan)
+
+
+def _draw(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
+    if not runs:
+        raise UserError("no run to draw; name at least one")
+    return figure_of(runs, panels)
+
+
+def _loss_panel(streams: Sequence[str], log_scale: bool, smoothing: int | None) -> Panel:
+    """A panel of the loss. Raises UserError for an unknown stream and a smoothing below 1."""
+    unknown = [stream for stream in streams if stream not in STREAMS]
+    if unknown or not streams:
+        raise UserError(f"no loss is called {', '.join(unknown) or '(nothing)'}; choose of {', '.join(STREAMS)}")
+    if smoothing is not None and smoothing < 1:
+        raise UserError(f"a mean of {smoothing} steps cannot be drawn; give 1 or more")
+
+    def draw(axes: Axes, runs: Sequence[Run]) -> list[Label]:
+        axes.set_title("Loss", loc="left", fontsize=11, fontweight="bold")
+        axes.set_ylabel("loss (nats per token)")
+        labels: list[Label] = []
+        shown: list[Values] = []
+        for i, run in enumerate(runs):
+            train, validation = run.history.train, run.history.validation
+            if "train" in streams and (least := run.min_train):
+                _train_line(axes, train.steps, train.values, pale(colour(i)), smoothing)
+                labels.append(Label(least[1], f"train {least[1]:.4f} @ {least[0]}", colour(i), least[0]))
+                shown.append(train.values)
+            if "validation" in streams and (least := run.min_validation):
+                axes.plot(validation.steps, validation.values, color=colour(i), linewidth=1.7, zorder=3)
+                _points(axes, validation.steps, validation.values, colour(i), marker="s", zorder=3)
+                labels.append(Label(least[1], f"val {least[1]:.4f} @ {least[0]}", colour(i), least[0]))
+                shown.append(validation.values)
+        if not labels:
+            return _empty(axes, f"no {' or '.join(streams)} loss in these logs")
+        _loss_scale(axes, np.concatenate(shown), log_scale)
+        styles = {
+            "train": Line2D([], [], color=pale(GREY), linewidth=1.3, label="train"),
+            "validation": Line2D([], [], color=GREY, linewidth=1.7, marker="s", markersize=4, label="validation"),
+        }
+        axes.legend(handles=[styles[name] for name in STREAMS if name in streams], frameon=False, fontsize=9)
+        return labels
+
+    return draw
+
+
+def _train_line(axes: Axes, steps: Steps, values: Values, colour: str, smoothing: int | None) -> None:
+    """The mean over the window, above the single values."""
+    window = smoothing or max(1, len(values) // _AUTO_POINTS)
+    if window > 1:
+        axes.plot(steps, values, color=colour, linewidth=0.6, alpha=0.4)
+    mean = smoothed(values, window)
+    axes.plot(steps, mean, color=colour, linewidth=1.3)
+    if len(steps) <= _FEW:
+        _points(axes, steps, mean, colour, marker="o")
+
+
+def _loss_scale(axes: Axes, values: Values, log_scale: bool) -> None:
+    """Limits and ticks of the loss; a scale of logarithms only where every value is above 0."""
+    values = values[np.isfinite(values)]
+    low, high = float(values.min()), float(values.max())
+    if not log_scale or low <= 0:
+        margin = max((high - low) * 0.06, abs(high) * 0.005, 1e-6)
+        axes.set_ylim(low - margin, high + margin)
+        return
+    margin = max((high / low) ** 0.06, 1.005)
+    axes.set_yscale("log")
+    axes.set_ylim(low / margin, high * margin)
+    decades = range(int(np.floor(np.log10(low / margin))), int(np.ceil(np.log10(high * margin))) + 1)
+    parts = _NICE if len(decades) <= 3 else (1,)
+    ticks = [part * 10.0**decade for decade in decades for part in parts]
+    inside = [tick for tick in ticks if low / margin <= tick <= high * margin]
+    axes.yaxis.set_major_locator(FixedLocator(inside) if len(inside) > 3 else MaxNLocator(7))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+
+
+def _hellaswag_panel(axes: Axes, runs: Sequence[Run]) -> list[Label]:
+    axes.set_title("HellaSwag", loc="left", fontsize=11, fontweight="bold")
+    axes.set_ylabel("accuracy (band: 95 % interval)")
+    labels: list[Label] = []
+    ends = [CHANCE, GPT2_124M_HELLASWAG]
+    for i, run in enumerate(runs):
+        stream = run.history.hellaswag
+        known = np.isfinite(stream.values)
+        if not known.any():
+            continue
+        steps, values = stream.steps[known], stream.values[known]
+        low, high = np.array([wilson(value) for value in values.tolist()]).T
+        if len(steps) == 1:  # a band of no width would not be seen
+            around = [values - low, high - values]
+            axes.errorbar(steps, values, yerr=around, color=colour(i), capsize=4, linewidth=1.2, fmt="none")
+        else:
+            axes.fill_between(steps, low, high, color=colour(i), alpha=0.12, linewidth=0)
+        axes.plot(steps, values, color=colour(i), linewidth=1.7)
+        _points(axes, steps, values, colour(i), marker="o")
+        ends += [float(low.min()), float(high.max())]
+        labels.append(Label(float(values[-1]), f"{values[-1]:.4f} @ {steps[-1]}", colour(i)))
+    if not labels:
+        return _empty(axes, "no HellaSwag accuracy (eval) in these logs")
+    for value, text in ((GPT2_124M_HELLASWAG, "GPT-2 124M 0.2945"), (CHANCE, "chance 0.25")):
+        axes.axhline(value, color=GREY, linewidth=1.0, linestyle=":")
+        labels.append(Label(value, text, GREY))
+    margin = (max(ends) - min(ends)) * 0.06
+    axes.set_ylim(min(ends) - margin, max(ends) + margin)
+    return labels
+
+
+def _lr_panel(axes: Axes, runs: Sequence[Run]) -> list[Label]:
+    axes.set_title("Learning rate", loc="left", fontsize=11, fontweight="bold")
+    axes.set_ylabel("learning rate")
+    highest: list[float] = []
+    for i, run in enumerate(runs):
+        known = np.isfinite(run.history.lr)
+        if not known.any():
+            continue
+        steps, rates = run.history.train.steps[known], run.history.lr[known]
+        # Schedules often lie on one another, so an earlier one is drawn wider than those above it.
+        axes.plot(steps, rates, color=colour(i), linewidth=1.6 + 2.4 * (1 - (i + 1) / len(runs)))
+        if len(steps) <= _FEW:
+            _points(axes, steps, rates, colour(i), marker="o")
+        highest.append(float(rates.max()))
+    if not highest:
+        return _empty(axes, "no learning rate (lr) in these logs")
+    axes.set_ylim(0, max(highest) * 1.06 or 1.0)
+    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+    return []
+
+
+def _points(axes: Axes, steps: Steps, values: Values, colour: str, marker: str, zorder: float = 2) -> None:
+    """A marker at each point, smaller where there are many; a lone point has nothing else to be seen by."""
+    size = 7.0 if len(steps) == 1 else 4.0 if len(steps) <= _FEW else 2.2
+    axes.plot(steps, values, color=colour, linestyle="none", marker=marker, markersize=size, zorder=zorder)
+
+
+def _plain(value: float, position: int | None = None) -> str:
+    """A tick's number without superfluous zeros: 3.5, 0.0006, 6e-05."""
+    return f"{value:.6g}"
+
+
+def _empty(axes: Axes, text: str) -> list[Label]:
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
+    axes.set_yticks([])
+    return []
