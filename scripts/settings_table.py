@@ -1,20 +1,28 @@
 #!/usr/bin/env python3
-"""Write docs/settings.md from the Settings class, so that the table cannot disagree with the code."""
+"""Write docs/settings.md from the classes of settings, so that the tables cannot disagree with the code."""
 
 from pathlib import Path
 
-from sparkprep.dedup.settings import describe
+from sparkprep.dedup.settings import Settings
+from sparkprep.grade.settings import GradeSettings
+from sparkprep.options import markdown_table, options_of
+from sparkprep.tokens.settings import ShardSettings, TokenizeSettings
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
+SECTIONS = {
+    "Near-duplicate removal: `sparkprep dedup`": Settings,
+    "Tokens: `sparkprep tokenize`": TokenizeSettings,
+    "Shards: `sparkprep shards`, and `sparkprep tokenize --shards`": ShardSettings,
+    "Grading: `sparkprep grade`": GradeSettings,
+}
 
 
 def table() -> str:
-    rows = [
-        f"| `--{name.replace('_', '-')}` | {'chosen' if default is None else f'`{default}`'} | {meaning} |"
-        for name, default, meaning in describe()
-    ]
-    head = ["# Settings of near-duplicate removal", "", "Made by `scripts/settings_table.py`.", ""]
-    return "\n".join([*head, "| flag | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
+    """Return the whole page."""
+    parts = ["# Settings\n\nMade by `scripts/settings_table.py`. All flags: `sparkprep VERB --help`.\n"]
+    for title, settings in SECTIONS.items():
+        parts.append(f"\n## {title}\n\n{markdown_table(options_of(settings))}")
+    return "".join(parts)
 
 
 if __name__ == "__main__":

@@ -1,47 +1,84 @@
-"""The `sparkprep` command: one verb for each job."""
+"""The `sparkprep` command: one verb for each job. A verb's module is imported when it is asked for."""
 
 from __future__ import annotations
 
-import argparse
 import logging
-import os
+import signal
 import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
 
 from sparkprep import __version__
-from sparkprep.errors import UserError
+from sparkprep.console import guarded
+from sparkprep.options import Parser
+
+_NOTHING_IN_PLACE = "interrupted: nothing was put in place"
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A word behind `sparkprep`. module: has add_arguments(parser) and run(args). interrupted: what Ctrl-C leaves."""
+
+    name: str
+    module: str
+    about: str
+    interrupted: str = _NOTHING_IN_PLACE
+
+
+VERBS = (
+    Verb("dedup", "sparkprep.dedup.cli", "remove near-duplicate documents"),
+    Verb("grade", "sparkprep.grade.cli", "precision and recall of a result against a truth", "interrupted"),
+    Verb(
+        "tokenize",
+        "sparkprep.tokens.tokenize_cli",
+        "turn documents into GPT-2 tokens, and these into shards",
+        "interrupted: what is finished stays, and the same command goes on from there",
+    ),
+    Verb(
+        "shards",
+        "sparkprep.tokens.shards_cli",
+        "turn token rows into llm.c's shards, or check them",
+        "interrupted: the shards that are finished stay, and the same command makes the others",
+    ),
+    Verb("convert", "sparkprep.llmc.convert_cli", "the tokenizer, HellaSwag and tiny_shakespeare as files for llm.c"),
+    Verb(
+        "peek",
+        "sparkprep.llmc.peek_cli",
+        "what is in a token shard, a tokenizer file or a HellaSwag file",
+        "interrupted",
+    ),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb; 0, 1 where a check failed, 2 for a user's mistake, 3 where Spark failed, 130 when interrupted."""
-    from sparkprep.dedup import cli as dedup
-    from sparkprep.grade import cli as grade
-    from sparkprep.llmc import convert_cli as convert
-    from sparkprep.llmc import peek_cli as peek
-    from sparkprep.tokens import shards_cli as shards
-    from sparkprep.tokens import tokenize_cli as tokenize
-
-    parser = argparse.ArgumentParser(
-        prog="sparkprep", description="Near-duplicate removal and token shards on Spark.", allow_abbrev=False
+    """Run a verb and return its exit code (`console.Exit`)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    asked = next((word for word in words if not word.startswith("-")), None)
+    verb = next((verb for verb in VERBS if verb.name == asked), None)
+    logging.getLogger().addFilter(_is_no_interrupt)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what it logs, it raises too
+    return guarded(
+        lambda: _run(words, verb),
+        debug="--debug" in words,
+        interrupted=verb.interrupted if verb else "interrupted",
+        signals=(signal.SIGTERM, signal.SIGHUP),
     )
+
+
+def _run(words: list[str], asked: Verb | None) -> int:
+    parser = Parser(prog="sparkprep", description="From a web crawl to the token shards of a GPT-2, on Spark.")
     parser.add_argument("--version", action="version", version=f"sparkprep {__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, module, about in (
-        ("dedup", dedup, "remove near-duplicate documents"),
-        ("grade", grade, "precision and recall of a result against a truth"),
-        ("tokenize", tokenize, "turn documents into GPT-2 tokens, and these into shards"),
-        ("shards", shards, "turn token rows into llm.c's shards, or check them"),
-        ("convert", convert, "the tokenizer, HellaSwag and tiny_shakespeare as files for llm.c"),
-        ("peek", peek, "what is in a token shard, a tokenizer file or a HellaSwag file"),
-    ):
-        verb = verbs.add_parser(name, help=about, description=about, allow_abbrev=False)
-        module.add_arguments(verb)
-        verb.set_defaults(run=module.run)
-    argv = sys.argv[1:] if argv is None else argv
-    args = parser.parse_args(_joined(argv))
-    args.words = list(argv[1:])  # as they were given, for the submit line that a size prints
-    return guarded(args.run, args)
+    subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in VERBS:
+        subparser = subparsers.add_parser(verb.name, help=verb.about, description=verb.about)
+        if verb is asked:
+            module = import_module(verb.module)
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    args = parser.parse_args(_joined(words))
+    args.words = words[words.index(args.verb) + 1 :]  # for the submit line that a size prints
+    return int(args.run(args))
 
 
 def _joined(argv: Sequence[str]) -> list[str]:
@@ -53,42 +90,6 @@ def _joined(argv: Sequence[str]) -> list[str]:
         else:
             words.append(word)
     return words
-
-
-def guarded(work: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
-    """Run a verb; an error becomes one line on the terminal, with its traceback under --debug."""
-    logging.getLogger().addFilter(_is_no_interrupt)
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what it logs, it raises too
-    try:
-        return work(args)
-    except UserError as error:
-        if getattr(args, "debug", False):
-            traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: nothing was put in place", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output has gone, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except Exception as error:
-        if getattr(args, "debug", False) or not _is_of_spark(error):
-            raise
-        print(f"error: Spark failed: {_first_line(error)}; --debug shows all of it", file=sys.stderr)
-        return 3
-
-
-def _is_of_spark(error: Exception) -> bool:
-    """Whether Spark raised it, or the connection to its JVM, which ends with the JVM."""
-    return type(error).__module__.split(".")[0] in ("pyspark", "py4j") or isinstance(error, ConnectionError)
-
-
-def _first_line(error: Exception) -> str:
-    """What an error of Spark's says, without the name of the call that met it and the stack below."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith("An error occurred while calling")] or [type(error).__name__]
-    return told[0].removeprefix(": ")[:400]
 
 
 def _is_no_interrupt(record: logging.LogRecord) -> bool:

@@ -22,9 +22,9 @@ from pyspark.sql import functions as F
 from sparkprep.dedup import masks
 from sparkprep.dedup.keep import RANK, spark_order
 from sparkprep.dedup.kernels import buckets
-from sparkprep.dedup.kernels.bands import band_keys, further
+from sparkprep.dedup.kernels.band_keys import band_keys
+from sparkprep.dedup.kernels.bands import SLOTS, further
 from sparkprep.dedup.kernels.buckets import Entries
-from sparkprep.dedup.kernels.sketch import SLOTS
 from sparkprep.dedup.settings import Settings
 from sparkprep.documents.keys import KEY
 from sparkprep.spark import tables

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from dataclasses import fields
 from typing import Any
 
+from sparkprep.console import add_debug, safe_text, say
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
-from sparkprep.io.files import exists
+from sparkprep.io.files import check_inputs
 from sparkprep.io.output import OutputFolder
-from sparkprep.io.paths import is_local
+from sparkprep.options import add_options, from_arguments
 from sparkprep.spark.clusters import SIZES, submit_line
 
 EMBEDDED = ("1k", "10k")
@@ -26,12 +25,10 @@ examples:
 output folder: kept/ (the input's rows and columns), removed/ (id, kept_id, jaccard, rule), rejected/ (bad input lines,
 if any), metrics.json, report.html
 """
-_TYPES: dict[str, Any] = {"threshold": float, "bands": int, "rows": int}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments; those of the settings are made from `Settings`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     parser.add_argument(
         "--size",
@@ -43,25 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", metavar="FOLDER", help="folder to make (default: dedup-SIZE for an embedded subset)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
-    for setting in fields(Settings):
-        default = setting.default
-        kind = _TYPES.get(setting.name, type(default))
-        shown = "" if default is None else f" (default {str(default).replace('%', '%%')})"
-        parser.add_argument(
-            "--" + setting.name.replace("_", "-"),
-            type=kind,
-            default=default,
-            choices=setting.metadata["choices"] or None,
-            metavar=None if setting.metadata["choices"] else setting.metadata["metavar"],
-            help=setting.metadata["help"] + shown,
-        )
+    add_options(parser, Settings)
     parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_debug(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Remove near-duplicates as the arguments say and print the summary."""
-    settings = Settings(**{f.name: getattr(args, f.name) for f in fields(Settings)})
+    settings = from_arguments(Settings, args)
     output = args.output or (f"dedup-{args.size}" if args.size in EMBEDDED else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")
@@ -76,8 +62,6 @@ def run(args: argparse.Namespace) -> int:
         line = submit_line(size, "jobs/dedup.py", args.words)
         print(f"for the memory and executors of --size {size.name}, start it with:\n  {line}", file=sys.stderr)
     spark = get_session(f"sparkprep dedup {args.size or ''}".strip(), size)
-    # PySpark's answer to Ctrl-C is a call to the JVM over the very connection that waits for an answer: that breaks it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     if size is not None:
         apply_runtime(spark, size)
     result = deduplicate(
@@ -89,15 +73,13 @@ def run(args: argparse.Namespace) -> int:
         stream=None if args.quiet else sys.stderr,
         single_file=f"kept-{args.size}.snappy.parquet" if args.size in EMBEDDED else None,
     )
-    print(summary(result.metrics, result.output))
+    say(summary(result.metrics, result.output))
     return 0
 
 
 def _try(source: list[str], output: str, overwrite: bool) -> None:
     """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
-    for path in source:
-        if is_local(path) and not exists(path):
-            raise UserError(f"{path}: no such file or folder; check --input")
+    check_inputs(source)
     with OutputFolder(output, overwrite, source):
         pass
 
@@ -136,8 +118,12 @@ def summary(metrics: dict[str, Any], output: str) -> str:
         lines.append(("recall", f"{recall['estimate']:.4f} estimated ({recall['low']:.4f} to {recall['high']:.4f})"))
     if metrics["candidates"]["uncompared_pairs"]:
         lines.append(("not compared", f"{metrics['candidates']['uncompared_pairs']:,} pairs of oversized buckets"))
-    lines += [("seconds", f"{metrics['seconds']:.1f}"), ("output", output), ("report", f"{output}/report.html")]
-    table = "\n".join(f"  {name:<14} {value}" for name, value in lines)
-    warnings = "".join(f"\n  warning: {w}" for w in metrics["warnings"][:5])
+    lines += [
+        ("seconds", f"{metrics['seconds']:.1f}"),
+        ("output", safe_text(output)),
+        ("report", safe_text(f"{output}/report.html")),
+    ]
+    table = "\n".join(f"  {name:<14} {safe_text(value)}" for name, value in lines)
+    warnings = "".join(f"\n  warning: {safe_text(w)}" for w in metrics["warnings"][:5])
     more = len(metrics["warnings"]) - 5
     return table + warnings + (f"\n  and {more} more warnings in report.html" if more > 0 else "")

@@ -6,14 +6,11 @@ import atexit
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
 import pyarrow as pa
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
@@ -27,10 +24,10 @@ from sparkprep.documents.parquet.schemas import check_names
 from sparkprep.errors import UserError
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import spark_uri
+from sparkprep.spark.failures import explained, let_tasks_end
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import get_session
 
-LAST_TASKS = 10.0
 MOST_TO_SEARCH = 10 << 30
 """Bytes of input that are read on the driver to find a damaged file, where Spark died without naming one."""
 
@@ -84,7 +81,7 @@ def deduplicate(
         try:
             result = _open_and_run(spark, opened, settings, folder, progress, single_file)
         except BaseException as error:
-            _let_tasks_end(spark, cancel=isinstance(error, KeyboardInterrupt))
+            let_tasks_end(spark, cancel=isinstance(error, KeyboardInterrupt))
             raise
         folder.commit()
     where = folder.path
@@ -118,20 +115,13 @@ def _open_and_run(
     files, summary = opened.files, opened.summary
     _check_order(settings, {field.name: pa.types.is_nested(field.type) for field in summary.schema})
     run = Run(spark, settings, folder, progress, inputs, files, summary, opened.rejected, single_file, opened.warnings)
-    try:
-        with parquet.times_as_they_stand(spark):  # for ids and keep columns too, which go through tables of ours
-            return execute(run)
-    except (PySparkException, Py4JError) as error:  # a failed task comes as either, depending on what failed in it
-        explained = parquet.explain_read_failure(error, files)
-        if explained is None:
-            raise
-        raise explained from error
-    except ConnectionError as error:
-        raise _why_spark_died(run) from error
+    # Times as they stand for ids and keep columns too, which go through tables of ours.
+    with explained([file.path for file in files], lambda: _why_spark_died(run)), parquet.times_as_they_stand(spark):
+        return execute(run)
 
 
-def _why_spark_died(run: Run) -> UserError:
-    """Spark's JVM answers no more: a damaged page may have taken it down; else it mostly was the system, for memory."""
+def _why_spark_died(run: Run) -> UserError | None:
+    """Spark's JVM answers no more: a damaged page may have taken it down, or a row group too large for it."""
     found = None
     if run.summary.file_bytes <= MOST_TO_SEARCH:
         stored = [name for name in run.summary.schema.names if name not in run.summary.folder_columns]
@@ -145,27 +135,7 @@ def _why_spark_died(run: Run) -> UserError:
             "Spark reads as one piece: give it more memory (spark-submit --driver-memory 8g, SPARK_DRIVER_MEMORY=8g), "
             "or write the input anew in smaller row groups"
         )
-    return UserError(
-        "Spark's driver died in mid-run, most often because the machine ran out of memory: close other programs, or "
-        "give the driver less or more of it (spark-submit --driver-memory 4g, SPARK_DRIVER_MEMORY=4g)"
-    )
-
-
-def _let_tasks_end(spark: SparkSession, cancel: bool) -> None:
-    """Wait until no task runs, LAST_TASKS seconds at most; `cancel` ends the jobs first.
-
-    Spark tells of a failed job at once and cancels its other tasks meanwhile: one that still writes would leave files
-    behind where the partial output has just been deleted.
-    """
-    end = time.monotonic() + LAST_TASKS
-    try:
-        if cancel:
-            spark.sparkContext.cancelAllJobs()
-        tracker = spark.sparkContext._jsc.sc().statusTracker()
-        while time.monotonic() < end and any(e.numRunningTasks() for e in tracker.getExecutorInfos()):
-            time.sleep(0.05)
-    except (PySparkException, Py4JError, AttributeError, OSError):
-        return  # Spark Connect does not say, and Spark may be what has failed
+    return None
 
 
 def _check_frame(source: DataFrame, settings: Settings) -> None:

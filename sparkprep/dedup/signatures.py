@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkprep.dedup.keep import keep_column
-from sparkprep.dedup.kernels.bands import band_keys
+from sparkprep.dedup.kernels.band_keys import band_keys
 from sparkprep.dedup.kernels.sketch import sketch
 from sparkprep.dedup.settings import Settings
 from sparkprep.documents.batches import LONG_TEXT, batch_settings, one_by_one

@@ -3,12 +3,14 @@
 import argparse
 import json
 import math
-import sys
 from pathlib import Path
 
+from sparkprep.console import add_debug, safe_text, say
 from sparkprep.errors import UserError
 from sparkprep.grade.figures import F1_DEFINITION, Figure
 from sparkprep.grade.grading import Grade, grade
+from sparkprep.grade.settings import GradeSettings
+from sparkprep.options import add_options, from_arguments
 from sparkprep.sample import embedded
 from sparkprep.sample.build import SIZES
 
@@ -24,7 +26,6 @@ exit code: 0; 1 below --min-precision or --min-recall; 2 if something cannot be 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the grader's arguments to a parser or sub-parser."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     parser.add_argument("output", help="the job's output folder (kept/, removed/), or the kept documents as Parquet")
     truth = parser.add_mutually_exclusive_group(required=True)
@@ -34,39 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pairs (id_a, id_b, jaccard), clusters (id, cluster_id) or kept ids (id); told by the columns",
     )
     truth.add_argument("--size", choices=SIZES, help="use the true pairs of this embedded subset")
-    parser.add_argument(
-        "--threshold", type=float, default=0.8, help="a pair is true from this Jaccard on (default 0.8)"
-    )
-    parser.add_argument(
-        "--id-column", default="id", metavar="NAME", help="identifier in kept/ and --input (default id)"
-    )
+    add_options(parser, GradeSettings)
     parser.add_argument("--input", metavar="PARQUET", help="the documents that the job read, to find what it lost")
-    parser.add_argument(
-        "--min-precision", type=float, metavar="X", help="exit 1 if the precision of the removed documents is below"
-    )
-    parser.add_argument(
-        "--min-recall",
-        type=float,
-        metavar="Y",
-        help="exit 1 if the recall of the pairs (with a list of kept ids: of the removed documents) is below",
-    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Grade as the arguments say and print the table; 0, or 1 below a limit, or 2 for a user's mistake."""
-    try:
-        return _run(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The grader as a program of its own."""
-    parser = argparse.ArgumentParser(description="Precision, recall and F1 of a near-duplicate removal.")
-    add_arguments(parser)
-    return run(parser.parse_args(argv))
+    add_debug(parser)
 
 
 def table(result: Grade) -> str:
@@ -83,27 +55,26 @@ def table(result: Grade) -> str:
     )
 
 
-def _run(args: argparse.Namespace) -> int:
-    for flag, limit in (("--min-precision", args.min_precision), ("--min-recall", args.min_recall)):
-        if limit is not None and not 0 <= limit <= 1:
-            raise UserError(f"{flag} {limit} is not in [0, 1]")
+def run(args: argparse.Namespace) -> int:
+    """Grade as the arguments say and print the table; 0, or 1 below a limit."""
+    settings = from_arguments(GradeSettings, args)
     truth, documents = args.truth, args.input
     if args.size:
         subset = embedded(args.size, announce=print)
         truth, documents = str(subset.pairs), documents or str(subset.documents)
-    result = grade(args.output, truth, threshold=args.threshold, id_column=args.id_column, input=documents)
+    result = grade(args.output, truth, threshold=settings.threshold, id_column=settings.id_column, input=documents)
     if args.json:
         _write_json(args.json, result)
-    print(f"{args.output} against {result.truth} in {truth}")
+    say(safe_text(f"{args.output} against {result.truth} in {truth}"))
     counts = " · ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in result.counts.items())
     print(counts + (f" (Jaccard >= {result.threshold:g})" if result.threshold is not None else ""))
     print(f"\n{table(result)}\n")
     for note in result.notes:
-        print(f"note: {note}")
+        say(f"note: {safe_text(note)}")
     limits = (
-        ("precision of removed documents", result.precision, "--min-precision", args.min_precision),
+        ("precision of removed documents", result.precision, "--min-precision", settings.min_precision),
         (f"recall of {'removed documents' if result.truth == 'kept' else 'pairs'}", result.recall, "--min-recall",
-         args.min_recall),
+         settings.min_recall),
     )  # fmt: skip
     failed = False
     for name, figure, flag, limit in limits:

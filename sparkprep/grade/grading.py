@@ -20,6 +20,7 @@ from sparkprep.grade.loading import (
     truth_ids,
     truth_kind,
 )
+from sparkprep.grade.settings import GradeSettings
 from sparkprep.grade.tables import open_source
 
 JACCARD_TOLERANCE = 1e-6  # a stated Jaccard farther from the true one is reported
@@ -71,7 +72,14 @@ class Grade:
         }
 
 
-def grade(output: str, truth: str, *, threshold: float = 0.8, id_column: str = "id", input: str | None = None) -> Grade:
+def grade(
+    output: str,
+    truth: str,
+    *,
+    threshold: float = GradeSettings.threshold,
+    id_column: str = GradeSettings.id_column,
+    input: str | None = None,
+) -> Grade:
     """Grade the result in `output` against `truth`.
 
     output     a job's folder (kept/ with the input's rows, removed/ with id, kept_id, jaccard), or the kept documents

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
 import pyarrow as pa
@@ -13,6 +14,8 @@ import pyarrow.fs as pafs
 
 from sparkprep.errors import UserError
 from sparkprep.io.paths import filesystem, is_local
+
+_HASHED = 1 << 24  # bytes at a time
 
 
 def exists(path: str) -> bool:
@@ -100,3 +103,20 @@ def cause(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).strip().split("\n")[0]
+
+
+def check_inputs(paths: Sequence[str]) -> None:
+    """Refuse at once, rather than when Spark has started, a local path that is not there. Raises UserError."""
+    for path in paths:
+        if is_local(path) and not exists(path):
+            raise UserError(f"{path}: no such file or folder; check --input")
+
+
+def sha256_of(path: str) -> tuple[int, str]:
+    """Return the size in bytes and the SHA-256, in hexadecimal, of a file. Raises UserError where it cannot be read."""
+    digest, size = hashlib.sha256(), 0
+    with open_input(path) as stream:
+        while block := stream.read(_HASHED):
+            digest.update(block)
+            size += len(block)
+    return size, digest.hexdigest()

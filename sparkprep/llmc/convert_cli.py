@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from sparkprep.console import add_debug, safe_text, say
 from sparkprep.llmc import convert
 
 EPILOG = """\
@@ -19,14 +20,13 @@ The files are those that llm.c reads, byte for byte as its own scripts make them
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
 
     def kind(name: str, about: str) -> argparse.ArgumentParser:
-        added = kinds.add_parser(name, help=about, description=about, allow_abbrev=False)
+        added = kinds.add_parser(name, help=about, description=about)
         added.add_argument("--overwrite", action="store_true", help="replace what exists")
-        added.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        add_debug(added)
         return added
 
     tokenizer = kind("tokenizer", "GPT-2's vocabulary, by which llm.c prints tokens")
@@ -47,5 +47,5 @@ def run(args: argparse.Namespace) -> int:
         done = convert.hellaswag(args.source, args.output, args.overwrite)
     else:
         done = convert.shakespeare(args.source, args.output, args.overwrite)
-    print(done)
+    say(safe_text(done))
     return 0

@@ -55,11 +55,6 @@ def magic_of(first_bytes: bytes) -> int | None:
     return value if value in _NAMES else None
 
 
-def describe(first_bytes: bytes) -> str:
-    """What a file seems to be, to follow "it is": told from its first bytes (some hundred are enough)."""
-    return _recognise(first_bytes)[0]
-
-
 def is_binary(first_bytes: bytes) -> bool:
     """Whether the first bytes are those of a known kind of file that is no text."""
     return magic_of(first_bytes) is not None or any(first_bytes.startswith(known) for known, _, _ in _SIGNATURES)

@@ -10,7 +10,6 @@ document, its rest is document 0.
 from __future__ import annotations
 
 import codecs
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from sparkprep.console import safe_text
 from sparkprep.tokenizer import vocabulary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT, VOCABULARY_SIZE
 
@@ -29,8 +29,7 @@ BLOCK = 1 << 21
 
 _DECODED = 1 << 14  # tokens turned into one piece of text
 _IDS = 1 << 16
-# What moves the cursor, changes colours, hides or turns round text; line feed and tab do no harm.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_KEPT = "\n\t"  # of control characters, in a text of several lines
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def first_unknown(tokens: Tokens) -> tuple[int, int] | None:
 
 
 def text(tokens: Tokens) -> Iterator[str]:
-    """The tokens' text in pieces, as a terminal may show it (`shown`).
+    """The tokens' text in pieces, as a terminal may show it (`console.safe_text`).
 
     Bytes that are no UTF-8 come as U+FFFD, ids beyond the vocabulary as <|id|>.
     """
@@ -151,7 +150,7 @@ def text(tokens: Tokens) -> Iterator[str]:
     for start in range(0, len(tokens), _DECODED):
         ids = tokens[start : start + _DECODED].tolist()
         piece = b"".join(words[i] if i < len(words) else b"<|%d|>" % i for i in ids)
-        yield shown(decoder.decode(piece))
+        yield safe_text(decoder.decode(piece), keep=_KEPT)
     yield decoder.decode(b"", True)
 
 
@@ -166,19 +165,13 @@ def beginning(tokens: Tokens, characters: int) -> tuple[str, bool]:
 def token_text(token: bytes) -> str:
     """A token's bytes in quotes, its blanks to be seen; what is no UTF-8 as \\x and two digits."""
     decoded = token.decode("utf-8", "backslashreplace")
-    return '"' + shown(decoded).replace("\n", "\\n").replace("\t", "\\t") + '"'
+    return '"' + safe_text(decoded) + '"'
 
 
 def word(token: int) -> str:
     """An id as `token_text` of its bytes, or <|id|> beyond the vocabulary."""
     words = _words()
     return token_text(words[token]) if token < len(words) else f"<|{token}|>"
-
-
-def shown(text: str) -> str:
-    """Text that does nothing to a terminal: control characters but line feed and tab, and those that turn round the
-    direction of writing, stand as their escapes (\\x1b, \\u202e)."""
-    return _UNSAFE.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
 
 
 def _borders(tokens: Tokens) -> Iterator[npt.NDArray[np.int64]]:

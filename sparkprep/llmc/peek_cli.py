@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
 from typing import TYPE_CHECKING
 
+from sparkprep.console import add_debug, safe_text, say
 from sparkprep.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ _SHOWN_TOKENS = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     parser.add_argument("file", metavar="FILE.bin", help="token shard, tokenizer file or HellaSwag file of llm.c")
     which = parser.add_mutually_exclusive_group()
@@ -44,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COUNT",
         help=f"show so many from the beginning (default {_SHOWN_COUNT}; of a tokenizer file {_SHOWN_TOKENS} tokens)",
     )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_debug(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,12 +73,12 @@ def _shard(path: str, number: int | None, count: int | None) -> int:
         found = peek.document(tokens, number)
         if found is None:
             raise UserError(f"{path}: no document {number}; {_numbers(tokens)}")
-        _say(_border(found))
+        say(_border(found))
         for piece in peek.text(tokens[found.start : found.end]):
-            _say(piece, end="")
-        _say("")
+            say(piece, end="")
+        say("")
         return 0
-    _say(f"{path}: token shard, version {opened.header.version}, {opened.header.tokens:,} tokens")
+    say(f"{safe_text(path)}: token shard, version {opened.header.version}, {opened.header.tokens:,} tokens")
     statistics = peek.statistics(tokens)
     rows = [("documents that begin here", f"{statistics.documents:,}")]
     if statistics.continued:
@@ -94,18 +93,18 @@ def _shard(path: str, number: int | None, count: int | None) -> int:
             )
         )
     for title, value in rows:
-        _say(f"  {title:<28}{value}")
+        say(f"  {title:<28}{value}")
     if statistics.tokens:
-        _say("\nmost common tokens")
+        say("\nmost common tokens")
     for token, times in statistics.most_common(_SHOWN_TOKENS):
-        _say(f"  {token:>5}  {times / statistics.tokens:>7.2%}  {times:>12,}  {peek.word(token)}")
+        say(f"  {token:>5}  {times / statistics.tokens:>7.2%}  {times:>12,}  {peek.word(token)}")
     wanted = _SHOWN_COUNT if count is None else count
     for each in itertools.islice(peek.documents(tokens), wanted):
         text, more = peek.beginning(tokens[each.start : each.end], SHOWN_CHARACTERS)
-        _say(f"\n{_border(each)}\n{text}{' …' if more else ''}")
+        say(f"\n{_border(each)}\n{text}{' …' if more else ''}")
     if statistics.unknown:
         position, token = peek.first_unknown(tokens) or (0, 0)
-        _say(
+        say(
             f"\nFAILED: {statistics.unknown:,} tokens are none of GPT-2's 50,257, the first {token:,} at position "
             f"{position:,}; make the shard anew with GPT-2's tokenizer"
         )
@@ -119,12 +118,12 @@ def _tokenizer(path: str, number: int | None, count: int | None) -> int:
     found = tokenizer_file.read(path)
     if number is not None:
         raise UserError(f"{path}: a tokenizer file has no documents; leave out --document {number}")
-    _say(
-        f"{path}: tokenizer file, version {found.version}, {len(found.tokens):,} tokens, "
+    say(
+        f"{safe_text(path)}: tokenizer file, version {found.version}, {len(found.tokens):,} tokens, "
         f"end-of-text is {found.end_of_text:,}"
     )
     for token, content in enumerate(found.tokens[: _SHOWN_TOKENS if count is None else count]):
-        _say(f"  {token:>5}  {peek.token_text(content)}")
+        say(f"  {token:>5}  {peek.token_text(content)}")
     return 0
 
 
@@ -139,12 +138,12 @@ def _hellaswag(path: str, number: int | None, count: int | None) -> int:
         _example(example)
         return 0
     longest = max((example.longest_row for example in hellaswag.read(path)), default=0)
-    _say(
-        f"{path}: HellaSwag file, version {found.version}, {found.examples:,} examples, the longest of "
+    say(
+        f"{safe_text(path)}: HellaSwag file, version {found.version}, {found.examples:,} examples, the longest of "
         f"{found.longest_bytes:,} bytes; longest context and ending {longest:,} tokens"
     )
     for example in itertools.islice(hellaswag.read(path), _SHOWN_COUNT if count is None else count):
-        _say("")
+        say("")
         _example(example)
     return 0
 
@@ -153,10 +152,10 @@ def _example(example: Example) -> None:
     from sparkprep.llmc import peek
 
     lengths = ", ".join(str(len(ending)) for ending in example.endings)
-    _say(f"--- example {example.index} · context of {len(example.context)} tokens, endings of {lengths}")
-    _say("".join(peek.text(example.context)))
+    say(f"--- example {example.index} · context of {len(example.context)} tokens, endings of {lengths}")
+    say("".join(peek.text(example.context)))
     for choice, ending in enumerate(example.endings):
-        _say(f"  {'*' if choice == example.label else ' '} {choice} {''.join(peek.text(ending))}")
+        say(f"  {'*' if choice == example.label else ' '} {choice} {''.join(peek.text(ending))}")
 
 
 def _border(found: Document) -> str:
@@ -171,9 +170,3 @@ def _numbers(tokens: Tokens) -> str:
     continued = "document 0 (continued)" if statistics.continued else ""
     begun = f"documents 1 to {statistics.documents:,}" if statistics.documents else ""
     return f"the shard has {' and '.join(part for part in (continued, begun) if part) or 'none at all'}"
-
-
-def _say(text: str, end: str = "\n") -> None:
-    """Print what the terminal's encoding can show, the rest as escapes."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), end=end)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -65,7 +67,22 @@ def get_session(
     for key, value in wanted.items():
         if not given.contains(key):
             builder = builder.config(key, value)
-    return builder.getOrCreate()
+    with _own_interrupt():
+        return builder.getOrCreate()
+
+
+@contextmanager
+def _own_interrupt() -> Iterator[None]:
+    """Keep the answer to Ctrl-C as it was: PySpark's is a call to the JVM over the very connection that waits for an
+    answer, which breaks it."""
+    if threading.current_thread() is not threading.main_thread():  # only there are handlers set, PySpark's too
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
 
 
 def _start_jvm(settings: Size | Mapping[str, str] | None) -> SparkConf:

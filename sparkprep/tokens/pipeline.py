@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, TextIO
 
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sparkprep import __version__
@@ -20,22 +18,15 @@ from sparkprep.errors import UserError
 from sparkprep.io.files import write_text
 from sparkprep.io.listing import list_files, stamps
 from sparkprep.io.output import OutputFolder
+from sparkprep.spark.failures import explained
 from sparkprep.spark.progress import Progress
 from sparkprep.tokenizer.tokenizer import Tokenizer
 from sparkprep.tokenizer.vocabulary import SHA256
 from sparkprep.tokens.rows import kept_of, write_token_rows
+from sparkprep.tokens.settings import TokenizeSettings
 
 METRICS = "_metrics.json"
 """Beside the rows: a name that Spark passes over when it reads the folder."""
-
-
-@dataclass(frozen=True)
-class TokenizeSettings:
-    """What a user may set."""
-
-    text_column: str = "text"
-    id_column: str = "id"
-    max_bad: str = "1%"
 
 
 def tokenize(
@@ -65,17 +56,15 @@ def tokenize(
         opened = open_paths(spark, paths, folder, progress, settings.text_column, settings.id_column, settings.max_bad)
         summary = opened.summary
         rows = os.path.join(folder.scratch, "rows")
-        try:
-            with progress.stage("tokenize", summary.rows) as stage, parquet.times_as_they_stand(spark):
-                documents = parquet.read(spark, opened.files, summary).drop(KEY)
-                mean = summary.largest_mean_text_bytes
-                counts = write_token_rows(documents, settings.text_column, settings.id_column, rows, mean, summary.rows)
-                stage.bytes = counts.text_bytes
-        except (PySparkException, Py4JError) as error:
-            explained = parquet.explain_read_failure(error, opened.files)
-            if explained is None:
-                raise
-            raise explained from error
+        with (
+            explained([file.path for file in opened.files]),
+            parquet.times_as_they_stand(spark),
+            progress.stage("tokenize", summary.rows) as stage,
+        ):
+            documents = parquet.read(spark, opened.files, summary).drop(KEY)
+            mean = summary.largest_mean_text_bytes
+            counts = write_token_rows(documents, settings.text_column, settings.id_column, rows, mean, summary.rows)
+            stage.bytes = counts.text_bytes
         if counts.documents != summary.rows:
             raise RuntimeError(
                 f"{summary.rows:,} documents went in and {counts.documents:,} came out; please report this"

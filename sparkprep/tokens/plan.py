@@ -15,31 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkprep.errors import UserError
-from sparkprep.llmc.shard import MAX_TOKENS
+from sparkprep.tokens.settings import ShardSettings
 
 BUCKETS_PER_SHARD = 64
 MOST_BUCKET_BITS = 16
 """So that the driver's table stays below a megabyte."""
-DEFAULT_SHARD_TOKENS = 100_000_000
-
-
-@dataclass(frozen=True)
-class ShardSettings:
-    """What a user may set. val_tokens: None for the lesser of one shard and 1 % of all tokens."""
-
-    name: str = "docs"
-    shard_tokens: int = DEFAULT_SHARD_TOKENS
-    val_tokens: int | None = None
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        if not self.name or not all(c.isalnum() or c in "._-" for c in self.name) or self.name.startswith("."):
-            raise UserError(f"--name {self.name}: use letters, digits, '-', '_' and '.' only, and no '.' first")
-        for flag, value in (("--shard-tokens", self.shard_tokens), ("--val-tokens", self.val_tokens)):
-            if value is not None and not 1 <= value <= MAX_TOKENS:
-                raise UserError(f"{flag} {value}: a shard holds 1 to {MAX_TOKENS:,} tokens")
-        if not -(1 << 63) <= self.seed < 1 << 63:
-            raise UserError(f"--seed {self.seed}: use a whole number of 64 bits")
 
 
 @dataclass(frozen=True)

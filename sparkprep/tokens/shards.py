@@ -15,14 +15,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkprep import __version__
 from sparkprep.documents.keys import quoted
-from sparkprep.errors import UserError, from_worker
+from sparkprep.errors import UserError
 from sparkprep.io.files import (
     cause,
     delete_file,
@@ -36,11 +34,13 @@ from sparkprep.io.files import (
 from sparkprep.io.listing import PARQUET, DataFile, list_files, stamps
 from sparkprep.io.paths import filesystem, join_path, normalise, spark_uri
 from sparkprep.llmc import shard as shard_format
+from sparkprep.spark.failures import explained
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import spark_conf
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT, SHA256
 from sparkprep.tokens import plan as planning
-from sparkprep.tokens.plan import Plan, Shard, ShardSettings
+from sparkprep.tokens.plan import Plan, Shard
+from sparkprep.tokens.settings import ShardSettings
 from sparkprep.tokens.writing import PROGRESS, WRITTEN, Written, write_shards
 
 MANIFEST = "manifest.json"
@@ -202,14 +202,9 @@ def make_shards(
         stage.bytes = 2 * sum(written.tokens for written in done)
     missing = [shard for shard in plan.shards if shard.index not in {written.index for written in done}]
     if missing:
-        with progress.stage("write", plan.documents, 2 * sum(shard.tokens for shard in missing)):
-            try:
-                done += _write(spark, rows, settings, plan, missing, folder)
-            except (PySparkException, Py4JError) as error:
-                told = from_worker(error)
-                if told is None:
-                    raise
-                raise told from error
+        size = 2 * sum(shard.tokens for shard in missing)
+        with progress.stage("write", plan.documents, size), explained([file.path for file in rows.files]):
+            done += _write(spark, rows, settings, plan, missing, folder)
     manifest = _manifest(rows, settings, plan, sorted(done, key=lambda written: written.index))
     write_text(join_path(folder, MANIFEST), json.dumps(manifest, indent=1) + "\n")
     delete_folder(join_path(folder, PROGRESS))

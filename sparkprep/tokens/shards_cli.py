@@ -6,10 +6,11 @@ import argparse
 import sys
 from typing import Any
 
+from sparkprep.console import add_debug, safe_text, say
 from sparkprep.errors import UserError
-from sparkprep.io.files import exists
-from sparkprep.io.paths import is_local
-from sparkprep.tokens.plan import DEFAULT_SHARD_TOKENS, ShardSettings
+from sparkprep.io.files import check_inputs
+from sparkprep.options import add_options, from_arguments
+from sparkprep.tokens.settings import ShardSettings
 
 EPILOG = """\
 examples:
@@ -22,47 +23,32 @@ SHA-256 of each. Run again after a crash: only what is missing or wrong is made.
 """
 
 
-def add_common(parser: argparse.ArgumentParser, epilog: str) -> None:
-    """What both verbs take."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = epilog
-    parser.add_argument("--overwrite", action="store_true", help="replace an output made from something else")
-    parser.add_argument("--id-column", default="id", metavar="COLUMN", help="identifier of a document (default id)")
-    parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-
-
-def add_shard_options(parser: argparse.ArgumentParser) -> None:
-    """How the shards are cut and named."""
-    parser.add_argument("--name", default="docs", help="what the files' names begin with (default docs)")
-    parser.add_argument(
-        "--shard-tokens",
-        type=int,
-        default=DEFAULT_SHARD_TOKENS,
-        metavar="N",
-        help=f"tokens of a shard (default {DEFAULT_SHARD_TOKENS:,})",
-    )
-    parser.add_argument(
-        "--val-tokens", type=int, metavar="N", help="tokens to validate on (default: one shard, at most 1 %% of all)"
-    )
-    parser.add_argument("--seed", type=int, default=1, help="of the documents' order (default 1)")
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `sparkprep shards`."""
+    """Add the arguments of `sparkprep shards`."""
+    parser.epilog = EPILOG
     parser.add_argument("--input", nargs="+", metavar="PATH", help="token rows: Parquet files or folders")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder of the shards, local or s3://")
     parser.add_argument(
         "--tokens-column",
         default="tokens",
-        metavar="COLUMN",
-        help="lists of numbers, or binary uint16 (default tokens)",
+        metavar="NAME",
+        help="lists of numbers, or binary uint16 (default %(default)s)",
+    )
+    parser.add_argument(
+        "--id-column", default="id", metavar="NAME", help="identifier of a document (default %(default)s)"
     )
     parser.add_argument(
         "--verify", action="store_true", help="only check the shards of --output against their manifest"
     )
-    add_shard_options(parser)
-    add_common(parser, EPILOG)
+    add_options(parser, ShardSettings)
+    add_common(parser)
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what both verbs take."""
+    parser.add_argument("--overwrite", action="store_true", help="replace an output made from something else")
+    parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
+    add_debug(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,15 +57,13 @@ def run(args: argparse.Namespace) -> int:
 
     if args.verify:
         manifest = verify(args.output)
-        print(f"{args.output}: all {len(manifest['shards'])} shards are what the manifest tells")
+        say(safe_text(f"{args.output}: all {len(manifest['shards'])} shards are what the manifest tells"))
         _print_manifest(manifest, args.output)
         return 0
     if not args.input:
         raise UserError("--input is missing: name the token rows, or take --verify to check --output")
-    settings = shard_settings(args)
-    for path in args.input:
-        if is_local(path) and not exists(path):
-            raise UserError(f"{path}: no such file or folder; check --input")
+    settings = from_arguments(ShardSettings, args)
+    check_inputs(args.input)
 
     from sparkprep.spark.session import get_session
 
@@ -97,7 +81,7 @@ def make(
     tokens_column: str = "tokens",
     id_column: str = "id",
 ) -> None:
-    """Write the shards and say what they hold."""
+    """Write the shards and say what they hold. The two columns are by default those that `tokenize` writes."""
     from sparkprep.spark.progress import Progress
     from sparkprep.tokens.shards import make_shards
 
@@ -115,11 +99,6 @@ def make(
     _print_manifest(manifest, folder)
 
 
-def shard_settings(args: argparse.Namespace) -> ShardSettings:
-    """What the arguments say of the shards; UserError for what cannot be."""
-    return ShardSettings(args.name, args.shard_tokens, args.val_tokens, args.seed)
-
-
 def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
     shards = manifest["shards"]
     val = sum(shard["tokens"] for shard in shards if shard["split"] == "val")
@@ -133,6 +112,6 @@ def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
 
 
 def print_rows(rows: list[tuple[str, str]]) -> None:
-    """A summary, one value on a line."""
+    """Print a summary, one value on a line."""
     for name, value in rows:
-        print(f"  {name:<15} {value}")
+        say(f"  {name:<15} {safe_text(value)}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sparkprep.errors import UserError
-from sparkprep.io.files import exists
-from sparkprep.io.paths import is_local
-from sparkprep.tokens.shards_cli import add_common, add_shard_options, make, print_rows, shard_settings
+from sparkprep.console import safe_text, say
+from sparkprep.io.files import check_inputs
+from sparkprep.options import add_options, from_arguments
+from sparkprep.tokens.settings import ShardSettings, TokenizeSettings
+from sparkprep.tokens.shards_cli import add_common, make, print_rows
 
 EPILOG = """\
 examples:
@@ -21,25 +22,23 @@ output folder: Parquet rows of id, tokens (uint16, little-endian, in a binary co
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `sparkprep tokenize`."""
+    """Add the arguments of `sparkprep tokenize`."""
+    parser.epilog = EPILOG
     parser.add_argument("--input", nargs="+", required=True, metavar="PATH", help="documents: Parquet or JSON Lines")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder of token rows to make")
-    parser.add_argument("--text-column", default="text", metavar="COLUMN", help="column of the text (default text)")
-    parser.add_argument("--max-bad", default="1%", metavar="N|P%%", help="bad lines of JSON Lines borne (default 1%%)")
+    add_options(parser, TokenizeSettings)
     parser.add_argument("--shards", metavar="FOLDER", help="write llm.c's shards too, to this folder")
-    add_shard_options(parser)
-    add_common(parser, EPILOG)
+    add_options(parser, ShardSettings)
+    add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Tokenize as the arguments say and print the summary."""
-    settings = shard_settings(args)
-    for path in args.input:
-        if is_local(path) and not exists(path):
-            raise UserError(f"{path}: no such file or folder; check --input")
+    settings, shard_settings = from_arguments(TokenizeSettings, args), from_arguments(ShardSettings, args)
+    check_inputs(args.input)
 
     from sparkprep.spark.session import get_session
-    from sparkprep.tokens.pipeline import TokenizeSettings, tokenize
+    from sparkprep.tokens.pipeline import tokenize
 
     spark = get_session("sparkprep tokenize")
     stream = None if args.quiet else sys.stderr
@@ -47,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         spark,
         args.input,
         args.output,
-        TokenizeSettings(args.text_column, args.id_column, args.max_bad),
+        settings,
         overwrite=args.overwrite,
         reuse=bool(args.shards),
         stream=stream,
@@ -65,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         ]
     )
     for warning in metrics["warnings"][:5]:
-        print(f"  warning: {warning}")
+        say(f"  warning: {safe_text(warning)}")
     if args.shards:
-        make(spark, [args.output], args.shards, settings, args)
+        make(spark, [args.output], args.shards, shard_settings, args)
     return 0

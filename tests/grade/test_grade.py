@@ -14,9 +14,9 @@ from checkout import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparkprep.cli import main
 from sparkprep.errors import UserError
 from sparkprep.grade import Grade, grade
-from sparkprep.grade.cli import main
 from sparkprep.grade.figures import Figure, against_pairs
 
 # a-b-c is a chain whose ends (0.7) lie below the threshold; d-e were both kept, wrongly; g was removed for the wrong h.
@@ -207,7 +207,7 @@ def test_an_incomplete_folder_is_refused(tmp_path: Path) -> None:
 
 def test_the_command_prints_each_figure_with_its_definition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "figures.json"
-    assert main([result(tmp_path / "out"), "--truth", pairs_truth(tmp_path), "--json", str(file)]) == 0
+    assert main(["grade", result(tmp_path / "out"), "--truth", pairs_truth(tmp_path), "--json", str(file)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum("0.6666   2 / 3  " in line for line in lines) == 2
     assert sum("0.3333   1 / 3  rows (id, kept_id) of removed/ that are true pairs" in line for line in lines) == 1
@@ -229,10 +229,10 @@ def test_the_command_prints_each_figure_with_its_definition(tmp_path: Path, caps
 def test_the_exit_code_follows_the_limits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], limits: list[str], code: int
 ) -> None:
-    assert main([result(tmp_path / "out"), "--truth", pairs_truth(tmp_path), *limits]) == code
+    assert main(["grade", result(tmp_path / "out"), "--truth", pairs_truth(tmp_path), *limits]) == code
     printed = capsys.readouterr()
     assert ("FAILED" in printed.out) == (code == 1)
-    assert printed.err.startswith("error: --min-recall 75") == (code == 2)
+    assert printed.err.startswith("error: --min-recall: 75 is above 1") == (code == 2)
 
 
 def test_the_job_runs_from_a_checkout_and_answers_a_mistake_in_one_line(tmp_path: Path) -> None:

@@ -166,12 +166,11 @@ def test_a_file_of_another_kind_is_recognised(
     said = message(lambda: READERS[wanted](path), path)
     assert said.startswith(f"not {wanted}: it is {found}")
     assert advice in said
-    assert header.describe(content[:1024]).startswith(found)
 
 
 @given(st.binary(max_size=64))
 def test_anything_can_be_described(content: bytes) -> None:
-    assert header.describe(content)
+    assert "it is " in str(header.wrong_kind("x", content, "a shard"))
 
 
 @pytest.mark.parametrize("wanted", READERS)

@@ -19,7 +19,7 @@ from sparkprep.units import human_bytes
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1234567, "1.2 MB"), (5e9, "5.0 GB"), (7.25e13, "72.50 TB")],
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1234567, "1.2 MB"), (5e9, "5.0 GB"), (7.25e13, "72.5 TB")],
 )
 def test_bytes_are_told_in_decimal_units(size: float, text: str) -> None:
     assert human_bytes(size) == text

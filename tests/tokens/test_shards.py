@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sparkprep.errors import UserError
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from sparkprep.tokens import plan as planning
-from sparkprep.tokens.plan import Plan, ShardSettings
+from sparkprep.tokens.plan import Plan
 from sparkprep.tokens.rows import packed
+from sparkprep.tokens.settings import ShardSettings
 from sparkprep.tokens.writing import PROGRESS, rows_of, stream, write_shards
 
 DOCUMENTS = st.lists(st.lists(st.integers(0, END_OF_TEXT - 1), max_size=9), min_size=1, max_size=30)
@@ -104,9 +105,9 @@ def test_the_names_are_those_that_the_trainer_looks_for() -> None:
     [
         ({"name": "a/b"}, "--name"),
         ({"name": ""}, "--name"),
-        ({"shard_tokens": 0}, "--shard-tokens 0"),
+        ({"shard_tokens": 0}, "--shard-tokens: 0 is below 1"),
         ({"shard_tokens": 2**31}, "--shard-tokens"),
-        ({"val_tokens": 0}, "--val-tokens 0"),
+        ({"val_tokens": 0}, "--val-tokens: 0 is below 1"),
         ({"seed": 2**64}, "--seed"),
     ],
 )

@@ -23,7 +23,7 @@ from sparkprep.spark.progress import Progress
 from sparkprep.tokenizer.tokenizer import Tokenizer
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from sparkprep.tokens.pipeline import tokenize
-from sparkprep.tokens.plan import ShardSettings
+from sparkprep.tokens.settings import ShardSettings
 from sparkprep.tokens.shards import make_shards, verify
 
 SMALL = ShardSettings("t", shard_tokens=3000, val_tokens=500)
@@ -182,7 +182,7 @@ def test_a_shard_of_unknown_origin_is_not_left_among_ours(
 def test_tokens_and_shards_of_any_text_column_name_and_json_lines(spark: SparkSession, tmp_path: Path) -> None:
     source = tmp_path / "docs.jsonl"
     source.write_text("".join(json.dumps({"body": prose(n)}) + "\n" for n in range(20)))
-    from sparkprep.tokens.pipeline import TokenizeSettings
+    from sparkprep.tokens.settings import TokenizeSettings
 
     metrics = tokenize(spark, str(source), str(tmp_path / "rows"), TokenizeSettings(text_column="body"))
     assert metrics["documents"] == 20

@@ -1,4 +1,4 @@
-"""Signatures to band keys, the S-curve, and the choice of (bands, rows).
+"""Which slots of a signature make a band: the S-curve, and the choice of (bands, rows).
 
 Two documents become a candidate pair where all `rows` slots of at least one of `bands` bands agree (Leskovec,
 Rajaraman, Ullman, Mining of Massive Datasets, section 3.4). With Jaccard similarity J the
@@ -11,16 +11,13 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from sparkprep.dedup.kernels.hashing import K1, K4, fold
-from sparkprep.dedup.kernels.sketch import SLOTS
 from sparkprep.errors import UserError
 
+SLOTS = 128
+"""Slots of a signature."""
 RECALL = 0.995
 """Least probability of finding a pair that lies exactly at the threshold."""
-BAND_BITS = 10
-"""The low bits of a band key hold the number of its band."""
 MAX_FURTHER_BANDS = 256
 
 
@@ -81,7 +78,7 @@ def choose(threshold: float, slots: int = SLOTS, recall: float = RECALL) -> tupl
     return best[1], best[2]
 
 
-def check(bands: int, rows: int, slots: int = SLOTS) -> None:
+def check_bands(bands: int, rows: int, slots: int = SLOTS) -> None:
     """Refuse bands and rows that a signature cannot feed."""
     if bands < 1 or rows < 1:
         raise UserError(f"--bands {bands} --rows {rows}: both must be at least 1")
@@ -129,19 +126,3 @@ def further(threshold: float, rows: int, seed: int, slots: int = SLOTS) -> Bandi
         random = np.random.default_rng([seed, more])
         return Banding(np.stack([np.sort(random.permutation(slots)[:more]) for _ in range(low)]).astype(np.int64))
     return None
-
-
-@njit(cache=True)
-def band_keys(signatures, slots, keys):
-    """Fill keys, uint64 (n, bands), from signatures, unsigned (n, t), by the banding's slots, int64 (bands, rows).
-
-    A key holds the hash of the band's slots and, in its low BAND_BITS bits, the band's number, so that different
-    bands never meet in a bucket.
-    """
-    low = (np.uint64(1) << np.uint64(BAND_BITS)) - np.uint64(1)
-    for d in range(signatures.shape[0]):
-        for b in range(slots.shape[0]):
-            h = K4 + np.uint64(b)
-            for r in range(slots.shape[1]):
-                h = fold(h ^ np.uint64(signatures[d, slots[b, r]]), K1)
-            keys[d, b] = (h & ~low) | np.uint64(b)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from sparkprep.dedup.kernels.bands import BAND_BITS
+from sparkprep.dedup.kernels.band_keys import BAND_BITS
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from sparkprep.dedup.kernels.bands import SLOTS
 from sparkprep.dedup.kernels.hashing import fold, splitmix
 from sparkprep.dedup.kernels.shingles import document_shingles
 from sparkprep.dedup.kernels.unicode import table
 
-SLOTS = 128
 EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 U64 = np.uint64
 MANY = 4096  # so many distinct shingles fill all slots in the first round but for a chance of 1e-12
@@ -143,8 +143,3 @@ def sketch(texts: pa.Array, *, width: int = 5, seed: int = 1, slots: int = SLOTS
         data, offsets, valid, table(), width, np.uint64(seed), result.signatures, result.shingles, result.whole
     )
     return result
-
-
-def estimate_jaccard(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> float:
-    """Share of slots in which two signatures agree: an unbiased estimate of the Jaccard similarity."""
-    return float((a == b).mean())

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkprep.dedup.candidates import CandidateCounts
-from sparkprep.dedup.kernels.bands import probability
-from sparkprep.dedup.kernels.sketch import SLOTS
+from sparkprep.dedup.kernels.bands import SLOTS, probability
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.signatures import Tally
 from sparkprep.dedup.workspace import Run

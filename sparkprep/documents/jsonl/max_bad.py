@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from sparkprep.errors import UserError
 
@@ -31,3 +33,18 @@ def parse_max_bad(text: str) -> MaxBad:
     if match and not match[2] and "." not in match[1]:
         return MaxBad(count=int(match[1]))
     raise UserError(f"--max-bad {text}: give a number of lines such as 100, or a share of them such as 0.1%")
+
+
+@dataclass(frozen=True)
+class BadLines:
+    """The kind of option that --max-bad is; its value stays the text that was given."""
+
+    def __call__(self, word: str) -> str:
+        self.check(word)
+        return word
+
+    def check(self, value: Any) -> None:
+        try:
+            parse_max_bad(value)
+        except (UserError, TypeError) as error:
+            raise argparse.ArgumentTypeError(str(error).removeprefix("--max-bad ")) from None

@@ -190,20 +190,6 @@ def times_as_they_stand(spark: SparkSession) -> Iterator[None]:
         yield
 
 
-def explain_read_failure(error: BaseException, files: Sequence[DataFile]) -> UserError | None:
-    """The input file at which a Spark job failed, as a UserError that names it; None if it failed for another reason.
-
-    A sound footer does not prove that the pages before it are sound; those are only seen when Spark reads them.
-    """
-    text = unquote(str(error))
-    if not re.search(r"(?:while|Error) reading (?:the )?file|FAILED_READ_FILE|Could not read footer", text):
-        return None
-    named = [file.path for file in files if file.path in text]
-    if not named:
-        return None
-    return _damaged(max(named, key=len), "Spark could not read its pages")
-
-
 def find_damaged(files: Sequence[DataFile], columns: Sequence[str]) -> UserError | None:
     """Read `columns` of every file on the driver, one row group at a time, and name the first file that cannot be read.
 
@@ -217,12 +203,10 @@ def find_damaged(files: Sequence[DataFile], columns: Sequence[str]) -> UserError
                 for group in range(opened.num_row_groups):
                     opened.read_row_group(group, columns=list(columns))
         except (OSError, pa.ArrowException) as error:
-            return _damaged(file.path, cause(error))
+            from sparkprep.spark.failures import damaged
+
+            return damaged(file.path, cause(error))
     return None
-
-
-def _damaged(path: str, cause: str) -> UserError:
-    return UserError(f"{path}: damaged Parquet file ({cause}); restore it or leave it out")
 
 
 def _names_in_spark(frame: DataFrame, files: Sequence[DataFile]) -> list[tuple[int, str]]:

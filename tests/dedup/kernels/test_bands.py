@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkprep.dedup.kernels import bands as module
+from sparkprep.dedup.kernels.band_keys import BAND_BITS, band_keys
 from sparkprep.dedup.kernels.bands import (
-    BAND_BITS,
     MAX_FURTHER_BANDS,
     RECALL,
+    SLOTS,
     Banding,
-    band_keys,
-    check,
+    check_bands,
     choose,
     further,
     in_sequence,
     probability,
 )
-from sparkprep.dedup.kernels.sketch import SLOTS, sketch
+from sparkprep.dedup.kernels.sketch import sketch
 from sparkprep.dedup.report import metrics
 from sparkprep.errors import UserError
 
@@ -89,16 +89,16 @@ def test_a_threshold_too_low_for_the_signature_is_refused_with_the_least_one(thr
 @pytest.mark.parametrize(("bands", "rows"), [(0, 5), (5, 0), (-1, 3), (3, -1), (0, 0)])
 def test_bands_and_rows_below_one_are_refused(bands: int, rows: int) -> None:
     with pytest.raises(UserError, match=f"--bands {bands} --rows {rows}: both must be at least 1"):
-        check(bands, rows)
+        check_bands(bands, rows)
 
 
 def test_more_slots_than_a_signature_has_are_refused() -> None:
-    check(18, 6)
-    check(16, 8)
-    check(1, 128)
-    check(128, 1)
+    check_bands(18, 6)
+    check_bands(16, 8)
+    check_bands(1, 128)
+    check_bands(128, 1)
     with pytest.raises(UserError, match=r"--bands 43 --rows 3 need 129 slots, a signature has 128"):
-        check(43, 3)
+        check_bands(43, 3)
 
 
 def test_bands_in_sequence_use_every_slot_once() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from sparkprep.dedup.kernels.bands import BAND_BITS
+from sparkprep.dedup.kernels.band_keys import BAND_BITS
 from sparkprep.dedup.kernels.buckets import ID_BAND, PAIRS_PER_DOCUMENT, Entries, Leaders, copies, id_entries, search
 
 # A document is (key, hash of its text); the buckets it lies in follow from the text, so copies share all of them.

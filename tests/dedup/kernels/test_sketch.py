@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from datasketch import MinHash, MinHashLSH
@@ -14,16 +15,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sparkprep.dedup.kernels import sketch as module
+from sparkprep.dedup.kernels.bands import SLOTS
 from sparkprep.dedup.kernels.shingles import shingle_set
-from sparkprep.dedup.kernels.sketch import (
-    EMPTY,
-    MANY,
-    SLOTS,
-    estimate_jaccard,
-    fast_similarity_sketch,
-    sketch,
-    text_buffers,
-)
+from sparkprep.dedup.kernels.sketch import EMPTY, MANY, fast_similarity_sketch, sketch, text_buffers
+
+
+def estimate_jaccard(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> float:
+    """The share of slots in which two signatures agree."""
+    return float((a == b).mean())
+
 
 MASK = (1 << 64) - 1
 shingle_lists = st.lists(st.integers(0, MASK), min_size=1, max_size=40)

@@ -1,0 +1,27 @@
+"""What a grading can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparkprep.options import Number, Text, check_options, option
+
+
+@dataclass(frozen=True)
+class GradeSettings:
+    """How a result is graded, and below what figures the exit code is 1. Raises UserError on a value that cannot be."""
+
+    threshold: float = option(0.8, "a pair is true from this Jaccard on", Number(0, 1, above=True), "J")
+    id_column: str = option("id", "identifier in kept/ and --input", Text(), "NAME")
+    min_precision: float | None = option(
+        None, "exit 1 if the precision of the removed documents is below", Number(0, 1), "X"
+    )
+    min_recall: float | None = option(
+        None,
+        "exit 1 if the recall of the pairs (with a list of kept ids: of the removed documents) is below",
+        Number(0, 1),
+        "Y",
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)

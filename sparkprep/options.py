@@ -1,0 +1,258 @@
+"""Settings as dataclasses whose fields are options: each default, meaning and limit stands once, in the field.
+
+    @dataclass(frozen=True)
+    class Settings:
+        threshold: float = option(0.8, "similarity from which documents are alike", Number(0, 1, above=True), "J")
+
+From the class come the command line (`add_options`, `from_arguments`), the check of values however they were given
+(`check_options`) and the table in the documentation (`markdown_table`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, NoReturn, Protocol, TypeVar
+
+from sparkprep.errors import UserError
+
+T = TypeVar("T")
+
+
+class Kind(Protocol):
+    """What values an option takes: a word of the command line to a value, and a value's check."""
+
+    def __call__(self, word: str) -> Any:
+        """Return the value that a word stands for; raises argparse.ArgumentTypeError for what is none."""
+
+    def check(self, value: Any) -> None:
+        """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
+
+
+@dataclass(frozen=True)
+class Integer:
+    """Whole numbers from `least` to `most`; `special` is allowed beside them (-1 often means "not set")."""
+
+    least: int | None = None
+    most: int | None = None
+    special: int | None = None
+
+    def __call__(self, word: str) -> int:
+        try:
+            value = int(word)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{word!r} is not a whole number") from None
+        self.check(value)
+        return value
+
+    def check(self, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise argparse.ArgumentTypeError(f"{value!r} is not a whole number")
+        if value == self.special:
+            return
+        if self.least is not None and value < self.least:
+            also = f" (or {self.special})" if self.special is not None else ""
+            raise argparse.ArgumentTypeError(f"{value} is below {self.least}{also}")
+        if self.most is not None and value > self.most:
+            raise argparse.ArgumentTypeError(f"{value} is above {self.most:,}")
+
+
+@dataclass(frozen=True)
+class Number:
+    """Finite numbers from `least` (with `above`: only above it) to `most`."""
+
+    least: float | None = None
+    most: float | None = None
+    above: bool = False
+
+    def __call__(self, word: str) -> float:
+        try:
+            value = float(word)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{word!r} is not a number") from None
+        self.check(value)
+        return value
+
+    def check(self, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise argparse.ArgumentTypeError(f"{value!r} is not a number")
+        if not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f"{value} is not a finite number")
+        if self.least is not None and (value < self.least or (self.above and value == self.least)):
+            how = "not above" if self.above else "below"
+            raise argparse.ArgumentTypeError(f"{value:g} is {how} {self.least:g}")
+        if self.most is not None and value > self.most:
+            raise argparse.ArgumentTypeError(f"{value:g} is above {self.most:g}")
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few words."""
+
+    choices: tuple[str, ...]
+
+    def __call__(self, word: str) -> str:
+        self.check(word)
+        return word
+
+    def check(self, value: Any) -> None:
+        if value not in self.choices:
+            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(self.choices)}")
+
+
+@dataclass(frozen=True)
+class Text:
+    """Any text; an empty one only if `empty`."""
+
+    empty: bool = False
+
+    def __call__(self, word: str) -> str:
+        self.check(word)
+        return word
+
+    def check(self, value: Any) -> None:
+        if not isinstance(value, str):
+            raise argparse.ArgumentTypeError(f"{value!r} is not a text")
+        if not value and not self.empty:
+            raise argparse.ArgumentTypeError("an empty word was given")
+
+
+@dataclass(frozen=True)
+class ZeroOrOne:
+    """llm.c's way to say yes and no: 0 or 1."""
+
+    def __call__(self, word: str) -> bool:
+        if word not in ("0", "1"):
+            raise argparse.ArgumentTypeError(f"{word!r} is neither 0 nor 1")
+        return word == "1"
+
+    def check(self, value: Any) -> None:
+        if not isinstance(value, bool):
+            raise argparse.ArgumentTypeError(f"{value!r} is neither True nor False")
+
+
+class Switch(ZeroOrOne):
+    """Yes where the flag stands, without a value."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting. name: of the field; short: further spellings on the command line, with their dash."""
+
+    name: str
+    default: Any
+    meaning: str
+    kind: Kind
+    metavar: str
+    short: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """The long flag."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def help(self) -> str:
+        """The meaning, with the default where there is one to tell, as argparse wants it."""
+        default = self.default
+        told = default is not None and default != "" and not isinstance(self.kind, Switch)
+        shown = int(default) if isinstance(default, bool) else f"{default:,}" if _is_large(default) else default
+        return (f"{self.meaning} (default {shown})" if told else self.meaning).replace("%", "%%")
+
+    def check(self, value: Any) -> str | None:
+        """Say what is wrong with a value, or None. The default is always right: it may stand for "not set"."""
+        if value == self.default and type(value) is type(self.default):
+            return None
+        try:
+            self.kind.check(value)
+        except argparse.ArgumentTypeError as error:
+            return f"{self.flag}: {error}"
+        return None
+
+
+def option(default: Any, meaning: str, kind: Kind, metavar: str = "N", short: tuple[str, ...] = ()) -> Any:
+    """Return a dataclass field that is an option."""
+    return field(default=default, metadata={"option": (meaning, kind, metavar, short)})
+
+
+def options_of(settings: type) -> Iterator[Option]:
+    """Yield the options of a class of settings, in the order of its fields; other fields are passed over."""
+    for each in fields(settings):
+        if "option" in each.metadata:
+            meaning, kind, metavar, short = each.metadata["option"]
+            yield Option(each.name, each.default, meaning, kind, metavar, short)
+
+
+def check_options(settings: Any) -> None:
+    """Raise UserError, with all that is wrong, where a value is not of its option's kind. For `__post_init__`."""
+    problems = [each.check(getattr(settings, each.name)) for each in options_of(type(settings))]
+    wrong = [problem for problem in problems if problem]
+    if wrong:
+        raise UserError("; ".join(wrong))
+
+
+def add_options(parser: argparse.ArgumentParser, settings: type, left_out: Collection[str] = ()) -> None:
+    """Add a flag for each option to a parser, but for the fields named in `left_out`."""
+    for each in options_of(settings):
+        if each.name not in left_out:
+            add_option(parser, each)
+
+
+def add_option(parser: argparse.ArgumentParser, each: Option) -> None:
+    """Add the flag of one option."""
+    words = (*each.short, each.flag)
+    if isinstance(each.kind, Switch):
+        parser.add_argument(*words, action="store_true", default=each.default, dest=each.name, help=each.help)
+        return
+    metavar = "|".join(each.kind.choices) if isinstance(each.kind, OneOf) else each.metavar
+    parser.add_argument(*words, type=each.kind, default=each.default, dest=each.name, metavar=metavar, help=each.help)
+
+
+def from_arguments(settings: Callable[..., T], args: argparse.Namespace) -> T:
+    """Return the settings among parsed arguments; those that the command line did not offer keep their default."""
+    named = {each.name for each in options_of(settings)}  # type: ignore[arg-type]  # a class, called as a function
+    return settings(**{name: value for name, value in vars(args).items() if name in named})
+
+
+def markdown_table(options: Iterator[Option]) -> str:
+    """Return a table of flags, defaults and meanings for the documentation."""
+    rows = []
+    for each in options:
+        spelt = ", ".join(f"`{word}`" for word in (*each.short, each.flag))
+        shown = int(each.default) if isinstance(each.default, bool) else each.default
+        default = "" if each.default is None or isinstance(each.kind, Switch) else f"`{shown}`"
+        meaning = each.meaning.replace("|", "\\|")  # a bar would end the cell
+        rows.append(f"| {spelt} | {default} | {meaning} |")
+    return "\n".join(["| flag | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose flags are never abbreviated, whose examples keep their lines, and whose errors are one line."""
+
+    def __init__(self, **told: Any) -> None:
+        told.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **told)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError with one line; argparse's whole usage would hide it."""
+        known, unknown = "unrecognized arguments: ", ""
+        if message.startswith(known):
+            unknown = message.removeprefix(known).split()[0]
+            near = difflib.get_close_matches(unknown, self._known_flags(), n=1, cutoff=0.7)
+            message = f"unknown flag or value {unknown}" + (f"; did you mean {near[0]}?" if near else "")
+        raise UserError(f"{message.removeprefix('argument ')} (`{self.prog} --help` tells what there is)")
+
+    def _known_flags(self) -> list[str]:
+        """The flags of this parser and of those below it, which hand up what they do not know."""
+        flags = list(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                flags += [flag for below in action.choices.values() for flag in below._option_string_actions]
+        return flags
+
+
+def _is_large(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1_000_000

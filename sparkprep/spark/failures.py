@@ -1,0 +1,140 @@
+"""What to do when Spark fails: one answer for all jobs.
+
+A failure that the user can mend becomes a UserError that names the file; any other is told by its cause in one line,
+which Spark buries: in the text of a task's traceback, or in the last of a chain of Java exceptions.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from urllib.parse import unquote
+
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from sparkprep.errors import UserError
+
+SPARK_ERRORS = (PySparkException, Py4JError)
+"""What Spark raises; a failed task comes as either, depending on what failed in it."""
+
+_LONGEST = 400
+_MOST_CAUSES = 20
+_READING = re.compile(r"(?:while|Error) reading (?:the )?file|FAILED_READ_FILE|Could not read footer")
+_CHECKSUM = re.compile(r"Checksum error: (?:file:)?(\S.*?) at \d+ exp")
+_FROM_WORKER = re.compile(r"sparkprep\.errors\.UserError: (.+)")
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n((?:[ \t].*\n|\n)*)\s*(\S.*)")
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+_CAUSE = re.compile(r"^\s*Caused by: ([\w.$]+: .*\S)", re.MULTILINE)
+_TASK = re.compile(r"Job aborted due to stage failure: .*?most recent failure: .*?\(TID \d+\) \([^)]*\): ", re.DOTALL)
+
+
+@contextmanager
+def explained(paths: Sequence[str] = (), why_died: Callable[[], UserError | None] | None = None) -> Iterator[None]:
+    """Turn what Spark raises in the block into a UserError, where the user can mend it.
+
+    paths: the files that are read, to be named where one cannot be. why_died: looks for the reason where Spark's JVM is
+    gone, and may return None.
+    """
+    try:
+        yield
+    except SPARK_ERRORS as error:
+        told = raised_by_worker(error) or _stale_checksum(error) or _unreadable(error, paths)
+        if told is None:
+            raise
+        raise told from error
+    except ConnectionError as error:
+        raise ((why_died() if why_died else None) or _died()) from error
+
+
+def raised_by_worker(error: BaseException) -> UserError | None:
+    """Return the UserError that a task raised, of which the driver sees only the traceback; None for other errors."""
+    raised = _FROM_WORKER.findall(str(error))
+    return UserError(raised[-1].strip()) if raised else None
+
+
+def damaged(path: str, cause: str) -> UserError:
+    """Return the error for an input file that is not sound Parquet inside."""
+    return UserError(f"{path}: damaged Parquet file ({cause}); restore it or leave it out")
+
+
+def cause_of_failure(error: BaseException) -> str:
+    """Return in one line why Spark failed.
+
+    That is the last line of the Python traceback in it, with its file; else the innermost Java exception that says
+    something; else the first line that does.
+    """
+    text = _whole_text(error).split("\nDriver stacktrace:")[0]
+    tracebacks = _TRACEBACK.findall(text)
+    if tracebacks:
+        frames, last = tracebacks[-1]
+        places = _FRAME.findall(frames)
+        return f"{last.strip()[:_LONGEST]} ({places[-1][0]}, line {places[-1][1]})" if places else last[:_LONGEST]
+    causes = _CAUSE.findall(text)
+    if causes:
+        return str(causes[-1].strip()[:_LONGEST])
+    text = _TASK.sub("", text)
+    lines = [line.strip().removeprefix(": ") for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("An error occurred while calling", "at "))]
+    saying = [line for line in lines if not line.endswith(":")] or lines or [type(error).__name__]
+    return saying[0][:_LONGEST]
+
+
+def let_tasks_end(spark: SparkSession, *, cancel: bool, seconds: float = 10.0) -> None:
+    """Wait until no task runs, `seconds` at most; `cancel` ends the jobs first.
+
+    Spark tells of a failed job at once and cancels its other tasks meanwhile: one that still writes would leave files
+    behind where the partial output has just been deleted.
+    """
+    end = time.monotonic() + seconds
+    try:
+        if cancel:
+            spark.sparkContext.cancelAllJobs()
+        tracker = spark.sparkContext._jsc.sc().statusTracker()
+        while time.monotonic() < end and any(e.numRunningTasks() for e in tracker.getExecutorInfos()):
+            time.sleep(0.05)
+    except (*SPARK_ERRORS, AttributeError, OSError):
+        return  # Spark Connect does not say, and Spark may be what has failed
+
+
+def _whole_text(error: BaseException) -> str:
+    """The error's own text, and that of the Java exceptions behind it, which PySpark leaves out of some."""
+    parts = [str(error)]
+    behind = getattr(error, "_origin", None) or getattr(error, "java_exception", None)
+    try:
+        for _ in range(_MOST_CAUSES):
+            behind = behind.getCause() if behind is not None else None
+            if behind is None:
+                break
+            parts.append(f"Caused by: {behind.toString()}")
+    except (Py4JError, OSError, AttributeError, TypeError):  # the JVM may be what has failed
+        pass
+    return "\n".join(parts)
+
+
+def _stale_checksum(error: BaseException) -> UserError | None:
+    found = _CHECKSUM.search(_whole_text(error))
+    if found is None:
+        return None
+    folder, _, name = unquote(found[1]).rpartition("/")
+    return UserError(
+        f"{folder}/{name}: does not match its checksum file .{name}.crc, which the program that changed it left "
+        "behind: delete that file"
+    )
+
+
+def _unreadable(error: BaseException, paths: Sequence[str]) -> UserError | None:
+    """The input file at which a job failed: a sound footer does not prove that the pages before it are sound."""
+    text = unquote(str(error))
+    named = [path for path in paths if path in text] if _READING.search(text) else []
+    return damaged(max(named, key=len), "Spark could not read its pages") if named else None
+
+
+def _died() -> UserError:
+    return UserError(
+        "Spark's driver died in mid-run, most often because the machine ran out of memory: close other programs, or "
+        "give the driver less or more of it (spark-submit --driver-memory 4g, SPARK_DRIVER_MEMORY=4g)"
+    )

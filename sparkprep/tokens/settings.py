@@ -1,0 +1,41 @@
+"""What tokenization and sharding can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparkprep.documents.jsonl.max_bad import BadLines
+from sparkprep.errors import UserError
+from sparkprep.llmc.shard import MAX_TOKENS
+from sparkprep.options import Integer, Text, check_options, option
+
+
+@dataclass(frozen=True)
+class TokenizeSettings:
+    """How documents become token rows. Raises UserError on a value that cannot work."""
+
+    text_column: str = option("text", "column of the text", Text(), "NAME")
+    id_column: str = option(
+        "id", "column that names a document; SHA-256 of the text where there is none", Text(), "NAME"
+    )
+    max_bad: str = option("1%", "most bad lines of JSON Lines, a count or a share", BadLines(), "N")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class ShardSettings:
+    """How token rows become shards. Raises UserError on a value that cannot work."""
+
+    name: str = option("docs", "what the files' names begin with", Text(), "NAME")
+    shard_tokens: int = option(100_000_000, "tokens of a shard", Integer(1, MAX_TOKENS))
+    val_tokens: int | None = option(
+        None, "tokens to validate on (default: one shard, at most 1 % of all)", Integer(1, MAX_TOKENS)
+    )
+    seed: int = option(1, "of the documents' order", Integer(-(1 << 63), (1 << 63) - 1))
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if not all(c.isalnum() or c in "._-" for c in self.name) or self.name.startswith("."):
+            raise UserError(f"--name {self.name}: use letters, digits, '-', '_' and '.' only, and no '.' first")
