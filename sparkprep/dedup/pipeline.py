@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
+from sparkprep.dedup.contents import MADE
 from sparkprep.dedup.keep import keep_column
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.stages import LARGE_ROW_GROUP, execute
@@ -76,7 +77,7 @@ def deduplicate(
         output = os.path.join(holder, "result")
     paths = [] if isinstance(source, DataFrame) else _paths(source)
     progress = Progress(spark, stream)
-    with OutputFolder(output, overwrite, paths) as folder:
+    with OutputFolder(output, overwrite, paths, MADE) as folder:
         opened = source if isinstance(source, DataFrame) else paths
         try:
             result = _open_and_run(spark, opened, settings, folder, progress, single_file)
