@@ -183,9 +183,7 @@ class OutputFolder:
             shown = ", ".join(strangers[:_SHOWN]) + (", ..." if len(strangers) > _SHOWN else "")
             raise UserError(f"{self.path} holds files that no run of sparkprep made ({shown}): choose another --output")
         if not marked:
-            raise UserError(
-                f"{self.path} is no result of such a run: choose another --output, or delete it yourself"
-            )
+            raise UserError(f"{self.path} is no result of such a run: choose another --output, or delete it yourself")
 
     def _try_parent(self) -> None:
         parent = os.path.dirname(self.path)
