@@ -3,19 +3,10 @@
 from pathlib import Path
 
 import pytest
+from trees import tree
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists, open_input, write_text
-
-
-def put(path: Path, content: str = "x") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
-    return path
-
-
-def tree(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_text_is_written_whole_and_leaves_no_temporary_file(tmp_path: Path) -> None:

@@ -4,19 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from trees import put
 
 from sparkprep.errors import UserError
 from sparkprep.io.listing import DataFile, list_files
-
-
-def put(path: Path, content: str = "x") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
-    return path
-
-
-def tree(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_folders_are_searched_to_the_bottom_and_files_come_sorted_by_path(tmp_path: Path) -> None:

@@ -9,21 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from trees import put, tree
 
 from sparkprep.errors import UserError
 from sparkprep.io.output import OutputFolder
 
 MADE = (r"old|first", r"new|kept/.*")
-
-
-def put(path: Path, content: str = "x") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
-    return path
-
-
-def tree(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_the_output_appears_only_with_the_commit_and_without_scratch(tmp_path: Path) -> None:

@@ -8,16 +8,6 @@ from sparkprep.errors import UserError
 from sparkprep.io.paths import filesystem, is_local, join_path, spark_target, spark_uri
 
 
-def put(path: Path, content: str = "x") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
-    return path
-
-
-def tree(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
 def test_s3_uris_are_told_from_local_paths_and_other_schemes_refused() -> None:
     assert not is_local("s3://bucket/a")
     assert is_local("/a/s3://b")
