@@ -110,7 +110,7 @@ def test_losses_are_those_of_a_plain_implementation_over_ten_updates(tmp_path: P
     bounds = likely(loss_roundings(model.shape, 16)) + np.arange(STEPS) * (
         0.01 * 10 * likely(gradient_roundings(model.shape, 64, 16))
     )
-    assert bounds.max() < 1.5e-4
+    assert bounds.max() < 1.5e-4  # an eps of 1e-6 in the norms changes losses by 6e-4
     assert (np.abs(in_memory(settings, tmp_path / "again") - np.array(theirs)) <= bounds).all()
     assert (np.abs(ours - np.array(theirs)) <= 5e-5 + bounds).all()  # the log has four decimals
 
