@@ -9,7 +9,8 @@ set -eu
 PYTHON=${PYTHON:-.venv/bin/python}
 export PYTHONPATH="$PWD:$PWD/train" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT INT TERM
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
 
 trainer="tests/trainer/loop/test_llmc_semantics.py tests/trainer/loop/test_training.py tests/trainer/data
     tests/trainer/checkpoints tests/trainer/generate tests/trainer/evaluate tests/trainer/convert tests/trainer/optim
