@@ -23,7 +23,7 @@ from sparkprep.llmc import shard
 from trainer import device as chosen
 from trainer.loop.loop import Trainer
 from trainer.loop.start import begin
-from trainer.models.shape import NAMED, Shape
+from trainer.models.gpt2 import NAMED, Shape
 from trainer.runs.log import RunLog
 from trainer.settings import defaults
 

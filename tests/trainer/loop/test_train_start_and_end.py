@@ -9,7 +9,7 @@ import pytest
 from short_runs import LAST, Capsys, content, names, refused, same_end, seed_model, started_from, steps, words
 
 from trainer.commands.train import main
-from trainer.models.shape import Shape
+from trainer.models.gpt2 import Shape
 from trainer.runs.history import load_run
 
 

@@ -23,8 +23,8 @@ from sparkprep.io.output import OutputFolder
 from sparkprep.tokenizer import vocabulary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT, END_OF_TEXT_WORD, VOCABULARY_SIZE
 from trainer.checkpoints import model_file
-from trainer.models.gpt2 import LAYER_NORM_EPS, views_of
-from trainer.models.shape import INITIAL_STD, Shape
+from trainer.models.gpt2 import INITIAL_STD, LAYER_NORM_EPS, Shape
+from trainer.models.layout import views_of
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -56,7 +56,7 @@ class Place:
 
 def places(flat: torch.Tensor, shape: Shape) -> Iterator[Place]:
     """Their tensors as views of our flat buffer of shape.num_parameters elements; its padded rows lie in none."""
-    for ours, parts in views_of(flat, shape).items():
+    for ours, parts in views_of(flat, shape.tensors()).items():
         if ours in _OF_MODEL:
             yield Place(_OF_MODEL[ours], parts[0][: shape.vocab_size] if ours == "wte" else parts[0])
             continue
@@ -103,6 +103,8 @@ def export(model: str, folder: str, *, dtype: str | None = None, overwrite: bool
     """
     header = model_file.read_header(model)
     shape = header.shape
+    if not isinstance(shape, Shape):
+        raise UserError(f"{model}: its model is {shape.NAME}, and only GPT-2 can be exported; give another model")
     if shape.vocab_size != VOCABULARY_SIZE:
         raise UserError(
             f"{model}: it has {shape.vocab_size:,} tokens, not GPT-2's {VOCABULARY_SIZE:,}, whose tokenizer the folder "

@@ -23,8 +23,7 @@ from sparkprep.tokenizer.vocabulary import VOCABULARY_SIZE
 from trainer.checkpoints import model_file
 from trainer.checkpoints.parts import Written
 from trainer.convert.huggingface import CONFIG, PREFIX, WEIGHTS, places
-from trainer.models.gpt2 import LAYER_NORM_EPS
-from trainer.models.shape import Shape
+from trainer.models.gpt2 import LAYER_NORM_EPS, Shape
 
 INDEX = f"{WEIGHTS}.index.json"
 

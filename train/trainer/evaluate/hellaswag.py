@@ -24,7 +24,7 @@ from sparkprep.llmc import hellaswag as files
 from sparkprep.llmc.hellaswag import ENDINGS, Example
 from trainer.device import attention_kernels
 from trainer.models import loss as losses
-from trainer.models.gpt2 import GPT2
+from trainer.models.layout import Model
 from trainer.runs.history import wilson
 
 BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
@@ -96,7 +96,7 @@ class Questions:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class HellaSwagResult:
     """What a model answered.
 
     correct of total examples. predictions: int8 (n,), the ending picked. scores: float32 (n, 4), the mean loss of each
@@ -159,12 +159,12 @@ def prepare(path: str, max_seq_len: int, limit: int | None = None) -> Questions:
 
 
 def evaluate(
-    model: GPT2,
+    model: Model,
     questions: Questions,
     *,
     batch_tokens: int | None = None,
     progress: Callable[[int], None] | None = None,
-) -> Result:
+) -> HellaSwagResult:
     """Let the model pick an ending for each example; of equal scores the first.
 
     batch_tokens bounds what is computed at a time (default: BATCH_TOKENS of the device) and changes no score beyond
@@ -174,6 +174,7 @@ def evaluate(
     device = model.device
     plan = questions.plan(batch_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cuda"]))
     found = torch.empty(int(questions.endings.sum()), device=device)
+    head = model.leaves(model.shape.HEAD)[0]
     filled = computed = 0
     # cuDNN's attention, which training prefers, would build a plan for every new shape; here each batch has its own.
     with torch.inference_mode(), attention_kernels(device, deterministic=True):
@@ -181,7 +182,7 @@ def evaluate(
             positions, targets = _to_device(batch.positions, device), _to_device(batch.targets, device)
             hidden = model.hidden(_to_device(batch.ids, device)).flatten(0, 1).index_select(0, positions)
             end = filled + len(targets)
-            found[filled:end] = losses.token_losses(hidden, model.wte, targets, model.shape.vocab_size)
+            found[filled:end] = losses.token_losses(hidden, head, targets, model.shape.vocab_size)
             filled = end
             computed += batch.ids.size
             if progress:
@@ -192,10 +193,10 @@ def evaluate(
     scores = (sums / questions.endings).astype(np.float32)[questions.row_of]
     predictions = scores.argmin(1).astype(np.int8)
     correct = int((predictions == questions.labels).sum())
-    return Result(correct, len(questions), predictions, scores, computed)
+    return HellaSwagResult(correct, len(questions), predictions, scores, computed)
 
 
-def evaluate_watched(model: GPT2, questions: Questions, batch_tokens: int | None = None) -> Result:
+def evaluate_watched(model: Model, questions: Questions, batch_tokens: int | None = None) -> HellaSwagResult:
     """`evaluate`, with a bar and the time left where somebody watches. The bar counts tokens without the padding."""
     total = int((questions.lengths - 1).sum())
     with tqdm(total=total, unit="tok", unit_scale=True, desc="HellaSwag", disable=not sys.stderr.isatty()) as bar:
@@ -204,7 +205,7 @@ def evaluate_watched(model: GPT2, questions: Questions, batch_tokens: int | None
         )
 
 
-def write_scores(path: str, result: Result, questions: Questions) -> None:
+def write_scores(path: str, result: HellaSwagResult, questions: Questions) -> None:
     """Write a line of CSV for each example, in the file's order: its scores, the ending picked and the right one.
 
     Scores have all their digits. The file, local or on S3, appears whole or not at all; UserError if it cannot be.

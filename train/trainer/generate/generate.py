@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from sparkprep.console import without_control
 from sparkprep.errors import UserError
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from trainer.generate.sampler import DEFAULT_SEED, Sampler
-from trainer.models.gpt2 import GPT2, KeyValueCache
-
-# All control characters but tab, line feed and carriage return: they ring, move the cursor, change colours.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+from trainer.models.layout import Model
 
 
 def generate(
-    model: GPT2,
+    model: Model,
     prompt_ids: Sequence[int],
     *,
     max_new: int,
@@ -53,7 +51,7 @@ def free_positions(prompt_tokens: int, model_positions: int, max_seq_len: int | 
     return positions - prompt_tokens
 
 
-def sample_ids(model: GPT2, count: int, seed: int = DEFAULT_SEED) -> list[int]:
+def sample_ids(model: Model, count: int, seed: int = DEFAULT_SEED) -> list[int]:
     """What llm.c prints while it trains: the count - 1 ids after an end-of-text, through any end-of-text between.
 
     Fewer where the model has fewer than `count` positions.
@@ -85,7 +83,7 @@ class TextStream:
         return left
 
     def _shown(self, data: bytes, final: bool) -> str:
-        return _CONTROL.sub("", self._decoder.decode(data, final))
+        return without_control(self._decoder.decode(data, final), keep="\t\n\r")
 
 
 def text_of(ids: Sequence[int], words: Sequence[bytes]) -> str:
@@ -94,8 +92,8 @@ def text_of(ids: Sequence[int], words: Sequence[bytes]) -> str:
     return "".join([*map(stream.feed, ids), stream.end()])
 
 
-def _continuation(model: GPT2, ids: list[int], new: int, sampler: Sampler, stop_at_end_of_text: bool) -> Iterator[int]:
-    cache = KeyValueCache(model.shape, 1, len(ids) + max(new, 0), model.dtype, model.device)
+def _continuation(model: Model, ids: list[int], new: int, sampler: Sampler, stop_at_end_of_text: bool) -> Iterator[int]:
+    cache = model.cache(1, len(ids) + max(new, 0))
     for _ in range(new):
         token = sampler.draw(_next_logits(model, ids, cache))
         yield token
@@ -104,7 +102,7 @@ def _continuation(model: GPT2, ids: list[int], new: int, sampler: Sampler, stop_
         ids = [token]
 
 
-def _next_logits(model: GPT2, ids: list[int], cache: KeyValueCache) -> npt.NDArray[np.float32]:
+def _next_logits(model: Model, ids: list[int], cache: Any) -> npt.NDArray[np.float32]:
     """float32 logits (vocab_size,) of the token after `ids`, which follow what the cache holds."""
     with torch.no_grad():
         hidden = model.hidden(torch.tensor([ids], device=model.device), cache)

@@ -20,15 +20,17 @@ from trainer.checkpoints import checkpoint
 from trainer.checkpoints.checkpoint import Checkpoint
 from trainer.checkpoints.folder import held
 from trainer.checkpoints.state_file import Moments, StateHeader
+from trainer.data.batches import to_device
 from trainer.evaluate import hellaswag
 from trainer.loop import memory, parameters, samples
 from trainer.loop.resume import manifest_of
+from trainer.loop.run import Run
 from trainer.loop.speed import Speed
-from trainer.loop.start import Run, begin
-from trainer.loop.validation import to_device, validate_batches, validate_tokens
+from trainer.loop.start import begin
+from trainer.loop.validation import validate_batches, validate_tokens
 from trainer.runs import parameters as run_parameters
 from trainer.runs.log import RunLog
-from trainer.settings import Settings
+from trainer.settings import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Update:
     skipped: str
 
 
-def train(settings: Settings) -> Run:
+def train(settings: TrainSettings) -> Run:
     """Train as the settings say, to the end; the finished run. Raises UserError for all that a user can mend."""
     with held(settings.output) as folder:
         try:
@@ -120,7 +122,7 @@ class Trainer:
         total = torch.zeros((), device=run.device)
         for _ in range(s.micro_steps):
             loss = self.loss(*to_device(run.loader.next(), s.micro_batch, run.device)) / s.micro_steps
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         norm = run.optimizer.norm()
         values = torch.stack([total, norm])
@@ -162,8 +164,10 @@ class Trainer:
         )
 
     def _last_good(self) -> str:
-        found = checkpoint.find(self.run.folder)
-        return f"the last good checkpoint is {found[0].model}" if found else "no checkpoint has been written yet"
+        checkpoints = checkpoint.find(self.run.folder)
+        if not checkpoints:
+            return "no checkpoint has been written yet"
+        return f"the last good checkpoint is {checkpoints[0].model}"
 
     def _validate(self, step: int) -> None:
         run, s = self.run, self.settings

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
 
 import torch
 
 from trainer.device import largest_batch
-
-if TYPE_CHECKING:
-    from trainer.loop.start import Run
-    from trainer.models.gpt2 import GPT2
+from trainer.loop.run import Run
+from trainer.models.layout import Model
 
 
 def too_large(run: Run) -> str:
-    """What to say when the memory was too small: which -b fits, found by trying one row and two."""
+    """Return what to say when the memory was too small, with the -b that fits: one row and two are tried."""
     settings = run.settings
     said = f"CUDA out of memory at -b {settings.micro_batch}"
     # The failed step's tensors hang on nothing but its traceback; what they took must be free for the trial.
@@ -30,7 +27,10 @@ def too_large(run: Run) -> str:
 
 
 def advice(said: str, fixed: int, per_row: int, total: int, asked: int, rows_an_update: int) -> str:
-    """`said`, with the largest -b below `asked` that fits into `total` bytes and divides the rows of an update."""
+    """Return `said`, and the largest -b below `asked` that would do.
+
+    It fits into `total` bytes and divides the rows of an update. fixed, per_row: bytes of no row and of each.
+    """
     best = min(largest_batch(fixed, per_row, total), asked - 1)
     while best > 0 and rows_an_update % best:
         best -= 1
@@ -41,8 +41,8 @@ def advice(said: str, fixed: int, per_row: int, total: int, asked: int, rows_an_
     return f"{told}; -b {best} would fit (the order of the data depends on -b: start such a run anew)"
 
 
-def _measure(model: GPT2, seq_len: int) -> tuple[int, int]:
-    """Bytes that do not depend on the rows, and bytes a row, from the peaks of one row and of two.
+def _measure(model: Model, seq_len: int) -> tuple[int, int]:
+    """Return the bytes that do not depend on the rows, and those a row, from the peaks of one row and of two.
 
     Without torch.compile, which only needs less.
     """
@@ -50,7 +50,7 @@ def _measure(model: GPT2, seq_len: int) -> tuple[int, int]:
     for rows in (1, 2):
         torch.cuda.reset_peak_memory_stats(model.device)
         ids = torch.zeros((rows, seq_len), dtype=torch.int64, device=model.device)
-        model(ids, ids).backward()
+        model(ids, ids).backward()  # type: ignore[no-untyped-call]
         torch.cuda.synchronize(model.device)
         peaks.append(torch.cuda.max_memory_allocated(model.device))
     per_row = peaks[1] - peaks[0]

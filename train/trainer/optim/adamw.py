@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.models.gpt2 import GPT2, views_of
-from trainer.models.shape import tensors
+from trainer.models.layout import Model, views_of
 
 BETAS = (0.9, 0.95)
 EPS = 1e-8
@@ -17,7 +16,6 @@ CLIP_NORM = 1.0
 
 ROUNDING_SEED = 13371337
 """First state of the generator that llm.c's stochastic rounding takes its seeds from."""
-_DRAWS_AN_UPDATE = 16  # one for each tensor
 _MASK_64 = (1 << 64) - 1
 
 
@@ -29,13 +27,13 @@ class AdamW:
     generator seeded with the step, so that a resumed run rounds alike.
     """
 
-    def __init__(self, model: GPT2, weight_decay: float, *, masters: bool = True) -> None:
+    def __init__(self, model: Model, weight_decay: float, *, masters: bool = True) -> None:
         self.model = model
         self.masters = masters
         self.m, self.v = torch.zeros_like(model.flat), torch.zeros_like(model.flat)
         self.gradients = torch.zeros_like(model.flat)
         self.rounding = self.rounding_before = ROUNDING_SEED
-        for name, views in views_of(self.gradients, model.shape).items():
+        for name, views in views_of(self.gradients, model.shape.tensors()).items():
             for leaf, view in zip(model.leaves(name), views, strict=True):
                 leaf.grad = view  # backward passes add to it in place
         groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
@@ -89,7 +87,7 @@ class AdamW:
     def count_draws(self, micro_steps: int) -> None:
         """Bring the generator of llm.c's rounding to where llm.c would have it: its state stands in the state file."""
         self.rounding_before = _xorshift(self.rounding, micro_steps)
-        self.rounding = _xorshift(self.rounding_before, _DRAWS_AN_UPDATE)
+        self.rounding = _xorshift(self.rounding_before, len(self.model.shape.tensors()))  # a draw for each tensor
 
 
 def round_stochastically(values: Tensor, seed: int) -> None:
@@ -103,10 +101,10 @@ def round_stochastically(values: Tensor, seed: int) -> None:
         piece.add_(noise).bitwise_and_(-(1 << 16))
 
 
-def _segments(model: GPT2) -> list[tuple[bool, int, int]]:
+def _segments(model: Model) -> list[tuple[bool, int, int]]:
     """(decayed, start, end) of the stretches of the flat buffer that weight decay treats alike."""
     found, start = [], 0
-    for decayed, group in groupby(tensors(model.shape), key=lambda tensor: tensor.decayed):
+    for decayed, group in groupby(model.shape.tensors(), key=lambda tensor: tensor.decayed):
         end = start + sum(tensor.size for tensor in group)
         found.append((decayed, start, end))
         start = end

@@ -39,8 +39,11 @@ class Accuracy:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """One run. name: its folder's. parameters: of its last start. missing: sentences about what it does not tell."""
+class LoggedRun:
+    """One run, as its files tell of it.
+
+    name: its folder's. parameters: of its last start. missing: sentences about what it does not tell.
+    """
 
     name: str
     folder: str
@@ -87,8 +90,8 @@ def wilson(accuracy: float, examples: int = HELLASWAG_EXAMPLES) -> tuple[float, 
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def load_run(folder: str) -> Run:
-    """The run in a local folder, of which only main.log must be there; what else is missing, `Run.missing` says.
+def load_run(folder: str) -> LoggedRun:
+    """The run in a local folder, of which only main.log must be there; what else is missing, `LoggedRun.missing` says.
 
     Raises UserError where there is no main.log or it is not one.
     """
@@ -105,22 +108,22 @@ def load_run(folder: str) -> Run:
         missing.append(f"{log}: no training loss (trl) yet")
     if not len(history.validation):
         missing.append(f"{log}: no validation loss (tel) yet")
-    return Run(os.path.basename(folder), folder, history, parameters, tuple(missing))
+    return LoggedRun(os.path.basename(folder), folder, history, parameters, tuple(missing))
 
 
-def load_runs(folders: Sequence[str]) -> list[Run]:
+def load_runs(folders: Sequence[str]) -> list[LoggedRun]:
     """The runs in these folders; where two folders have one name, their names begin with the folder above."""
     runs = [load_run(folder) for folder in folders]
     names = [run.name for run in runs]
     return [
         run
         if names.count(run.name) == 1
-        else Run("/".join(run.folder.split(os.sep)[-2:]), run.folder, run.history, run.parameters, run.missing)
+        else LoggedRun("/".join(run.folder.split(os.sep)[-2:]), run.folder, run.history, run.parameters, run.missing)
         for run in runs
     ]
 
 
-def summary_line(run: Run) -> str:
+def summary_line(run: LoggedRun) -> str:
     """The line that llm.c's notebook prints of a run; `-` stands for what is not known."""
     lowest = [_UNKNOWN if found is None else f"{found[1]:.4f}" for found in (run.min_train, run.min_validation)]
     hours = run.history.hours
@@ -130,14 +133,14 @@ def summary_line(run: Run) -> str:
     )
 
 
-def summary(runs: Sequence[Run]) -> str:
+def summary(runs: Sequence[LoggedRun]) -> str:
     """A line for each run: its name and its summary, then what any of them does not tell."""
     width = max((len(run.name) for run in runs), default=0)
     lines = [f"{run.name:<{width}}  {summary_line(run)}" for run in runs]
     return "\n".join(lines + [f"note: {sentence}" for run in runs for sentence in run.missing])
 
 
-def table(runs: Sequence[Run]) -> str:
+def table(runs: Sequence[LoggedRun]) -> str:
     """All runs in one aligned table of text; `-` stands for what is not known."""
     rows = [_COLUMNS, *(_row(run) for run in runs)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -154,7 +157,7 @@ def format_rate(rate: float | None) -> str:
     return f"{rate:.4f}" if rate == 0 or abs(rate) >= 1e-4 else f"{rate:.2e}"
 
 
-def _row(run: Run) -> tuple[str, ...]:
+def _row(run: LoggedRun) -> tuple[str, ...]:
     cells: list[str] = []
     for found in (run.min_train, run.min_validation):
         cells += [_UNKNOWN, _UNKNOWN] if found is None else [f"{found[1]:.4f}", str(found[0])]
@@ -173,7 +176,7 @@ def _row(run: Run) -> tuple[str, ...]:
     )
 
 
-def _millions(run: Run) -> str:
+def _millions(run: LoggedRun) -> str:
     return _UNKNOWN if run.num_parameters is None else f"{run.num_parameters / 1e6:.2f}m"
 
 

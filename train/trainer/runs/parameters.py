@@ -12,9 +12,9 @@ A rule ends each group of parameters. Every start of a run appends a table; the 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 
+from sparkprep.console import safe_text
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause, exists, make_folder, open_input
 from sparkprep.io.paths import is_local, normalise
@@ -26,7 +26,6 @@ NUM_PARAMETERS = "num_parameters"
 _HEADER = ("Parameter", "Value")
 _NAME_WIDTH, _VALUE_WIDTH = 21, 50
 _RULE = f"+{'-' * (_NAME_WIDTH + 2)}+{'-' * (_VALUE_WIDTH + 2)}+\n"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def format_table(groups: Sequence[Sequence[tuple[str, str]]]) -> str:
@@ -54,7 +53,7 @@ def append(folder: str, groups: Sequence[Sequence[tuple[str, str]]]) -> str:
     path = os.path.join(normalise(folder), NAME)
     try:
         with open(path, "ab", buffering=0) as file:
-            file.write(table.encode("utf-8", "surrogateescape"))
+            file.write(table.encode("utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {cause(error)}; free space or choose another folder") from error
     return table
@@ -85,5 +84,4 @@ def read(path: str) -> dict[str, str]:
 
 
 def _line(name: str, value: str) -> str:
-    name, value = (_CONTROL.sub(lambda found: repr(found[0])[1:-1], text) for text in (name, value))
-    return f"| {name:<{_NAME_WIDTH}} | {value:<{_VALUE_WIDTH}} |\n"
+    return f"| {safe_text(name):<{_NAME_WIDTH}} | {safe_text(value):<{_VALUE_WIDTH}} |\n"

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from trainer.runs.history import Run
+from sparkprep.console import safe_text
+from trainer.runs.history import LoggedRun
 
 GREY = "#6b6b6b"
 
@@ -49,11 +50,11 @@ class Label:
     point: int | None = None
 
 
-Panel = Callable[[Axes, Sequence[Run]], list[Label]]
+Panel = Callable[[Axes, Sequence[LoggedRun]], list[Label]]
 """Draws the runs on axes, sets their limits of y, and returns what is to stand in the margin."""
 
 
-def figure_of(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
+def figure_of(runs: Sequence[LoggedRun], panels: Sequence[Panel]) -> Figure:
     """The panels in a row, with a legend `NAME (LR: v)` below. It is as wide and high as labels and legend need."""
     figure = Figure(dpi=_DPI)
     drawn = []
@@ -169,11 +170,10 @@ def _draw_labels(axes: Axes, labels: Sequence[Label], height: float) -> None:
         )  # fmt: skip
 
 
-def _legend_name(run: Run) -> str:
-    name = run.name
+def _legend_name(run: LoggedRun) -> str:
+    name = safe_text(run.name)
     if len(name) > _NAME_LENGTH:
         half = (_NAME_LENGTH - 1) // 2
         name = f"{name[:half]}…{name[-half:]}"
-    name = "".join(character if character.isprintable() else "?" for character in name)
     rate = "-" if run.learning_rate is None else f"{run.learning_rate:g}"
     return f"{name} (LR: {rate})".replace("$", r"\$").lstrip("_")  # two $ begin a formula, a first _ hides an entry

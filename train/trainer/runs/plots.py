@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import open_whole
-from trainer.runs.history import CHANCE, GPT2_124M_HELLASWAG, Run, wilson
+from trainer.runs.history import CHANCE, GPT2_124M_HELLASWAG, LoggedRun, wilson
 from trainer.runs.log import Steps, Values
 from trainer.runs.plot_layout import GREY, Label, Panel, colour, figure_of, pale
 
@@ -31,7 +31,7 @@ _NICE = (1, 1.2, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8)  # ticks in each decade of a s
 
 
 def loss_figure(
-    runs: Sequence[Run],
+    runs: Sequence[LoggedRun],
     streams: Sequence[str] = STREAMS,
     log_scale: bool = True,
     smoothing: int | None = None,
@@ -45,18 +45,18 @@ def loss_figure(
     return _draw(runs, [_loss_panel(streams, log_scale, smoothing)])
 
 
-def hellaswag_figure(runs: Sequence[Run]) -> Figure:
+def hellaswag_figure(runs: Sequence[LoggedRun]) -> Figure:
     """HellaSwag accuracy by step with 95 % intervals, beside that of OpenAI's 124M checkpoint and that of chance."""
     return _draw(runs, [_hellaswag_panel])
 
 
-def lr_figure(runs: Sequence[Run]) -> Figure:
+def lr_figure(runs: Sequence[LoggedRun]) -> Figure:
     """The learning rate by step."""
     return _draw(runs, [_lr_panel])
 
 
 def overview_figure(
-    runs: Sequence[Run],
+    runs: Sequence[LoggedRun],
     streams: Sequence[str] = STREAMS,
     log_scale: bool = True,
     smoothing: int | None = None,
@@ -104,7 +104,7 @@ def smoothed(values: Values, window: int) -> Values:
     return np.where(known > 0, (sums[high] - sums[low]) / np.maximum(known, 1), np.nan)
 
 
-def _draw(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
+def _draw(runs: Sequence[LoggedRun], panels: Sequence[Panel]) -> Figure:
     if not runs:
         raise UserError("no run to draw; name at least one")
     return figure_of(runs, panels)
@@ -118,7 +118,7 @@ def _loss_panel(streams: Sequence[str], log_scale: bool, smoothing: int | None) 
     if smoothing is not None and smoothing < 1:
         raise UserError(f"a mean of {smoothing} steps cannot be drawn; give 1 or more")
 
-    def draw(axes: Axes, runs: Sequence[Run]) -> list[Label]:
+    def draw(axes: Axes, runs: Sequence[LoggedRun]) -> list[Label]:
         axes.set_title("Loss", loc="left", fontsize=11, fontweight="bold")
         axes.set_ylabel("loss (nats per token)")
         labels: list[Label] = []
@@ -178,7 +178,7 @@ def _loss_scale(axes: Axes, values: Values, log_scale: bool) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
 
 
-def _hellaswag_panel(axes: Axes, runs: Sequence[Run]) -> list[Label]:
+def _hellaswag_panel(axes: Axes, runs: Sequence[LoggedRun]) -> list[Label]:
     axes.set_title("HellaSwag", loc="left", fontsize=11, fontweight="bold")
     axes.set_ylabel("accuracy (band: 95 % interval)")
     labels: list[Label] = []
@@ -209,7 +209,7 @@ def _hellaswag_panel(axes: Axes, runs: Sequence[Run]) -> list[Label]:
     return labels
 
 
-def _lr_panel(axes: Axes, runs: Sequence[Run]) -> list[Label]:
+def _lr_panel(axes: Axes, runs: Sequence[LoggedRun]) -> list[Label]:
     axes.set_title("Learning rate", loc="left", fontsize=11, fontweight="bold")
     axes.set_ylabel("learning rate")
     highest: list[float] = []
