@@ -16,7 +16,7 @@ from trainer.checkpoints.checkpoint import Checkpoint
 from trainer.checkpoints.state_file import Moments
 from trainer.data.loader import Loader, LoaderState
 from trainer.loop.run import DoesNotFit, Run, Start, model_for
-from trainer.models.known import ARCHITECTURES
+from trainer.models.known import by_name
 from trainer.optim.adamw import AdamW
 from trainer.settings import TrainSettings
 
@@ -89,7 +89,7 @@ def _read(settings: TrainSettings, files: Checkpoint, device: torch.device) -> t
 def _check_architecture(files: Checkpoint, manifest: dict[str, Any]) -> None:
     """Raise DoesNotFit where the manifest tells of another architecture than the model file."""
     name = checkpoint.architecture_of(manifest)
-    if name not in {each.NAME for each in ARCHITECTURES}:
+    if name not in by_name():
         raise DoesNotFit(
             f"{files.manifest}: its model is of the architecture {name!r}, which this version does not have; go on "
             "with the version that wrote it"

@@ -13,6 +13,11 @@ def by_magic() -> dict[int, type[Shape]]:
     return {architecture.MAGIC: architecture for architecture in ARCHITECTURES}
 
 
+def by_name() -> dict[str, type[Shape]]:
+    """Return the architectures by the name that a checkpoint tells."""
+    return {architecture.NAME: architecture for architecture in ARCHITECTURES}
+
+
 def named_shapes() -> dict[str, Shape]:
     """Return the sizes that have names, of all architectures."""
     return {name: shape for architecture in ARCHITECTURES for name, shape in architecture.named().items()}
