@@ -28,9 +28,9 @@ from sparkprep.options import (
 )
 from trainer.device import DEVICES, PRECISIONS
 from trainer.flags import IGNORED, Parser
+from trainer.models.architectures import named_shapes
 from trainer.models.gpt2 import MAX_SEQ_LEN
 from trainer.models.gpt2 import Shape as GPT2Shape
-from trainer.models.known import named_shapes
 from trainer.models.layout import Shape
 from trainer.optim.schedule import SCHEDULERS, Schedule
 

@@ -19,7 +19,7 @@ from sparkprep.tokenizer.vocabulary import VOCABULARY_SIZE
 from trainer.checkpoints import model_file
 from trainer.commands import inference
 from trainer.commands.train import main
-from trainer.models import known, loss
+from trainer.models import architectures, loss
 from trainer.models.layout import TensorSpec, count_elements, leaves_of
 from trainer.runs import log as run_log
 
@@ -104,7 +104,7 @@ class Bigram(nn.Module):
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one entry."""
-    monkeypatch.setattr(known, "ARCHITECTURES", (*known.ARCHITECTURES, BigramShape))
+    monkeypatch.setattr(architectures, "ARCHITECTURES", (*architectures.ARCHITECTURES, BigramShape))
 
 
 BIGRAM = {"1d": None, "1c": None, "1h": None, "e": "bigram4", "l": 0.1}
@@ -153,7 +153,7 @@ def test_flags_of_a_shape_that_it_does_not_have_are_refused(
 def test_without_the_entry_its_files_are_of_an_unknown_kind(
     bigram: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known, "ARCHITECTURES", known.ARCHITECTURES[:1])
+    monkeypatch.setattr(architectures, "ARCHITECTURES", architectures.ARCHITECTURES[:1])
     before = content(bigram)
     capsys.readouterr()
     assert main(words(bigram, data, y=1)) == 2

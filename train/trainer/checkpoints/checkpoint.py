@@ -51,7 +51,7 @@ class Checkpoint:
 
 
 def find(folder: str) -> list[Checkpoint]:
-    """The complete checkpoints of a folder, the newest first."""
+    """Return the complete checkpoints of a folder, the newest first."""
     steps = [int(match[1]) for name in file_names(folder) if (match := _DONE.fullmatch(name))]
     return [Checkpoint(folder, step) for step in sorted(steps, reverse=True)]
 
@@ -77,7 +77,7 @@ def write(
 
 
 def read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What the .json tells; empty for a checkpoint of llm.c. Raises UserError where it is damaged."""
+    """Return what the .json tells; empty for a checkpoint of llm.c. Raises UserError where it is damaged."""
     if not os.path.exists(checkpoint.manifest):
         return {}
     try:
@@ -124,7 +124,7 @@ def delete(checkpoint: Checkpoint) -> None:
 
 
 def bytes_needed(model_bytes: int, parameters: int, *, masters: bool) -> int:
-    """Of one checkpoint on disk, but for the order of the data, which is small."""
+    """Return the bytes of one checkpoint on disk, but for the order of the data, which is small."""
     return model_bytes + 4 * parameters * (3 if masters else 2)
 
 
@@ -136,7 +136,7 @@ def delete_unfinished(folder: str) -> None:
 
 
 def sync_folder(folder: str) -> None:
-    """Have the names in a folder on disk, which syncing the files does not do."""
+    """Sync the names in a folder to disk, which syncing the files does not do."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

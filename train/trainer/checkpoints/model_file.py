@@ -16,7 +16,7 @@ from sparkprep.errors import UserError
 from sparkprep.llmc import header
 from trainer.checkpoints import parts
 from trainer.checkpoints.parts import Written
-from trainer.models.known import by_magic
+from trainer.models.architectures import by_magic
 from trainer.models.layout import Model, Shape
 
 KIND = "a model file"

@@ -106,7 +106,7 @@ def _existing(data: str) -> str:
 
 
 def _scores_path(args: argparse.Namespace) -> str | None:
-    """Where the scores go; None for nowhere."""
+    """Return where the scores go; None for nowhere."""
     given: str | None = args.scores
     if given or args.no_scores or args.limit is not None:
         return given

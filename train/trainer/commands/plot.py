@@ -83,17 +83,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _folders(given: str, endpoint_url: str | None) -> list[str]:
-    """The local folders of the runs that an EXP names; from S3 they are downloaded first."""
+    """Return the local folders of the runs that an EXP names; from S3 they are downloaded first."""
     from trainer.runs.bucket import RunStore
 
     if is_local(given):
         if os.path.isfile(os.path.join(normalise(given), run_log.NAME)):
             return [normalise(given)]
         store = RunStore(given)
-        found = [folder for cluster in store.clusters() for folder in store.fetch(cluster)]
-        if not found:
+        folders = [folder for cluster in store.clusters() for folder in store.fetch(cluster)]
+        if not folders:
             raise UserError(f"{given}: no {run_log.NAME} in it or in its folders; give a run's folder (its -o)")
-        return found
+        return folders
     bucket, _, rest = given.split("://", 1)[1].strip("/").partition("/")
     parts = rest.split("/")
     if parts[0] != "experiments" or len(parts) not in (2, 3):

@@ -55,7 +55,7 @@ class Place:
 
 
 def places(flat: torch.Tensor, shape: Shape) -> Iterator[Place]:
-    """Their tensors as views of our flat buffer of shape.num_parameters elements; its padded rows lie in none."""
+    """Yield their tensors as views of our flat buffer of shape.num_parameters elements, without its padded rows."""
     for ours, parts in views_of(flat, shape.tensors()).items():
         if ours in _OF_MODEL:
             yield Place(_OF_MODEL[ours], parts[0][: shape.vocab_size] if ours == "wte" else parts[0])
@@ -67,8 +67,8 @@ def places(flat: torch.Tensor, shape: Shape) -> Iterator[Place]:
 
 
 def config_of(shape: Shape, dtype: torch.dtype) -> dict[str, Any]:
-    """What `config.json` says of a model of ours. No dropout: none was there when it was trained."""
-    name = next(name for name, known in DTYPES.items() if known == dtype)
+    """Return what `config.json` says of a model of ours. No dropout: none was there when it was trained."""
+    name = next(name for name, each in DTYPES.items() if each == dtype)
     return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -128,7 +128,7 @@ def export(model: str, folder: str, *, dtype: str | None = None, overwrite: bool
 
 
 def _texts(shape: Shape, dtype: torch.dtype) -> dict[str, str]:
-    """The files beside the weights, by name."""
+    """Return the files beside the weights, by name."""
     merges = "".join(f"{left} {right}\n" for left, right in vocabulary.merges())
     return {
         CONFIG: _json(config_of(shape, dtype)),
@@ -141,7 +141,7 @@ def _texts(shape: Shape, dtype: torch.dtype) -> dict[str, str]:
 
 
 def _shown_ids() -> dict[str, int]:
-    """The id of each token, written as GPT-2's files show it."""
+    """Return the id of each token, written as GPT-2's files show it."""
     shown = {byte: character for character, byte in vocabulary.shown_bytes().items()}
     ids = {"".join(shown[byte] for byte in token): rank for rank, token in enumerate(vocabulary.tokens())}
     return {**ids, END_OF_TEXT_WORD.decode(): END_OF_TEXT}

@@ -26,7 +26,7 @@ def generate(
     stop_at_end_of_text: bool = True,
     max_seq_len: int | None = None,
 ) -> Iterator[int]:
-    """The ids that follow a prompt, each as soon as it is drawn.
+    """Yield the ids that follow a prompt, each as soon as it is drawn.
 
     It ends after `max_new` of them, after an end-of-text (which is given too) if asked, or when prompt and ids fill
     `max_seq_len` positions (by default all that the model has), as llm.c does. The prompt goes through the model in one
@@ -38,7 +38,7 @@ def generate(
 
 
 def free_positions(prompt_tokens: int, model_positions: int, max_seq_len: int | None = None) -> int:
-    """How many tokens may follow a prompt of so many; the arguments and errors are those of `generate`."""
+    """Return how many tokens may follow a prompt of so many; arguments and errors are those of `generate`."""
     positions = model_positions if max_seq_len is None else max_seq_len
     if positions > model_positions:
         raise UserError(f"{positions:,} positions were asked for, and the model has {model_positions:,}; give fewer")
@@ -52,7 +52,7 @@ def free_positions(prompt_tokens: int, model_positions: int, max_seq_len: int | 
 
 
 def sample_ids(model: Model, count: int, seed: int = DEFAULT_SEED) -> list[int]:
-    """What llm.c prints while it trains: the count - 1 ids after an end-of-text, through any end-of-text between.
+    """Return what llm.c prints while it trains: the count - 1 ids after an end-of-text, through any in between.
 
     Fewer where the model has fewer than `count` positions.
     """
@@ -72,12 +72,12 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, token: int) -> str:
-        """The text that is whole with this token; may be empty."""
+        """Return the text that is whole with this token; may be empty."""
         word = self._words[token] if 0 <= token < len(self._words) else b"<|%d|>" % token
         return self._shown(word, False)
 
     def end(self) -> str:
-        """What is left of a character that was never finished. The stream may then begin anew."""
+        """Return what is left of a character that was never finished. The stream may then begin anew."""
         left = self._shown(b"", True)
         self._decoder.reset()
         return left
@@ -87,7 +87,7 @@ class TextStream:
 
 
 def text_of(ids: Sequence[int], words: Sequence[bytes]) -> str:
-    """The text of ids as a TextStream gives it."""
+    """Return the text of ids as a TextStream gives it."""
     stream = TextStream(words)
     return "".join([*map(stream.feed, ids), stream.end()])
 
@@ -103,8 +103,8 @@ def _continuation(model: Model, ids: list[int], new: int, sampler: Sampler, stop
 
 
 def _next_logits(model: Model, ids: list[int], cache: Any) -> npt.NDArray[np.float32]:
-    """float32 logits (vocab_size,) of the token after `ids`, which follow what the cache holds."""
+    """Return the float32 logits (vocab_size,) of the token after `ids`, which follow what the cache holds."""
     with torch.no_grad():
         hidden = model.hidden(torch.tensor([ids], device=model.device), cache)
-        found: npt.NDArray[np.float32] = model.logits(hidden[0, -1]).cpu().numpy()
-    return found
+        logits: npt.NDArray[np.float32] = model.logits(hidden[0, -1]).cpu().numpy()
+    return logits

@@ -76,7 +76,7 @@ class Trainer:
         self.speed = Speed(flops, self.settings.tokens_per_update, peak)
 
     def train(self) -> None:
-        """From the run's step to its stop."""
+        """Train from the run's step to its stop."""
         run = self.run
         if run.step > run.stop:
             print(f"nothing to do: the run stands at step {run.step}, and was to stop at {run.stop}")
@@ -112,7 +112,7 @@ class Trainer:
         self._stop_on_nan(step, update)
 
     def update(self, step: int) -> Update:
-        """One update; the values that are logged come to the host at its end, in one go."""
+        """Do one update; the values that are logged come to the host at its end, in one go."""
         run, s = self.run, self.settings
         start = time.perf_counter()
         rate = self.schedule.rate(step)
@@ -127,14 +127,14 @@ class Trainer:
         norm = run.optimizer.norm()
         values = torch.stack([total, norm])
         limited = s.skip_loss > 0 or s.skip_norm > 0
-        known = values.tolist() if limited else None  # only a limit must be known before the update
-        scores = self._scores(*known) if known else (math.nan, math.nan)
+        early = values.tolist() if limited else None  # only a limit needs them before the update
+        scores = self._scores(*early) if early else (math.nan, math.nan)
         reason = self._reason(*scores)
         skip = ~torch.isfinite(values).all()
         run.optimizer.update(step, rate, norm, skip | bool(reason), s.micro_steps)
-        loss_value, norm_value = known or values.tolist()
+        loss_value, norm_value = early or values.tolist()
         machine.synchronise(run.device)
-        if not known:
+        if not early:
             scores = self._scores(loss_value, norm_value)
         if not (math.isfinite(loss_value) and math.isfinite(norm_value)):
             reason = "not a number"
@@ -144,7 +144,7 @@ class Trainer:
         return self.run.loss_outliers.score(loss), self.run.norm_outliers.score(norm)
 
     def _reason(self, loss_score: float, norm_score: float) -> str:
-        """Why an update is to be skipped, or ""; a score that is nan is above no limit."""
+        """Return why an update is to be skipped, or ""; a score that is nan is above no limit."""
         s = self.settings
         if s.skip_loss > 0 and loss_score > s.skip_loss:
             return f"the loss lies {loss_score:+.2f} deviations from its mean (-sl {s.skip_loss:g})"

@@ -16,7 +16,7 @@ from trainer.checkpoints.checkpoint import Checkpoint
 from trainer.checkpoints.state_file import Moments
 from trainer.data.loader import Loader, LoaderState
 from trainer.loop.run import DoesNotFit, Run, Start, model_for
-from trainer.models.known import by_name
+from trainer.models.architectures import by_name
 from trainer.optim.adamw import AdamW
 from trainer.settings import TrainSettings
 

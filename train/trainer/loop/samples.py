@@ -21,7 +21,7 @@ def show(model: Model, words: Sequence[bytes], count: int) -> None:
 
 
 def words_of(path: str) -> Sequence[bytes]:
-    """The bytes of each id from a tokenizer file; from the vocabulary in the package where the file is not there."""
+    """Return the bytes of each id from a tokenizer file, or from the package's vocabulary where there is no file."""
     if os.path.exists(path):
         return tokenizer_file.read(path).tokens
     return (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)

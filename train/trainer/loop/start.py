@@ -95,7 +95,7 @@ def _open_data(settings: TrainSettings) -> tuple[Loader, list[ShardFile], Loader
 
 
 def _steps(settings: TrainSettings, loader: Loader) -> int:
-    """Updates of the schedule: -x, or one epoch, which only the shards tell."""
+    """Return the updates of the schedule: -x, or one epoch, which only the shards tell."""
     if settings.steps != -1:
         return settings.steps
     steps = loader.tokens // settings.tokens_per_update
@@ -145,7 +145,7 @@ def _tell_of_earlier(folder: str) -> None:
 
 
 def _warn_of_cut(settings: TrainSettings) -> None:
-    """Resuming was asked for, and there is nothing to resume from: often a command line that lost its second half.
+    """Warn where resuming was asked for and there is nothing to resume from: often a command that lost its second half.
 
     With a seed too: where its -ss and -l are lost, the rest of a run becomes a whole one, at twice the price.
     """

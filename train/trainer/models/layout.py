@@ -64,7 +64,7 @@ def leaves_of(flat: Tensor, tensors: Sequence[TensorSpec]) -> dict[str, list[nn.
 class Shape(Protocol):
     """An architecture with its sizes: the layout of its parameters, and how its model files tell of both.
 
-    A class of shapes is what `models/known.py` lists; it is frozen and compares by value.
+    A class of shapes is what `models/architectures.py` lists; it is frozen and compares by value.
     """
 
     NAME: ClassVar[str]

@@ -63,12 +63,12 @@ class AdamW:
         self.gradients.zero_()
 
     def norm(self) -> Tensor:
-        """The Euclidean norm of the gradient, a scalar on the device."""
-        found: Tensor = torch.linalg.vector_norm(self.gradients)
-        return found
+        """Return the Euclidean norm of the gradient, a scalar on the device."""
+        norm: Tensor = torch.linalg.vector_norm(self.gradients)
+        return norm
 
     def update(self, step: int, rate: float, norm: Tensor, skip: Tensor, micro_steps: int) -> None:
-        """One update, the `step`-th counted from 0: AdamW's t is step + 1, also where earlier ones were skipped.
+        """Update once, the `step`-th time counted from 0: AdamW's t is step + 1, also where earlier ones were skipped.
 
         Gradients are divided by their norm where it is above 1. skip: a scalar bool on the device; where it is true,
         nothing changes. No value comes to the host, so that a GPU does not wait.
@@ -102,17 +102,17 @@ def round_stochastically(values: Tensor, seed: int) -> None:
 
 
 def _segments(model: Model) -> list[tuple[bool, int, int]]:
-    """(decayed, start, end) of the stretches of the flat buffer that weight decay treats alike."""
-    found, start = [], 0
+    """Return (decayed, start, end) of the stretches of the flat buffer that weight decay treats alike."""
+    segments, start = [], 0
     for decayed, group in groupby(model.shape.tensors(), key=lambda tensor: tensor.decayed):
         end = start + sum(tensor.size for tensor in group)
-        found.append((decayed, start, end))
+        segments.append((decayed, start, end))
         start = end
-    return found
+    return segments
 
 
 def _xorshift(state: int, draws: int) -> int:
-    """The state of a 64-bit xorshift* generator after so many draws (Vigna 2016, shifts 12, 25, 27)."""
+    """Return the state of a 64-bit xorshift* generator after so many draws (Vigna 2016, shifts 12, 25, 27)."""
     for _ in range(draws):
         state ^= state >> 12
         state = (state ^ (state << 25)) & _MASK_64

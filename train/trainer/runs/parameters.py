@@ -29,7 +29,7 @@ _RULE = f"+{'-' * (_NAME_WIDTH + 2)}+{'-' * (_VALUE_WIDTH + 2)}+\n"
 
 
 def format_table(groups: Sequence[Sequence[tuple[str, str]]]) -> str:
-    """The table of (parameter, value) pairs, with a rule behind each group; ends with a line break.
+    """Return the table of (parameter, value) pairs, with a rule behind each group; ends with a line break.
 
     What is longer than its column is written whole and makes its line longer, as C's printf does. Control characters
     are written as escapes, or a file name could begin a line of its own.
@@ -60,7 +60,7 @@ def append(folder: str, groups: Sequence[Sequence[tuple[str, str]]]) -> str:
 
 
 def read(path: str) -> dict[str, str]:
-    """The parameters of the last table in the file, local or on S3, without the blanks that pad them.
+    """Return the parameters of the last table in the file, local or on S3, without the blanks that pad them.
 
     Raises UserError for a missing file, and for one without such a table.
     """
@@ -68,19 +68,19 @@ def read(path: str) -> dict[str, str]:
         raise UserError(f"{path}: no such file; the trainer writes it at every start")
     with open_input(path) as file:
         text = file.read().decode("utf-8", "surrogateescape")
-    found: dict[str, str] | None = None
+    parameters: dict[str, str] | None = None
     for line in text.split("\n"):
         line = line.rstrip()
         if not (line.startswith("| ") and line.endswith(" |") and " | " in line):
             continue
         name, value = (part.strip() for part in line[2:-2].split(" | ", 1))
         if (name, value) == _HEADER:
-            found = {}
-        elif found is not None:
-            found[name] = value
-    if found is None:
+            parameters = {}
+        elif parameters is not None:
+            parameters[name] = value
+    if parameters is None:
         raise UserError(f"{path}: no table with the columns Parameter and Value; copy the file anew")
-    return found
+    return parameters
 
 
 def _line(name: str, value: str) -> str:
