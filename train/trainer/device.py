@@ -15,8 +15,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sparkprep.errors import UserError
 
-DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "bf16", "fp32")
 _DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 

@@ -14,6 +14,9 @@ from typing import Any
 from sparkprep import options
 from sparkprep.options import Integer, Kind, Option, Switch, Text
 
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "bf16", "fp32")
+"""What several scripts let choose; here, where no PyTorch must be loaded to print a help."""
 MEANINGLESS = "accepted, without meaning here: one process, one GPU"
 
 

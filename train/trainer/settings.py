@@ -26,8 +26,7 @@ from sparkprep.options import (
     option,
     options_of,
 )
-from trainer.device import DEVICES, PRECISIONS
-from trainer.flags import IGNORED, Parser
+from trainer.flags import DEVICES, IGNORED, PRECISIONS, Parser
 from trainer.models.architectures import named_shapes
 from trainer.models.gpt2 import MAX_SEQ_LEN
 from trainer.models.gpt2 import Shape as GPT2Shape

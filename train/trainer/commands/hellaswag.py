@@ -14,9 +14,10 @@ from sparkprep.errors import UserError
 from sparkprep.io.files import exists
 from sparkprep.options import Integer, Parser
 from trainer.checkpoints import model_file
-from trainer.device import DEVICES, PRECISIONS, choose_device, choose_dtype, device_name, precision_name
+from trainer.device import choose_device, choose_dtype, device_name, precision_name
 from trainer.evaluate import hellaswag
 from trainer.evaluate.hellaswag import HellaSwagResult, Questions
+from trainer.flags import DEVICES, PRECISIONS
 from trainer.models.layout import Model
 from trainer.runs.history import CHANCE, GPT2_124M_HELLASWAG
 

@@ -15,7 +15,7 @@ from sparkprep.llmc import tokenizer_file
 from sparkprep.options import Integer, Number, OneOf, Switch, Text, from_arguments, option, options_of
 from sparkprep.tokenizer import vocabulary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT, VOCABULARY_SIZE
-from trainer.flags import Parser, meaningless
+from trainer.flags import DEVICES, PRECISIONS, Parser, meaningless
 from trainer.generate import prompts
 from trainer.generate.sampler import DEFAULT_SEED, Choice, Coins, Sampler
 from trainer.runs import parameters as run_parameters
@@ -70,8 +70,8 @@ class Request:
     greedy_encoding: bool = option(
         False, "encode the prompt as llm.c's course version does, by longest match", Switch()
     )
-    device: str = option("auto", "what to compute on", OneOf(("auto", "cpu", "cuda")))
-    precision: str = option("auto", "number format; auto: bf16 on a GPU", OneOf(("auto", "bf16", "fp32")))
+    device: str = option("auto", "what to compute on", OneOf(DEVICES))
+    precision: str = option("auto", "number format; auto: bf16 on a GPU", OneOf(PRECISIONS))
     quiet: bool = option(False, "print the text alone", Switch())
     debug: bool = option(False, "print the traceback of an error too", Switch())
 

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _folders(given: str, endpoint_url: str | None) -> list[str]:
     """Return the local folders of the runs that an EXP names; from S3 they are downloaded first."""
-    from trainer.runs.bucket import RunStore
+    from trainer.runs.bucket import ROOT, RunStore
 
     if is_local(given):
         if os.path.isfile(os.path.join(normalise(given), run_log.NAME)):
@@ -96,7 +96,7 @@ def _folders(given: str, endpoint_url: str | None) -> list[str]:
         return folders
     bucket, _, rest = given.split("://", 1)[1].strip("/").partition("/")
     parts = rest.split("/")
-    if parts[0] != "experiments" or len(parts) not in (2, 3):
+    if parts[0] != ROOT or len(parts) not in (2, 3):
         raise UserError(f"{given}: give s3://BUCKET/experiments/CLUSTER or s3://BUCKET/experiments/CLUSTER/EXP")
     store = RunStore(f"s3://{bucket}", endpoint_url)
     folders = store.fetch(parts[1], parts[2:] or None)

@@ -22,6 +22,7 @@ from trainer import device as machine
 from trainer.checkpoints import checkpoint, model_file
 from trainer.data.loader import Loader, open_shards
 from trainer.final.cost import estimate, last_step
+from trainer.flags import DEVICES
 from trainer.loop.loop import train
 from trainer.loop.run import Run
 from trainer.loop.start import SHUFFLE_SEED
@@ -56,7 +57,7 @@ class FinalRun:
     price_per_hour: float = option(1.5, "dollars", Number(0), "X")
     budget: float | None = option(None, "do not start where the estimate is above so many dollars", Number(0), "X")
     allow_repeats: bool = option(False, "bear that too few shards are gone through more than once", Switch())
-    device: str = option("auto", "cpu trains the real thing on a CPU", OneOf(machine.DEVICES))
+    device: str = option("auto", "cpu trains the real thing on a CPU", OneOf(DEVICES))
     changes: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:

@@ -106,7 +106,8 @@ def spread(heights: npt.NDArray[np.float64], gap: float) -> npt.NDArray[np.float
     """Return heights near the given ones, in the same order, at least `gap` apart, between 0 and 1 if they have room.
 
     heights: shape (n,), in heights of the axes. Those that would overlap form a block around their mean, and blocks
-    that meet become one, which makes the sum of squared moves least (isotonic regression by pooling adjacent violators).
+    that meet become one, which makes the sum of squared moves least (isotonic regression by pooling adjacent
+    violators).
     """
     order = np.argsort(heights, kind="stable")
     steps = gap * np.arange(len(heights))
