@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -46,13 +47,20 @@ def manifest_of(run: Run) -> dict[str, Any]:
     }
 
 
-def newest_sound(
-    settings: TrainSettings, checkpoints: list[Checkpoint], device: torch.device
-) -> tuple[Start, LoaderState]:
-    """Return the newest checkpoint that is sound, loaded, and where its data stood. Raises UserError where none is."""
+@dataclass(frozen=True)
+class LoadedCheckpoint:
+    """A sound checkpoint in memory. data: where its loader stood."""
+
+    files: Checkpoint
+    start: Start
+    data: LoaderState
+
+
+def newest_sound(settings: TrainSettings, checkpoints: list[Checkpoint], device: torch.device) -> LoadedCheckpoint:
+    """Return the newest checkpoint that is sound, loaded. Raises UserError where none is."""
     for each in checkpoints:
         try:
-            return _read(settings, each, device)
+            return _load(settings, each, device)
         except DoesNotFit:
             raise
         except UserError as error:
@@ -64,7 +72,7 @@ def newest_sound(
     )
 
 
-def _read(settings: TrainSettings, files: Checkpoint, device: torch.device) -> tuple[Start, LoaderState]:
+def _load(settings: TrainSettings, files: Checkpoint, device: torch.device) -> LoadedCheckpoint:
     with ThreadPoolExecutor(1) as pool:
         verified = pool.submit(checkpoint.verify, files)
         # The optimizer would load it, for some seconds: here it is loaded while 2 GB are hashed.
@@ -77,13 +85,13 @@ def _read(settings: TrainSettings, files: Checkpoint, device: torch.device) -> t
     model_file.load(files.model, model)
     # With float32 weights the state file's masters replace those of the model file, which are rounded.
     masters = model.flat if settings.masters or model.dtype == torch.float32 else None
-    head, state = state_file.read(files.state, Moments(optimizer.m, optimizer.v, masters))
+    head, data = state_file.read(files.state, Moments(optimizer.m, optimizer.v, masters))
     with torch.no_grad():
         model_file.clear_padding(files.state, model)
     optimizer.rounding, optimizer.rounding_before = head.rounding, head.rounding_before
     if head.step != files.step:
         raise UserError(f"{files.state}: of step {head.step:,}, not {files.step:,}; it has been renamed or mixed up")
-    return Start(model, optimizer, head.step, files.model, manifest), state
+    return LoadedCheckpoint(files, Start(model, optimizer, head.step, files.model, manifest), data)
 
 
 def _check_architecture(files: Checkpoint, manifest: dict[str, Any]) -> None:
@@ -119,12 +127,12 @@ def compare(settings: TrainSettings, start: Start) -> None:
         print(f"note: {flag} was {before[name]} and is now {getattr(settings, name)}", file=sys.stderr)
 
 
-def restore_data(start: Start, state: LoaderState, loader: Loader) -> None:
-    """Set the loader to where the checkpoint's stood. Raises UserError where it cannot be: no damage of the file."""
-    files = Checkpoint(os.path.dirname(start.weights), start.step)
+def restore_data(loaded: LoadedCheckpoint, loader: Loader) -> None:
+    """Set the loader to where the checkpoint's stood. Raises UserError where the data are not those of the run."""
+    files, start = loaded.files, loaded.start
     anew = f"start from its weights alone in another folder (-e {start.weights} -ss {start.step})"
     try:
-        loader.restore(state)
+        loader.restore(loaded.data)
     except ValueError as error:
         raise UserError(
             f"{files.state}: does not fit the training data: {error}; give the -b, -t and -id that it was written "

@@ -49,9 +49,10 @@ def begin(settings: TrainSettings, folder: str) -> Run:
     steps = _steps(settings, loader)
     checkpoints = checkpoint.find(folder) if settings.resume else []
     if checkpoints:
-        start, state = newest_sound(settings, checkpoints, device)
+        loaded = newest_sound(settings, checkpoints, device)
+        start = loaded.start
         compare(settings, start)
-        restore_data(start, state, loader)
+        restore_data(loaded, loader)
     else:
         _warn_of_cut(settings)
         start = _fresh(settings, device)
