@@ -276,7 +276,7 @@ def test_the_csv_tells_each_example_with_all_digits(
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_the_interval_is_wilsons(correct: int, total: int, low: float, high: float) -> None:
-    result = hellaswag.Result(correct, total, np.zeros(total, np.int8), np.zeros((total, 4), np.float32), 0)
+    result = hellaswag.HellaSwagResult(correct, total, np.zeros(total, np.int8), np.zeros((total, 4), np.float32), 0)
     assert result.interval() == pytest.approx((low, high), abs=5e-5)
 
 
