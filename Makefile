@@ -70,13 +70,16 @@ $(VENV)/.trainer: train/pyproject.toml constraints.txt $(VENV)/.ready
 	@touch $@
 
 ##@ Check
-.PHONY: test test-more unit lint types format test-spark4 check-golden environment
+.PHONY: test test-more unit lint types format test-spark4 test-narrow check-golden environment
 
 test: lint types unit ## lint, types and the quick tests (under ten minutes on two cores)
 	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 documents; \`make test-more\` runs the slow tests."
 
 test-more: environment ## what starts Spark or the trainer again and again: slow tests, documented commands, notebooks
 	@$(RUN) -m pytest -n 2 --dist worksteal -m "slow or cluster"
+
+test-narrow: environment ## the tests of computed numbers without this processor's wide instructions (a quarter of an hour)
+	@tests/narrow_instructions.sh
 
 unit: environment ## the tests of `make test` alone
 	@$(RUN) -m pytest -n 2 --dist worksteal -m "$(QUICK)"
