@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 KEY = "__key"
 """The column of the key: 0..N-1 in the order of the files and of the rows in each."""
-RESERVED_COLUMNS = (KEY, "__file", "__row", "__mask_word", "__mask_bits", "_metadata")
+MASK_WORD, MASK_BITS = "__mask_word", "__mask_bits"
+"""The columns of a bit mask of keys (`dedup.masks`)."""
+RESERVED_COLUMNS = (KEY, "__file", "__row", MASK_WORD, MASK_BITS, "_metadata")
 """Names that no column of an input may bear, in lower case."""
 
 

@@ -53,7 +53,7 @@ def tokenize(
         return done
     progress = Progress(spark, stream)
     with OutputFolder(output, overwrite, paths) as folder:
-        opened = open_paths(spark, paths, folder, progress, settings.text_column, settings.id_column, settings.max_bad)
+        opened = open_paths(spark, paths, folder, progress, settings.text_column, settings.max_bad)
         summary = opened.summary
         rows = os.path.join(folder.scratch, "rows")
         with (

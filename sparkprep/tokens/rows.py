@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
@@ -18,6 +17,7 @@ from pyspark.sql import types as T
 
 from sparkprep.documents.batches import LONG_TEXT, batch_settings, one_by_one
 from sparkprep.documents.keys import identifier, quoted
+from sparkprep.io.arrow import runs_to_binary
 from sparkprep.io.files import exists
 from sparkprep.io.paths import join_path, spark_target
 from sparkprep.spark.session import spark_conf
@@ -37,20 +37,18 @@ class Counts:
         return Counts(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
-def packed(ids: npt.NDArray[np.uint16], offsets: npt.NDArray[np.int64]) -> pa.Array:
-    """A binary array whose row i is ids[offsets[i]:offsets[i + 1]], without a copy on a little-endian machine."""
-    ends = (2 * offsets).astype(np.int32)
-    data = np.ascontiguousarray(ids.astype("<u2", copy=False))
-    return pa.Array.from_buffers(pa.binary(), len(ends) - 1, [None, pa.py_buffer(ends), pa.py_buffer(data)])
-
-
 def tokenize_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Rows (id, text, bytes) -> (id, tokens, count, bytes)."""
     tokenizer = Tokenizer()
     for batch in batches:
         ids, offsets = tokenizer.encode(batch["text"])
         yield pa.RecordBatch.from_pydict(
-            {"id": batch["id"], "tokens": packed(ids, offsets), "count": np.diff(offsets), "bytes": batch["bytes"]}
+            {
+                "id": batch["id"],
+                "tokens": runs_to_binary(ids.astype("<u2", copy=False), offsets),
+                "count": np.diff(offsets),
+                "bytes": batch["bytes"],
+            }
         )
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sparkprep.errors import UserError
+from sparkprep.io.arrow import runs_from_binary, runs_from_lists
 from sparkprep.io.files import open_whole, write_text
 from sparkprep.io.paths import join_path
 from sparkprep.llmc.shard import header_bytes
@@ -44,27 +45,20 @@ def rows_of(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int
     is no token of GPT-2.
     """
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        width = np.int64 if pa.types.is_large_binary(column.type) else np.int32
-        offsets = np.frombuffer(column.buffers()[1], width)[column.offset : column.offset + len(column) + 1]
-        lengths = np.diff(offsets)
-        if (lengths % 2).any():
-            raise UserError("a row of tokens has an odd number of bytes: binary tokens must be little-endian uint16")
-        data = column.buffers()[2]
-        raw = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
-        values = raw[offsets[0] : offsets[-1]].view("<u2")
-        offsets = (offsets - offsets[0]) // 2
+        try:
+            values, offsets = runs_from_binary(column, "<u2")
+        except ValueError as error:
+            raise UserError(
+                "a row of tokens has an odd number of bytes: binary tokens must be little-endian uint16"
+            ) from error
     else:
-        column = column.cast(pa.large_list(pa.int64()))
-        offsets = np.asarray(column.offsets)
-        numbers = column.values.slice(offsets[0], offsets[-1] - offsets[0])
-        if numbers.null_count:
+        if column.flatten().null_count:
             raise UserError("a row of tokens has a null among its numbers: write the rows anew without it")
-        values = np.asarray(numbers)
-        offsets = offsets - offsets[0]
+        values, offsets = runs_from_lists(column)
     if values.size and (int(values.max()) > END_OF_TEXT or int(values.min()) < 0):
         wrong = int(values[(values > END_OF_TEXT) | (values < 0)][0])
         raise UserError(f"token {wrong} is none of GPT-2's, which end at {END_OF_TEXT}: was another tokenizer used?")
-    return values, offsets.astype(np.int64)
+    return values, offsets
 
 
 def stream(

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkprep.errors import UserError
+from sparkprep.io.arrow import runs_to_binary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from sparkprep.tokens import plan as planning
 from sparkprep.tokens.plan import Plan
-from sparkprep.tokens.rows import packed
 from sparkprep.tokens.settings import ShardSettings
 from sparkprep.tokens.writing import PROGRESS, rows_of, stream, write_shards
 
@@ -23,7 +23,7 @@ DOCUMENTS = st.lists(st.lists(st.integers(0, END_OF_TEXT - 1), max_size=9), min_
 
 def column(rows: Sequence[Sequence[int]]) -> pa.Array:
     ids = np.array([token for row in rows for token in row], np.uint16)
-    return packed(ids, np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)]))
+    return runs_to_binary(ids, np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)]))
 
 
 def joined(rows: Sequence[Sequence[int]]) -> list[int]:

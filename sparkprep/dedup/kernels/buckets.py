@@ -69,7 +69,7 @@ def id_entries(key: I64, id_hash: U64) -> Entries:
 
 
 @dataclass(frozen=True)
-class Found:
+class BucketContents:
     """What the buckets of one task hold."""
 
     pairs: I64
@@ -138,8 +138,8 @@ def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, hot_buckets, same_id
     return n_pairs, n_exact, n_hot, n_hot_buckets, n_same
 
 
-def search(entries: Entries, cap: int) -> Found:
-    """All candidate pairs, exact copies, hot buckets and repeated identifiers among the entries of one task."""
+def search(entries: Entries, cap: int) -> BucketContents:
+    """Return all candidate pairs, exact copies, hot buckets and repeated identifiers among the entries of one task."""
     order = np.argsort(entries.bucket)
     b = entries.bucket[order]
     shared = np.zeros(b.size, np.bool_)
@@ -153,7 +153,7 @@ def search(entries: Entries, cap: int) -> Found:
     sizes = _walk(some.bucket, some.key, some.whole, cap, False, none, none, none, none, none)
     tables = [np.empty((n, 2), np.int64) for n in sizes]
     _walk(some.bucket, some.key, some.whole, cap, True, *tables)
-    return Found(*tables)
+    return BucketContents(*tables)
 
 
 PAIRS_PER_DOCUMENT = 64

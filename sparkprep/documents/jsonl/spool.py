@@ -46,29 +46,28 @@ class JsonlSettings:
 
 @dataclass(frozen=True)
 class SpoolSummary:
-    """What was read and written. lines: all lines, blank ones included; documents + blank + rejected = lines.
+    """What was read and written; documents + rejected are all lines but the blank ones.
 
-    schema: the columns written. as_text: columns (or places in them) kept as JSON text because no one type holds their
+    as_text: columns (or places in them) kept as JSON text because no one type holds their
     values. first_rejected: "file:line: reason" of the first few bad lines.
     """
 
-    lines: int
     documents: int
-    blank: int
     rejected: int
-    schema: pa.Schema
     as_text: tuple[str, ...]
     first_rejected: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class _Survey:
-    """What the first pass saw in one split. first_bad: (line in the split from 0, reason)."""
+class _SplitSurvey:
+    """What the first pass counted in one split.
+
+    lines: all of them, blank ones included. first_bad: (line in the split from 0, reason).
+    """
 
     split: Split
     lines: int
     documents: int
-    blank: int
     bad: int
     first_bad: tuple[tuple[int, str], ...]
     kind: Kind
@@ -116,11 +115,8 @@ def spool(
         _write(_mapped(spark, len(parts), rejects, _REJECTED), rejected_dir)
         _check_written(rejected_dir, bad)
     return SpoolSummary(
-        lines=sum(survey.lines for survey in surveys),
         documents=documents,
-        blank=sum(survey.blank for survey in surveys),
         rejected=bad,
-        schema=schema,
         as_text=tuple(kind.text_paths()),
         first_rejected=tuple(first_rejected),
     )
@@ -130,8 +126,11 @@ _SURVEY = pa.schema([("group", pa.int64()), ("result", pa.binary())])
 _REJECTED = pa.schema([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("content", pa.binary())])
 
 
-def _survey_all(spark: SparkSession, groups: list[list[Split]], settings: JsonlSettings) -> list[_Survey]:
-    """The first pass; one result for each split, in the order of files. Raises UserError for a damaged file."""
+def _survey_all(spark: SparkSession, groups: list[list[Split]], settings: JsonlSettings) -> list[_SplitSurvey]:
+    """Make the first pass; return one survey for each split, in the order of files.
+
+    Raises UserError for a damaged file.
+    """
     rows = _mapped(spark, len(groups), _survey_task(groups, settings), _SURVEY).collect()
     results = {row["group"]: orjson.loads(bytes(row["result"])) for row in rows}
     surveys = []
@@ -139,15 +138,15 @@ def _survey_all(spark: SparkSession, groups: list[list[Split]], settings: JsonlS
         for split, result in zip(group, results[number], strict=True):
             if isinstance(result, str):
                 raise UserError(f"{split.path}: {result}; restore the file or leave it out")
-            lines, documents, blank, bad, first_bad, form = result
+            lines, documents, bad, first_bad, form = result
             first = tuple((line, why) for line, why in first_bad)
-            surveys.append(_Survey(split, lines, documents, blank, bad, first, Kind.load(form)))
+            surveys.append(_SplitSurvey(split, lines, documents, bad, first, Kind.load(form)))
     return surveys
 
 
 def _survey_task(groups: list[list[Split]], settings: JsonlSettings) -> Task:
     def survey(split: Split) -> Any:
-        lines = documents = blank = 0
+        lines = documents = 0
         bad: list[tuple[int, str]] = []
         bad_count = 0
         kind = Kind()
@@ -164,12 +163,10 @@ def _survey_task(groups: list[list[Split]], settings: JsonlSettings) -> Task:
                     bad_count += 1
                     if len(bad) < _SHOWN_BAD_LINES:
                         bad.append((lines - 1, why))
-                else:
-                    blank += 1
         except (DamagedFile, UserError) as error:
             # Told as a result: of a raised error Spark would make retries and a long trace.
             return str(error).removeprefix(f"{split.path}: ")
-        return lines, documents, blank, bad_count, bad, kind.dump()
+        return lines, documents, bad_count, bad, kind.dump()
 
     def task(number: int) -> Iterator[pa.RecordBatch]:
         result = orjson.dumps([survey(split) for split in groups[number]])
@@ -229,7 +226,7 @@ def _rejects_task(groups: list[list[Split]], first_lines: dict[tuple[str, int], 
 
 
 def _judge(split: Split, line: bytes, length: int, settings: JsonlSettings) -> tuple[dict[str, Any] | None, str]:
-    """(record, "") for a document, (None, reason) for a bad line, (None, "") for a blank one."""
+    """Return (record, "") for a document, (None, reason) for a bad line, (None, "") for a blank one."""
     if length <= settings.line_limit and not line.strip():
         return None, ""
     record, why = parse(line, length, settings.text_column, settings.line_limit)
@@ -240,13 +237,13 @@ def _judge(split: Split, line: bytes, length: int, settings: JsonlSettings) -> t
 
 
 def _records(split: Split, settings: JsonlSettings) -> Iterator[tuple[dict[str, Any] | None, str, int]]:
-    """(record, reason, bytes) for each line, as `_judge` has it; the line itself is let go as early as can be."""
+    """Yield (record, reason, bytes) for each line, as `_judge` has it; the line itself is let go as early as can be."""
     for line, length in read_lines(split, settings.line_limit):
         yield *_judge(split, line, length, settings), length
 
 
-def _first_lines(surveys: Sequence[_Survey]) -> dict[tuple[str, int], int]:
-    """The line number in its file, from 1, at which each split begins; a split is named by path and first byte."""
+def _first_lines(surveys: Sequence[_SplitSurvey]) -> dict[tuple[str, int], int]:
+    """Return the line of its file, from 1, at which each split begins; a split is named by path and first byte."""
     first: dict[tuple[str, int], int] = {}
     following: dict[str, int] = {}
     for survey in surveys:
@@ -256,7 +253,7 @@ def _first_lines(surveys: Sequence[_Survey]) -> dict[tuple[str, int], int]:
     return first
 
 
-def _first_rejected(surveys: Sequence[_Survey], first_lines: dict[tuple[str, int], int]) -> list[str]:
+def _first_rejected(surveys: Sequence[_SplitSurvey], first_lines: dict[tuple[str, int], int]) -> list[str]:
     shown = []
     for survey in surveys:
         path = survey.split.path
@@ -266,13 +263,13 @@ def _first_rejected(surveys: Sequence[_Survey], first_lines: dict[tuple[str, int
     return shown[:_SHOWN_BAD_LINES]
 
 
-def _merge(surveys: Sequence[_Survey], documents: int, settings: JsonlSettings) -> Kind:
-    """The kinds of all columns, in the order of their first appearance, checked for what Spark cannot hold."""
+def _merge(surveys: Sequence[_SplitSurvey], documents: int, settings: JsonlSettings) -> Kind:
+    """Return the kinds of all columns, in the order of their first appearance, checked for what Spark cannot hold."""
     merged = Kind()
     for survey in surveys:
-        known = len(merged.fields)
+        before = len(merged.fields)
         merged.merge(survey.kind)
-        if len(merged.fields) > known:
+        if len(merged.fields) > before:
             check_names(survey.split.path, list(merged.fields))
     if len(merged.fields) > _MAX_COLUMNS:
         raise UserError(
@@ -289,7 +286,7 @@ def _merge(surveys: Sequence[_Survey], documents: int, settings: JsonlSettings) 
 
 
 def _mapped(spark: SparkSession, tasks: int, task: Task, schema: pa.Schema) -> DataFrame:
-    """A DataFrame of what `task` yields for 0..tasks-1, each number in a partition of its own."""
+    """Return a DataFrame of what `task` yields for 0..tasks-1, each number in a partition of its own."""
 
     from pyspark.sql.types import StructField, StructType
 
@@ -303,7 +300,7 @@ def _mapped(spark: SparkSession, tasks: int, task: Task, schema: pa.Schema) -> D
 
 
 def spark_type(kind: pa.DataType) -> DataType:
-    """The Spark type of the few Arrow types that JSON columns have."""
+    """Return the Spark type of the few Arrow types that JSON columns have."""
     from pyspark.sql import types as T
 
     if pa.types.is_struct(kind):
