@@ -25,7 +25,7 @@ from sparkprep.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class Counts:
+class TokenCounts:
     """Over all documents; `empty` are those without a token."""
 
     documents: int
@@ -33,12 +33,12 @@ class Counts:
     text_bytes: int
     empty: int
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
+    def __add__(self, other: TokenCounts) -> TokenCounts:
+        return TokenCounts(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
 def tokenize_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Rows (id, text, bytes) -> (id, tokens, count, bytes)."""
+    """Turn rows of (id, text, bytes) into rows of (id, tokens, count, bytes)."""
     tokenizer = Tokenizer()
     for batch in batches:
         ids, offsets = tokenizer.encode(batch["text"])
@@ -54,8 +54,8 @@ def tokenize_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBat
 
 def write_token_rows(
     documents: DataFrame, text_column: str, id_column: str, folder: str, mean_text_bytes: float, expected: int
-) -> Counts:
-    """Write the token rows of `documents` to `folder`, as snappy Parquet.
+) -> TokenCounts:
+    """Write the token rows of `documents` to `folder`, as snappy Parquet, and count them.
 
     mean_text_bytes: the largest of any row group. expected: the number of documents; a second scan for texts of
     LONG_TEXT and more follows only where the first one left some out.
@@ -74,7 +74,7 @@ def write_token_rows(
     return counts
 
 
-def _write(rows: DataFrame, folder: str, mode: str) -> Counts:
+def _write(rows: DataFrame, folder: str, mode: str) -> TokenCounts:
     kind = rows.schema["id"].dataType
     schema = T.StructType(
         [
@@ -84,13 +84,13 @@ def _write(rows: DataFrame, folder: str, mode: str) -> Counts:
             T.StructField("bytes", T.LongType()),
         ]
     )
-    seen = Observation()
+    counts = Observation()
 
     def total(name: str, value: str) -> Column:
         return F.coalesce(F.sum(F.expr(value)), F.lit(0)).cast("long").alias(name)
 
     observed = rows.mapInArrow(tokenize_batches, schema).observe(
-        seen,
+        counts,
         F.count(F.lit(1)).alias("documents"),
         total("tokens", "count"),
         total("text_bytes", "bytes"),
@@ -99,11 +99,10 @@ def _write(rows: DataFrame, folder: str, mode: str) -> Counts:
     # Of tokens, none repeats as a whole: a dictionary of them would only be built and thrown away.
     options = {"compression": "snappy", "parquet.enable.dictionary#tokens": "false"}
     observed.drop("bytes").write.mode(mode).options(**options).parquet(spark_target(folder))
-    found = seen.get
-    return Counts(found["documents"], found["tokens"], found["text_bytes"], found["empty"])
+    return TokenCounts(**counts.get)
 
 
 def kept_of(path: str) -> str:
-    """The documents of a folder that the dedup job wrote: its kept/. Any other path as it is."""
+    """Return the documents of a folder that the dedup job wrote: its kept/; any other path as it is."""
     inside = join_path(path, "kept")
     return inside if exists(inside) and exists(join_path(path, "metrics.json")) else os.fspath(path)
