@@ -214,7 +214,7 @@ class Search:
         return Table(join_path(self.folder, "edges"), SIMILAR_PAIRS)
 
     def star_round(self, number: int) -> Table:
-        """The links after so many rounds of `stars`."""
+        """Return the links after so many rounds of `stars`."""
         return Table(join_path(self.folder, "stars", f"round-{number:02d}"), LINKS)
 
     @property

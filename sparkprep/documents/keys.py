@@ -16,12 +16,12 @@ RESERVED_COLUMNS = (KEY, "__file", "__row", MASK_WORD, MASK_BITS, "_metadata")
 
 
 def quoted(column: str) -> str:
-    """A column name as Spark wants it in expressions: dots and back-ticks are then part of the name."""
+    """Return a column name as Spark wants it in expressions: dots and back-ticks are then part of the name."""
     return "`" + column.replace("`", "``") + "`"
 
 
 def identifier(documents: DataFrame, id_column: str, text_column: str) -> Column:
-    """The documents' identifier: the column of that name, or the SHA-256 of the text where there is none."""
+    """Return the documents' identifier: the column of that name, or the SHA-256 of the text where there is none."""
     from pyspark.sql import functions as F
 
     if id_column in documents.columns:

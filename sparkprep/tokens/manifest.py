@@ -15,6 +15,7 @@ from sparkprep.io.files import exists, file_names, open_input, sha256_of, write_
 from sparkprep.io.json_files import read_json
 from sparkprep.io.paths import join_path, normalise
 from sparkprep.llmc import shard as shard_format
+from sparkprep.llmc.header import HEADER_BYTES
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT, SHA256
 from sparkprep.tokens.plan import ShardPlan
 from sparkprep.tokens.settings import ShardSettings
@@ -142,7 +143,7 @@ def _count(path: str) -> tuple[int, int]:
     """Return (documents that begin in a shard, its greatest token)."""
     documents, greatest = 0, 0
     with open_input(path) as stream:
-        stream.seek(shard_format.HEADER_BYTES)
+        stream.seek(HEADER_BYTES)
         while block := stream.read(_BLOCK):
             tokens = np.frombuffer(block, "<u2")
             documents += int((tokens == END_OF_TEXT).sum())

@@ -71,7 +71,7 @@ def fast_similarity_sketch(shingles, n, seed, signature):
 
 @njit(cache=True)
 def sketch_documents(data, offsets, valid, lookup, width, seed, signatures, shingles, whole):
-    """Signatures of a column of UTF-8 texts.
+    """Fill in the signatures of a column of UTF-8 texts.
 
     data uint8 and offsets int64 (n + 1) as in Arrow; valid uint8 (n), 0 for a null text. Filled: signatures uint64
     (n, slots), all EMPTY where a document has no shingle; shingles int64 (n), repeats counted; whole uint64 (n), the

@@ -181,7 +181,7 @@ def _documents_task(
     converters = {name: column.converter() for name, column in columns.items()}
 
     def batch(records: list[dict[str, Any]]) -> pa.RecordBatch:
-        """The records as Arrow; empties the list, so that the texts are held once while Spark takes them."""
+        """Return the records as Arrow; empties the list, so that the texts are held once while Spark takes them."""
         arrays = []
         for column in schema:
             values = [record.get(column.name) for record in records]

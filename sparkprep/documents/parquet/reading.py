@@ -85,7 +85,7 @@ def read(
 
 @contextmanager
 def times_as_they_stand(spark: SparkSession) -> Iterator[None]:
-    """While this lasts, Parquet written by `spark` has dates and timestamps as they were read, in microseconds.
+    """Let `spark` write dates and timestamps to Parquet as they were read, in microseconds, while this lasts.
 
     Needed around the action that writes (`DataFrame.write` has no option for it); restores the session's settings.
     """
