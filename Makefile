@@ -11,22 +11,41 @@ PYTHON ?=
 export PYTHON
 
 RUN := $(VENV)/bin/python
-SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in archive_classes.py)
-KERNELS := $(wildcard sparkprep/dedup/*.py sparkprep/dedup/*/*.py)
+SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in)
+KERNELS := $(wildcard sparkprep/dedup/*.py sparkprep/dedup/kernels/*.py)
 QUICK := not slow and not cluster and not golden
 
 # An environment knows its own path: one that was moved or copied is made anew.
 moved = $(if $(filter-out 0,$(shell test "$$(cat $(1)/.ready 2>/dev/null)" = "$$PWD"; echo $$?)),always)
 
-.PHONY: help setup setup-train environment train-final test test-slow test-spark4 lint format types unit demo check-golden clean always
-
+.PHONY: always
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
-setup: $(VENV)/.ready $(VENV)/.warm $(VENV)/.archived ## make .venv with everything in it (once; a second run does nothing)
+##@ Use
+.PHONY: help demo train-final setup setup-train
+
+demo: setup ## deduplicate 10,000 documents of the real world, grade the result, tokenize it; writes demo/
+	@$(VENV)/bin/spark-submit jobs/dedup.py --size 10k --output demo/10k --overwrite
+	@$(RUN) jobs/grade.py demo/10k --size 10k
+	@rm -rf demo/shards
+	@$(VENV)/bin/spark-submit jobs/tokens.py --input demo/10k --output demo/tokens --overwrite \
+		--shards demo/shards --shard-tokens 1000000 --name demo
+	@$(VENV)/bin/sparkprep convert tokenizer demo/shards/gpt2_tokenizer.bin --overwrite
+	@echo "Next: open demo/10k/report.html in a browser; \`.venv/bin/sparkprep peek demo/shards/demo_val_000000.bin\`"
+	@echo "shows the tokens; \`make train-final\` trains a small GPT-2 on them and plots its losses."
+
+# On a GPU the real run; without one its rehearsal, on the demo's shards unless DATA names others.
+train-final: setup-train ## the seed-resumed final run: SEED_MODEL=file LR=rate DATA=shards OUT=folder (ARGS="..." for more)
+	@if test -z "$(DATA)" && ! test -d demo/shards && ! $(RUN) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; \
+		then $(MAKE) demo; fi
+	@$(RUN) train/train_final.py $(if $(SEED_MODEL),--seed-model "$(SEED_MODEL)") $(if $(LR),--learning-rate "$(LR)") \
+		$(if $(DATA),--data "$(DATA)") $(if $(OUT),--output "$(OUT)") $(ARGS)
+
+setup: $(VENV)/.ready $(VENV)/.warm $(VENV)/.archived ## make .venv with all that the jobs need (once; a second run does nothing)
 
 $(VENV)/.ready: $(SETUP_FILES) $(call moved,$(VENV))
-	@scripts/setup.sh $(VENV)
+	@scripts/setup.sh $(VENV) spark,java
 	@echo "$$PWD" >$@
 
 # Compile the kernels, and the modules that jobs import, into their caches on disk now, so that no job waits for it; also
@@ -36,68 +55,63 @@ $(VENV)/.warm: $(VENV)/.ready $(KERNELS)
 	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -m sparkprep.startup.warm
 	@touch $@
 
-$(VENV)/.archived: $(VENV)/.ready | $(VENV)/.warm
+$(VENV)/.archived: $(VENV)/.ready scripts/archive_classes.py | $(VENV)/.warm
 	@$(RUN) scripts/archive_classes.py
 	@touch $@
 
-setup-train: $(VENV)/.trainer ## the trainer's packages too: PyTorch (its CUDA build where there is a GPU takes gigabytes)
+PIP := $(RUN) -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --no-build-isolation --no-compile
+
+setup-train: setup $(VENV)/.trainer ## the trainer's packages too: PyTorch (its CUDA build where there is a GPU takes gigabytes)
 
 # Here too the modules that a run imports are compiled now.
 $(VENV)/.trainer: train/pyproject.toml constraints.txt $(VENV)/.ready
-	@$(RUN) -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --no-build-isolation \
-		--no-compile --editable './train[dev]'
-	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -c 'import trainer.loop.loop, trainer.runs.plots, torch._dynamo, transformers.models.gpt2'
+	@$(PIP) --editable ./train
+	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -c 'import trainer.loop.loop, trainer.runs.plots, torch._dynamo'
 	@touch $@
 
-# Both at once: one waits for downloads while the other compiles.
-environment:
-	@$(MAKE) -j2 setup setup-train
+##@ Check
+.PHONY: test test-more unit lint types format test-spark4 check-golden environment
+
+test: lint types unit ## lint, types and the quick tests (under ten minutes on two cores)
+	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 documents; \`make test-more\` runs the slow tests."
+
+test-more: environment ## what starts Spark or the trainer again and again: slow tests, documented commands, notebooks
+	@$(RUN) -m pytest -n 2 --dist worksteal -m "slow or cluster"
+
+unit: environment ## the tests of `make test` alone
+	@$(RUN) -m pytest -n 2 --dist worksteal -m "$(QUICK)"
 
 lint: environment ## ruff: rules and layout
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 
-format: setup ## ruff: mend layout and what it can mend of the rules
-	@$(RUN) -m ruff check --fix .
-	@$(RUN) -m ruff format .
-
 types: environment ## mypy over the packages
 	@$(RUN) -m mypy
 
-unit: environment ## the tests of `make test` alone
-	@$(RUN) -m pytest -n 2 --dist worksteal -m "$(QUICK)"
+format: $(VENV)/.developer ## ruff: mend layout and what it can mend of the rules
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
 
-test: lint types unit ## lint, types and all tests but the slow ones
-	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 real documents."
+# Both at once: one waits for downloads while the other compiles.
+environment:
+	@$(MAKE) -j2 setup $(VENV)/.developer
 
-test-slow: environment ## the slow tests: large inputs, several executors
-	@$(RUN) -m pytest -m "slow or cluster"
+# Not `--editable .[dev]`: to install the package again is to take it away for a moment, while .warm imports it.
+DEVELOPERS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"], sep="\n")
+
+$(VENV)/.developer: pyproject.toml train/pyproject.toml constraints.txt $(VENV)/.ready
+	@$(RUN) -c '$(DEVELOPERS)' | $(PIP) --requirement /dev/stdin --editable './train[dev]'
+	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -c 'import trainer.loop.loop, trainer.runs.plots, torch._dynamo, transformers.models.gpt2'
+	@touch $@ $(VENV)/.trainer
 
 $(SPARK4_VENV)/.ready: $(SETUP_FILES) $(SPARK4_PINS) $(call moved,$(SPARK4_VENV))
-	@scripts/setup.sh $(SPARK4_VENV) $(SPARK4_PINS)
+	@scripts/setup.sh $(SPARK4_VENV) spark,java,dev $(SPARK4_PINS)
 	@echo "$$PWD" >$@
 
 test-spark4: $(SPARK4_VENV)/.ready ## the tests of `make test` on Spark 4, in .venv-spark4
 	@$(SPARK4_VENV)/bin/python -m pytest -n 2 --dist loadfile -m "$(QUICK)" --ignore tests/trainer
 
-demo: setup ## deduplicate 10,000 real documents, grade the result, tokenize it; writes demo/
-	@$(VENV)/bin/spark-submit jobs/dedup.py --size 10k --output demo/10k --overwrite
-	@$(RUN) jobs/grade.py demo/10k --size 10k
-	@rm -rf demo/shards
-	@$(VENV)/bin/spark-submit jobs/tokens.py --input demo/10k --output demo/tokens --overwrite \
-		--shards demo/shards --shard-tokens 1000000 --name demo
-	@$(VENV)/bin/sparkprep convert tokenizer demo/shards/gpt2_tokenizer.bin --overwrite
-	@echo "Next: open demo/10k/report.html in a browser; \`.venv/bin/sparkprep peek demo/shards/demo_val_000000.bin\`"
-	@echo "shows the tokens; the rows are in demo/10k/kept and demo/10k/removed."
-
-# On a GPU the real run; without one its rehearsal, on the demo's shards unless DATA names others.
-train-final: setup-train ## the seed-resumed final run: SEED_MODEL=file LR=rate DATA=shards OUT=folder (ARGS="..." for more)
-	@if test -z "$(DATA)" && ! test -d demo/shards && ! $(RUN) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; \
-		then $(MAKE) demo; fi
-	@$(RUN) train/train_final.py $(if $(SEED_MODEL),--seed-model "$(SEED_MODEL)") $(if $(LR),--learning-rate "$(LR)") \
-		$(if $(DATA),--data "$(DATA)") $(if $(OUT),--output "$(OUT)") $(ARGS)
-
-check-golden: setup setup-train ## the same on a corpus with known truth, and our files against llm.c's own: DATA=folder
+check-golden: environment ## the same on a corpus with known truth, and our files against llm.c's own: DATA=folder
 	@test -n "$(DATA)" || { echo "usage: make check-golden DATA=folder (docs-10k.parquet and docs-10k.pairs.parquet, in it"; \
 		echo "or in its corpus/; hellaswag_val.bin.gz and the other files of tests/promises/test_golden.py; either may be missing)"; exit 2; }
 	@if test -e "$(DATA)/hellaswag_val.bin.gz"; then GOLDEN_DATA="$(DATA)" $(RUN) -m pytest -m golden tests/promises/test_golden.py; fi
@@ -107,16 +121,11 @@ check-golden: setup setup-train ## the same on a corpus with known truth, and ou
 		$(RUN) jobs/grade.py demo/golden --truth "$$corpus/docs-10k.pairs.parquet" --min-precision 1 --min-recall 0.995; \
 	fi
 
-clean: ## remove what make built: environments, caches, demo
-	@rm -rf $(VENV) $(SPARK4_VENV) .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist demo
-	@rm -rf *.egg-info spark-warehouse metastore_db derby.log
-	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
-
-# DATA=file or folder of Parquet; without it the embedded subsets. ARGS="..." for further options (benchmarks/README.md).
+##@ Measure (DATA=file or folder of Parquet; without it the embedded subsets; ARGS="..." for further options)
 .PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-peers bench-memory bench-invariance
 with_data = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-bench-kernel: setup ## text to signature on one core, against datasketch: DATA=docs.parquet
+bench-kernel: environment ## text to signature on one core, against datasketch: DATA=docs.parquet
 	@$(RUN) benchmarks/kernel.py $(with_data)
 
 bench-tokenizer: setup ## text to GPT-2's ids on one core, against tiktoken: DATA=docs.parquet
@@ -128,7 +137,7 @@ bench-tokens: setup ## CPU seconds of documents to shards, against Spark copying
 bench-job: setup ## CPU seconds of the job, against Spark copying the same: DATA=file or folder
 	@$(RUN) benchmarks/job.py $(with_data)
 
-bench-peers: setup ## datasketch, Spark MLlib and this on the same file: DATA=docs.parquet PAIRS=docs.pairs.parquet
+bench-peers: environment ## datasketch, Spark MLlib and this on the same file: DATA=docs.parquet PAIRS=docs.pairs.parquet
 	@$(RUN) benchmarks/peers.py $(if $(PAIRS),--pairs "$(PAIRS)") $(with_data)
 
 bench-memory: setup ## memory of the Python workers on long documents (makes its own; DATA=folder to write them in)
@@ -137,8 +146,16 @@ bench-memory: setup ## memory of the Python workers on long documents (makes its
 bench-invariance: setup ## same rows for any files, order and workers: DATA=docs.parquet
 	@$(RUN) benchmarks/invariance.py $(with_data)
 
-bench-trainer: setup-train ## tokens a second of training, beside transformers' GPT-2; on a GPU d12 at full size
+bench-trainer: environment ## tokens a second of training, beside transformers' GPT-2; on a GPU d12 at full size
 	@$(RUN) benchmarks/trainer.py $(ARGS)
 
 bench-start-up: setup-train ## seconds from the command to the first step, on 26 shards: from a seed model, from a checkpoint
 	@$(RUN) benchmarks/start_up.py $(ARGS)
+
+##@ Tidy
+.PHONY: clean
+
+clean: ## remove what make built: environments, caches, demo
+	@rm -rf $(VENV) $(SPARK4_VENV) .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist demo
+	@rm -rf *.egg-info spark-warehouse metastore_db derby.log
+	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

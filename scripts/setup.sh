@@ -1,10 +1,12 @@
 #!/bin/sh
 # Make a virtual environment with the package, its pinned dependencies and our spark-submit.
-#   scripts/setup.sh FOLDER [PINS]      PINS: a file whose pins replace those of constraints.txt
+#   scripts/setup.sh FOLDER EXTRAS [PINS]
+# EXTRAS: those of pyproject.toml to install, such as spark,java. PINS: a file whose pins replace those of constraints.txt.
 # Run by `make setup` and `make test-spark4`, from the root of the repository.
 set -eu
 venv=$1
-instead=${2:-}
+extras=$2
+instead=${3:-}
 
 good() { "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
@@ -39,7 +41,7 @@ pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 # --no-compile: most modules of the big packages are never imported, and compiling all of them took as long as the
 # rest. The build tool is pinned like the rest, so no build in isolation, which would fetch its own.
 pip install --constraint "$pins" setuptools
-pip install --constraint "$pins" --no-build-isolation --no-compile --editable '.[spark,java,dev]'
+pip install --constraint "$pins" --no-build-isolation --no-compile --editable ".[$extras]"
 
 "$venv/bin/python" scripts/precompile_spark.py
 "$venv/bin/python" scripts/install_launcher.py "$venv/bin"

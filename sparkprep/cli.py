@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         debug="--debug" in words,
         interrupted=verb.interrupted if verb else "interrupted",
         signals=(signal.SIGTERM, signal.SIGHUP),
+        explain=_of_spark,
     )
 
 
@@ -79,6 +80,16 @@ def _run(words: list[str], asked: Verb | None) -> int:
     args = parser.parse_args(_joined(words))
     args.words = words[words.index(args.verb) + 1 :]  # for the submit line that a size prints
     return int(args.run(args))
+
+
+def _of_spark(error: Exception) -> str | None:
+    """What to say of an exception that Spark raised, or the connection to its JVM, which ends with the JVM."""
+    of_spark = type(error).__module__.split(".")[0] in ("pyspark", "py4j")
+    if not of_spark and not (isinstance(error, ConnectionError) and "pyspark" in sys.modules):
+        return None
+    from sparkprep.spark.failures import cause_of_failure
+
+    return f"Spark failed: {cause_of_failure(error)}"
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

@@ -80,13 +80,14 @@ def guarded(
     debug: bool,
     interrupted: str = "interrupted",
     signals: Sequence[signal.Signals] = (signal.SIGTERM,),
+    explain: Callable[[Exception], str | None] | None = None,
 ) -> int:
     """Run a program's work, its parsing of the command line included, and return its exit code.
 
-    Whatever goes wrong is one line on stderr. UserError and failures of Spark are told as `error: ...`, with the
-    traceback under `debug`. Ctrl-C, and each of `signals` that is not ignored, unwinds the work and is told as
-    `interrupted`. A reader of our output that has gone (as in `| head`) ends it in silence. Anything else is a fault of
-    ours and propagates.
+    Whatever goes wrong is one line on stderr. A UserError is told as `error: ...`, with the traceback under `debug`.
+    Ctrl-C, and each of `signals` that is not ignored, unwinds the work and is told as `interrupted`. A reader of our
+    output that has gone (as in `| head`) ends it in silence. Of other exceptions `explain` may give the line for
+    Spark's failures; else it is a fault of ours and propagates.
     """
     try:
         with _ended_by(signals):
@@ -105,11 +106,10 @@ def guarded(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.BROKEN_PIPE
     except Exception as error:
-        if not _is_of_spark(error):
+        message = explain(error) if explain else None
+        if message is None:
             raise
-        from sparkprep.spark.failures import cause_of_failure
-
-        return _told(f"Spark failed: {cause_of_failure(error)}; --debug shows all of it", Exit.SPARK_FAILED, debug)
+        return _told(f"{message}; --debug shows all of it", Exit.SPARK_FAILED, debug)
 
 
 def _told(message: str, code: Exit, debug: bool) -> int:
@@ -117,12 +117,6 @@ def _told(message: str, code: Exit, debug: bool) -> int:
         traceback.print_exc()
     say(f"error: {safe_text(message)}", stream=sys.stderr)
     return code
-
-
-def _is_of_spark(error: Exception) -> bool:
-    """Whether Spark raised it, or the connection to its JVM, which ends with the JVM."""
-    of_spark = type(error).__module__.split(".")[0] in ("pyspark", "py4j")
-    return of_spark or (isinstance(error, ConnectionError) and "pyspark" in sys.modules)
 
 
 @contextmanager

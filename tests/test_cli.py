@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -78,8 +79,19 @@ def test_a_run_tells_its_stages_on_stderr_and_its_summary_on_stdout(tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clean", "docs.jsonl"]
 
 
-@pytest.mark.slow  # where Ctrl-C strikes is a matter of time, which a busy machine stretches
-def test_an_interrupted_run_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.slow  # where a signal strikes is a matter of time, which a busy machine stretches
+@pytest.mark.parametrize(
+    ("number", "send"),
+    [
+        (signal.SIGINT, os.killpg),  # as Ctrl-C does: to Spark's JVM and the workers too
+        (signal.SIGTERM, os.kill),  # as systemd, SLURM, `timeout` and Kubernetes do
+        (signal.SIGHUP, os.killpg),  # as a terminal that is closed does
+    ],
+    ids=["SIGINT", "SIGTERM", "SIGHUP"],
+)
+def test_a_run_that_is_told_to_end_says_so_and_leaves_nothing(
+    tmp_path: Path, number: signal.Signals, send: Callable[[int, int], None]
+) -> None:
     source(tmp_path)
     before = listing(tmp_path)
     command = [*JOB, "--input", "docs.jsonl", "--output", "out"]
@@ -91,13 +103,63 @@ def test_an_interrupted_run_says_so_and_leaves_nothing(tmp_path: Path) -> None:
             if line.startswith("read") and STAGE_LINE.fullmatch(line.rstrip()):
                 break
         time.sleep(0.5)  # into the next stage
-        os.killpg(job.pid, signal.SIGINT)  # as Ctrl-C does: to Spark's JVM and the workers too
+        send(job.pid, number)
         said = job.stderr.read()
-        assert job.wait(timeout=120) == 130, said
+        assert job.wait(timeout=120) == 128 + number, said
     assert said.splitlines().count("interrupted: nothing was put in place") == 1
     assert "jobs/dedup.py" not in said  # no traceback of the driver's; the JVM may log the tasks that it broke off
     assert "ERROR:" not in said  # nor what Py4J logs of it
     assert listing(tmp_path) == before
+
+
+@pytest.mark.slow
+def test_a_job_runs_where_files_bear_the_names_of_modules_of_python(tmp_path: Path) -> None:
+    path = source(tmp_path)
+    (tmp_path / "cwd").mkdir()
+    for name in ("random", "tokenize", "token", "queue", "code", "statistics"):
+        (tmp_path / "cwd" / f"{name}.py").write_text("print('a script of the user')\n")
+    command = [*JOB, "--input", str(path), "--output", "../out", "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path / "cwd", env=environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(tmp_path / "out" / "kept").num_rows == 4
+
+
+@pytest.mark.slow
+def test_a_job_runs_from_the_folder_of_the_jobs_under_spark_submit(tmp_path: Path) -> None:
+    launcher = Path(sys.executable).with_name("spark-submit")
+    command = [launcher, "dedup.py", "--input", source(tmp_path), "--output", tmp_path / "out", "--quiet"]
+    done = subprocess.run(command, cwd=ROOT / "jobs", env=environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(tmp_path / "out" / "kept").num_rows == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("start", "locale"),
+    [
+        ("spark-submit", {}),
+        ("spark-submit", {"LANG": "xx_YY.UTF-8"}),  # named, and not installed
+        ("python", {"LC_ALL": "POSIX"}),
+    ],
+    ids=str,
+)
+def test_names_outside_ascii_survive_any_locale(tmp_path: Path, start: str, locale: dict[str, str]) -> None:
+    folder = tmp_path / "in_ü文"
+    save(folder / "ä.parquet", {"id": [1, 2, 3], "texto_ñ": [prose(1), prose(1), prose(2)]})
+    starter = Path(sys.executable).with_name("spark-submit") if start == "spark-submit" else Path(sys.executable)
+    bare = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME") if name in os.environ}
+    command = [starter, ROOT / "jobs" / "dedup.py", "--input", "in_ü文", "--text-column", "texto_ñ"]
+    done = subprocess.run(
+        [*command, "--output", "out_é文", "--quiet"],
+        cwd=tmp_path,
+        env={**bare, "PYTHONPATH": str(ROOT), "SPARK_DRIVER_MEMORY": "1g", **locale},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in_ü文", "out_é文"]
+    assert pq.read_table(tmp_path / "out_é文" / "kept")["id"].to_pylist() == [1, 3]
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from sparkprep.console import add_debug, safe_text, say
+from sparkprep.dedup.contents import MADE
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
 from sparkprep.io.files import check_inputs
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 def _try(source: list[str], output: str, overwrite: bool) -> None:
     """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
     check_inputs(source)
-    with OutputFolder(output, overwrite, source):
+    with OutputFolder(output, overwrite, source, MADE):
         pass
 
 

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.dedup import masks
 from sparkprep.dedup.candidates import CandidateCounts, write_candidates
+from sparkprep.dedup.contents import KEPT, MADE, METRICS, REMOVED, REPORT
 from sparkprep.dedup.inputs import LARGE_ROW_GROUP, open_documents, why_spark_died
 from sparkprep.dedup.report import examples, metrics, page, sources
 from sparkprep.dedup.resolve import cluster as on_cluster
@@ -86,14 +87,15 @@ def deduplicate(
         output = os.path.join(holder, "result")
     documents = source if isinstance(source, DataFrame) else _paths(source)
     progress = Progress(spark, stream)
-    with OutputFolder(output, overwrite, [] if isinstance(documents, DataFrame) else documents) as folder:
+    paths = [] if isinstance(documents, DataFrame) else documents
+    with OutputFolder(output, overwrite, paths, MADE) as folder:
         try:
             figures = _open_and_run(spark, documents, settings, folder, progress, single_file)
         except BaseException as error:
             let_tasks_end(spark, cancel=isinstance(error, KeyboardInterrupt))
             raise
         folder.commit()
-    kept, removed = (spark.read.parquet(spark_uri(join_path(folder.path, name))) for name in ("kept", "removed"))
+    kept, removed = (spark.read.parquet(spark_uri(join_path(folder.path, name))) for name in (KEPT, REMOVED))
     return Result(kept, removed, figures, folder.path)
 
 
@@ -204,6 +206,6 @@ def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Out
             work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
         shown = examples.collect(work, outcome)
     figures = metrics.build(work, tally, counts, outcome, by_source)
-    write_text(work.result("metrics.json"), json.dumps(figures, indent=1) + "\n")
-    page.write(work.result("report.html"), figures, shown)
+    write_text(work.result(METRICS), json.dumps(figures, indent=1) + "\n")
+    page.write(work.result(REPORT), figures, shown)
     return figures

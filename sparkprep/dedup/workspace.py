@@ -14,6 +14,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
+from sparkprep.dedup.contents import KEPT, REMOVED
 from sparkprep.dedup.keep import keep_column
 from sparkprep.dedup.settings import Settings
 from sparkprep.documents.keys import KEY, MASK_BITS, MASK_WORD
@@ -287,13 +288,13 @@ class Workspace:
     @property
     def kept(self) -> Table:
         """The result: the input's rows and columns, without the removed rows."""
-        return Table(self.result("kept"), self.documents.drop(KEY).schema)
+        return Table(self.result(KEPT), self.documents.drop(KEY).schema)
 
     @property
     def removed(self) -> Table:
         """The result: REMOVED_COLUMNS of each removed document."""
         schema = removed_schema(self.search(0).id_type)
-        return Table(self.result("removed"), T.StructType([schema[name] for name in REMOVED_COLUMNS]))
+        return Table(self.result(REMOVED), T.StructType([schema[name] for name in REMOVED_COLUMNS]))
 
     def result(self, name: str) -> str:
         """Return the path of something in the folder that becomes the output."""

@@ -33,12 +33,11 @@ R5_XLARGE_X7 = Cluster(executors=7, cores=4, memory="10g", overhead="12g")
 class Size:
     """One value of `--size`.
 
-    `documents` is the order of magnitude it is meant for. `runtime` can be set on a running session. The rest must
+    `runtime` can be set on a running session. The rest must
     be known before the driver starts: `submit_line` prints it. `cluster` is None where one machine is enough.
     """
 
     name: str
-    documents: int
     driver_memory: str
     runtime: Mapping[str, str] = field(default_factory=dict)
     max_result_size: str = "1g"
@@ -56,10 +55,10 @@ SIZES: Mapping[str, Size] = MappingProxyType(
     {
         size.name: size
         for size in (
-            Size("1k", 1_000, "2g", _runtime(4, "4m")),
-            Size("10k", 10_000, "4g", _runtime(8, "8m")),
-            Size("500k", 500_000, "6g", _runtime(112, "64m"), "2g", R5_XLARGE_X7),
-            Size("5m", 5_000_000, "8g", _runtime(224, "128m"), "2g", R5_XLARGE_X7),
+            Size("1k", "2g", _runtime(4, "4m")),
+            Size("10k", "4g", _runtime(8, "8m")),
+            Size("500k", "6g", _runtime(112, "64m"), "2g", R5_XLARGE_X7),
+            Size("5m", "8g", _runtime(224, "128m"), "2g", R5_XLARGE_X7),
         )
     }
 )

@@ -26,7 +26,7 @@ _MOST_CAUSES = 20
 _READING = re.compile(r"(?:while|Error) reading (?:the )?file|FAILED_READ_FILE|Could not read footer")
 _CHECKSUM = re.compile(r"Checksum error: (?:file:)?(\S.*?) at \d+ exp")
 _FROM_WORKER = re.compile(r"sparkprep\.errors\.UserError: (.+)")
-_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n((?:[ \t].*\n|\n)*)\s*(\S.*)")
+_TRACEBACK = "Traceback (most recent call last):"
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _CAUSE = re.compile(r"^\s*Caused by: ([\w.$]+: .*\S)", re.MULTILINE)
 _TASK = re.compile(r"Job aborted due to stage failure: .*?most recent failure: .*?\(TID \d+\) \([^)]*\): ", re.DOTALL)
@@ -68,11 +68,9 @@ def cause_of_failure(error: BaseException) -> str:
     something; else the first line that does.
     """
     text = _whole_text(error).split("\nDriver stacktrace:")[0]
-    tracebacks = _TRACEBACK.findall(text)
-    if tracebacks:
-        frames, last = tracebacks[-1]
-        places = _FRAME.findall(frames)
-        return f"{last.strip()[:_LONGEST]} ({places[-1][0]}, line {places[-1][1]})" if places else last[:_LONGEST]
+    raised = _raised(text)
+    if raised:
+        return raised[:_LONGEST]
     causes = _CAUSE.findall(text)
     if causes:
         return str(causes[-1].strip()[:_LONGEST])
@@ -98,6 +96,27 @@ def let_tasks_end(spark: SparkSession, *, cancel: bool, seconds: float = 10.0) -
             time.sleep(0.05)
     except (*SPARK_ERRORS, AttributeError, OSError):
         return  # Spark Connect does not say, and Spark may be what has failed
+
+
+def _raised(text: str) -> str:
+    """The last line of the last Python traceback in a text, which may be indented, with the last file that it names."""
+    lines = text.splitlines()
+    starts = [number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)]
+    if not starts:
+        return ""
+    indent = _indent(lines[starts[-1]])
+    place = ""
+    for line in lines[starts[-1] + 1 :]:
+        frame = _FRAME.search(line)
+        if frame:
+            place = f" ({frame[1]}, line {frame[2]})"
+        elif line.strip() and _indent(line) <= indent:
+            return line.strip() + place
+    return ""
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _whole_text(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Where Java and Spark are: the environment variables that must stand before Spark's JVM starts.
+"""What must stand in the environment before Spark's JVM starts: where Java and Spark are, its options, the locale.
 
 Two callers: `spark/session.py` for plain Python, and the launcher at `.venv/bin/spark-submit`, which runs this file
 as a script (hence the standard library only) and evaluates the lines that it prints.
@@ -6,7 +6,9 @@ as a script (hence the standard library only) and evaluates the lines that it pr
 
 from __future__ import annotations
 
+import codecs
 import importlib.util
+import locale
 import os
 import re
 import shlex
@@ -33,6 +35,7 @@ _LATE_OPTIMISING = (
     "-XX:+IgnoreUnrecognizedVMOptions -XX:Tier4InvocationThreshold=100000 -XX:Tier4MinInvocationThreshold=12000 "
     "-XX:Tier4CompileThreshold=300000 -XX:Tier4BackEdgeThreshold=800000"
 )
+_PYTHONS_OWN = ("C.UTF-8", "C.utf8", "UTF-8")
 _QUIET_LOG = Path(__file__).with_name("log4j2.properties")
 
 
@@ -114,13 +117,14 @@ def spark_environment(environ: Mapping[str, str] | None = None, *, python: str |
     (`python`, by default the running one), SPARK_DRIVER_MEMORY where unset (Spark reads it only where neither
     --driver-memory nor spark.driver.memory says otherwise), and in SPARK_SUBMIT_OPTS, where the user has none of the
     kind, options for the driver's JVM that make short jobs cheaper, and a log configuration that keeps Spark's own
-    lines off the terminal up to warnings.
+    lines off the terminal up to warnings. Where the locale knows ASCII alone, LC_ALL with UTF-8.
     """
     environ = os.environ if environ is None else environ
     python = python or sys.executable
     found = {"SPARK_HOME": spark_home(environ), "JAVA_HOME": java_home(environ)}
     result = {name: value for name, value in found.items() if value}
     result["PYSPARK_PYTHON"] = result["PYSPARK_DRIVER_PYTHON"] = python
+    result |= locale_for_names(environ)
     if not environ.get("SPARK_DRIVER_MEMORY"):
         result["SPARK_DRIVER_MEMORY"] = DEFAULT_DRIVER_MEMORY
     options = environ.get("SPARK_SUBMIT_OPTS", "")
@@ -130,6 +134,34 @@ def spark_environment(environ: Mapping[str, str] | None = None, *, python: str |
         quiet = f"-Dlog4j2.configurationFile={_QUIET_LOG.absolute().as_uri()}"
         result["SPARK_SUBMIT_OPTS"] = f"{result.get('SPARK_SUBMIT_OPTS', options)} {quiet}".strip()
     return result
+
+
+def locale_for_names(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which a JVM can write every file name: LC_ALL where the locale knows ASCII alone.
+
+    The JVM takes the encoding of names and arguments from the locale, once. In containers, cron and ssh there often is
+    none, or one that is not installed: then `out_é` would come out as `out_??`, with exit code 0. A locale of another
+    encoding than ASCII stays, since the names on such a system are written in it.
+    """
+    name = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or "C"
+    if not _is_ascii(name):
+        # Python puts one of these here for itself where it finds no locale, or one that is not installed. Java then
+        # still fails on the LANG that is not there, and the launcher's caller has not even the variable.
+        return {"LC_ALL": name} if name in _PYTHONS_OWN and not environ.get("LC_ALL") else {}
+    utf8 = next((known for known in ("C.UTF-8", "en_US.UTF-8") if not _is_ascii(known)), None)
+    return {"LC_ALL": utf8} if utf8 else {}
+
+
+def _is_ascii(name: str) -> bool:
+    """Whether a locale of this name is not there, or has no encoding for names outside ASCII."""
+    before = locale.setlocale(locale.LC_CTYPE)
+    try:
+        locale.setlocale(locale.LC_CTYPE, name)
+        return codecs.lookup(locale.nl_langinfo(locale.CODESET)).name == "ascii"
+    except (locale.Error, LookupError):
+        return True
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
 
 
 def class_archive() -> Path:

@@ -13,23 +13,16 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError
-from sparkprep.spark.clusters import SIZES, WORKER_DAEMON, Size, size_named, submit_line
-from sparkprep.spark.java import NO_JAVA, java_home, spark_environment
-
-__all__ = [
-    "SIZES",
-    "Size",
-    "apply_runtime",
-    "get_session",
-    "is_local",
-    "java_home",
-    "job_description",
-    "spark_conf",
-    "submit_line",
-]
+from sparkprep.spark.clusters import WORKER_DAEMON, Size, size_named
+from sparkprep.spark.java import NO_JAVA, spark_environment
 
 # For every session of ours, wherever it runs.
-_ALWAYS = {"spark.sql.session.timeZone": "UTC"}
+_ALWAYS = {
+    "spark.sql.session.timeZone": "UTC",
+    # Spark starts the process of its workers by `python -m`, which puts the working folder first on their path: there
+    # a random.py or tokenize.py of the user's would stand in for Python's own.
+    "spark.executorEnv.PYTHONSAFEPATH": "1",
+}
 # For a session on this machine only. 127.0.0.1: a laptop that changes its network in mid-job keeps its session.
 _LOCAL = {
     "spark.driver.host": "127.0.0.1",

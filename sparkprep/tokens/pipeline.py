@@ -17,7 +17,7 @@ from sparkprep.documents.parquet import reading as parquet
 from sparkprep.io.files import write_text
 from sparkprep.io.json_files import read_json
 from sparkprep.io.listing import list_files, stamps
-from sparkprep.io.output import OutputFolder
+from sparkprep.io.output import PARQUET_FOLDER, OutputFolder
 from sparkprep.spark.failures import explained
 from sparkprep.spark.progress import Progress
 from sparkprep.tokenizer.tokenizer import Tokenizer
@@ -27,6 +27,8 @@ from sparkprep.tokens.settings import TokenizeSettings
 
 METRICS = "_metrics.json"
 """Beside the rows: a name that Spark passes over when it reads the folder."""
+MADE = (r"_metrics\.json", PARQUET_FOLDER, rf"rejected/{PARQUET_FOLDER}")
+"""Patterns of all paths that a run makes; the first is there in every result."""
 
 
 def tokenize(
@@ -53,7 +55,7 @@ def tokenize(
     if reuse and done is not None and done["asked"] == asked:
         return dict(done)
     progress = Progress(spark, stream)
-    with OutputFolder(output, overwrite, paths) as folder:
+    with OutputFolder(output, overwrite, paths, MADE) as folder:
         opened = open_paths(spark, paths, folder, progress, settings.text_column, settings.max_bad)
         summary = opened.summary
         rows = os.path.join(folder.scratch, "rows")

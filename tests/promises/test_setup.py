@@ -99,7 +99,7 @@ def test_a_python_that_is_too_old_is_refused_with_the_way_out(tmp_path: Path) ->
     old.chmod(0o755)
     (tmp_path / "python3.11").symlink_to(old)
     done = subprocess.run(
-        [ROOT / "scripts" / "setup.sh", tmp_path / "venv"],
+        [ROOT / "scripts" / "setup.sh", tmp_path / "venv", "spark"],
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
         cwd=tmp_path,
         capture_output=True,

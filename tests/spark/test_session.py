@@ -11,9 +11,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError
+from sparkprep.spark.clusters import SIZES, submit_line
 from sparkprep.spark.java import spark_environment
 from sparkprep.spark.preflight import PACKAGES, preflight, worker_versions
-from sparkprep.spark.session import SIZES, apply_runtime, get_session, job_description, spark_conf, submit_line
+from sparkprep.spark.session import apply_runtime, get_session, job_description, spark_conf
 
 EXECUTOR_ROOM_MB = 24_576 - 896  # of an r5.xlarge under YARN, less the application master of client mode
 

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from bounds import hidden_roundings, likely
 from safetensors.torch import load_file, save_file
 
 from sparkprep.errors import UserError
@@ -80,7 +81,11 @@ def test_transformers_gives_the_logits_that_we_give(made, model, transformers):
         found, expected = theirs(ids).logits, model.logits(model.hidden(ids))
     assert found.shape == (2, 64, 50257)
     assert expected.abs().max() > 1
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    # Both have their roundings, relative to the terms of a logit. The exact GELU instead of the tanh, or an eps of
+    # 1e-6 in the norms (1e-3), changes logits by more.
+    terms = 32**0.5 * model.lnf_weight.detach().abs().max() * model.wte.detach().norm(dim=1).max()
+    of_logits = 2 * likely(hidden_roundings(SHAPE, 64) + 32) * float(terms)
+    torch.testing.assert_close(found, expected, atol=of_logits, rtol=0)
     written = theirs.generate(ids[:1, :5], max_new_tokens=5, do_sample=False)
     assert written.shape[1] <= 10
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from bounds import BFLOAT16, TRANSCENDENTAL, hidden_roundings, likely, loss_roundings, worst
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,13 +42,34 @@ def examples_of(seed: int, count: int, context: tuple[int, int], ending: tuple[i
 
 
 def model_of(shape: Shape, scale: float = 20.0) -> GPT2:
-    """A model of random weights, larger than initial ones so that scores differ; its padded rows hold rubbish."""
+    """A model whose logits are larger than initial ones so that scores differ; its padded rows hold rubbish."""
     model = GPT2(shape)
     initialise(model, seed=7)
     with torch.no_grad():
-        model.flat.mul_(scale)
+        model.leaves("lnf.weight")[0].mul_(scale)
         views_of(model.flat, shape)["wte"][0][shape.vocab_size :] = 3.0
     return model
+
+
+def largest_logit(model: GPT2) -> float:
+    """What no logit's terms exceed in sum: the lengths of a hidden state and of a row of wte (Cauchy and Schwarz)."""
+    hidden = model.shape.channels**0.5 * float(model.lnf_weight.detach().abs().max())
+    return hidden * float(model.wte[: model.shape.vocab_size].detach().norm(dim=1).max())
+
+
+def apart(model: GPT2) -> float:
+    """How far rounding may bring two scores of one ending apart that come from products of different shapes."""
+    length = model.shape.max_seq_len
+    of_logits = likely(hidden_roundings(model.shape, length) + model.shape.channels) * largest_logit(model)
+    return 2 * (likely(loss_roundings(model.shape, length)) + of_logits)
+
+
+def clear(model: GPT2, scores: np.ndarray) -> np.ndarray:
+    """Of each example, whether rounding cannot change which ending has the least score; nearly all are."""
+    least = np.sort(scores, axis=1)
+    decided = least[:, 1] - least[:, 0] > 2 * apart(model)
+    assert decided.mean() > 0.9
+    return decided
 
 
 def plain_scores(model: GPT2, examples: list[Example]) -> np.ndarray:
@@ -91,20 +113,22 @@ def test_the_scores_are_those_of_rows_padded_to_the_full_length(model: GPT2, ask
     path, examples = asked
     result = evaluate(model, prepare(path, SMALL.max_seq_len), batch_tokens=100)
     expected = plain_scores(model, examples)
-    assert np.ptp(expected) > 1  # or the test would see nothing
-    np.testing.assert_allclose(result.scores, expected, rtol=0, atol=1e-5 * expected.max())
+    assert np.ptp(expected) > 1000 * apart(model)  # or the test would see nothing
+    np.testing.assert_allclose(result.scores, expected, rtol=0, atol=apart(model))
     assert result.scores.dtype == np.float32
     assert result.predictions.dtype == np.int8
-    assert result.predictions.tolist() == expected.argmin(1).tolist()
-    correct = sum(int(picked) == each.label for picked, each in zip(expected.argmin(1), examples, strict=True))
+    picks = np.where(clear(model, expected), expected.argmin(1), result.predictions)
+    assert result.predictions.tolist() == picks.tolist()
+    correct = sum(int(picked) == each.label for picked, each in zip(picks, examples, strict=True))
     assert (result.correct, result.total, result.accuracy) == (correct, 40, correct / 40)
 
 
-def test_scores_agree_to_a_hundred_thousandth_with_initial_weights(asked: tuple[str, list[Example]]) -> None:
+def test_scores_agree_with_initial_weights(asked: tuple[str, list[Example]]) -> None:
     path, examples = asked
     fresh = model_of(SMALL, scale=1.0)
     found = evaluate(fresh, prepare(path, SMALL.max_seq_len)).scores
-    np.testing.assert_allclose(found, plain_scores(fresh, examples), rtol=0, atol=1e-5)
+    assert apart(fresh) < 3e-5
+    np.testing.assert_allclose(found, plain_scores(fresh, examples), rtol=0, atol=apart(fresh))
 
 
 @settings(max_examples=10)
@@ -112,8 +136,9 @@ def test_scores_agree_to_a_hundred_thousandth_with_initial_weights(asked: tuple[
 def test_no_batch_size_changes_an_answer(model: GPT2, asked: tuple[str, list[Example]], budget: int) -> None:
     questions = prepare(asked[0], SMALL.max_seq_len)
     whole, parts = evaluate(model, questions, batch_tokens=1 << 20), evaluate(model, questions, batch_tokens=budget)
-    np.testing.assert_allclose(parts.scores, whole.scores, rtol=1e-5)
-    assert parts.predictions.tolist() == whole.predictions.tolist()
+    np.testing.assert_allclose(parts.scores, whole.scores, rtol=0, atol=apart(model))
+    decided = clear(model, whole.scores)
+    assert parts.predictions[decided].tolist() == whole.predictions[decided].tolist()
     rows = [(each.stop - each.start) * int(questions.lengths[each.start] - 1) for each in questions.plan(budget)]
     assert all(
         size <= budget or each.stop - each.start == 1 for size, each in zip(rows, questions.plan(budget), strict=True)
@@ -139,7 +164,8 @@ def test_an_eighth_of_the_padded_tokens_is_more_than_it_computes(tmp_path: Path,
 
 def test_of_equal_scores_the_first_ending_is_picked(asked: tuple[str, list[Example]]) -> None:
     result = evaluate(GPT2(SMALL), prepare(asked[0], SMALL.max_seq_len))  # all weights zero: every token as likely
-    np.testing.assert_allclose(result.scores, np.log(SMALL.vocab_size), rtol=1e-6)
+    # A sum of 300 ones is exact; its logarithm is not.
+    np.testing.assert_allclose(result.scores, np.log(SMALL.vocab_size), rtol=worst(TRANSCENDENTAL))
     assert not result.predictions.any()
 
 
@@ -162,8 +188,10 @@ def test_a_model_in_bfloat16_answers_nearly_the_same(model: GPT2, asked: tuple[s
     short = GPT2(SMALL, dtype=torch.bfloat16)
     short.flat.copy_(model.flat)
     questions = prepare(asked[0], SMALL.max_seq_len)
-    scores = evaluate(short, questions).scores
-    assert np.median(np.abs(scores - evaluate(model, questions).scores) / scores) < 0.05
+    scores, usual = evaluate(short, questions).scores, evaluate(model, questions).scores
+    # 25 results on the way to a logit are rounded to bfloat16 (sums are float32), of which sqrt(25) u of it remains; a
+    # logit's standard deviation is 1.6, and a loss is the difference of two. Of other tokens scores differ by 0.7.
+    assert worst(2) * usual.max() < np.median(np.abs(scores - usual)) < 5 * BFLOAT16 * 1.6 * 2**0.5
 
 
 def test_training_goes_on_after_an_evaluation(asked: tuple[str, list[Example]]) -> None:
@@ -185,7 +213,7 @@ def test_a_row_longer_than_the_models_positions_is_refused(asked: tuple[str, lis
 def test_a_limit_takes_the_first_examples(model: GPT2, asked: tuple[str, list[Example]]) -> None:
     whole, part = (evaluate(model, prepare(asked[0], 40, limit)) for limit in (None, 7))
     assert part.total == 7
-    np.testing.assert_allclose(part.scores, whole.scores[:7], rtol=1e-5)
+    np.testing.assert_allclose(part.scores, whole.scores[:7], rtol=0, atol=apart(model))
     assert len(prepare(asked[0], 40, 1000)) == 40
 
 
@@ -316,7 +344,7 @@ def test_the_command_prints_one_json_object(
     told = json.loads(capsys.readouterr().out)
     assert told["examples"] == 8
     assert told["accuracy"] == told["correct"] / 8
-    assert told["interval_95"][0] < told["accuracy"] < told["interval_95"][1]
+    assert told["interval_95"][0] <= told["accuracy"] < told["interval_95"][1]  # of 8 none may be right
     assert told["tokens_padded"] == 8 * 4 * 40
     assert (told["precision"], told["scores"]) == ("BF16", scores)
     assert len(Path(scores).read_text().splitlines()) == 9

@@ -1,7 +1,9 @@
 """The cache changes no token, generation ends where it says, and bytes become text that a terminal can bear."""
 
+import numpy as np
 import pytest
 import torch
+from bounds import hidden_roundings, likely
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +11,7 @@ from sparkprep.errors import UserError
 from sparkprep.tokenizer import vocabulary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from trainer.generate.generate import TextStream, generate, sample_ids, text_of
-from trainer.generate.sampler import Choice, Sampler
+from trainer.generate.sampler import Choice, Coins, Sampler, pick
 from trainer.models.gpt2 import GPT2, initialise
 from trainer.models.shape import Shape
 
@@ -39,21 +41,40 @@ class Scripted(Sampler):
         return self.ids.pop(0)
 
 
-def recomputed(model, ids, new, sampler):
-    """Without a cache: the whole text through the model for each token."""
-    found = []
-    for _ in range(new):
-        with torch.no_grad():
-            hidden = model.hidden(torch.tensor([[*ids, *found]]))
-            found.append(sampler.draw(model.logits(hidden[0, -1]).numpy()))
-    return found
+class Recording(Sampler):
+    """Draws as any other, and keeps the logits that it was given."""
+
+    def __init__(self, seed, choice=None):
+        super().__init__(seed, choice)
+        self.seen = []
+
+    def draw(self, logits):
+        self.seen.append(np.array(logits))
+        return super().draw(logits)
+
+
+def recomputed(model, ids):
+    """Without a cache: the logits after each of the ids, the whole text through the model for each."""
+    with torch.no_grad():
+        return [model.logits(model.hidden(torch.tensor([ids[: n + 1]]))[0, -1]).numpy() for n in range(len(ids))]
+
+
+def apart(model):
+    """How far rounding may bring logits apart that come from products of different shapes, relative to their terms."""
+    terms = SHAPE.channels**0.5 * model.lnf_weight.detach().abs().max() * model.wte.detach().norm(dim=1).max()
+    return 2 * likely(hidden_roundings(SHAPE, SHAPE.max_seq_len) + SHAPE.channels) * float(terms)
 
 
 @pytest.mark.parametrize("choice", [Choice(), Choice(temperature=0), Choice(0.7, top_k=50, top_p=0.9)])
 @pytest.mark.parametrize("prompt", [[END_OF_TEXT], [464, 21722, 1628, 32660, 76, 13, 66, 318, 257]])
-def test_the_cache_gives_the_ids_that_computing_everything_anew_gives(model, choice, prompt):
-    cached = list(generate(model, prompt, max_new=40, sampler=Sampler(7, choice), stop_at_end_of_text=False))
-    assert cached == recomputed(model, prompt, 40, Sampler(7, choice))
+def test_the_cache_gives_the_logits_that_computing_everything_anew_gives(model, choice, prompt):
+    sampler = Recording(7, choice)
+    cached = list(generate(model, prompt, max_new=40, sampler=sampler, stop_at_end_of_text=False))
+    # Logits are compared, since a coin may fall where the last digit decides between two ids.
+    expected = recomputed(model, [*prompt, *cached[:-1]])[len(prompt) - 1 :]
+    np.testing.assert_allclose(sampler.seen, expected, rtol=0, atol=apart(model))
+    again = Sampler(7, choice)
+    assert cached == [again.draw(logits) for logits in sampler.seen]
     assert len(set(cached)) > 1 or choice.temperature == 0
 
 
@@ -94,7 +115,11 @@ def test_a_prompt_without_room_is_refused_before_anything_is_asked_of_it(model, 
 def test_a_sample_during_training_is_llm_cs(model):
     found = sample_ids(model, 20)
     assert len(found) == 19
-    assert found == recomputed(model, [END_OF_TEXT], 19, Sampler(1337))
+    coins = Coins(1337)
+    for token, logits in zip(found, recomputed(model, [END_OF_TEXT, *found[:-1]]), strict=True):
+        probabilities, coin = Choice().probabilities(logits), coins.next()
+        off = 2 * apart(model)  # of a probability, and so of their sum, relative
+        assert pick(probabilities, max(0.0, coin - off)) <= token <= pick(probabilities, min(1.0, coin + off))
     assert sample_ids(model, 1) == []
     assert len(sample_ids(model, 500)) == SHAPE.max_seq_len - 1
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from short_runs import LAST, Capsys, content, names, refused, same_end, seed_model, started_from, steps, words
+from bounds import likely, loss_roundings
+from short_runs import LAST, SMALL, Capsys, content, names, refused, same_end, seed_model, started_from, steps, words
 
 from trainer.commands.train import main
 from trainer.models.shape import Shape
@@ -162,7 +163,12 @@ def test_overfitting_trains_on_the_first_batch_of_the_validation_data(data: Path
     assert main(words(folder, data, x=3, n=0, **options)) == 0
     history = load_run(str(folder)).history
     assert len(history.train) == 3
-    assert set(history.train.values.tolist()) == set(history.validation.values.tolist())
+    # Training and validation sum a loss up in two ways, and the log rounds each to four decimals. Of another batch the
+    # loss differs by a hundredth.
+    apart = 1e-4 + 2 * likely(loss_roundings(SMALL, 16))
+    every = np.concatenate([history.train.values, history.validation.values])
+    assert np.ptp(every) <= apart
+    assert len(set(history.train.values.tolist())) == 1
 
 
 def test_minus_one_step_is_one_epoch(data: Path, tmp_path: Path) -> None:

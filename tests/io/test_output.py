@@ -1,143 +1,20 @@
-"""What storage promises: inputs listed, paths handed to Spark, an output that appears whole or not at all."""
+"""A result folder appears whole or not at all, and never in place of what must stay."""
 
 import os
+import re
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from trees import put, tree
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import exists, open_input, write_text
-from sparkprep.io.listing import DataFile, list_files
 from sparkprep.io.output import OutputFolder
-from sparkprep.io.paths import filesystem, is_local, join_path, spark_target, spark_uri
 
-
-def put(path: Path, content: str = "x") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
-    return path
-
-
-def tree(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def test_folders_are_searched_to_the_bottom_and_files_come_sorted_by_path(tmp_path: Path) -> None:
-    for name in ("b.jsonl", "a/z.ndjson.gz", "a/b/c.json.zst", "C.JSONL"):
-        put(tmp_path / name)
-    files = list_files([tmp_path])
-    assert [os.path.relpath(f.path, tmp_path) for f in files] == [
-        "C.JSONL",
-        "a/b/c.json.zst",
-        "a/z.ndjson.gz",
-        "b.jsonl",
-    ]
-    assert [f.format for f in files] == ["jsonl", "jsonl.zst", "jsonl.gz", "jsonl"]
-    assert all(f.size == 1 for f in files)
-
-
-def test_hidden_names_and_unknown_extensions_are_passed_over(tmp_path: Path) -> None:
-    for name in ("_SUCCESS", ".a.parquet.crc", "_tmp/x.parquet", ".git/x.parquet", "notes.md", "_lang=en/k.parquet"):
-        put(tmp_path / name)
-    assert list_files([tmp_path]) == [
-        DataFile(str(tmp_path / "_lang=en/k.parquet"), 1, "parquet", (("_lang", "en"),)),
-    ]
-
-
-def test_a_hidden_folder_named_outright_is_searched(tmp_path: Path) -> None:
-    put(tmp_path / "_tmp/spool/part-0.snappy.parquet")
-    assert len(list_files([tmp_path / "_tmp"])) == 1
-
-
-def test_each_file_comes_once_however_often_it_is_named(tmp_path: Path) -> None:
-    file = put(tmp_path / "a.parquet")
-    assert len(list_files([tmp_path, file, str(tmp_path) + "/", f"file://{file}"])) == 1
-
-
-def test_links_are_followed_but_not_round_in_circles(tmp_path: Path) -> None:
-    put(tmp_path / "elsewhere/x.parquet")
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/link").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere/back").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere/up").symlink_to(tmp_path / "in")
-    assert [f.path for f in list_files([tmp_path / "in"])] == [str(tmp_path / "in/link/x.parquet")]
-
-
-def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(tmp_path / "in/a.parquet")
-    monkeypatch.chdir(tmp_path)
-    assert [f.path for f in list_files(["in/"])] == [str(tmp_path / "in/a.parquet")]
-
-
-@pytest.mark.parametrize(
-    ("names", "asked", "message"),
-    [
-        ((), "missing", r"missing: no such file or folder"),
-        (("in/.hidden",), "in", r"in: no data file in this folder, nothing"),
-        (("in/a.csv", "in/README"), "in", r"only files of other kinds \((\.csv, README|README, \.csv)\).*\.parquet"),
-        (("a.csv",), "a.csv", r"a\.csv: unknown kind of file; known extensions are \.parquet"),
-        (("in/a.parquet", "in/b.jsonl"), "in", r"mixes Parquet \(.*a\.parquet\) and JSON Lines \(.*b\.jsonl\)"),
-    ],
-)
-def test_an_input_that_cannot_be_used_is_named(
-    tmp_path: Path, names: tuple[str, ...], asked: str, message: str
-) -> None:
-    for name in names:
-        put(tmp_path / name)
-    with pytest.raises(UserError, match=message):
-        list_files([tmp_path / asked])
-
-
-def test_no_input_at_all_names_the_flag() -> None:
-    with pytest.raises(UserError, match="--input"):
-        list_files([])
-
-
-def test_a_dangling_link_is_an_error_that_names_the_input(tmp_path: Path) -> None:
-    (tmp_path / "a.parquet").symlink_to(tmp_path / "gone")
-    with pytest.raises(UserError, match=str(tmp_path)):
-        list_files([tmp_path])
-
-
-def test_s3_uris_are_told_from_local_paths_and_other_schemes_refused() -> None:
-    assert not is_local("s3://bucket/a")
-    assert is_local("/a/s3://b")
-    assert is_local("file:///a")
-    assert spark_uri("s3://bucket/a b%20.parquet") == "s3://bucket/a b%20.parquet"
-    assert join_path("s3://bucket/a/", "b") == "s3://bucket/a/b"
-    with pytest.raises(UserError, match="hdfs://"):
-        is_local("hdfs://x/y")
-
-
-def test_the_s3_endpoint_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    system, inner = filesystem("s3://bucket/key/")
-    assert (system.type_name, inner) == ("s3", "bucket/key")
-
-
-def test_a_local_path_for_spark_has_its_glob_characters_escaped_only_for_reading(tmp_path: Path) -> None:
-    path = str(tmp_path / "a[1]{b}*?% #.parquet")
-    assert spark_uri(path) == "file:" + str(tmp_path) + r"/a\[1\]\{b\}\*\?% #.parquet"
-    assert spark_target(path) == "file:" + path
-
-
-def test_text_is_written_whole_and_leaves_no_temporary_file(tmp_path: Path) -> None:
-    target = tmp_path / "metrics.json"
-    write_text(str(target), "old")
-    write_text(str(target), "new ü")
-    assert tree(tmp_path) == {"metrics.json": "new ü"}
-    with pytest.raises(UserError, match="cannot be written"):
-        write_text(str(tmp_path / "missing/x"), "y")
-
-
-def test_opening_what_is_not_there_names_it(tmp_path: Path) -> None:
-    assert not exists(str(tmp_path / "x"))
-    with pytest.raises(UserError, match=r"x: cannot be read"):
-        open_input(str(tmp_path / "x"))
+MADE = (r"old|first", r"new|kept/.*")
 
 
 def test_the_output_appears_only_with_the_commit_and_without_scratch(tmp_path: Path) -> None:
@@ -152,7 +29,7 @@ def test_the_output_appears_only_with_the_commit_and_without_scratch(tmp_path: P
 
 def test_an_exception_leaves_nothing_behind_and_the_old_output_untouched(tmp_path: Path) -> None:
     put(tmp_path / "out/old")
-    with pytest.raises(ZeroDivisionError), OutputFolder(tmp_path / "out", overwrite=True) as output:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), OutputFolder(tmp_path / "out", overwrite=True, made=MADE) as output:  # noqa: PT012
         put(Path(output.work) / "new")
         raise ZeroDivisionError
     assert tree(tmp_path) == {"out/old": "x"}
@@ -167,21 +44,11 @@ def test_leaving_without_a_commit_leaves_no_output(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_partial_output_can_be_kept_to_look_at(tmp_path: Path) -> None:
-    with (  # noqa: PT012
-        pytest.raises(ZeroDivisionError),
-        OutputFolder(tmp_path / "out", overwrite=False, keep_partial=True) as output,
-    ):
-        put(Path(output.work) / "new")
-        raise ZeroDivisionError
-    assert tree(Path(output.work)) == {"new": "x"}
-
-
 def test_an_existing_output_is_refused_without_overwrite_and_replaced_with_it(tmp_path: Path) -> None:
     put(tmp_path / "out/old")
     with pytest.raises(UserError, match="out exists; pass --overwrite to replace it or choose another --output"):
         OutputFolder(tmp_path / "out", overwrite=False)
-    with OutputFolder(tmp_path / "out", overwrite=True) as output:
+    with OutputFolder(tmp_path / "out", overwrite=True, made=MADE) as output:
         put(Path(output.work) / "new")
         output.commit()
     assert tree(tmp_path) == {"out/new": "x"}
@@ -191,7 +58,7 @@ def test_a_crash_between_the_two_renames_leaves_both_old_and_new_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path / "out/old")
-    output = OutputFolder(tmp_path / "out", overwrite=True)
+    output = OutputFolder(tmp_path / "out", overwrite=True, made=MADE)
     rename = os.rename
 
     def crash_after_first(source: str, target: str) -> None:
@@ -213,12 +80,12 @@ def test_a_crash_between_the_two_renames_leaves_both_old_and_new_whole(
 def test_a_failed_rename_puts_the_old_output_back(tmp_path: Path) -> None:
     put(tmp_path / "out/old")
     with (  # noqa: PT012
-        pytest.raises(UserError, match="cannot write to"),
-        OutputFolder(tmp_path / "out", overwrite=True) as output,
+        pytest.raises(UserError, match="could not be put in place"),
+        OutputFolder(tmp_path / "out", overwrite=True, made=MADE) as output,
     ):
         os.rename(output.work, tmp_path / "gone")
         output.commit()
-    assert tree(tmp_path) == {"out/old": "x"}
+    assert tree(tmp_path)["out/old"] == "x"
 
 
 def test_of_two_runs_without_overwrite_the_first_to_finish_wins(tmp_path: Path) -> None:
@@ -228,9 +95,11 @@ def test_of_two_runs_without_overwrite_the_first_to_finish_wins(tmp_path: Path) 
             pytest.raises(UserError, match="out exists"),
             OutputFolder(tmp_path / "out", overwrite=False) as second,
         ):
+            put(Path(second.work) / "second")
             first.commit()
             second.commit()
-    assert tree(tmp_path) == {"out/first": "x"}
+    # Nothing is lost: the second one's result is whole, too, and the message has said where.
+    assert tree(tmp_path) == {"out/first": "x", f"{os.path.basename(second.work)}/second": "x"}
 
 
 def test_output_and_input_may_not_lie_in_each_other(tmp_path: Path) -> None:
@@ -281,7 +150,7 @@ def test_a_parent_without_write_permission_is_named(tmp_path: Path) -> None:
 def test_an_output_given_by_a_link_replaces_what_the_link_names(tmp_path: Path) -> None:
     put(tmp_path / "disk/out/old")
     (tmp_path / "out").symlink_to(tmp_path / "disk/out")
-    with OutputFolder(tmp_path / "out", overwrite=True) as output:
+    with OutputFolder(tmp_path / "out", overwrite=True, made=MADE) as output:
         put(Path(output.work) / "new")
         output.commit()
     assert (tmp_path / "out").is_symlink()
@@ -323,3 +192,126 @@ def test_concurrent_runs_build_in_folders_of_their_own(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(set(works)) == 8
+
+
+def test_an_empty_folder_is_taken_as_the_output(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with OutputFolder(tmp_path / "out", overwrite=False) as output:
+        put(Path(output.work) / "new")
+        output.commit()
+    assert tree(tmp_path) == {"out/new": "x"}
+
+
+@pytest.mark.parametrize("stranger", ["thesis.tex", ".git/config", "kept.txt", "deep/er/old", "old/", "kept"])
+def test_overwrite_replaces_nothing_that_no_run_made(tmp_path: Path, stranger: str) -> None:
+    put(tmp_path / "out/first")
+    if stranger.endswith("/"):
+        (tmp_path / "out" / stranger).mkdir()
+    else:
+        put(tmp_path / "out" / stranger)
+    before = tree(tmp_path)
+    with pytest.raises(UserError, match=rf"no run of sparkprep made \({re.escape(stranger)}\): choose another"):
+        OutputFolder(tmp_path / "out", overwrite=True, made=MADE)
+    assert tree(tmp_path) == before
+
+
+def test_overwrite_does_not_delete_what_a_link_in_the_output_leads_to(tmp_path: Path) -> None:
+    put(tmp_path / "elsewhere/a")
+    put(tmp_path / "out/old")
+    (tmp_path / "out/kept").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="no run of sparkprep made"):
+        OutputFolder(tmp_path / "out", overwrite=True, made=MADE)
+
+
+def test_a_folder_with_our_names_but_without_the_mark_is_no_result(tmp_path: Path) -> None:
+    put(tmp_path / "out/kept/part-0.parquet")
+    with pytest.raises(UserError, match="no result of such a run"):
+        OutputFolder(tmp_path / "out", overwrite=True, made=MADE)
+    with pytest.raises(UserError, match="no run of sparkprep made"):  # and nothing at all is ours unless it is said
+        OutputFolder(tmp_path / "out", overwrite=True)
+
+
+def test_a_file_that_comes_in_mid_run_saves_its_folder_and_the_result(tmp_path: Path) -> None:
+    put(tmp_path / "out/old")
+    with (  # noqa: PT012
+        pytest.raises(UserError, match="no run of sparkprep made") as caught,
+        OutputFolder(tmp_path / "out", overwrite=True, made=MADE) as output,
+    ):
+        put(Path(output.work) / "new")
+        put(tmp_path / "out/thesis.tex")
+        output.commit()
+    assert f"It is whole in {output.work}" in str(caught.value)
+    assert tree(tmp_path) == {
+        "out/old": "x",
+        "out/thesis.tex": "x",
+        f"{os.path.basename(output.work)}/new": "x",
+    }
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A mount of the file system that it lies in, as a container's volume is."""
+    source, target = tmp_path / "host", tmp_path / "mnt"
+    source.mkdir()
+    target.mkdir()
+    if subprocess.run(["mount", "--bind", source, target], capture_output=True).returncode:
+        pytest.skip("nothing may be mounted here")
+    yield target
+    subprocess.run(["umount", target], check=True)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_mount_point_is_refused_at_once_with_a_folder_in_it(mounted: Path, overwrite: bool) -> None:
+    with pytest.raises(UserError, match=f"{mounted} is a mount point.*--output {mounted}/clean"):
+        OutputFolder(mounted, overwrite=overwrite, made=MADE)
+    with OutputFolder(mounted / "clean", overwrite=overwrite, made=MADE) as output:
+        assert Path(output.work).parent == mounted  # the work lies on the volume, too
+        output.commit()
+
+
+def test_a_folder_that_holds_a_mount_point_is_not_replaced(mounted: Path) -> None:
+    put(mounted.parent / "old")
+    with pytest.raises(UserError, match=f"holds the mount point {mounted}"):
+        OutputFolder(mounted.parent, overwrite=True, made=MADE)
+
+
+_KILLED = """\
+import os, signal, sys
+from sparkprep.io.output import OutputFolder
+folder = OutputFolder(sys.argv[1], overwrite=False)
+folder.__enter__()
+open(os.path.join(folder.work, "new"), "w").write("x")
+print("ready", flush=True)
+if len(sys.argv) == 2:
+    os.kill(os.getpid(), signal.SIGKILL)
+sys.stdin.read()
+"""
+
+
+def test_what_a_killed_run_left_goes_with_the_next_one_and_a_living_one_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-c", _KILLED, str(tmp_path / "out")]
+    put(tmp_path / "out.partial-12345678/precious")  # the like of ours in name alone
+    with subprocess.Popen([*command, "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as living:
+        assert living.stdout is not None
+        assert living.stdout.readline() == "ready\n"
+        before = set(tmp_path.iterdir())
+        subprocess.run(command, stdout=subprocess.DEVNULL, timeout=60)
+        (dead,) = set(tmp_path.iterdir()) - before
+        with OutputFolder(tmp_path / "out", overwrite=False) as output:
+            put(Path(output.work) / "new")
+            output.commit()
+        assert not dead.exists()
+        assert len(list(tmp_path.glob("out.partial-*/new"))) == 1
+        living.communicate("")
+    assert (tmp_path / "out.partial-12345678/precious").exists()
+    assert f"note: deleted {dead}, which a killed run had left" in capsys.readouterr().err
+
+
+def test_no_hidden_checksum_stays_in_a_result(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path / "out", overwrite=False) as output:
+        put(Path(output.work) / "kept/part-0.parquet")
+        put(Path(output.work) / "kept/.part-0.parquet.crc")
+        output.commit()
+    assert tree(tmp_path) == {"out/kept/part-0.parquet": "x"}

@@ -1,0 +1,106 @@
+"""A failure of Spark: told by its cause in one line, or by the file at which the user can mend it."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from sparkprep.errors import UserError
+from sparkprep.spark.failures import SPARK_ERRORS, cause_of_failure, explained
+
+
+def test_what_a_worker_died_of_is_told_with_its_file(spark: SparkSession) -> None:
+    def failing(batches):  # type: ignore[no-untyped-def]
+        for batch in batches:
+            yield batch.take([len(batch) + {}["missing"]])
+
+    with pytest.raises(SPARK_ERRORS) as failed:
+        spark.range(1).mapInArrow(failing, "id long").collect()
+    line = cause_of_failure(failed.value)
+    assert line.startswith("KeyError: 'missing' (")
+    assert Path(__file__).name in line
+    assert "\n" not in line
+
+
+def test_a_users_mistake_found_by_a_worker_stays_one(spark: SparkSession) -> None:
+    def refusing(batches):  # type: ignore[no-untyped-def]
+        from sparkprep.errors import UserError
+
+        for _ in batches:
+            raise UserError("x.parquet: row 3 holds an orange; peel it")
+        yield
+
+    with pytest.raises(UserError, match=r"^x.parquet: row 3 holds an orange; peel it$"), explained():
+        spark.range(1).mapInArrow(refusing, "id long").collect()
+
+
+def test_what_java_fails_of_is_told_without_the_calls_around_it(spark: SparkSession) -> None:
+    with pytest.raises(SPARK_ERRORS) as failed:
+        spark.range(3).selectExpr("raise_error(concat('row ', cast(id as string)))").collect()
+    line = cause_of_failure(failed.value)
+    assert "row " in line
+    assert "Job aborted" not in line
+    assert "\n" not in line
+
+
+@pytest.fixture
+def rewritten(spark: SparkSession, tmp_path: Path) -> Path:
+    """A file of Spark's that another program has written anew beside Spark's hidden checksum."""
+    spark.range(100).coalesce(1).write.parquet(f"file:{tmp_path}/table")
+    (path,) = (tmp_path / "table").glob("part-*.parquet")
+    assert path.with_name(f".{path.name}.crc").exists()
+    pq.write_table(pa.table({"id": list(range(200, 300))}), path)
+    return path
+
+
+def test_a_stale_checksum_is_named_with_the_file_to_delete(spark: SparkSession, rewritten: Path) -> None:
+    with pytest.raises(UserError) as told, explained([str(rewritten)]):
+        spark.read.schema("id long").parquet(f"file:{rewritten.parent}").collect()
+    assert str(told.value).startswith(f"{rewritten}: does not match its checksum file .{rewritten.name}.crc")
+    assert "delete that file" in str(told.value)
+
+
+def test_a_death_of_spark_is_told_with_the_reason_that_is_found() -> None:
+    with pytest.raises(UserError, match="ran out of memory"), explained(why_died=lambda: None):
+        raise ConnectionRefusedError
+    with (
+        pytest.raises(UserError, match="a large row group"),
+        explained(why_died=lambda: UserError("a large row group")),
+    ):
+        raise ConnectionResetError
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(OSError, match="elsewhere"), explained():
+        raise OSError("elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "An error occurred while calling o1.parquet.\n: org.apache.spark.SparkException: Job aborted due to stage "
+            "failure: Task 0 in stage 1.0 failed 1 times, most recent failure: Lost task 0.0 in stage 1.0 (TID 1) (host"
+            " executor driver): org.apache.spark.SparkException: \nError from python worker:\n  Traceback (most recent "
+            'call last):\n    File "/lib/runpy.py", line 196, in _run\n      return x\n    File "/home/u/random.py", '
+            "line 3, in <module>\n      oops\n  AttributeError: module 'random' has no attribute 'Random'\n"
+            "PYTHONPATH was:\n  /x\norg.apache.spark.SparkException: No port number in daemon's stdout\n",
+            "AttributeError: module 'random' has no attribute 'Random' (/home/u/random.py, line 3)",
+        ),
+        (
+            "Job aborted due to stage failure: Task 0 in stage 0.0 failed 1 times, most recent failure: Lost task 0.0 "
+            "in stage 0.0 (TID 0) (host executor driver): org.apache.spark.SparkException: Exception thrown in "
+            "awaitResult: \n\tat org.apache.spark.X(X.scala:1)\nCaused by: java.io.IOException: the disk is gone\n"
+            "\tat y\n\nDriver stacktrace:\n\tat z\nCaused by: java.lang.Error: not this\n",
+            "java.io.IOException: the disk is gone",
+        ),
+        ("[PATH_NOT_FOUND] Path does not exist: file:/x.", "[PATH_NOT_FOUND] Path does not exist: file:/x."),
+        ("", "Py4JError"),
+    ],
+)
+def test_the_cause_is_found_in_texts_of_every_form(text: str, line: str) -> None:
+    from py4j.protocol import Py4JError
+
+    assert cause_of_failure(Py4JError(text)) == line

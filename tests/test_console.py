@@ -1,0 +1,113 @@
+"""The terminal: one line for a mistake, exit codes, the end by a signal, text that steers nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkprep.console import Exit, guarded, safe_text
+from sparkprep.errors import UserError
+
+
+def failing(error: BaseException) -> Callable[[], int]:
+    def work() -> int:
+        raise error
+
+    return work
+
+
+def test_a_mistake_of_the_user_is_one_line_and_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(failing(UserError("x.parquet: damaged")), debug=False) == Exit.USER_ERROR == 2
+    assert capsys.readouterr().err == "error: x.parquet: damaged\n"
+
+
+def test_a_name_from_the_data_neither_steers_the_terminal_nor_makes_a_second_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    guarded(failing(UserError("the key 'k\x1b[31m\nnew\u202e' is given twice")), debug=False)
+    assert capsys.readouterr().err == "error: the key 'k\\x1b[31m\\nnew\\u202e' is given twice\n"
+
+
+def test_debug_shows_the_traceback_above_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    guarded(failing(UserError("x")), debug=True)
+    *trace, line = capsys.readouterr().err.splitlines()
+    assert trace[0].startswith("Traceback")
+    assert line == "error: x"
+
+
+def test_a_fault_of_ours_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        guarded(failing(ZeroDivisionError()), debug=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_unwinds_the_work_and_is_told_with_a_code_of_its_own(
+    capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    unwound = []
+
+    def work() -> int:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(30)
+        finally:
+            unwound.append(True)
+        return 0
+
+    before = signal.getsignal(number)
+    code = guarded(work, debug=False, interrupted="stopped", signals=(signal.SIGTERM, signal.SIGHUP))
+    assert (code, unwound) == (128 + number, [True])
+    assert capsys.readouterr().err == "stopped\n"
+    assert signal.getsignal(number) == before
+
+
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+
+        def work() -> int:
+            os.kill(os.getpid(), signal.SIGHUP)
+            return 0
+
+        assert guarded(work, debug=False, signals=(signal.SIGHUP,)) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_work_runs_in_a_thread_too_where_no_signal_can_be_handled() -> None:
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(guarded(lambda: 0, debug=False)))
+    thread.start()
+    thread.join()
+    assert codes == [0]
+
+
+def test_a_reader_that_has_gone_ends_a_program_in_silence() -> None:
+    code = (
+        "import sys; from sparkprep.console import guarded, say\n"
+        "sys.exit(guarded(lambda: [say('x' * 1000) for _ in range(10000)] and 0, debug=False))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdout.read(10)
+        program.stdout.close()
+        assert program.stderr.read() == b""
+        assert program.wait(timeout=60) == Exit.BROKEN_PIPE
+
+
+@given(st.text(st.characters()))
+def test_safe_text_is_one_line_of_harmless_characters_and_says_what_was_there(text: str) -> None:
+    safe = safe_text(text)
+    assert len(safe.splitlines()) <= 1
+    safe.encode("utf-8")
+    assert safe_text(safe) == safe
+    if text.isprintable():
+        assert safe == text

@@ -1,0 +1,105 @@
+"""Settings: one field gives the flag, its default, its check and its row in the documentation."""
+
+import argparse
+from dataclasses import dataclass
+
+import pytest
+
+from sparkprep.errors import UserError
+from sparkprep.options import (
+    Integer,
+    Number,
+    OneOf,
+    Parser,
+    Switch,
+    Text,
+    ZeroOrOne,
+    add_options,
+    check_options,
+    from_arguments,
+    markdown_table,
+    option,
+    options_of,
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    share: float = option(0.5, "a share, 100 % at most", Number(0, 1, above=True), "X")
+    count: int = option(1_000_000, "a count | of things", Integer(1, special=-1), short=("-n",))
+    word: str | None = option(None, "a word", Text(), "WORD")
+    rule: str = option("one", "which rule", OneOf(("one", "two")))
+    quick: bool = option(False, "in a hurry", Switch())
+    old: bool = option(True, "llm.c's way", ZeroOrOne(), "0|1", ("-o",))
+    extra: int = 3
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+def parsed(*words: str) -> Example:
+    parser = Parser(prog="example")
+    add_options(parser, Example)
+    return from_arguments(Example, parser.parse_args(words))
+
+
+def test_without_words_the_command_line_gives_the_defaults() -> None:
+    assert parsed() == Example()
+
+
+def test_words_are_read_as_their_kinds_tell() -> None:
+    given = parsed("--share", "0.25", "-n", "7", "--word", "w", "--rule", "two", "--quick", "-o", "0")
+    assert given == Example(0.25, 7, "w", "two", True, False)
+    assert parsed("--count", "-1").count == -1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--share", "0"], "--share: 0 is not above 0"),
+        (["--share", "nan"], "--share: nan is not a finite number"),
+        (["--count", "0"], "-n/--count: 0 is below 1 (or -1)"),
+        (["--count", "x"], "-n/--count: 'x' is not a whole number"),
+        (["--rule", "three"], "--rule: 'three' is none of one, two"),
+        (["--word", ""], "--word: an empty word was given"),
+        (["-o", "yes"], "-o/--old: 'yes' is neither 0 nor 1"),
+        (["--shere", "1"], "unknown flag or value --shere; did you mean --share?"),
+        (["--sha", "1"], "unknown flag or value --sha"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_flag_and_where_to_look(words: list[str], said: str) -> None:
+    with pytest.raises(UserError) as refused:
+        parsed(*words)
+    assert str(refused.value).startswith(said)
+    assert "`example --help`" in str(refused.value)
+
+
+def test_values_that_come_without_a_command_line_are_checked_alike_and_all_at_once() -> None:
+    with pytest.raises(UserError, match=r"--share: '0.5' is not a number; --count: 1.5 is not a whole number"):
+        Example(share="0.5", count=1.5)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="--quick: 1 is neither True nor False"):
+        Example(quick=1)  # type: ignore[arg-type]
+
+
+def test_help_tells_meaning_and_default() -> None:
+    parser = Parser(prog="example")
+    add_options(parser, Example)
+    text = " ".join(parser.format_help().split())
+    assert "a share, 100 % at most (default 0.5)" in text
+    assert "(default 1,000,000)" in text
+    assert "--rule one|two" in text
+    assert "in a hurry (default" not in text
+
+
+def test_the_table_of_the_documentation_has_a_row_for_each_option() -> None:
+    rows = markdown_table(options_of(Example)).splitlines()
+    assert len(rows) == 2 + 6
+    assert rows[3] == "| `-n`, `--count` | `1000000` | a count \\| of things |"
+    assert rows[6] == "| `--quick` |  | in a hurry |"
+    assert rows[7] == "| `-o`, `--old` | `1` | llm.c's way |"
+
+
+def test_options_may_be_left_out_of_a_command_line() -> None:
+    parser = argparse.ArgumentParser()
+    add_options(parser, Example, left_out=("word", "old"))
+    assert from_arguments(Example, parser.parse_args([])) == Example()
