@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.documents.jsonl.max_bad import parse_max_bad
-from sparkprep.documents.jsonl.spool import JsonlSettings, spool
+from sparkprep.documents.jsonl.spool import spool
+from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.documents.parquet.footers import InputSummary, inspect
 from sparkprep.documents.parquet.reading import times_as_they_stand
 from sparkprep.io.listing import PARQUET, DataFile, list_files

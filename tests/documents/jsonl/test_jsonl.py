@@ -18,7 +18,8 @@ from pyspark.sql import SparkSession
 from sparkprep.documents.jsonl.kinds import Kind, as_text
 from sparkprep.documents.jsonl.lines import DamagedFile, parse, plan_splits, read_lines
 from sparkprep.documents.jsonl.max_bad import MaxBad, parse_max_bad
-from sparkprep.documents.jsonl.spool import JsonlSettings, SpoolSummary, spool
+from sparkprep.documents.jsonl.spool import SpoolSummary, spool
+from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.documents.parquet import footers
 from sparkprep.documents.parquet import reading as parquet
 from sparkprep.errors import UserError
