@@ -147,7 +147,7 @@ bench-invariance: setup ## same rows for any files, order and workers: DATA=docs
 	@$(RUN) benchmarks/invariance.py $(with_data)
 
 bench-trainer: environment ## tokens a second of training, beside transformers' GPT-2; on a GPU d12 at full size
-	@$(RUN) benchmarks/trainer.py $(ARGS)
+	@$(RUN) benchmarks/training.py $(ARGS)
 
 bench-start-up: setup-train ## seconds from the command to the first step, on 26 shards: from a seed model, from a checkpoint
 	@$(RUN) benchmarks/start_up.py $(ARGS)

@@ -22,8 +22,7 @@ from trainer.checkpoints.checkpoint import Checkpoint
 from trainer.checkpoints.state_file import Moments, StateHeader
 from trainer.loop.resume import manifest_of
 from trainer.loop.start import begin
-from trainer.models.gpt2 import GPT2, initialise
-from trainer.models.shape import NAMED
+from trainer.models.gpt2 import GPT2, NAMED
 from trainer.settings import parse
 
 _SHARDS, _TOKENS = 27, 100_000_000
@@ -33,7 +32,7 @@ _CHILD = """\
 import sys
 from trainer import settings
 from trainer.loop import loop, start as starting
-from trainer.loop.validation import to_device
+from trainer.data.batches import to_device
 from trainer.checkpoints.folder import held
 asked = settings.parse(sys.argv[1:])
 with held(asked.output) as folder:
@@ -65,9 +64,9 @@ def _prepare(folder: Path) -> list[str]:
             file.write(shard.header_bytes(_TOKENS))
             file.truncate(shard.HEADER_BYTES + shard.TOKEN_BYTES * _TOKENS)
     model = GPT2(NAMED["d12"])
-    initialise(model)
+    model.initialise()
     seed = str(folder / "seed_model.bin")
-    model_file.write(seed, model.shape, model.flat, model_file.version_of(torch.bfloat16))
+    model_file.write(seed, model.shape, model.flat, model_file.version_of(model.shape, torch.bfloat16))
     words = ["-id", f"{folder}/f_train_*.bin", "-iv", f"{folder}/f_val_*.bin", "-b", "32", "-y", "1", "-h", "0"]
     words += ["-e", seed, "-ss", "2365"]
     resumed = folder / "resumed"

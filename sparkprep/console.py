@@ -42,8 +42,10 @@ class Ended(KeyboardInterrupt):
         self.code = 128 + number
 
 
-# What moves the cursor, rings, changes colours, hides or turns round text; and halves of characters.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL_CHARACTERS = "\x00-\x1f\x7f-\x9f"  # they move the cursor, ring, change colours
+_CONTROL = re.compile(f"[{_CONTROL_CHARACTERS}]")
+# Beside them what hides or turns round text, and halves of characters.
+_UNSAFE = re.compile(f"[{_CONTROL_CHARACTERS}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def safe_text(text: str, keep: str = "") -> str:
@@ -60,6 +62,11 @@ def safe_text(text: str, keep: str = "") -> str:
         return character.encode("unicode_escape").decode("ascii")
 
     return _UNSAFE.sub(escaped, text)
+
+
+def without_control(text: str, keep: str = "") -> str:
+    """Return a text without its control characters but for those in `keep`; the direction of writing is its own."""
+    return _CONTROL.sub(lambda match: match.group() if match.group() in keep else "", text)
 
 
 def say(text: str, end: str = "\n", stream: TextIO | None = None) -> None:

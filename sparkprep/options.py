@@ -80,7 +80,7 @@ class Number:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise argparse.ArgumentTypeError(f"{value!r} is not a number")
         if not math.isfinite(value):
-            raise argparse.ArgumentTypeError(f"{value} is not a finite number")
+            raise argparse.ArgumentTypeError(f"'{value}' is not a finite number")
         if self.least is not None and (value < self.least or (self.above and value == self.least)):
             how = "not above" if self.above else "below"
             raise argparse.ArgumentTypeError(f"{value:g} is {how} {self.least:g}")

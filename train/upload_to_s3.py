@@ -2,7 +2,7 @@
 
 import sys
 
-from trainer.runs.upload import main
+from trainer.commands.upload import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -84,7 +84,7 @@ def unpack(
     `path` and `expected` ("a token shard") are for messages. Raises UserError for another kind of file, a version that
     is not one of `versions`, and a file that ends within its header.
     """
-    if magic_of(first_bytes) != magic:
+    if int.from_bytes(first_bytes[:4], "little") != magic:
         raise wrong_kind(path, first_bytes, expected)
     if len(first_bytes) < HEADER_BYTES:
         raise UserError(

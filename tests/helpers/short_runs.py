@@ -9,8 +9,7 @@ from runs_of_training import command
 
 from trainer.checkpoints import model_file
 from trainer.commands.train import main
-from trainer.models.gpt2 import GPT2, initialise
-from trainer.models.shape import Shape
+from trainer.models.gpt2 import GPT2, Shape
 
 LAST = 12
 SHAPE = {"1d": 1, "1c": 8, "1h": 1}
@@ -72,7 +71,7 @@ def put_nan(path: Path) -> None:
 
 def seed_model(path: Path, scale: float = 1.0, shape: Shape = SMALL) -> Path:
     model = GPT2(shape)
-    initialise(model)
+    model.initialise()
     model_file.write(str(path), shape, model.flat * scale, 3)
     return path
 

@@ -1,1 +1,1 @@
-"""A GPT-2 trainer in PyTorch that reads and writes llm.c's files: model, state, log, shards."""
+"""A trainer of language models in PyTorch that reads and writes llm.c's files: model, state, log, shards."""

@@ -15,13 +15,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sparkprep.errors import UserError
 
-DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "bf16", "fp32")
 _DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" (a GPU if there is one), "cpu" or "cuda". Raises UserError where CUDA is asked for and there is none."""
+    """Return the device that "auto" (a GPU if there is one), "cpu" or "cuda" names. Raises UserError without CUDA."""
     if name != "cpu" and torch.cuda.is_available():
         return torch.device("cuda")
     if name == "cuda":
@@ -31,7 +29,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device, file_dtype: torch.dtype | None = None) -> torch.dtype:
-    """What to compute in. "auto": bfloat16 on a GPU; on a CPU that of the file, or float32."""
+    """Return what to compute in. "auto": bfloat16 on a GPU; on a CPU that of the file, or float32."""
     if name != "auto":
         return _DTYPES[name]
     if device.type == "cuda":
@@ -40,19 +38,19 @@ def choose_dtype(name: str, device: torch.device, file_dtype: torch.dtype | None
 
 
 def device_name(device: torch.device) -> str:
-    """What to call it on the terminal."""
+    """Return what to call a device on the terminal."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
 def precision_name(dtype: torch.dtype) -> str:
-    """llm.c's word for a number format."""
+    """Return llm.c's word for a number format."""
     return {torch.bfloat16: "BF16", torch.float32: "FP32"}[dtype]
 
 
 def make_deterministic() -> None:
-    """The same bits on every run on the same machine, on a GPU too, where it costs speed."""
+    """Make every run on the same machine give the same bits, on a GPU too, where it costs speed."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # torch.compile would choose among kernels by their times, and with them the order of sums.
     os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
@@ -62,7 +60,7 @@ def make_deterministic() -> None:
 
 @contextmanager
 def attention_kernels(device: torch.device, *, deterministic: bool) -> Iterator[None]:
-    """Which kernels attention may use: on Hopper cuDNN's first, which knows its instructions; flash attention else."""
+    """Choose attention's kernels while this lasts: on Hopper cuDNN's, which knows it, else flash attention."""
     if device.type != "cuda":
         yield
         return
@@ -74,7 +72,7 @@ def attention_kernels(device: torch.device, *, deterministic: bool) -> Iterator[
 
 
 def measured_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a large matrix product here: what utilisation is a share of.
+    """Return the floating-point operations a second of a large matrix product here, of which utilisation is a share.
 
     Measured, since a table of names knows neither every GPU nor its clock. Takes about half a second.
     """
@@ -92,10 +90,10 @@ def measured_peak(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * size**3 * products / min(seconds)
 
 
-def to_be_compiled(asked: str, device: torch.device) -> bool:
-    """Whether to use torch.compile: "yes", "no", or "auto", which is on a GPU where there is a C compiler."""
-    if asked != "auto":
-        return asked == "yes"
+def to_be_compiled(choice: str, device: torch.device) -> bool:
+    """Return whether to use torch.compile: "yes", "no", or "auto", which is on a GPU where there is a C compiler."""
+    if choice != "auto":
+        return choice == "yes"
     if device.type != "cuda":
         return False
     if os.environ.get("CC") or any(map(shutil.which, ("cc", "gcc", "clang"))):
@@ -111,24 +109,24 @@ def synchronise(device: torch.device) -> None:
 
 
 def gpu_line(device: torch.device) -> str:
-    """Clock, power, temperature and memory of the GPU, as far as the driver tells them."""
+    """Return clock, power, temperature and memory of the GPU, as far as the driver tells them."""
     if device.type != "cuda":
         return "no GPU to tell of (-lg)"
     used, total = torch.cuda.max_memory_allocated(device), torch.cuda.mem_get_info(device)[1]
-    told = [f"memory {used / 2**30:.1f} of {total / 2**30:.1f} GiB"]
-    asked = (("clock", torch.cuda.clock_rate, "MHz"), ("temperature", torch.cuda.temperature, "°C"))
+    parts = [f"memory {used / 2**30:.1f} of {total / 2**30:.1f} GiB"]
+    sensors = (("clock", torch.cuda.clock_rate, "MHz"), ("temperature", torch.cuda.temperature, "°C"))
     try:
-        told += [f"{name} {ask(device)} {unit}" for name, ask, unit in asked]
-        told.append(f"power {torch.cuda.power_draw(device) / 1000:.0f} W")
+        parts += [f"{name} {ask(device)} {unit}" for name, ask, unit in sensors]
+        parts.append(f"power {torch.cuda.power_draw(device) / 1000:.0f} W")
     except ModuleNotFoundError:
-        told.append("clock, power and temperature need the package nvidia-ml-py")
+        parts.append("clock, power and temperature need the package nvidia-ml-py")
     except Exception as error:  # the driver's own kinds, in containers and virtual GPUs; a line is not worth a run
-        told.append(f"the driver tells no more ({error})")
-    return ", ".join(told)
+        parts.append(f"the driver tells no more ({error})")
+    return ", ".join(parts)
 
 
 def largest_batch(fixed: int, per_row: int, total: int) -> int:
-    """The largest power of two of rows that fits: bytes that do not depend on rows, bytes a row, bytes there are.
+    """Return the largest power of two of rows that fits: bytes of no row, bytes of each row, bytes there are.
 
     0 where not even one row fits. A tenth is left free, for what the allocator cannot use.
     """

@@ -1,4 +1,4 @@
-"""All that can be set for a training run: one table, from which come the command line, its help and the defaults.
+"""All that can be set for a training run: each default, meaning and limit stands once, in the field of the setting.
 
 The short spellings, their meaning and their defaults are those of the course's fork of llm.c.
 """
@@ -9,78 +9,34 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sparkprep.errors import UserError
-from trainer.device import DEVICES, PRECISIONS
-from trainer.flags import MEANINGLESS, Flag, Parser, integer, number, one_of, switch, text
-from trainer.models.shape import MAX_SEQ_LEN, NAMED, Shape
+from sparkprep.options import (
+    Integer,
+    Number,
+    OneOf,
+    Switch,
+    Text,
+    ZeroOrOne,
+    check_options,
+    from_arguments,
+    option,
+    options_of,
+)
+from trainer.flags import DEVICES, IGNORED, PRECISIONS, Parser
+from trainer.models.architectures import named_shapes
+from trainer.models.gpt2 import MAX_SEQ_LEN
+from trainer.models.gpt2 import Shape as GPT2Shape
+from trainer.models.layout import Shape
 from trainer.optim.schedule import SCHEDULERS, Schedule
 
 ON_NAN = ("stop", "skip")
 COMPILE = ("auto", "yes", "no")
-
-FLAGS = (
-    Flag("train-data", ("-id", "-i"), "data/fineweb_train_*.bin", text, "shards to train on", "GLOB"),
-    Flag("val-data", ("-iv", "-j"), "data/fineweb_val_*.bin", text, "shards to validate on", "GLOB"),
-    Flag("tokenizer", ("-it",), "data/gpt2_tokenizer.bin", text, "for samples; built-in one if missing", "FILE"),
-    Flag("hellaswag-data", ("-ih",), "data/hellaswag_val.bin", text, "HellaSwag; left out if missing", "FILE"),
-    Flag("model", ("-e",), None, text, "weights to start from: a .bin of llm.c, or d12, d24, d36, d48", "FILE"),
-    Flag("output", ("-o",), "log", text, "folder of logs and checkpoints", "FOLDER"),
-    Flag("gpu-info-every", ("-lg",), -1, integer(0, -1), "a line on the GPU every N steps"),
-    Flag("checkpoint-every", ("-n",), 1000, integer(0), "write a checkpoint every N steps and at the end; 0: never"),
-    Flag("keep", ("-nk",), 0, integer(0), "keep only the newest N of the checkpoints at multiples of -n; 0: all"),
-    Flag("keep-multiple", ("-nm",), 0, integer(0), "of those that -nk would delete, keep multiples of N steps"),
-    Flag("resume", ("-y",), False, switch, "1: go on from the newest checkpoint in -o, if there is one", "0|1"),
-    Flag("layers", ("-1d", "-ld"), 12, integer(1), "layers of a new model"),
-    Flag("channels", ("-1c", "-lc"), 768, integer(1), "channels of a new model"),
-    Flag("heads", ("-1h", "-lh"), 12, integer(1), "attention heads of a new model"),
-    Flag(
-        "micro-batch",
-        ("-b",),
-        64,
-        integer(1),
-        "rows at a time; sets memory, the order of the data and what -m covers",
-    ),
-    Flag("seq-len", ("-t",), MAX_SEQ_LEN, integer(1), "tokens in a row"),
-    Flag("total-batch", ("-d",), 524288, integer(1, -1), "tokens in an update; -1: one micro-batch"),
-    Flag("steps", ("-x",), 4725, integer(1, -1), "updates of the whole schedule; -1: one epoch"),
-    Flag("stop-after", ("-es",), -1, integer(1, -1), "stop at this step of the schedule; -1: at its end"),
-    Flag("start-step", ("-ss",), 0, integer(0), "number of the first update (not with a checkpoint resumed)"),
-    Flag("scheduler", ("-k",), "cosine", one_of(*SCHEDULERS), " | ".join(SCHEDULERS), "NAME"),
-    Flag("learning-rate", ("-l",), 6e-4, number(0, above=True), "highest learning rate", "X"),
-    Flag("warmup", ("-u",), 470, integer(0), "updates over which the learning rate rises"),
-    Flag("final-fraction", ("-q",), 0.0, number(0, 1), "last learning rate over the highest", "X"),
-    Flag("weight-decay", ("-c",), 0.1, number(0), "weight decay of matrices and embeddings", "X"),
-    Flag("skip-loss", ("-sl",), 0.0, number(0), "skip updates whose loss lies this many deviations high; 0: none", "X"),
-    Flag("skip-norm", ("-sg",), 0.0, number(0), "the same for the norm of the gradient", "X"),
-    Flag("val-every", ("-v",), 250, integer(0), "validate (and HellaSwag) every N steps and at the end; 0: at the end"),
-    Flag("val-batches", ("-m",), 20, integer(1, -1), "micro-batches of a validation; -1: all"),
-    Flag("val-tokens", (), None, integer(1), "tokens of a validation instead of -m: the same set for any -b"),
-    Flag("sample-every", ("-s",), 20000, integer(0), "write a sample every N steps and at the end; 0: never"),
-    Flag("sample-tokens", ("-g",), 64, integer(1), "tokens of a sample"),
-    Flag("hellaswag", ("-h",), True, switch, "1: HellaSwag at each validation after the first", "0|1"),
-    Flag("overfit", ("-a",), False, switch, "1: train on one batch of the validation data again and again", "0|1"),
-    Flag("masters", ("-w",), True, switch, "1: float32 weights; 0: bfloat16 weights, rounded stochastically", "0|1"),
-    Flag("recompute", ("-r",), 1, integer(0), "0: keep activations, 1: compute GELU again, 2: LayerNorm too", "0|1|2"),
-    Flag("on-nan", (), "stop", one_of(*ON_NAN), "when the loss is no number: stop, or skip the update", "stop|skip"),
-    Flag("deterministic", (), False, None, "the same bits on each run on a GPU too, at a cost in speed"),
-    Flag("compile", (), "auto", one_of(*COMPILE), "torch.compile; auto: on a GPU", "auto|yes|no"),
-    Flag("device", (), "auto", one_of(*DEVICES), "what to compute on; auto: a GPU if there is one", "|".join(DEVICES)),
-    Flag("precision", (), "auto", one_of(*PRECISIONS), "auto: bf16 on a GPU, fp32 on a CPU", "|".join(PRECISIONS)),
-    Flag("threads", (), None, integer(1), "CPU threads"),
-    Flag("debug", (), False, None, "print the traceback of an error too"),
-    Flag("tf32", ("-f",), None, text, MEANINGLESS),
-    Flag("gelu-fusion", ("-ge",), None, text, MEANINGLESS),
-    Flag("zero-stage", ("-z",), None, text, MEANINGLESS),
-    Flag("num-processes", ("-pn",), None, integer(1), MEANINGLESS),
-    Flag("process-rank", ("-pr",), None, text, MEANINGLESS),
-    Flag("gpus-per-node", ("-pg",), None, text, MEANINGLESS),
-    Flag("init-method", ("-pi", "-pm"), None, text, MEANINGLESS),
-    Flag("fs-path", ("-pf", "-pp"), None, text, MEANINGLESS),
-    Flag("server-ip", ("-ps",), None, text, MEANINGLESS),
-)
+SIZES = {"layers": "-1d", "channels": "-1c", "heads": "-1h"}
+"""The settings that are sizes of a model, and their flags."""
 
 EPILOG = """\
 examples:
@@ -95,65 +51,102 @@ checkpoint_STEP.json (SHA-256 of both) and, last of all, DONE_STEP.
 
 
 @dataclass(frozen=True)
-class Settings:
-    """A run's settings: what each means stands in FLAGS, by the same name. given: the flags that were named."""
+class TrainSettings:
+    """A run's settings. given: the long names, bare, of the flags that the command line gave.
 
-    train_data: str
-    val_data: str
-    tokenizer: str
-    hellaswag_data: str
-    model: str | None
-    output: str
-    gpu_info_every: int
-    checkpoint_every: int
-    keep: int
-    keep_multiple: int
-    resume: bool
-    layers: int
-    channels: int
-    heads: int
-    micro_batch: int
-    seq_len: int
-    total_batch: int
-    steps: int
-    stop_after: int
-    start_step: int
-    scheduler: str
-    learning_rate: float
-    warmup: int
-    final_fraction: float
-    weight_decay: float
-    skip_loss: float
-    skip_norm: float
-    val_every: int
-    val_batches: int
-    val_tokens: int | None
-    sample_every: int
-    sample_tokens: int
-    hellaswag: bool
-    overfit: bool
-    masters: bool
-    recompute: int
-    on_nan: str
-    deterministic: bool
-    compile: str
-    device: str
-    precision: str
-    threads: int | None
-    debug: bool
+    Raises UserError for a value that its option does not take; `check` raises it for values that contradict each other.
+    """
+
+    train_data: str = option("data/fineweb_train_*.bin", "shards to train on", Text(), "GLOB", short=("-id", "-i"))
+    val_data: str = option("data/fineweb_val_*.bin", "shards to validate on", Text(), "GLOB", short=("-iv", "-j"))
+    tokenizer: str = option(
+        "data/gpt2_tokenizer.bin", "for samples; built-in one if missing", Text(), "FILE", short=("-it",)
+    )
+    hellaswag_data: str = option(
+        "data/hellaswag_val.bin", "HellaSwag; left out if missing", Text(), "FILE", short=("-ih",)
+    )
+    model: str | None = option(
+        None, "weights to start from: a .bin of llm.c, or d12, d24, d36, d48", Text(), "FILE", short=("-e",)
+    )
+    output: str = option("log", "folder of logs and checkpoints", Text(), "FOLDER", short=("-o",))
+    gpu_info_every: int = option(-1, "a line on the GPU every N steps", Integer(0, special=-1), short=("-lg",))
+    checkpoint_every: int = option(
+        1000, "write a checkpoint every N steps and at the end; 0: never", Integer(0), short=("-n",)
+    )
+    keep: int = option(
+        0, "keep only the newest N of the checkpoints at multiples of -n; 0: all", Integer(0), short=("-nk",)
+    )
+    keep_multiple: int = option(
+        0, "of those that -nk would delete, keep multiples of N steps", Integer(0), short=("-nm",)
+    )
+    resume: bool = option(
+        False, "1: go on from the newest checkpoint in -o, if there is one", ZeroOrOne(), "0|1", short=("-y",)
+    )
+    layers: int = option(12, "layers of a new model", Integer(1), short=("-1d", "-ld"))
+    channels: int = option(768, "channels of a new model", Integer(1), short=("-1c", "-lc"))
+    heads: int = option(12, "attention heads of a new model", Integer(1), short=("-1h", "-lh"))
+    micro_batch: int = option(
+        64, "rows at a time; sets memory, the order of the data and what -m covers", Integer(1), short=("-b",)
+    )
+    seq_len: int = option(MAX_SEQ_LEN, "tokens in a row", Integer(1), short=("-t",))
+    total_batch: int = option(524288, "tokens in an update; -1: one micro-batch", Integer(1, special=-1), short=("-d",))
+    steps: int = option(4725, "updates of the whole schedule; -1: one epoch", Integer(1, special=-1), short=("-x",))
+    stop_after: int = option(
+        -1, "stop at this step of the schedule; -1: at its end", Integer(1, special=-1), short=("-es",)
+    )
+    start_step: int = option(
+        0, "number of the first update (not with a checkpoint resumed)", Integer(0), short=("-ss",)
+    )
+    scheduler: str = option("cosine", " | ".join(SCHEDULERS), OneOf(SCHEDULERS), short=("-k",))
+    learning_rate: float = option(6e-4, "highest learning rate", Number(0, above=True), "X", short=("-l",))
+    warmup: int = option(470, "updates over which the learning rate rises", Integer(0), short=("-u",))
+    final_fraction: float = option(0.0, "last learning rate over the highest", Number(0, 1), "X", short=("-q",))
+    weight_decay: float = option(0.1, "weight decay of matrices and embeddings", Number(0), "X", short=("-c",))
+    skip_loss: float = option(
+        0.0, "skip updates whose loss lies this many deviations high; 0: none", Number(0), "X", short=("-sl",)
+    )
+    skip_norm: float = option(0.0, "the same for the norm of the gradient", Number(0), "X", short=("-sg",))
+    val_every: int = option(
+        250, "validate (and HellaSwag) every N steps and at the end; 0: at the end", Integer(0), short=("-v",)
+    )
+    val_batches: int = option(20, "micro-batches of a validation; -1: all", Integer(1, special=-1), short=("-m",))
+    val_tokens: int | None = option(None, "tokens of a validation instead of -m: the same set for any -b", Integer(1))
+    sample_every: int = option(
+        20000, "write a sample every N steps and at the end; 0: never", Integer(0), short=("-s",)
+    )
+    sample_tokens: int = option(64, "tokens of a sample", Integer(1), short=("-g",))
+    hellaswag: bool = option(True, "1: HellaSwag at each validation after the first", ZeroOrOne(), "0|1", short=("-h",))
+    overfit: bool = option(
+        False, "1: train on one batch of the validation data again and again", ZeroOrOne(), "0|1", short=("-a",)
+    )
+    masters: bool = option(
+        True, "1: float32 weights; 0: bfloat16 weights, rounded stochastically", ZeroOrOne(), "0|1", short=("-w",)
+    )
+    recompute: int = option(
+        1, "0: keep activations, 1: compute GELU again, 2: LayerNorm too", Integer(0), "0|1|2", short=("-r",)
+    )
+    on_nan: str = option("stop", "when the loss is no number: stop, or skip the update", OneOf(ON_NAN))
+    deterministic: bool = option(False, "the same bits on each run on a GPU too, at a cost in speed", Switch())
+    compile: str = option("auto", "torch.compile; auto: on a GPU", OneOf(COMPILE))
+    device: str = option("auto", "what to compute on; auto: a GPU if there is one", OneOf(DEVICES))
+    precision: str = option("auto", "auto: bf16 on a GPU, fp32 on a CPU", OneOf(PRECISIONS))
+    threads: int | None = option(None, "CPU threads", Integer(1))
+    debug: bool = option(False, "print the traceback of an error too", Switch())
     given: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
     @property
     def shape(self) -> Shape:
-        """That of a new model."""
-        if self.model in NAMED:
-            return NAMED[self.model]
-        return Shape(self.layers, self.heads, self.channels)
+        """That of a new model: one that -e names, or a GPT-2 of the sizes given."""
+        named = named_shapes()
+        return named[self.model] if self.model in named else GPT2Shape(self.layers, self.heads, self.channels)
 
     @property
     def model_file(self) -> str | None:
         """The file to start from, None for random weights."""
-        return None if self.model in NAMED else self.model
+        return None if self.model in named_shapes() else self.model
 
     @property
     def tokens_per_update(self) -> int:
@@ -165,43 +158,39 @@ class Settings:
         """Micro-batches in an update."""
         return self.tokens_per_update // (self.micro_batch * self.seq_len)
 
+    def contradicted(self, shape: Shape) -> list[str]:
+        """Return which of SIZES the command line gave and a model of this shape does not have."""
+        return [name for name in SIZES if name in self.given and getattr(self, name) != getattr(shape, name, None)]
+
     def schedule(self, steps: int) -> Schedule:
-        """The learning rates of a run of `steps` updates."""
+        """Return the learning rates of a run of `steps` updates."""
         return Schedule(self.scheduler, self.learning_rate, self.warmup, steps, self.final_fraction)
 
 
-def parse(argv: Sequence[str] | None = None) -> Settings:
-    """The settings of a command line. Exits with 2 for flags, raises UserError for values that do not go together."""
-    parser = Parser(FLAGS, prog="train_gpt2.py", description="Train a GPT-2 as llm.c does.", epilog=EPILOG)
+def parse(argv: Sequence[str] | None = None) -> TrainSettings:
+    """Return the settings of a command line. Raises UserError for flags and for values that do not go together."""
+    accepted = [*options_of(TrainSettings), *IGNORED]
+    parser = Parser(accepted, prog="train_gpt2.py", description="Train a GPT-2 as llm.c does.", epilog=EPILOG)
     args = parser.parse_words(sys.argv[1:] if argv is None else argv)
-    _tell_of_meaningless(parser, args)
-    settings = from_namespace(args, parser.given)
+    _tell_of_ignored(parser, args)
+    settings = replace(from_arguments(TrainSettings, args), given=parser.given)
     check(settings)
     return settings
 
 
-def from_namespace(args: argparse.Namespace, given: frozenset[str]) -> Settings:
-    """The settings among parsed arguments."""
-    fields = {name: value for name, value in vars(args).items() if name in Settings.__dataclass_fields__}
-    return Settings(**fields, given=given)
+def defaults(**changes: Any) -> TrainSettings:
+    """Return the settings of a command line that gives `changes` alone."""
+    return TrainSettings(**changes, given=frozenset(name.replace("_", "-") for name in changes))
 
 
-def defaults(**changes: object) -> Settings:
-    """The settings of a command line that names `changes` alone."""
-    values = {flag.name.replace("-", "_"): flag.default for flag in FLAGS}
-    values.update(changes)
-    given = frozenset(name.replace("_", "-") for name in changes)
-    return from_namespace(argparse.Namespace(**values), given)
-
-
-def check(settings: Settings) -> None:
+def check(settings: TrainSettings) -> None:
     """Raise UserError, with all that is wrong, where settings do not go together."""
     problems = list(_problems(settings))
     if problems:
         raise UserError("; ".join(problems))
 
 
-def _problems(s: Settings) -> list[str]:
+def _problems(s: TrainSettings) -> list[str]:
     problems = []
     rows = s.micro_batch * s.seq_len
     if s.tokens_per_update % rows:
@@ -214,13 +203,12 @@ def _problems(s: Settings) -> list[str]:
         problems.append(f"-ss {s.start_step} lies beyond -x {s.steps}, the end of the schedule; give a smaller -ss")
     if s.model is None and s.channels % s.heads:
         problems.append(f"-1c {s.channels} channels do not divide into -1h {s.heads} heads; change one of them")
-    if s.model is not None and s.model not in NAMED and not s.model.endswith(".bin"):
-        problems.append(f"-e {s.model}: neither a .bin file nor one of {', '.join(NAMED)}")
-    if s.model in NAMED:
-        flags = {"layers": "-1d", "channels": "-1c", "heads": "-1h"}
-        wrong = [f for name, f in flags.items() if name in s.given and getattr(s, name) != getattr(s.shape, name)]
+    if s.model_file is not None and not s.model_file.endswith(".bin"):
+        problems.append(f"-e {s.model}: neither a .bin file nor one of {', '.join(named_shapes())}")
+    if s.model in named_shapes():
+        wrong = ", ".join(SIZES[name] for name in s.contradicted(s.shape))
         if wrong:
-            problems.append(f"-e {s.model} has {s.shape}, which {', '.join(wrong)} contradicts; leave out one of both")
+            problems.append(f"-e {s.model} has {s.shape}, which {wrong} contradicts; leave out one of both")
     if s.val_tokens is not None and s.val_tokens % s.seq_len:
         problems.append(
             f"--val-tokens {s.val_tokens} is no multiple of -t {s.seq_len}; "
@@ -233,7 +221,7 @@ def _problems(s: Settings) -> list[str]:
     return problems
 
 
-def _no_divisor(s: Settings) -> str:
+def _no_divisor(s: TrainSettings) -> str:
     total, seq_len = s.tokens_per_update, s.seq_len
     if total % seq_len:
         nearest = max(1, round(total / (s.micro_batch * seq_len))) * s.micro_batch * seq_len
@@ -247,10 +235,10 @@ def _no_divisor(s: Settings) -> str:
     )
 
 
-def _tell_of_meaningless(parser: Parser, args: argparse.Namespace) -> None:
+def _tell_of_ignored(parser: Parser, args: argparse.Namespace) -> None:
     """Say once which of the flags given mean nothing here; refuse those that ask for what is not there."""
     if args.num_processes not in (None, 1):
         parser.error(f"-pn {args.num_processes}: this trainer is one process on one GPU")
-    named = [flag for flag in FLAGS if flag.help == MEANINGLESS and flag.name in parser.given]
-    if named:
-        print(f"without meaning here: {', '.join(flag.short[0] for flag in named)}", file=sys.stderr)
+    ignored = [option.short[0] for option in IGNORED if option.flag.removeprefix("--") in parser.given]
+    if ignored:
+        print(f"without meaning here: {', '.join(ignored)}", file=sys.stderr)

@@ -30,8 +30,8 @@ from sparkprep.llmc.shard import ShardFile, ShardHeader
 from trainer.checkpoints import model_file, state_file
 from trainer.checkpoints.state_file import Moments, StateHeader
 from trainer.data.loader import Loader, LoaderState
-from trainer.models.gpt2 import GPT2, initialise, views_of
-from trainer.models.shape import Shape
+from trainer.models.gpt2 import GPT2, Shape
+from trainer.models.layout import views_of
 
 TINY = Sizes(max_seq_len=3, vocab=5, layers=1, heads=1, channels=1)
 U64 = st.integers(0, 2**64 - 1)
@@ -103,7 +103,7 @@ def test_a_model_file_of_llmcs_layout_is_read(
     model = model_file.open_model(str(path))
     assert model.shape == ours(sizes)
     assert model.dtype == (torch.float32 if version == 3 else torch.bfloat16)
-    views = views_of(model.flat, model.shape)
+    views = views_of(model.flat, model.shape.tensors())
     for (_, values), parts in zip(tensors.items(), views.values(), strict=True):
         expected = values if version == 3 else from_bfloat16(to_bfloat16(values))
         assert np.array_equal(bits(torch.stack(parts)), bits(expected))
@@ -113,7 +113,7 @@ def test_gpt2s_own_vocabulary_and_counts_are_those_of_llmc(tmp_path: Path) -> No
     shape = Shape(1, 1, 64)
     assert (shape.vocab_size, shape.padded_vocab_size, shape.num_parameters) == (50257, 50304, 3_335_104)
     model = GPT2(shape)
-    initialise(model)
+    model.initialise()
     path = tmp_path / "model_00000000.bin"
     model_file.write(str(path), shape, model.flat, 5)
     assert path.stat().st_size == HEADER + 2 * 3_335_104
@@ -406,7 +406,7 @@ def test_padded_rows_that_are_not_zero_are_zeroed_and_told(
     tensors["wte"][TINY.vocab + 2] = 1.5
     path = tmp_path / "model_00000003.bin"
     write_model(path, TINY, tensors, version)
-    wte = views_of(model_file.open_model(str(path)).flat, ours(TINY))["wte"][0]
+    wte = views_of(model_file.open_model(str(path)).flat, ours(TINY).tensors())["wte"][0]
     assert not wte[TINY.vocab :].any()
     assert wte[: TINY.vocab].any()
     assert f"{path}: the padded rows of wte are not zero" in capsys.readouterr().err

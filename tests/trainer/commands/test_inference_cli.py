@@ -14,8 +14,8 @@ from sparkprep.tokenizer import vocabulary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from trainer.checkpoints import model_file
 from trainer.commands import inference as inference_cli
-from trainer.models.gpt2 import GPT2, initialise, views_of
-from trainer.models.shape import Shape
+from trainer.models.gpt2 import GPT2, Shape
+from trainer.models.layout import views_of
 
 SHAPE = Shape(2, 2, 32, 64)
 PROMPT = "The GitHub project llm.c is a"
@@ -27,9 +27,9 @@ def folder(tmp_path_factory):
     """model.bin; ends.bin, which draws nothing but end-of-text; tokenizer.bin."""
     made = tmp_path_factory.mktemp("inference")
     model = GPT2(SHAPE)
-    initialise(model)
+    model.initialise()
     model_file.write(f"{made}/model.bin", SHAPE, model.flat, 5)
-    views = views_of(model.flat, SHAPE)
+    views = views_of(model.flat, SHAPE.tensors())
     with torch.no_grad():
         views["lnf.weight"][0].zero_()
         views["lnf.bias"][0].fill_(1)

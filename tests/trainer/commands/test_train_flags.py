@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkprep.errors import UserError
+from sparkprep.options import Switch, options_of
 from trainer.commands.train import main
-from trainer.models.shape import Shape
-from trainer.settings import FLAGS, Settings, parse
+from trainer.flags import IGNORED
+from trainer.models.gpt2 import Shape
+from trainer.settings import TrainSettings, parse
 
 # The fork's flags, as its parser reads them, with the defaults that its code has (its help tells others), and the names
 # that their values have here.
@@ -67,7 +69,7 @@ MEANINGLESS = {
 }
 
 
-def values(settings: Settings) -> dict[str, object]:
+def values(settings: TrainSettings) -> dict[str, object]:
     """All but the set of flags given."""
     return {name: value for name, value in asdict(settings).items() if name != "given"}
 
@@ -78,10 +80,9 @@ def split(line: str) -> list[str]:
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The one line with which the script ends; the code is 2 and nothing else is printed."""
-    with pytest.raises(SystemExit) as left:
-        main(words)
+    code = main(words)
     out, err = capsys.readouterr()
-    assert (left.value.code, out) == (2, "")
+    assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert err.endswith("\n")
@@ -210,10 +211,10 @@ def test_the_help_shows_each_default_as_the_settings_have_it(
         parse(["--help"])
     options = re.split(r"\n  (?=-)", capsys.readouterr().out.partition("examples:")[0])
     settings = values(parse([]))
-    for flag in FLAGS:
-        (line,) = (each.strip() for each in options[1:] if f"--{flag.name}" in each.split())
-        value = settings.get(flag.name.replace("-", "_"))
-        if value is None or flag.parse is None:
+    for flag in [*options_of(TrainSettings), *IGNORED]:
+        (line,) = (each.strip() for each in options[1:] if flag.flag in each.split())
+        value = settings.get(flag.name)
+        if value is None or isinstance(flag.kind, Switch):
             assert "default" not in line, flag.name
         else:
             shown = int(value) if isinstance(value, bool) else value  # type: ignore[call-overload]
@@ -340,10 +341,10 @@ def test_the_order_of_pairs_does_not_matter(pairs: dict[str, str], data: st.Data
     shuffled = data.draw(st.permutations(list(pairs.items())))
     settings = parse([word for pair in shuffled for word in pair])
     assert settings == parse([word for pair in sorted(pairs.items()) for word in pair])
-    by_flag = {word: flag for flag in FLAGS for word in flag.short}
+    by_flag = {word: flag for flag in options_of(TrainSettings) for word in flag.short}
     for word, value in pairs.items():
         if word != "-z":
-            found = getattr(settings, by_flag[word].name.replace("-", "_"))
+            found = getattr(settings, by_flag[word].name)
             assert str(int(found) if isinstance(found, bool) else found) == value or float(value) == found
 
 

@@ -16,8 +16,7 @@ from trainer.commands import convert_hf as convert_hf_cli
 from trainer.convert import huggingface
 from trainer.convert.huggingface_import import import_folder
 from trainer.generate import prompts
-from trainer.models.gpt2 import GPT2, initialise
-from trainer.models.shape import Shape
+from trainer.models.gpt2 import GPT2, Shape
 
 SHAPE = Shape(2, 2, 32, 64)
 
@@ -26,7 +25,7 @@ SHAPE = Shape(2, 2, 32, 64)
 def model():
     """Weights of which no two tensors are alike, biases and norms included."""
     made = GPT2(SHAPE)
-    initialise(made)
+    made.initialise()
     padding = made.flat[: SHAPE.padded_vocab_size * SHAPE.channels].view(-1, SHAPE.channels)[SHAPE.vocab_size :]
     with torch.no_grad():
         made.flat += 0.1 * torch.randn(made.flat.shape, generator=torch.Generator().manual_seed(1))

@@ -21,8 +21,8 @@ from trainer.checkpoints import model_file
 from trainer.commands import hellaswag as hellaswag_cli
 from trainer.evaluate import hellaswag
 from trainer.evaluate.hellaswag import Questions, evaluate, prepare
-from trainer.models.gpt2 import GPT2, initialise, views_of
-from trainer.models.shape import Shape
+from trainer.models.gpt2 import GPT2, Shape
+from trainer.models.layout import views_of
 
 SMALL = Shape(2, 2, 16, max_seq_len=40, vocab_size=300)
 REAL_LENGTHS = {"context": (9, 115), "ending": (3, 51)}  # as in the validation set: rows of 83 tokens on average
@@ -44,10 +44,10 @@ def examples_of(seed: int, count: int, context: tuple[int, int], ending: tuple[i
 def model_of(shape: Shape, scale: float = 20.0) -> GPT2:
     """A model whose logits are larger than initial ones so that scores differ; its padded rows hold rubbish."""
     model = GPT2(shape)
-    initialise(model, seed=7)
+    model.initialise(seed=7)
     with torch.no_grad():
         model.leaves("lnf.weight")[0].mul_(scale)
-        views_of(model.flat, shape)["wte"][0][shape.vocab_size :] = 3.0
+        views_of(model.flat, shape.tensors())["wte"][0][shape.vocab_size :] = 3.0
     return model
 
 
@@ -304,7 +304,7 @@ def test_the_csv_tells_each_example_with_all_digits(
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_the_interval_is_wilsons(correct: int, total: int, low: float, high: float) -> None:
-    result = hellaswag.Result(correct, total, np.zeros(total, np.int8), np.zeros((total, 4), np.float32), 0)
+    result = hellaswag.HellaSwagResult(correct, total, np.zeros(total, np.int8), np.zeros((total, 4), np.float32), 0)
     assert result.interval() == pytest.approx((low, high), abs=5e-5)
 
 
@@ -313,7 +313,7 @@ def saved(model: GPT2, tmp_path: Path) -> str:
     """A model file of SMALL."""
     path = str(tmp_path / "model_00000012.bin")
     flat = model.flat.clone()
-    views_of(flat, SMALL)["wte"][0][SMALL.vocab_size :] = 0
+    views_of(flat, SMALL.tensors())["wte"][0][SMALL.vocab_size :] = 0
     model_file.write(path, SMALL, flat, 3)
     return path
 
@@ -376,8 +376,8 @@ def test_the_result_is_told_even_where_its_file_cannot_be_written(
         (["nothing.bin", "--data", "{asked}"], "nothing.bin: cannot be read"),
         (["{asked}", "--data", "{asked}"], "not a model file: it is an evaluation file of llm.c"),
         (["{saved}", "--data", "{saved}"], "not a HellaSwag file: it is a model file"),
-        (["{saved}", "--data", "{asked}", "--limit", "0"], "--limit 0 is below 1"),
-        (["{saved}", "--data", "{asked}", "--batch-tokens", "-5"], "--batch-tokens -5 is below 1"),
+        (["{saved}", "--data", "{asked}", "--limit", "0"], "--limit: 0 is below 1"),
+        (["{saved}", "--data", "{asked}", "--batch-tokens", "-5"], "--batch-tokens: -5 is below 1"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(

@@ -12,9 +12,8 @@ from runs_of_training import write_shards
 from sparkprep.errors import UserError
 from trainer.checkpoints import checkpoint, model_file
 from trainer.commands.final import main
-from trainer.final.final import Final, run_final
-from trainer.models.gpt2 import GPT2, initialise
-from trainer.models.shape import Shape
+from trainer.final.final import FinalRun, run_final
+from trainer.models.gpt2 import GPT2, Shape
 from trainer.runs import log as run_log
 
 START, STEPS = 30, 60
@@ -33,16 +32,16 @@ OPTIONS: dict[str, object] = {
 
 
 @pytest.fixture
-def final(tmp_path: Path) -> Final:
+def final(tmp_path: Path) -> FinalRun:
     """A final run of a tiny model over enough tokens."""
     write_shards(tmp_path / "shards", [2000, 1500])
     write_shards(tmp_path / "shards", [300], "val")
     model = GPT2(Shape(1, 2, 16))
-    initialise(model)
+    model.initialise()
     seed = str(tmp_path / "seed_model.bin")
     model_file.write(seed, model.shape, model.flat, 5)
     folder = str(tmp_path / "shards")
-    return Final(seed, 0.01, folder, str(tmp_path / "out"), START, STEPS, options=tuple(OPTIONS.items()))
+    return FinalRun(seed, 0.01, folder, str(tmp_path / "out"), START, STEPS, changes=tuple(OPTIONS.items()))
 
 
 @pytest.fixture
@@ -55,12 +54,12 @@ def say(said: list[str]) -> Callable[[str], None]:
     return said.append
 
 
-def with_options(final: Final, **options: object) -> Final:
-    return replace(final, options=tuple({**dict(final.options), **options}.items()))
+def with_options(final: FinalRun, **options: object) -> FinalRun:
+    return replace(final, changes=tuple({**dict(final.changes), **options}.items()))
 
 
 def test_it_checks_estimates_trains_to_the_end_and_then_has_nothing_left(
-    final: Final, said: list[str], say: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+    final: FinalRun, said: list[str], say: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_final(final, say)
     kinds = [line.split()[0] for line in said]
@@ -82,7 +81,9 @@ def test_it_checks_estimates_trains_to_the_end_and_then_has_nothing_left(
     assert "step   31" not in capsys.readouterr().out
 
 
-def test_its_command_line_goes_on_with_the_same_run(final: Final, said: list[str], say: Callable[[str], None]) -> None:
+def test_its_command_line_goes_on_with_the_same_run(
+    final: FinalRun, said: list[str], say: Callable[[str], None]
+) -> None:
     from trainer.settings import parse
 
     assert run_final(final, say, check_only=True) is None
@@ -95,14 +96,14 @@ def test_its_command_line_goes_on_with_the_same_run(final: Final, said: list[str
     assert again.resume
 
 
-def test_too_few_tokens_are_refused_unless_repeats_are_borne(final: Final, say: Callable[[str], None]) -> None:
+def test_too_few_tokens_are_refused_unless_repeats_are_borne(final: FinalRun, say: Callable[[str], None]) -> None:
     longer = replace(final, steps=200)
     with pytest.raises(UserError, match=r"too few, so that 3\.\d epochs would repeat .* --allow-repeats"):
         run_final(longer, say, check_only=True)
     run_final(replace(longer, allow_repeats=True), say, check_only=True)
 
 
-def test_checkpoints_that_the_disk_cannot_hold_are_refused(final: Final, say: Callable[[str], None]) -> None:
+def test_checkpoints_that_the_disk_cannot_hold_are_refused(final: FinalRun, say: Callable[[str], None]) -> None:
     many = with_options(replace(final, steps=100_000_000, allow_repeats=True), checkpoint_every=1)
     with pytest.raises(UserError, match=r"99999971 checkpoints of .* are free"):
         run_final(many, say, check_only=True)
@@ -110,14 +111,14 @@ def test_checkpoints_that_the_disk_cannot_hold_are_refused(final: Final, say: Ca
         run_final(with_options(final, checkpoint_every=0), say, check_only=True)
 
 
-def test_a_run_above_the_budget_is_not_started(final: Final, say: Callable[[str], None]) -> None:
+def test_a_run_above_the_budget_is_not_started(final: FinalRun, say: Callable[[str], None]) -> None:
     with pytest.raises(UserError, match=r"would cost \$\d+\.\d\d, more than --budget 1; nothing was started"):
         run_final(replace(final, price_per_hour=1e6, budget=1.0), say)
     assert not checkpoint.find(final.output)
 
 
 @pytest.mark.parametrize("damage", ["missing", "short", "state"])
-def test_a_seed_that_is_none_is_refused(final: Final, say: Callable[[str], None], damage: str) -> None:
+def test_a_seed_that_is_none_is_refused(final: FinalRun, say: Callable[[str], None], damage: str) -> None:
     seed = Path(final.seed_model)
     if damage == "missing":
         seed.unlink()
@@ -129,7 +130,7 @@ def test_a_seed_that_is_none_is_refused(final: Final, say: Callable[[str], None]
         run_final(final, say)
 
 
-def test_data_that_are_no_shards_are_refused(final: Final, say: Callable[[str], None], tmp_path: Path) -> None:
+def test_data_that_are_no_shards_are_refused(final: FinalRun, say: Callable[[str], None], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no shard matches"):
         run_final(replace(final, data=str(tmp_path / "empty")), say)
@@ -143,7 +144,7 @@ def test_what_is_missing_on_the_command_line_is_named(capsys: pytest.CaptureFixt
 
 
 def test_a_rehearsal_deletes_nothing_that_it_did_not_make(
-    final: Final, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    final: FinalRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine" / "seed").mkdir(parents=True)
     (tmp_path / "mine" / "main.log").write_text("s:0 tel:3.2\n")
@@ -153,7 +154,7 @@ def test_a_rehearsal_deletes_nothing_that_it_did_not_make(
 
 
 def test_a_real_run_and_a_rehearsal_do_not_share_a_folder(
-    final: Final, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    final: FinalRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
@@ -166,7 +167,7 @@ def test_a_real_run_and_a_rehearsal_do_not_share_a_folder(
     assert (shared / "DONE_00003000").exists()
 
 
-def test_a_final_run_without_a_step_left_is_refused(final: Final, say: Callable[[str], None]) -> None:
+def test_a_final_run_without_a_step_left_is_refused(final: FinalRun, say: Callable[[str], None]) -> None:
     with pytest.raises(UserError, match="--start-step 60 leaves nothing of the 60 steps"):
         run_final(replace(final, start_step=60), say)
 

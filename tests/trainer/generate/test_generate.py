@@ -12,8 +12,7 @@ from sparkprep.tokenizer import vocabulary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from trainer.generate.generate import TextStream, generate, sample_ids, text_of
 from trainer.generate.sampler import Choice, Coins, Sampler, pick
-from trainer.models.gpt2 import GPT2, initialise
-from trainer.models.shape import Shape
+from trainer.models.gpt2 import GPT2, Shape
 
 SHAPE = Shape(2, 2, 32, 64)
 WORDS = (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)
@@ -24,7 +23,7 @@ SINGLE_BYTES = [bytes([byte]) for byte in range(256)]
 def model():
     """Larger weights than at the start of a training, so that the next token depends on those before."""
     made = GPT2(SHAPE)
-    initialise(made)
+    made.initialise()
     with torch.no_grad():
         made.flat.mul_(6)
     return made
@@ -134,7 +133,7 @@ def test_a_sample_leaves_the_model_trainable(model):
 
 def test_a_bfloat16_model_writes_too():
     made = GPT2(SHAPE, dtype=torch.bfloat16)
-    initialise(made)
+    made.initialise()
     assert len(sample_ids(made, 5)) == 4
 
 

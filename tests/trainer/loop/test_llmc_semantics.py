@@ -14,12 +14,12 @@ from llmc_files import Sizes, count, read_model, read_state, tensor_shapes
 from runs_of_training import command, write_shards
 
 from trainer.commands.train import main
+from trainer.data.batches import to_device
 from trainer.data.loader import Loader, open_shards
 from trainer.loop.loop import Trainer
 from trainer.loop.start import begin
-from trainer.loop.validation import to_device, validate_batches, validate_tokens
-from trainer.models.gpt2 import GPT2, initialise
-from trainer.models.shape import Shape
+from trainer.loop.validation import validate_batches, validate_tokens
+from trainer.models.gpt2 import GPT2, Shape
 from trainer.optim.adamw import AdamW, round_stochastically
 from trainer.optim.outliers import OutlierDetector
 from trainer.runs import log as run_log
@@ -88,7 +88,7 @@ def test_updates_are_those_of_llmcs_formulas(first: int, norm: float) -> None:
     sizes = Sizes(max_seq_len=5, vocab=40, layers=2, heads=2, channels=4)
     random = np.random.default_rng(first)
     model = GPT2(Shape(2, 2, 4, 5, 40))
-    initialise(model)
+    model.initialise()
     optimizer = AdamW(model, weight_decay=0.1)
     size = count(sizes)
     p, m, v = float64(model.flat), np.zeros(size), np.zeros(size)
@@ -138,7 +138,7 @@ def test_the_gradient_is_divided_by_its_norm_alone() -> None:
 def first_gradient(data: Path, rows: int, micro_steps: int) -> tuple[Values, Values]:
     """(weights, gradient) of a random model on the first micro-batches of the shuffled data."""
     model = GPT2(Shape(2, 2, 8))
-    initialise(model)
+    model.initialise()
     optimizer = AdamW(model, 0.0)
     loader = Loader(open_shards(str(data / "t_train_*.bin"), "-id"), rows, 16, 42, "-id")
     for _ in range(micro_steps):
@@ -274,7 +274,7 @@ def losses_of_rows(model: GPT2, rows: list[npt.NDArray[np.uint16]]) -> Values:
 def model() -> GPT2:
     """With losses that differ from row to row by much, and logits near 1: they alone are larger than at the start."""
     found = GPT2(Shape(2, 2, 8))
-    initialise(found)
+    found.initialise()
     with torch.no_grad():
         found.leaves("lnf.weight")[0].mul_(20)
     return found
@@ -308,7 +308,7 @@ def test_validation_by_batches_is_the_mean_of_their_means_from_the_start(batches
 
 def test_the_log_has_the_validation_loss_of_the_flags(data: Path, tmp_path: Path) -> None:
     fresh = GPT2(Shape(2, 2, 8))
-    initialise(fresh)
+    fresh.initialise()
     shards = open_shards(str(data / "t_val_*.bin"), "-iv")
     by_tokens = losses_of_rows(fresh, [shards[0].tokens[16 * n : 16 * n + 17] for n in range(6)]).mean()
     for folder, options in (("a", {"-val-tokens": 96}), ("b", {"-val-tokens": 96, "b": 4}), ("c", {"m": 3})):

@@ -12,7 +12,7 @@ from short_runs import Capsys, flip, names, put_nan, refused, seed_model, steps,
 from sparkprep.llmc import shard
 from trainer.checkpoints import model_file
 from trainer.commands.train import main
-from trainer.models.shape import Shape
+from trainer.models.gpt2 import Shape
 
 
 @pytest.mark.parametrize("flag", ["id", "iv"])

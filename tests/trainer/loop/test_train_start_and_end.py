@@ -10,7 +10,7 @@ from bounds import likely, loss_roundings
 from short_runs import LAST, SMALL, Capsys, content, names, refused, same_end, seed_model, started_from, steps, words
 
 from trainer.commands.train import main
-from trainer.models.shape import Shape
+from trainer.models.gpt2 import Shape
 from trainer.runs.history import load_run
 
 

@@ -17,15 +17,14 @@ from torch import Tensor
 from sparkprep.sample.build import embedded
 from sparkprep.tokenizer.tokenizer import Tokenizer
 from trainer.commands.train import main
+from trainer.data.batches import to_device
 from trainer.data.loader import Loader, open_shards
 from trainer.loop.loop import Trainer
 from trainer.loop.start import begin
-from trainer.loop.validation import to_device
-from trainer.models.gpt2 import GPT2, initialise
-from trainer.models.shape import NAMED, Shape, tensors
+from trainer.models.gpt2 import GPT2, NAMED, Shape
 from trainer.runs import log as run_log
 from trainer.runs.log import RunLog
-from trainer.settings import Settings, parse
+from trainer.settings import TrainSettings, parse
 
 STEPS = 10
 
@@ -92,8 +91,8 @@ def test_losses_are_those_of_a_plain_implementation_over_ten_updates(tmp_path: P
 
     settings = parse(words)
     model = GPT2(Shape(2, 2, 16))
-    initialise(model)
-    plain = PlainGPT2({t.name: [p.detach() for p in model.leaves(t.name)] for t in tensors(model.shape)}, heads=2)
+    model.initialise()
+    plain = PlainGPT2({t.name: [p.detach() for p in model.leaves(t.name)] for t in model.shape.tensors()}, heads=2)
     loader = Loader(open_shards(settings.train_data, "-id"), 2, 16, 42, "-id")
     theirs = []
     for step in range(STEPS):
@@ -115,7 +114,7 @@ def test_losses_are_those_of_a_plain_implementation_over_ten_updates(tmp_path: P
     assert (np.abs(ours - np.array(theirs)) <= 5e-5 + bounds).all()  # the log has four decimals
 
 
-def in_memory(settings: Settings, folder: Path) -> list[float]:
+def in_memory(settings: TrainSettings, folder: Path) -> list[float]:
     """The losses of the same run with all their digits."""
     folder.mkdir()
     run = begin(replace(settings, output=str(folder)), str(folder))
@@ -142,7 +141,7 @@ def real_tokens() -> npt.NDArray[np.int64]:
 
 def test_the_first_loss_of_d12_on_real_text_is_that_of_llmc(real_tokens: npt.NDArray[np.int64]) -> None:
     model = GPT2(NAMED["d12"])
-    initialise(model)
+    model.initialise()
     rows, length = 4, 256
     batch = torch.from_numpy(real_tokens[: rows * length + 1])
     with torch.no_grad():
@@ -154,8 +153,8 @@ def test_the_first_loss_of_d12_on_real_text_is_that_of_llmc(real_tokens: npt.NDA
 def test_traced_for_a_compiler_it_gives_the_same_loss_and_gradients(dtype: torch.dtype) -> None:
     shape = Shape(1, 2, 16, max_seq_len=200)
     plain, traced = GPT2(shape, dtype=dtype), GPT2(shape, dtype=dtype)
-    initialise(plain)
-    initialise(traced)
+    plain.initialise()
+    traced.initialise()
     ids = torch.randint(0, 50257, (2, 201), generator=torch.Generator().manual_seed(3))  # more rows than one chunk
     batch = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
     expected = plain(*batch)

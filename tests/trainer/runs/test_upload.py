@@ -11,10 +11,11 @@ from botocore.exceptions import ClientError
 from made_runs import make_run
 
 from sparkprep.errors import UserError
+from sparkprep.io import s3
 from trainer.commands import plot as plot_cli
-from trainer.runs import s3, upload
-from trainer.runs.bucket import Source
-from trainer.runs.upload import Item, send
+from trainer.commands import upload as upload_cli
+from trainer.runs import upload
+from trainer.runs.bucket import RunStore
 
 MB = 1 << 20
 
@@ -57,11 +58,11 @@ def experiment(folder: Path) -> Path:
 def test_logs_get_the_courses_keys_and_all_brings_the_weights_but_no_hidden_file(client: Any, tmp_path: Path) -> None:
     folder = experiment(tmp_path / "d12")
     logs = ["main.log", "notes/a b ü.txt", "run_parameters.txt"]
-    assert upload.main(["bucket", str(folder), "c1"]) == 0
+    assert upload_cli.main(["bucket", str(folder), "c1"]) == 0
     assert keys(client) == [f"experiments/c1/d12/{name}" for name in logs]
     body = client.get_object(Bucket="bucket", Key="experiments/c1/d12/main.log")["Body"].read()
     assert body == (folder / "main.log").read_bytes()
-    assert upload.main(["s3://bucket/", f"{folder}//", "c2", "--all", "--quiet"]) == 0
+    assert upload_cli.main(["s3://bucket/", f"{folder}//", "c2", "--all", "--quiet"]) == 0
     wanted = sorted([*logs, "model_00000060.bin"])
     assert [key for key in keys(client) if "/c2/" in key] == [f"experiments/c2/d12/{name}" for name in wanted]
 
@@ -80,7 +81,7 @@ def test_a_dry_run_tells_what_would_go_where_and_asks_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    assert upload.main(["bucket", str(experiment(tmp_path / "d12")), "c", "--dry-run"]) == 0
+    assert upload_cli.main(["bucket", str(experiment(tmp_path / "d12")), "c", "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     assert lines[0].endswith("to s3://bucket/experiments/c/d12/main.log")
@@ -114,7 +115,7 @@ def test_a_large_file_goes_up_in_parts_and_comes_back_the_same(client: Any, tmp_
     folder.mkdir()
     content = os.urandom(9 * MB + 7)
     (folder / "model.bin").write_bytes(content)
-    assert upload.main(["bucket", str(folder), "c", "--all"]) == 0
+    assert upload_cli.main(["bucket", str(folder), "c", "--all"]) == 0
     found = client.get_object(Bucket="bucket", Key="experiments/c/d12/model.bin")
     assert found["Body"].read() == content
     assert found["ETag"].strip('"').endswith("-2")  # how S3 marks an object of two parts
@@ -128,13 +129,13 @@ def test_a_file_that_fails_is_named_and_the_others_are_uploaded(
     (folder / "vanishing.txt").write_text("x")
     planned = upload.plan_upload
 
-    def plan_then_delete(*args: Any, **flags: Any) -> upload.Plan:
+    def plan_then_delete(*args: Any, **flags: Any) -> upload.UploadPlan:
         plan = planned(*args, **flags)
         (folder / "vanishing.txt").unlink()
         return plan
 
     monkeypatch.setattr(upload, "plan_upload", plan_then_delete)
-    assert upload.main(["bucket", str(folder), "c"]) == 1
+    assert upload_cli.main(["bucket", str(folder), "c"]) == 1
     assert len(keys(client)) == 3
     told = capsys.readouterr().err
     assert f"failed: {folder}/a-lost.log: cannot be read: No such file or directory\n" in told
@@ -150,7 +151,7 @@ def test_a_file_that_changes_while_it_is_uploaded_is_a_failure(client: Any, tmp_
         with path.open("a") as file:
             file.write("s:1 tel:10.0\n")
 
-    failure = send(client, "bucket", Item(str(path), "experiments/c/d/main.log", 13), grow)
+    failure = s3.upload(client, "bucket", "experiments/c/d/main.log", str(path), grow)
     assert failure == f"{path}: changed while it was uploaded; upload it again when nothing writes to it"
 
 
@@ -163,10 +164,10 @@ def test_an_answer_that_ends_all_hope_is_an_error_and_another_a_failure(tmp_path
             raise ClientError({"Error": {"Code": self.code, "Message": "no"}}, "PutObject")
 
     (tmp_path / "x.txt").write_text("x")
-    item = Item(str(tmp_path / "x.txt"), "k", 1)
-    assert "access denied" in str(send(Refusing("AccessDenied"), "bucket", item, id))
+    path = str(tmp_path / "x.txt")
+    assert "access denied" in str(s3.upload(Refusing("AccessDenied"), "bucket", "k", path, id))
     with pytest.raises(UserError, match="does not accept the AWS credentials"):
-        send(Refusing("ExpiredToken"), "bucket", item, id)
+        s3.upload(Refusing("ExpiredToken"), "bucket", "k", path, id)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     (tmp_path / "empty").mkdir()
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "m.bin").write_text("")
-    assert upload.main(arguments) == 2
+    assert upload_cli.main(arguments) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: ")
     assert told.count("\n") == 1
@@ -215,13 +216,13 @@ def test_missing_credentials_are_told_and_present_ones_never_are(
 ) -> None:
     folder = str(experiment(tmp_path / "d12"))
     monkeypatch.setenv("AWS_SESSION_TOKEN", "very-secret\nsecond-line")
-    assert upload.main(["bucket", folder, "c", "--debug"]) == 2
+    assert upload_cli.main(["bucket", folder, "c", "--debug"]) == 2
     told = capsys.readouterr().err
     assert "error: bucket bucket: the AWS credentials hold a character that no request may carry" in told
     assert "very-secret" not in told
     for name in ("AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    assert upload.main(["bucket", folder, "c"]) == 2
+    assert upload_cli.main(["bucket", folder, "c"]) == 2
     assert "no complete AWS credentials found; run `aws configure`" in capsys.readouterr().err
 
 
@@ -231,22 +232,22 @@ def test_a_server_that_closes_every_connection_is_told(
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))  # taken, but nobody listens
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
-        assert upload.main(["bucket", str(experiment(tmp_path / "d12")), "c", "--endpoint-url", url]) == 2
+        assert upload_cli.main(["bucket", str(experiment(tmp_path / "d12")), "c", "--endpoint-url", url]) == 2
     assert "no connection to S3" in capsys.readouterr().err
 
 
 def test_what_was_uploaded_is_listed_and_downloaded_again(client: Any, tmp_path: Path) -> None:
     for name, cluster in (("d12", "c1"), ("d12_b", "c1"), ("d24", "c2")):
-        upload.main(["bucket", str(experiment(tmp_path / name)), cluster, "--all", "--quiet"])
+        upload_cli.main(["bucket", str(experiment(tmp_path / name)), cluster, "--all", "--quiet"])
     client.put_object(Bucket="bucket", Key="experiments/c1/no-run/notes.txt", Body=b"")
-    source = Source("s3://bucket", downloads=str(tmp_path / "down"))
+    source = RunStore("s3://bucket", downloads=str(tmp_path / "down"))
     assert source.clusters() == ["c1", "c2"]
     assert source.experiments("c1") == ["d12", "d12_b"]
     assert source.fetch("c1", ["d12"]) == [str(tmp_path / "down" / "c1" / "d12")]
     files = {str(path.relative_to(tmp_path / "down")) for path in (tmp_path / "down").rglob("*") if path.is_file()}
     assert files == {f"c1/d12/{name}" for name in ("main.log", "run_parameters.txt", "notes/a b ü.txt")}
     assert (tmp_path / "down/c1/d12/main.log").read_bytes() == (tmp_path / "d12/main.log").read_bytes()
-    assert len(Source("s3://bucket/experiments/", downloads=str(tmp_path / "down")).fetch("c1")) == 2
+    assert len(RunStore("s3://bucket/experiments/", downloads=str(tmp_path / "down")).fetch("c1")) == 2
     with pytest.raises(UserError, match="has no run d13; it has d12, d12_b"):
         source.fetch("c1", ["d13"])
     with pytest.raises(UserError, match="no run in cluster 'c3'; there are: c1, c2"):
@@ -263,7 +264,7 @@ def test_hostile_keys_write_nothing_outside_the_folder(client: Any, tmp_path: Pa
     for key in [*hostile, good]:
         client.put_object(Bucket="bucket", Key=key, Body=b"s:0 tel:1.0\n")
     inner = tmp_path / "a" / "b" / "down"
-    source = Source("s3://bucket", downloads=str(inner))
+    source = RunStore("s3://bucket", downloads=str(inner))
     assert source.clusters() == ["c"]
     assert source.fetch("c") == [str(inner / "c" / "d")]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [inner / "c" / "d" / "main.log"]
@@ -278,7 +279,7 @@ def test_more_runs_than_one_page_of_a_listing_holds_are_all_found(client: Any) -
         client.put_object(Bucket="bucket", Key=f"experiments/c/run{i:04d}/main.log", Body=b"")
         client.put_object(Bucket="bucket", Key=f"experiments/d{i:04d}/run/main.log", Body=b"")
     assert client.list_objects_v2(Bucket="bucket")["IsTruncated"]
-    source = Source("s3://bucket")
+    source = RunStore("s3://bucket")
     assert len(source.experiments("c")) == 60
     assert len(source.clusters()) == 61
 
@@ -286,7 +287,7 @@ def test_more_runs_than_one_page_of_a_listing_holds_are_all_found(client: Any) -
 def test_a_cluster_on_s3_is_plotted(
     client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    upload.main(["bucket", str(experiment(tmp_path / "d12")), "c", "--quiet"])
+    upload_cli.main(["bucket", str(experiment(tmp_path / "d12")), "c", "--quiet"])
     monkeypatch.chdir(tmp_path)
     assert plot_cli.main(["s3://bucket/experiments/c", "--panel", "lr"]) == 0
     assert (tmp_path / "plot.png").exists()
@@ -302,16 +303,16 @@ def test_a_local_folder_in_the_same_layout_is_a_source_too(tmp_path: Path) -> No
     make_run(tmp_path / "experiments" / "c1" / "d12")
     (tmp_path / "experiments" / "c2").mkdir()
     for location in (tmp_path, tmp_path / "experiments"):
-        source = Source(str(location))
+        source = RunStore(str(location))
         assert (source.clusters(), source.experiments("c1")) == (["c1"], ["d12"])
         assert source.fetch("c1") == [str(tmp_path / "experiments" / "c1" / "d12")]
-    flat = Source(str(tmp_path / "experiments" / "c1"))
+    flat = RunStore(str(tmp_path / "experiments" / "c1"))
     assert flat.clusters() == ["."]
     assert len(flat.fetch(".")) == 1
     with pytest.raises(UserError, match="no such folder; give a folder with runs, or s3://BUCKET"):
-        Source(str(tmp_path / "nowhere"))
+        RunStore(str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="runs are looked for in s3://bucket/experiments"):
-        Source("s3://bucket/elsewhere")
+        RunStore("s3://bucket/elsewhere")
 
 
 @pytest.mark.parametrize("text", ["bucket", "s3://bucket", "s3://bucket/", "my.bucket-1"])

@@ -12,7 +12,7 @@ from checkout import ROOT
 from made_runs import make_run
 from nbclient import NotebookClient
 
-from trainer.runs import upload
+from trainer.commands import upload as upload_cli
 
 NOTEBOOK = ROOT / "notebooks" / "vislog.ipynb"
 
@@ -46,7 +46,7 @@ def check_outputs(notebook: nbformat.NotebookNode) -> None:
 
 def test_it_shows_runs_from_a_bucket(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("d12", "d12_b"):
-        assert upload.main(["bucket", str(make_run(tmp_path / "log" / name)), "c1", "--quiet"]) == 0
+        assert upload_cli.main(["bucket", str(make_run(tmp_path / "log" / name)), "c1", "--quiet"]) == 0
     (tmp_path / "work").mkdir()
     check_outputs(run_notebook(tmp_path / "work", bucket, monkeypatch))
     assert (tmp_path / "work" / "downloaded_logs" / "c1" / "d12_b" / "main.log").exists()

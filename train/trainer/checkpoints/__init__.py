@@ -1,1 +1,1 @@
-"""llm.c's files, one module for each: model, state, checkpoint folder, main.log, run_parameters.txt."""
+"""llm.c's files, one module for each: model, state, and the checkpoint of both; the folder that holds them."""

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import delete_file, file_names, write_text
+from sparkprep.io.files import delete_file, file_names, sha256_of, write_text
 from trainer.checkpoints import model_file, parts, state_file
-from trainer.checkpoints.parts import Written
 from trainer.checkpoints.state_file import Moments, StateHeader
 from trainer.data.loader import LoaderState
-from trainer.models.gpt2 import GPT2
+from trainer.models.layout import Model
 
 _DONE = re.compile(r"DONE_(\d{8})")
 _OF_A_MODEL = re.compile(r"model_(\d{8})\.bin")
@@ -52,25 +51,25 @@ class Checkpoint:
 
 
 def find(folder: str) -> list[Checkpoint]:
-    """The complete checkpoints of a folder, the newest first."""
+    """Return the complete checkpoints of a folder, the newest first."""
     steps = [int(match[1]) for name in file_names(folder) if (match := _DONE.fullmatch(name))]
     return [Checkpoint(folder, step) for step in sorted(steps, reverse=True)]
 
 
 def write(
-    checkpoint: Checkpoint, model: GPT2, head: StateHeader, moments: Moments, loader: LoaderState, run: dict[str, Any]
+    checkpoint: Checkpoint, model: Model, head: StateHeader, moments: Moments, loader: LoaderState, run: dict[str, Any]
 ) -> None:
     """Write a checkpoint. run: what else belongs to it, as JSON knows it. Raises UserError where it cannot be written.
 
     What was there before stays good: a file replaces another of its name only when it is whole.
     """
-    version = model_file.version_of(model.dtype)
+    version = model_file.version_of(model.shape, model.dtype)
     written = {
         checkpoint.model: model_file.write(checkpoint.model, model.shape, model.flat, version),
         checkpoint.state: state_file.write(checkpoint.state, head, moments, loader),
     }
     files = {os.path.basename(path): {"bytes": w.bytes, "sha256": w.sha256} for path, w in written.items()}
-    content = {"step": checkpoint.step, "files": files, **run}
+    content = {"step": checkpoint.step, "architecture": model.shape.NAME, "files": files, **run}
     write_text(checkpoint.manifest, json.dumps(content, indent=1) + "\n")
     sync_folder(checkpoint.folder)  # the names above are on disk before DONE says so
     parts.write(checkpoint.done, ())
@@ -78,7 +77,7 @@ def write(
 
 
 def read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What the .json tells; empty for a checkpoint of llm.c. Raises UserError where it is damaged."""
+    """Return what the .json tells; empty for a checkpoint of llm.c. Raises UserError where it is damaged."""
     if not os.path.exists(checkpoint.manifest):
         return {}
     try:
@@ -92,6 +91,11 @@ def read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
         return content
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise UserError(f"{checkpoint.manifest}: damaged: {error}; {parts.AGAIN}") from error
+
+
+def architecture_of(manifest: dict[str, Any]) -> str:
+    """Return the name of the architecture that a manifest tells; older ones, and those of llm.c, are of GPT-2."""
+    return str(manifest.get("architecture", "gpt2"))
 
 
 def verify(checkpoint: Checkpoint) -> None:
@@ -120,7 +124,7 @@ def delete(checkpoint: Checkpoint) -> None:
 
 
 def bytes_needed(model_bytes: int, parameters: int, *, masters: bool) -> int:
-    """Of one checkpoint on disk, but for the order of the data, which is small."""
+    """Return the bytes of one checkpoint on disk, but for the order of the data, which is small."""
     return model_bytes + 4 * parameters * (3 if masters else 2)
 
 
@@ -132,7 +136,7 @@ def delete_unfinished(folder: str) -> None:
 
 
 def sync_folder(folder: str) -> None:
-    """Have the names in a folder on disk, which syncing the files does not do."""
+    """Sync the names in a folder to disk, which syncing the files does not do."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -147,8 +151,8 @@ def _check(path: str, manifest: dict[str, Any]) -> None:
     size = os.path.getsize(path)
     if size != expected["bytes"]:
         raise UserError(f"{path}: damaged: {size:,} bytes, and {expected['bytes']:,} were written; {parts.AGAIN}")
-    found: Written = parts.sha256_of(path)
-    if found.sha256 != expected["sha256"]:
+    _, sha256 = sha256_of(path)
+    if sha256 != expected["sha256"]:
         raise UserError(
-            f"{path}: damaged: its SHA-256 is {found.sha256}, and {expected['sha256']} was written; {parts.AGAIN}"
+            f"{path}: damaged: its SHA-256 is {sha256}, and {expected['sha256']} was written; {parts.AGAIN}"
         )

@@ -53,13 +53,13 @@ def set_aside(folder: str) -> str | None:
 
     Or the checkpoints of two runs would lie side by side, and a later resume take one of the wrong run.
     """
-    found = checkpoint.find(folder)
-    if not found:
+    checkpoints = checkpoint.find(folder)
+    if not checkpoints:
         return None
     numbers = (n for n in range(1, 1_000_000) if not os.path.exists(os.path.join(folder, _EARLIER.format(n))))
     target = os.path.join(folder, _EARLIER.format(next(numbers)))
     make_folder(target)
-    paths = [path for each in found for path in (each.done, each.manifest, each.state, each.model)]
+    paths = [path for each in checkpoints for path in (each.done, each.manifest, each.state, each.model)]
     for path in (*paths, os.path.join(folder, LOG_NAME), os.path.join(folder, PARAMETERS_NAME)):
         if os.path.exists(path):
             os.replace(path, os.path.join(target, os.path.basename(path)))

@@ -1,7 +1,7 @@
-"""llm.c's model file, `model_XXXXXXXX.bin`: a header of 256 int32, then the parameters in the order of shape.py.
+"""llm.c's model file, `model_XXXXXXXX.bin`: a header of 256 int32, then the parameters in the order of their layout.
 
-Header: magic 20240326; version 3 (all float32) or 5 (all bfloat16); max_seq_len, vocab_size, layers, heads, channels,
-padded_vocab_size.
+The header's first fields are the architecture's magic number and a version, which tells the number format; the others
+are the architecture's own (`models/`).
 """
 
 from __future__ import annotations
@@ -16,27 +16,23 @@ from sparkprep.errors import UserError
 from sparkprep.llmc import header
 from trainer.checkpoints import parts
 from trainer.checkpoints.parts import Written
-from trainer.models.gpt2 import GPT2, views_of
-from trainer.models.shape import Shape
+from trainer.models.architectures import by_magic
+from trainer.models.layout import Model, Shape
 
-MAGIC = 20240326
-VERSIONS = {3: torch.float32, 5: torch.bfloat16}
 KIND = "a model file"
-
-_MAX_FIELD = 1 << 20  # of layers, heads, channels, positions, tokens: beyond it a header is nonsense
 
 
 @dataclass(frozen=True)
 class ModelHeader:
-    """What the header tells. dtype: of the parameters in the file."""
+    """What the header tells. version: of the file, on which the number format hangs."""
 
     shape: Shape
     version: int
 
     @property
     def dtype(self) -> torch.dtype:
-        """torch.float32 or torch.bfloat16."""
-        return VERSIONS[self.version]
+        """Of the parameters in the file: torch.float32 or torch.bfloat16."""
+        return self.shape.VERSIONS[self.version]
 
     @property
     def bytes(self) -> int:
@@ -44,68 +40,63 @@ class ModelHeader:
         return header.HEADER_BYTES + self.dtype.itemsize * self.shape.num_parameters
 
 
-def version_of(dtype: torch.dtype) -> int:
-    """The version that a trainer computing in `dtype` writes."""
-    return next(version for version, known in VERSIONS.items() if known == dtype)
+def version_of(shape: Shape, dtype: torch.dtype) -> int:
+    """Return the version that a trainer computing in `dtype` writes."""
+    return next(version for version, stored in shape.VERSIONS.items() if stored == dtype)
 
 
 def read_header(path: str) -> ModelHeader:
-    """The header of a model file, checked in itself and against the file's size.
+    """Return the header of a model file, checked in itself and against the file's size.
 
-    Raises UserError naming the file for another kind of file, an unknown version, sizes that make no GPT-2, and a file
-    that is cut short or too long.
+    Raises UserError naming the file for another kind of file, an unknown version, sizes that the architecture cannot
+    have, and a file that is cut short or too long.
     """
     first, size = header.read_first(path)
-    fields = header.unpack(path, first, MAGIC, tuple(VERSIONS), KIND)
-    max_seq_len, vocab_size, layers, heads, channels, padded = (int(field) for field in fields[2:8])
-    if not all(0 < field <= _MAX_FIELD for field in (max_seq_len, vocab_size, layers, heads, channels)):
-        raise UserError(f"{path}: its header tells sizes that no GPT-2 has: {fields[2:8].tolist()}; {parts.AGAIN}")
-    if channels % heads:
-        raise UserError(f"{path}: its {channels} channels do not divide into {heads} heads; {parts.AGAIN}")
-    found = ModelHeader(Shape(layers, heads, channels, max_seq_len, vocab_size), int(fields[1]))
-    if padded != found.shape.padded_vocab_size:
+    architectures = by_magic()
+    magic = int.from_bytes(first[:4], "little", signed=True)
+    architecture = architectures.get(magic) or next(iter(architectures.values()))
+    fields = header.unpack(path, first, architecture.MAGIC, tuple(architecture.VERSIONS), KIND)
+    try:
+        shape = architecture.of_fields([int(field) for field in fields[2:]])
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; {parts.AGAIN}") from error
+    head = ModelHeader(shape, int(fields[1]))
+    if size != head.bytes:
+        how = "cut short" if size < head.bytes else "too long"
         raise UserError(
-            f"{path}: its vocabulary of {vocab_size:,} is padded to {padded:,}, and llm.c pads it to "
-            f"{found.shape.padded_vocab_size:,}; export it anew"
+            f"{path}: {how}: {size:,} bytes, while {shape} take {head.bytes:,} in version {head.version}; {parts.AGAIN}"
         )
-    if size != found.bytes:
-        how = "cut short" if size < found.bytes else "too long"
-        raise UserError(
-            f"{path}: {how}: {size:,} bytes, while {found.shape} take {found.bytes:,} in version {found.version}; "
-            f"{parts.AGAIN}"
-        )
-    return found
+    return head
 
 
-def load(path: str, model: GPT2) -> None:
+def load(path: str, model: Model) -> None:
     """Fill a model of the same shape. Raises UserError as `read_header`, for another shape and values not finite."""
-    found = read_header(path)
-    if found.shape != model.shape:
-        raise UserError(f"{path}: it has {found.shape}, and the model {model.shape}; give the file that fits")
+    head = read_header(path)
+    if head.shape != model.shape:
+        raise UserError(f"{path}: it has {head.shape}, and the model {model.shape}; give the file that fits")
     with torch.no_grad():
-        parts.read_into(path, header.HEADER_BYTES, model.flat, found.dtype, "weights")
+        parts.read_into(path, header.HEADER_BYTES, model.flat, head.dtype, "weights")
         clear_padding(path, model)
 
 
-def clear_padding(path: str, model: GPT2) -> None:
-    """Set the padded rows of wte to zero, and say so where they were not; `path` is where they came from."""
-    padding = views_of(model.flat, model.shape)["wte"][0][model.shape.vocab_size :]
+def clear_padding(path: str, model: Model) -> None:
+    """Set the padded rows of the head to zero, and say so where they were not; `path` is where they came from."""
+    padding = model.leaves(model.shape.HEAD)[0].detach()[model.shape.vocab_size :]
     if padding.any():
         # llm.c takes the logits of these rows for gradients, so weights with them must not be passed on.
-        print(f"{path}: the padded rows of wte are not zero; they are set to zero", file=sys.stderr)
+        print(f"{path}: the padded rows of {model.shape.HEAD} are not zero; they are set to zero", file=sys.stderr)
         padding.zero_()
 
 
-def open_model(path: str, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> GPT2:
-    """The model of a file, computing in `dtype` (by default that of the file)."""
-    found = read_header(path)
-    model = GPT2(found.shape, device=device, dtype=dtype or found.dtype)
+def open_model(path: str, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> Model:
+    """Return the model of a file, computing in `dtype` (by default that of the file)."""
+    head = read_header(path)
+    model = head.shape.build(device=device, dtype=dtype or head.dtype)
     load(path, model)
     return model
 
 
 def write(path: str, shape: Shape, flat: torch.Tensor, version: int) -> Written:
-    """Write parameters (a flat float32 buffer) as version 3 or 5, the latter rounded to nearest."""
-    fields = (shape.max_seq_len, shape.vocab_size, shape.layers, shape.heads, shape.channels, shape.padded_vocab_size)
-    head = header.pack(MAGIC, version, *fields)
-    return parts.write(path, chain([head], parts.as_bytes(flat, VERSIONS[version])))
+    """Write parameters (a flat float32 buffer) in a version of the architecture's, bfloat16 rounded to nearest."""
+    head = header.pack(shape.MAGIC, version, *shape.fields())
+    return parts.write(path, chain([head], parts.as_bytes(flat, shape.VERSIONS[version])))

@@ -38,18 +38,8 @@ def write(path: str, parts: Iterable[bytes | memoryview]) -> Written:
     return Written(size, digest.hexdigest())
 
 
-def sha256_of(path: str) -> Written:
-    """Size and SHA-256 of a file that is there."""
-    digest, size = hashlib.sha256(), 0
-    with open_input(path) as stream:
-        while part := stream.read(1 << 24):
-            digest.update(part)
-            size += len(part)
-    return Written(size, digest.hexdigest())
-
-
 def as_bytes(values: Tensor, dtype: torch.dtype) -> Iterator[memoryview]:
-    """The little-endian bytes of a flat tensor in another dtype (float32, or bfloat16 rounded to nearest)."""
+    """Yield the little-endian bytes of a flat tensor in another dtype (float32, or bfloat16 rounded to nearest)."""
     for start in range(0, values.numel(), PART):
         part = values[start : start + PART].detach().to(dtype).cpu().contiguous()
         yield part.view(torch.uint8).numpy().data

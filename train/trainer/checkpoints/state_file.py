@@ -57,7 +57,7 @@ def write(path: str, head: StateHeader, moments: Moments, loader: LoaderState) -
 
 
 def read_header(path: str) -> StateHeader:
-    """The header alone. Raises UserError naming the file for another kind of file or version, and for several ranks."""
+    """Return the header alone. Raises UserError naming the file for another kind or version, and for several ranks."""
     first, _ = header.read_first(path)
     fields = header.unpack(path, first, MAGIC, (VERSION,), KIND)
     if fields[2] != 1 or fields[3] != 0:
@@ -79,11 +79,11 @@ def read(path: str, moments: Moments) -> tuple[StateHeader, LoaderState]:
     head = read_header(path)
     count = moments.m.numel()
     at = header.HEADER_BYTES
-    wanted = [("first moments", moments.m), ("second moments", moments.v)]
+    targets = [("first moments", moments.m), ("second moments", moments.v)]
     if head.masters:
-        wanted.append(("master weights", moments.masters if moments.masters is not None else torch.empty(count)))
+        targets.append(("master weights", moments.masters if moments.masters is not None else torch.empty(count)))
     with torch.no_grad():
-        for what, values in wanted:
+        for what, values in targets:
             parts.read_into(path, at, values, torch.float32, what)
             at += 4 * count
     if (moments.v < 0).any():
@@ -117,7 +117,7 @@ def _parts(head: StateHeader, moments: Moments, loader: LoaderState) -> Iterator
 
 
 def _loader(path: str, head: StateHeader, rest: bytes) -> LoaderState:
-    """What follows the arrays."""
+    """Return where the data stood, from what follows the arrays."""
     if not head.shuffled:
         _check_end(path, len(rest), 0)
         return LoaderState(head.shard, head.used)
@@ -137,10 +137,10 @@ def _loader(path: str, head: StateHeader, rest: bytes) -> LoaderState:
     return LoaderState(head.shard, head.used, orders[0], orders[1], rest[at:])
 
 
-def _check_end(path: str, found: int, expected: int) -> None:
-    if found != expected:
-        how = "cut short" if found < expected else "too long"
+def _check_end(path: str, size: int, expected: int) -> None:
+    if size != expected:
+        how = "cut short" if size < expected else "too long"
         raise UserError(
-            f"{path}: {how}: {found:,} bytes follow its arrays instead of {expected:,} (another shape of model, or "
+            f"{path}: {how}: {size:,} bytes follow its arrays instead of {expected:,} (another shape of model, or "
             f"masters kept by one side alone?); {parts.AGAIN}"
         )

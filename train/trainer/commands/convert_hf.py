@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from trainer.console import add_debug, guarded
+from sparkprep.console import add_debug, guarded, safe_text, say
+from sparkprep.options import Parser
 
 EPILOG = """\
 examples:
@@ -22,16 +23,16 @@ exit code: 0; 2 where a file or folder will not do
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the arguments and convert; the exit code is told in EPILOG."""
-    parser = argparse.ArgumentParser(
-        description="Convert between llm.c's model files and Hugging Face's folders.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    words = sys.argv[1:] if argv is None else argv
+    return guarded(lambda: run(_parser().parse_args(words)), debug="--debug" in words)
+
+
+def _parser() -> Parser:
+    parser = Parser(description="Convert between llm.c's model files and Hugging Face's folders.", epilog=EPILOG)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, about: str) -> argparse.ArgumentParser:
-        added = verbs.add_parser(name, help=about, description=about, allow_abbrev=False)
+        added = verbs.add_parser(name, help=about, description=about)
         added.add_argument("--overwrite", action="store_true", help="replace an output that exists")
         add_debug(added)
         return added
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=(3, 5),
         help="3 float32, 5 bfloat16 (default: 5 for a folder in bfloat16, else 3)",
     )
-    return guarded(run, parser.parse_args(sys.argv[1:] if argv is None else argv))
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,10 +59,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.verb == "export":
         shape = huggingface.export(args.model, args.output, dtype=args.dtype, overwrite=args.overwrite)
-        print(f"wrote {args.output}: GPT-2 with {shape}; open it with AutoModelForCausalLM.from_pretrained")
+        say(f"wrote {safe_text(args.output)}: GPT-2 with {shape}; open it with AutoModelForCausalLM.from_pretrained")
     else:
         shape, written = huggingface_import.import_folder(
             args.folder, args.output, version=args.version, overwrite=args.overwrite
         )
-        print(f"wrote {args.output}: GPT-2 with {shape}, {written.bytes:,} bytes, SHA-256 {written.sha256}")
+        say(f"wrote {safe_text(args.output)}: GPT-2 with {shape}, {written.bytes:,} bytes, SHA-256 {written.sha256}")
     return 0

@@ -9,14 +9,16 @@ import sys
 import time
 from collections.abc import Sequence
 
+from sparkprep.console import add_debug, guarded, safe_text, say
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists
-from trainer import console
+from sparkprep.options import Integer, Parser
 from trainer.checkpoints import model_file
-from trainer.device import DEVICES, PRECISIONS, choose_device, choose_dtype, device_name, precision_name
+from trainer.device import choose_device, choose_dtype, device_name, precision_name
 from trainer.evaluate import hellaswag
-from trainer.evaluate.hellaswag import Questions, Result
-from trainer.models.gpt2 import GPT2
+from trainer.evaluate.hellaswag import HellaSwagResult, Questions
+from trainer.flags import DEVICES, PRECISIONS
+from trainer.models.layout import Model
 from trainer.runs.history import CHANCE, GPT2_124M_HELLASWAG
 
 DATA = "data/hellaswag_val.bin"
@@ -36,41 +38,35 @@ exit code: 0; 2 for a user's mistake; 130 when interrupted
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate a model file; 0, 2 for a user's mistake, 130 when interrupted."""
-    return console.guarded(run, _parser().parse_args(argv))
+    words = sys.argv[1:] if argv is None else argv
+    return guarded(lambda: run(_parser().parse_args(words)), debug="--debug" in words)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate as the arguments say, print the result, write the scores. Raises UserError for what cannot be."""
-    for flag, value in (("--limit", args.limit), ("--batch-tokens", args.batch_tokens)):
-        if value is not None and value < 1:
-            raise UserError(f"{flag} {value} is below 1; give 1 or more")
     device = choose_device(args.device)
-    found = model_file.read_header(args.model)
-    questions = hellaswag.prepare(_existing(args.data), found.shape.max_seq_len, args.limit)
-    model = model_file.open_model(args.model, device=device, dtype=choose_dtype(args.precision, device, found.dtype))
+    head = model_file.read_header(args.model)
+    questions = hellaswag.prepare(_existing(args.data), head.shape.max_seq_len, args.limit)
+    model = model_file.open_model(args.model, device=device, dtype=choose_dtype(args.precision, device, head.dtype))
     start = time.monotonic()
     result = hellaswag.evaluate_watched(model, questions, args.batch_tokens)
     seconds = time.monotonic() - start
     target = _scores_path(args)
     # The result is told before its file is written: an evaluation of minutes must not be lost to a full disk.
-    print(_as_json(args, model, result, questions, seconds, target) if args.json else _as_text(args, model, result))
-    if not args.json:
-        print(_cost(result, questions, seconds))
-    sys.stdout.flush()
+    if args.json:
+        say(_as_json(args, model, result, questions, seconds, target))
+    else:
+        say(safe_text(_as_text(args, model, result), keep="\n"))
+        say(_cost(result, questions, seconds))
     if target:
         hellaswag.write_scores(target, result, questions)
         if not args.json:
-            print(f"scores of each example: {target}")
+            say(f"scores of each example: {safe_text(target)}")
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="How many of HellaSwag's sentences a model completes rightly.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _parser() -> Parser:
+    parser = Parser(description="How many of HellaSwag's sentences a model completes rightly.", epilog=EPILOG)
     parser.add_argument("model", metavar="MODEL.bin", help="a model file of llm.c (model_*.bin, version 3 or 5)")
     parser.add_argument(
         "--data", default=DATA, metavar="FILE", help="hellaswag_val.bin, or .jsonl(.gz, .zst) (default %(default)s)"
@@ -83,10 +79,10 @@ def _parser() -> argparse.ArgumentParser:
         "--limit, so that a part never replaces the whole)",
     )
     scores.add_argument("--no-scores", action="store_true", help="write no file")
-    parser.add_argument("--limit", type=int, metavar="N", help="evaluate the first N examples only")
+    parser.add_argument("--limit", type=Integer(1), metavar="N", help="evaluate the first N examples only")
     parser.add_argument(
         "--batch-tokens",
-        type=int,
+        type=Integer(1),
         metavar="N",
         help="tokens computed at a time; more take more memory and change no answer (default "
         + ", ".join(f"{tokens:,} on {kind.upper()}" for kind, tokens in hellaswag.BATCH_TOKENS.items())
@@ -97,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "--precision", choices=PRECISIONS, default="auto", help="default: bf16 on a GPU, that of the file on a CPU"
     )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    console.add_debug(parser)
+    add_debug(parser)
     return parser
 
 
@@ -111,23 +107,24 @@ def _existing(data: str) -> str:
 
 
 def _scores_path(args: argparse.Namespace) -> str | None:
-    """Where the scores go; None for nowhere."""
+    """Return where the scores go; None for nowhere."""
     given: str | None = args.scores
     if given or args.no_scores or args.limit is not None:
         return given
     return f"{os.path.splitext(args.model)[0]}_hellaswag.csv"
 
 
-def _as_text(args: argparse.Namespace, model: GPT2, result: Result) -> str:
+def _as_text(args: argparse.Namespace, model: Model, result: HellaSwagResult) -> str:
     low, high = result.interval()
     return (
         f"{args.model}: {model.shape}; {device_name(model.device)}, {precision_name(model.dtype)}\n"
-        f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})\n"
+        f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:.4f} "
+        f"(95 % interval {low:.4f} to {high:.4f})\n"
         f"for comparison: OpenAI's GPT-2 124M {GPT2_124M_HELLASWAG:.4f}, chance {CHANCE:.4f}"
     )
 
 
-def _cost(result: Result, questions: Questions, seconds: float) -> str:
+def _cost(result: HellaSwagResult, questions: Questions, seconds: float) -> str:
     padded = questions.padded_tokens
     return (
         f"{result.tokens_computed:,} tokens computed in {seconds:.1f} s; with every row padded to "
@@ -136,7 +133,12 @@ def _cost(result: Result, questions: Questions, seconds: float) -> str:
 
 
 def _as_json(
-    args: argparse.Namespace, model: GPT2, result: Result, questions: Questions, seconds: float, scores: str | None
+    args: argparse.Namespace,
+    model: Model,
+    result: HellaSwagResult,
+    questions: Questions,
+    seconds: float,
+    scores: str | None,
 ) -> str:
     return json.dumps(
         {

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sparkprep.console import add_debug, guarded, safe_text, say
 from sparkprep.errors import UserError
 from sparkprep.io.paths import is_local, normalise
-from trainer.console import add_debug, guarded
+from sparkprep.options import Parser
 from trainer.runs import history as runs_of
 from trainer.runs import log as run_log
 
@@ -33,12 +34,12 @@ _DEFAULT_NAME = "plot.png"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the arguments, print the runs' summaries and write the picture; 0, or 2 for a mistake."""
-    parser = argparse.ArgumentParser(
-        description="Plot losses, HellaSwag and learning rates of runs.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    words = sys.argv[1:] if argv is None else argv
+    return guarded(lambda: run(_parser().parse_args(words)), debug="--debug" in words)
+
+
+def _parser() -> Parser:
+    parser = Parser(description="Plot losses, HellaSwag and learning rates of runs.", epilog=EPILOG)
     parser.add_argument("experiments", nargs="+", metavar="EXP", help="a run, or a folder or cluster of runs")
     parser.add_argument(
         "--output", metavar="FILE", help="a .png, .svg or .pdf (default: EXP/plot.png for one local run, else plot.png)"
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--endpoint-url", metavar="URL", help="a server of S3's protocol other than Amazon's")
     add_debug(parser)
-    return guarded(run, parser.parse_args(argv))
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,30 +77,30 @@ def run(args: argparse.Namespace) -> int:
     one_local = len(runs) == 1 and is_local(args.experiments[0])
     output = args.output or (os.path.join(runs[0].folder, _DEFAULT_NAME) if one_local else _DEFAULT_NAME)
     plots.save(figure, output)
-    print(runs_of.summary(runs))
-    print(f"wrote {output}")
+    say(safe_text(runs_of.summary(runs), keep="\n"))
+    say(f"wrote {safe_text(output)}")
     return 0
 
 
 def _folders(given: str, endpoint_url: str | None) -> list[str]:
-    """The local folders of the runs that an EXP names; from S3 they are downloaded first."""
-    from trainer.runs.bucket import Source
+    """Return the local folders of the runs that an EXP names; from S3 they are downloaded first."""
+    from trainer.runs.bucket import ROOT, RunStore
 
     if is_local(given):
         if os.path.isfile(os.path.join(normalise(given), run_log.NAME)):
             return [normalise(given)]
-        source = Source(given)
-        found = [folder for cluster in source.clusters() for folder in source.fetch(cluster)]
-        if not found:
+        store = RunStore(given)
+        folders = [folder for cluster in store.clusters() for folder in store.fetch(cluster)]
+        if not folders:
             raise UserError(f"{given}: no {run_log.NAME} in it or in its folders; give a run's folder (its -o)")
-        return found
+        return folders
     bucket, _, rest = given.split("://", 1)[1].strip("/").partition("/")
     parts = rest.split("/")
-    if parts[0] != "experiments" or len(parts) not in (2, 3):
+    if parts[0] != ROOT or len(parts) not in (2, 3):
         raise UserError(f"{given}: give s3://BUCKET/experiments/CLUSTER or s3://BUCKET/experiments/CLUSTER/EXP")
-    source = Source(f"s3://{bucket}", endpoint_url)
-    folders = source.fetch(parts[1], parts[2:] or None)
-    for key in source.passed_over:
+    store = RunStore(f"s3://{bucket}", endpoint_url)
+    folders = store.fetch(parts[1], parts[2:] or None)
+    for key in store.passed_over:
         print(f"note: passed over {key!r}, which can be no file name here", file=sys.stderr)
     return folders
 

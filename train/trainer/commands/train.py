@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from trainer.console import guarded
+from sparkprep.console import guarded
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; 0 when the run has come to its end, 2 for what a user can mend, 130 when interrupted."""
+    words = sys.argv[1:] if argv is None else argv
 
-    def work(args: argparse.Namespace) -> int:
+    def work() -> int:
         from trainer import settings
         from trainer.loop.loop import train
 
-        train(settings.parse(argv))
+        train(settings.parse(words))
         return 0
 
-    words = sys.argv[1:] if argv is None else argv
-    return guarded(work, argparse.Namespace(debug="--debug" in words))
+    return guarded(work, debug="--debug" in words)

@@ -23,11 +23,14 @@ from sparkprep.io.output import OutputFolder
 from sparkprep.tokenizer import vocabulary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT, END_OF_TEXT_WORD, VOCABULARY_SIZE
 from trainer.checkpoints import model_file
-from trainer.models.gpt2 import LAYER_NORM_EPS, views_of
-from trainer.models.shape import INITIAL_STD, Shape
+from trainer.models.gpt2 import INITIAL_STD, LAYER_NORM_EPS, Shape
+from trainer.models.layout import views_of
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+MADE = (r"config\.json", r"model\.safetensors", r"(?:generation|tokenizer)_config\.json")
+MADE += (r"special_tokens_map\.json", r"vocab\.json", r"merges\.txt")
+"""Patterns of all files that an export makes; the first is there in every one."""
 PREFIX = "transformer."
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -55,8 +58,8 @@ class Place:
 
 
 def places(flat: torch.Tensor, shape: Shape) -> Iterator[Place]:
-    """Their tensors as views of our flat buffer of shape.num_parameters elements; its padded rows lie in none."""
-    for ours, parts in views_of(flat, shape).items():
+    """Yield their tensors as views of our flat buffer of shape.num_parameters elements, without its padded rows."""
+    for ours, parts in views_of(flat, shape.tensors()).items():
         if ours in _OF_MODEL:
             yield Place(_OF_MODEL[ours], parts[0][: shape.vocab_size] if ours == "wte" else parts[0])
             continue
@@ -67,8 +70,8 @@ def places(flat: torch.Tensor, shape: Shape) -> Iterator[Place]:
 
 
 def config_of(shape: Shape, dtype: torch.dtype) -> dict[str, Any]:
-    """What `config.json` says of a model of ours. No dropout: none was there when it was trained."""
-    name = next(name for name, known in DTYPES.items() if known == dtype)
+    """Return what `config.json` says of a model of ours. No dropout: none was there when it was trained."""
+    name = next(name for name, each in DTYPES.items() if each == dtype)
     return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -103,13 +106,15 @@ def export(model: str, folder: str, *, dtype: str | None = None, overwrite: bool
     """
     header = model_file.read_header(model)
     shape = header.shape
+    if not isinstance(shape, Shape):
+        raise UserError(f"{model}: its model is {shape.NAME}, and only GPT-2 can be exported; give another model")
     if shape.vocab_size != VOCABULARY_SIZE:
         raise UserError(
             f"{model}: it has {shape.vocab_size:,} tokens, not GPT-2's {VOCABULARY_SIZE:,}, whose tokenizer the folder "
             "would get; give a model trained on GPT-2's tokens"
         )
     as_dtype = DTYPES[dtype] if dtype else header.dtype
-    with OutputFolder(folder, overwrite, inputs=[model]) as output:
+    with OutputFolder(folder, overwrite, inputs=[model], made=MADE) as output:
         flat = model_file.open_model(model).flat
         tensors = {PREFIX + place.name: place.values.to(as_dtype).contiguous() for place in places(flat, shape)}
         try:
@@ -126,7 +131,7 @@ def export(model: str, folder: str, *, dtype: str | None = None, overwrite: bool
 
 
 def _texts(shape: Shape, dtype: torch.dtype) -> dict[str, str]:
-    """The files beside the weights, by name."""
+    """Return the files beside the weights, by name."""
     merges = "".join(f"{left} {right}\n" for left, right in vocabulary.merges())
     return {
         CONFIG: _json(config_of(shape, dtype)),
@@ -139,7 +144,7 @@ def _texts(shape: Shape, dtype: torch.dtype) -> dict[str, str]:
 
 
 def _shown_ids() -> dict[str, int]:
-    """The id of each token, written as GPT-2's files show it."""
+    """Return the id of each token, written as GPT-2's files show it."""
     shown = {byte: character for character, byte in vocabulary.shown_bytes().items()}
     ids = {"".join(shown[byte] for byte in token): rank for rank, token in enumerate(vocabulary.tokens())}
     return {**ids, END_OF_TEXT_WORD.decode(): END_OF_TEXT}

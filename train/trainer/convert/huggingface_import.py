@@ -23,8 +23,7 @@ from sparkprep.tokenizer.vocabulary import VOCABULARY_SIZE
 from trainer.checkpoints import model_file
 from trainer.checkpoints.parts import Written
 from trainer.convert.huggingface import CONFIG, PREFIX, WEIGHTS, places
-from trainer.models.gpt2 import LAYER_NORM_EPS
-from trainer.models.shape import Shape
+from trainer.models.gpt2 import LAYER_NORM_EPS, Shape
 
 INDEX = f"{WEIGHTS}.index.json"
 
@@ -50,7 +49,7 @@ _SIZES = {"n_layer": 12, "n_head": 12, "n_embd": 768, "n_positions": 1024}  # an
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Entry:
     """A tensor of a safetensors file. key: its name there. dtype: as safetensors calls it."""
 
     path: str
@@ -76,17 +75,17 @@ def import_folder(
     if exists(output) and not overwrite:
         raise UserError(f"{output} exists; pass --overwrite to replace it or choose another name")
     shape = shape_of(os.path.join(folder, CONFIG))
-    found = _tensors(_weight_files(folder))
-    _compare(folder, shape, found)
+    tensors = _tensors(_weight_files(folder))
+    _compare(folder, shape, tensors)
     flat = torch.zeros(shape.num_parameters)
-    _fill(flat, shape, found)
+    _fill(flat, shape, tensors)
     if version is None:
-        version = 5 if {each.dtype for each in found.values()} == {"BF16"} else 3
+        version = 5 if {each.dtype for each in tensors.values()} == {"BF16"} else 3
     return shape, model_file.write(output, shape, flat, version)
 
 
 def shape_of(path: str) -> Shape:
-    """The shape that a `config.json` tells. Raises UserError naming the field that makes it another model than ours."""
+    """Return the shape that a `config.json` tells. Raises UserError naming the field that makes it no model of ours."""
     config = _json(path)
     if config.get("model_type") != "gpt2":
         raise UserError(f"{path}: model_type is {config.get('model_type')!r}; only 'gpt2' can be a model of llm.c")
@@ -111,7 +110,7 @@ def shape_of(path: str) -> Shape:
 
 
 def _weight_files(folder: str) -> list[str]:
-    """The safetensors files with the weights: one, or those that the index names."""
+    """Return the safetensors files with the weights: one, or those that the index names."""
     if os.path.isfile(os.path.join(folder, WEIGHTS)):
         return [os.path.join(folder, WEIGHTS)]
     index = os.path.join(folder, INDEX)
@@ -137,35 +136,35 @@ def _weight_files(folder: str) -> list[str]:
     return [os.path.join(folder, name) for name in names]
 
 
-def _tensors(paths: Iterable[str]) -> dict[str, _Found]:
-    """What the files hold, by name without the prefix; the buffers left out. Raises UserError for a name met twice."""
-    found: dict[str, _Found] = {}
+def _tensors(paths: Iterable[str]) -> dict[str, _Entry]:
+    """Return what the files hold, by name without the prefix, but for buffers. Raises UserError for one met twice."""
+    tensors: dict[str, _Entry] = {}
     for path in paths:
         with _opened(path) as file:
             for key in file.keys():  # noqa: SIM118 - no dict: it cannot be iterated
                 name = key.removeprefix(PREFIX)
                 if _BUFFER.fullmatch(name):
                     continue
-                if name in found:
-                    raise UserError(f"{path}: {key} is there twice, also as {found[name].key}; give another folder")
+                if name in tensors:
+                    raise UserError(f"{path}: {key} is there twice, also as {tensors[name].key}; give another folder")
                 part = file.get_slice(key)
-                found[name] = _Found(path, key, tuple(part.get_shape()), part.get_dtype())
-    return found
+                tensors[name] = _Entry(path, key, tuple(part.get_shape()), part.get_dtype())
+    return tensors
 
 
-def _compare(folder: str, shape: Shape, found: dict[str, _Found]) -> None:
+def _compare(folder: str, shape: Shape, tensors: dict[str, _Entry]) -> None:
     """Raise UserError where the tensors are not those of the shape, all that is wrong in one message."""
     # On "meta" tensors have shapes and no memory: a configuration may tell more than there is.
-    wanted = {p.name: tuple(p.values.shape) for p in places(torch.empty(shape.num_parameters, device="meta"), shape)}
-    wanted_head = {**wanted, _HEAD: wanted["wte.weight"]}
-    missing = [name for name in wanted if name not in found]
-    unknown = [each.key for name, each in found.items() if name not in wanted_head]
+    expected = {p.name: tuple(p.values.shape) for p in places(torch.empty(shape.num_parameters, device="meta"), shape)}
+    expected_head = {**expected, _HEAD: expected["wte.weight"]}
+    missing = [name for name in expected if name not in tensors]
+    unknown = [each.key for name, each in tensors.items() if name not in expected_head]
     other = [
-        f"{each.key} {list(each.shape)} instead of {list(wanted_head[name])}"
-        for name, each in found.items()
-        if name in wanted_head and each.shape != wanted_head[name]
+        f"{each.key} {list(each.shape)} instead of {list(expected_head[name])}"
+        for name, each in tensors.items()
+        if name in expected_head and each.shape != expected_head[name]
     ]
-    types = [f"{each.key} {each.dtype}" for each in found.values() if each.dtype not in _DTYPES]
+    types = [f"{each.key} {each.dtype}" for each in tensors.values() if each.dtype not in _DTYPES]
     wrong = [
         f"{what}: {', '.join(names[:_SHOWN])}{f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''}"
         for what, names in (
@@ -183,29 +182,29 @@ def _compare(folder: str, shape: Shape, found: dict[str, _Found]) -> None:
         )
 
 
-def _fill(flat: torch.Tensor, shape: Shape, found: dict[str, _Found]) -> None:
+def _fill(flat: torch.Tensor, shape: Shape, tensors: dict[str, _Entry]) -> None:
     """Copy the tensors to their places. Raises UserError for values not finite and a head that is not `wte`."""
     with contextlib.ExitStack() as stack:
-        files = {path: stack.enter_context(_opened(path)) for path in {each.path for each in found.values()}}
+        files = {path: stack.enter_context(_opened(path)) for path in {each.path for each in tensors.values()}}
 
-        def read(each: _Found) -> torch.Tensor:
+        def read(each: _Entry) -> torch.Tensor:
             values: torch.Tensor = files[each.path].get_tensor(each.key).float()
             if not torch.isfinite(values).all():
                 raise UserError(f"{each.path}: {each.key} has values that are not finite; give another folder")
             return values
 
         for place in places(flat, shape):
-            place.values.copy_(read(found[place.name]))
-        if _HEAD in found and not torch.equal(read(found[_HEAD]), read(found["wte.weight"])):
+            place.values.copy_(read(tensors[place.name]))
+        if _HEAD in tensors and not torch.equal(read(tensors[_HEAD]), read(tensors["wte.weight"])):
             raise UserError(
-                f"{found[_HEAD].path}: {_HEAD} is not wte.weight, and llm.c's GPT-2 has one matrix for both; "
+                f"{tensors[_HEAD].path}: {_HEAD} is not wte.weight, and llm.c's GPT-2 has one matrix for both; "
                 "give another model"
             )
 
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[Any]:
-    """A safetensors file. A UserError naming it where it is damaged, when it is opened or within the block."""
+    """Open a safetensors file. Raises UserError naming it where it is damaged, at once or within the block."""
     try:
         with safe_open(path, framework="pt") as file:
             yield file
@@ -214,7 +213,7 @@ def _opened(path: str) -> Iterator[Any]:
 
 
 def _json(path: str) -> dict[str, Any]:
-    """The object in a JSON file."""
+    """Return the object in a JSON file."""
     with open_input(path) as stream:
         data = stream.read()
     try:

@@ -23,7 +23,7 @@ Window = npt.NDArray[np.uint16]
 
 
 def open_shards(pattern: str, flag: str) -> list[ShardFile]:
-    """The shards that a pattern matches, sorted by name, mapped and not loaded.
+    """Return the shards that a pattern matches, sorted by name, mapped and not loaded.
 
     Raises UserError naming the flag where there is none, and the file where one is damaged or of another kind.
     """
@@ -85,17 +85,17 @@ class Loader:
         self._open(0)
 
     def next(self) -> Window:
-        """The next window, a view of the mapped shard. Raises UserError for a token that is none of GPT-2's."""
+        """Return the next window, a view of the mapped shard. Raises UserError for a token that is none of GPT-2's."""
         if self._used >= len(self._samples):
             if self._shard + 1 < len(self.shards):
                 self._open(self._shard + 1)
             else:
                 self.reset()
-        found = self._current()
+        shard = self._current()
         start = int(self._samples[self._used]) * self.window
-        tokens = _checked(found, start, self.window + 1)
+        tokens = _checked(shard, start, self.window + 1)
         self._used += 1
-        self._will_need(found)
+        self._will_need(shard)
         return tokens
 
     @property
@@ -150,7 +150,7 @@ class Loader:
 
 
 def rows_from_start(shards: Sequence[ShardFile], tokens: int, seq_len: int) -> Iterator[Window]:
-    """The first `tokens` tokens (a multiple of seq_len) of the shards as rows of seq_len + 1, in file order.
+    """Yield the first `tokens` tokens (a multiple of seq_len) of the shards as rows of seq_len + 1, in file order.
 
     What a validation reads that does not depend on the micro-batch; ends early where the shards do. Raises UserError
     for a token that is none of GPT-2's.
@@ -163,7 +163,7 @@ def rows_from_start(shards: Sequence[ShardFile], tokens: int, seq_len: int) -> I
 
 
 def _checked(shard: ShardFile, start: int, count: int) -> Window:
-    """Tokens of a shard as a view; the whole shard is searched only for the place of one that cannot be."""
+    """Return tokens of a shard as a view; the whole shard is searched only for the place of one that cannot be."""
     tokens = shard.tokens[start : start + count]
     if tokens.max() >= VOCABULARY_SIZE:
         check_tokens(shard.path, shard.tokens)

@@ -27,7 +27,7 @@ class MersenneTwister:
         self._bits._legacy_seeding(seed)
 
     def permutation(self, n: int) -> npt.NDArray[np.int32]:
-        """A random order of 0 .. n-1, int32."""
+        """Return a random order of 0 .. n-1, int32."""
         items = np.arange(n, dtype=np.int32)
         self.shuffle(items)
         return items
@@ -44,7 +44,7 @@ class MersenneTwister:
         items[:] = order
 
     def pack(self) -> bytes:
-        """llm.c's struct, with seed 0."""
+        """Return llm.c's struct, with seed 0."""
         inner = self._bits.state["state"]
         position = int(inner["pos"])
         return (

@@ -24,7 +24,7 @@ from sparkprep.llmc import hellaswag as files
 from sparkprep.llmc.hellaswag import ENDINGS, Example
 from trainer.device import attention_kernels
 from trainer.models import loss as losses
-from trainer.models.gpt2 import GPT2
+from trainer.models.layout import Model
 from trainer.runs.history import wilson
 
 BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
@@ -71,16 +71,16 @@ class Questions:
         return ENDINGS * len(self) * self.max_seq_len
 
     def plan(self, batch_tokens: int) -> list[slice]:
-        """The rows of each batch: as many as batch_tokens have room for, padded to their longest, and at least one."""
-        found, start = [], 0
+        """Return the rows of each batch: as many as fit into batch_tokens, padded to the longest, and at least one."""
+        batches, start = [], 0
         while start < len(self.lengths):
             end = min(start + max(1, batch_tokens // int(self.lengths[start] - 1)), len(self.lengths))
-            found.append(slice(start, end))
+            batches.append(slice(start, end))
             start = end
-        return found
+        return batches
 
     def batches(self, plan: list[slice]) -> Iterator[Batch]:
-        """The batches of a plan, each made when it is asked for."""
+        """Yield the batches of a plan, each made when it is asked for."""
         taken = 0
         for rows in plan:
             lengths = self.lengths[rows, None]
@@ -96,7 +96,7 @@ class Questions:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class HellaSwagResult:
     """What a model answered.
 
     correct of total examples. predictions: int8 (n,), the ending picked. scores: float32 (n, 4), the mean loss of each
@@ -115,12 +115,12 @@ class Result:
         return self.correct / self.total
 
     def interval(self) -> tuple[float, float]:
-        """The ends of the 95 % interval of the accuracy (Wilson 1927)."""
+        """Return the ends of the 95 % interval of the accuracy (Wilson 1927)."""
         return wilson(self.accuracy, self.total)
 
 
 def prepare(path: str, max_seq_len: int, limit: int | None = None) -> Questions:
-    """The examples of a hellaswag_val.bin, or of the JSON Lines it is made from (.jsonl, also .gz or .zst), in memory.
+    """Read the examples of a hellaswag_val.bin, or of the JSON Lines it is made from (.jsonl, also .gz or .zst).
 
     max_seq_len: positions that the model has. limit: take the first so many alone. Raises UserError naming the file
     where it is damaged or has no examples, and for an example that the model cannot take in or that asks nothing.
@@ -159,12 +159,12 @@ def prepare(path: str, max_seq_len: int, limit: int | None = None) -> Questions:
 
 
 def evaluate(
-    model: GPT2,
+    model: Model,
     questions: Questions,
     *,
     batch_tokens: int | None = None,
     progress: Callable[[int], None] | None = None,
-) -> Result:
+) -> HellaSwagResult:
     """Let the model pick an ending for each example; of equal scores the first.
 
     batch_tokens bounds what is computed at a time (default: BATCH_TOKENS of the device) and changes no score beyond
@@ -173,7 +173,8 @@ def evaluate(
     """
     device = model.device
     plan = questions.plan(batch_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cuda"]))
-    found = torch.empty(int(questions.endings.sum()), device=device)
+    token_losses = torch.empty(int(questions.endings.sum()), device=device)
+    head = model.leaves(model.shape.HEAD)[0]
     filled = computed = 0
     # cuDNN's attention, which training prefers, would build a plan for every new shape; here each batch has its own.
     with torch.inference_mode(), attention_kernels(device, deterministic=True):
@@ -181,22 +182,22 @@ def evaluate(
             positions, targets = _to_device(batch.positions, device), _to_device(batch.targets, device)
             hidden = model.hidden(_to_device(batch.ids, device)).flatten(0, 1).index_select(0, positions)
             end = filled + len(targets)
-            found[filled:end] = losses.token_losses(hidden, model.wte, targets, model.shape.vocab_size)
+            token_losses[filled:end] = losses.token_losses(hidden, head, targets, model.shape.vocab_size)
             filled = end
             computed += batch.ids.size
             if progress:
                 progress(batch.ids.size)
     # Summed in float64 and in an order that no batch size changes.
     starts = np.cumsum(questions.endings) - questions.endings
-    sums = np.add.reduceat(found.cpu().numpy().astype(np.float64), starts)
+    sums = np.add.reduceat(token_losses.cpu().numpy().astype(np.float64), starts)
     scores = (sums / questions.endings).astype(np.float32)[questions.row_of]
     predictions = scores.argmin(1).astype(np.int8)
     correct = int((predictions == questions.labels).sum())
-    return Result(correct, len(questions), predictions, scores, computed)
+    return HellaSwagResult(correct, len(questions), predictions, scores, computed)
 
 
-def evaluate_watched(model: GPT2, questions: Questions, batch_tokens: int | None = None) -> Result:
-    """`evaluate`, with a bar and the time left where somebody watches. The bar counts tokens without the padding."""
+def evaluate_watched(model: Model, questions: Questions, batch_tokens: int | None = None) -> HellaSwagResult:
+    """Do as `evaluate`, with a bar where somebody watches, which counts tokens without the padding."""
     total = int((questions.lengths - 1).sum())
     with tqdm(total=total, unit="tok", unit_scale=True, desc="HellaSwag", disable=not sys.stderr.isatty()) as bar:
         return evaluate(
@@ -204,7 +205,7 @@ def evaluate_watched(model: GPT2, questions: Questions, batch_tokens: int | None
         )
 
 
-def write_scores(path: str, result: Result, questions: Questions) -> None:
+def write_scores(path: str, result: HellaSwagResult, questions: Questions) -> None:
     """Write a line of CSV for each example, in the file's order: its scores, the ending picked and the right one.
 
     Scores have all their digits. The file, local or on S3, appears whole or not at all; UserError if it cannot be.
@@ -229,6 +230,6 @@ def _check(path: str, example: Example, max_seq_len: int) -> None:
 
 
 def _to_device(values: Integers, device: torch.device) -> torch.Tensor:
-    """To a GPU from pinned memory, so that the copy waits for nothing and nothing waits for it."""
-    found = torch.from_numpy(values)
-    return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found
+    """Copy to a GPU from pinned memory, so that the copy waits for nothing and nothing waits for it."""
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import make_folder, open_whole, write_text
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.checkpoint import Checkpoint
-from trainer.final.final import Final, shard_patterns
+from trainer.final.final import FinalRun, shard_patterns
 from trainer.loop.loop import train
 from trainer.settings import defaults
 
 STEPS = 80
 HALF = 40
 
-_SIZES: dict[str, object] = {
+_SIZES: dict[str, Any] = {
     "micro_batch": 4,
     "seq_len": 64,
     "total_batch": 1024,
@@ -29,14 +30,14 @@ _SIZES: dict[str, object] = {
     "hellaswag": False,
     "precision": "bf16",
 }
-_SHAPE: dict[str, object] = {"layers": 2, "channels": 32, "heads": 2}
+_SHAPE: dict[str, Any] = {"layers": 2, "channels": 32, "heads": 2}
 _LEARNING_RATE = 0.01
 MARK = ".rehearsal"
 """The file that says that a folder is a rehearsal's, and may be deleted by the next one."""
 
 
-def rehearse(data: str, output: str, price_per_hour: float, say: Callable[[str], None]) -> Final:
-    """Train the tiny seed model and give the final run that goes on from it, in `output`, which is made anew.
+def rehearse(data: str, output: str, price_per_hour: float, say: Callable[[str], None]) -> FinalRun:
+    """Train the tiny seed model and return the final run that goes on from it, in `output`, which is made anew.
 
     Raises UserError where the folder holds something that no rehearsal made.
     """
@@ -59,7 +60,7 @@ def rehearse(data: str, output: str, price_per_hour: float, say: Callable[[str],
     seed_model = os.path.join(output, "seed_model.bin")
     with open(Checkpoint(seed_folder, HALF).model, "rb") as source, open_whole(seed_model) as target:
         shutil.copyfileobj(source, target)
-    return Final(
+    return FinalRun(
         seed_model=seed_model,
         learning_rate=_LEARNING_RATE,
         data=data,
@@ -67,12 +68,15 @@ def rehearse(data: str, output: str, price_per_hour: float, say: Callable[[str],
         start_step=HALF,
         steps=STEPS,
         price_per_hour=price_per_hour,
-        options=tuple(_SIZES.items()),
+        changes=tuple(_SIZES.items()),
     )
 
 
 def _begin_anew(output: str) -> None:
-    """An empty folder with our mark in it. Only a folder with the mark is deleted: others may hold somebody's runs."""
+    """Make an empty folder with our mark in it.
+
+    Only a folder with the mark is deleted: others may hold somebody's runs.
+    """
     mark = os.path.join(output, MARK)
     if os.path.exists(mark) and not checkpoint.find(output):  # a rehearsal's own checkpoints lie one folder deeper
         shutil.rmtree(output)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from sparkprep.console import without_control
 from sparkprep.errors import UserError
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from trainer.generate.sampler import DEFAULT_SEED, Sampler
-from trainer.models.gpt2 import GPT2, KeyValueCache
-
-# All control characters but tab, line feed and carriage return: they ring, move the cursor, change colours.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+from trainer.models.layout import Model
 
 
 def generate(
-    model: GPT2,
+    model: Model,
     prompt_ids: Sequence[int],
     *,
     max_new: int,
@@ -28,7 +26,7 @@ def generate(
     stop_at_end_of_text: bool = True,
     max_seq_len: int | None = None,
 ) -> Iterator[int]:
-    """The ids that follow a prompt, each as soon as it is drawn.
+    """Yield the ids that follow a prompt, each as soon as it is drawn.
 
     It ends after `max_new` of them, after an end-of-text (which is given too) if asked, or when prompt and ids fill
     `max_seq_len` positions (by default all that the model has), as llm.c does. The prompt goes through the model in one
@@ -40,7 +38,7 @@ def generate(
 
 
 def free_positions(prompt_tokens: int, model_positions: int, max_seq_len: int | None = None) -> int:
-    """How many tokens may follow a prompt of so many; the arguments and errors are those of `generate`."""
+    """Return how many tokens may follow a prompt of so many; arguments and errors are those of `generate`."""
     positions = model_positions if max_seq_len is None else max_seq_len
     if positions > model_positions:
         raise UserError(f"{positions:,} positions were asked for, and the model has {model_positions:,}; give fewer")
@@ -53,8 +51,8 @@ def free_positions(prompt_tokens: int, model_positions: int, max_seq_len: int | 
     return positions - prompt_tokens
 
 
-def sample_ids(model: GPT2, count: int, seed: int = DEFAULT_SEED) -> list[int]:
-    """What llm.c prints while it trains: the count - 1 ids after an end-of-text, through any end-of-text between.
+def sample_ids(model: Model, count: int, seed: int = DEFAULT_SEED) -> list[int]:
+    """Return what llm.c prints while it trains: the count - 1 ids after an end-of-text, through any in between.
 
     Fewer where the model has fewer than `count` positions.
     """
@@ -74,28 +72,28 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, token: int) -> str:
-        """The text that is whole with this token; may be empty."""
+        """Return the text that is whole with this token; may be empty."""
         word = self._words[token] if 0 <= token < len(self._words) else b"<|%d|>" % token
         return self._shown(word, False)
 
     def end(self) -> str:
-        """What is left of a character that was never finished. The stream may then begin anew."""
+        """Return what is left of a character that was never finished. The stream may then begin anew."""
         left = self._shown(b"", True)
         self._decoder.reset()
         return left
 
     def _shown(self, data: bytes, final: bool) -> str:
-        return _CONTROL.sub("", self._decoder.decode(data, final))
+        return without_control(self._decoder.decode(data, final), keep="\t\n\r")
 
 
 def text_of(ids: Sequence[int], words: Sequence[bytes]) -> str:
-    """The text of ids as a TextStream gives it."""
+    """Return the text of ids as a TextStream gives it."""
     stream = TextStream(words)
     return "".join([*map(stream.feed, ids), stream.end()])
 
 
-def _continuation(model: GPT2, ids: list[int], new: int, sampler: Sampler, stop_at_end_of_text: bool) -> Iterator[int]:
-    cache = KeyValueCache(model.shape, 1, len(ids) + max(new, 0), model.dtype, model.device)
+def _continuation(model: Model, ids: list[int], new: int, sampler: Sampler, stop_at_end_of_text: bool) -> Iterator[int]:
+    cache = model.cache(1, len(ids) + max(new, 0))
     for _ in range(new):
         token = sampler.draw(_next_logits(model, ids, cache))
         yield token
@@ -104,9 +102,9 @@ def _continuation(model: GPT2, ids: list[int], new: int, sampler: Sampler, stop_
         ids = [token]
 
 
-def _next_logits(model: GPT2, ids: list[int], cache: KeyValueCache) -> npt.NDArray[np.float32]:
-    """float32 logits (vocab_size,) of the token after `ids`, which follow what the cache holds."""
+def _next_logits(model: Model, ids: list[int], cache: Any) -> npt.NDArray[np.float32]:
+    """Return the float32 logits (vocab_size,) of the token after `ids`, which follow what the cache holds."""
     with torch.no_grad():
         hidden = model.hidden(torch.tensor([ids], device=model.device), cache)
-        found: npt.NDArray[np.float32] = model.logits(hidden[0, -1]).cpu().numpy()
-    return found
+        logits: npt.NDArray[np.float32] = model.logits(hidden[0, -1]).cpu().numpy()
+    return logits

@@ -17,7 +17,7 @@ LONGEST_TOKEN = 128
 
 
 def encode(prompt: bytes) -> list[int]:
-    """The ids that GPT-2's byte pair encoding gives a prompt, as the models were trained on them.
+    """Return the ids that GPT-2's byte pair encoding gives a prompt, as the models were trained on them.
 
     Bytes that are no UTF-8 count as U+FFFD, since the encoding is one of characters.
     """
@@ -30,28 +30,28 @@ def encode(prompt: bytes) -> list[int]:
 
 
 def encode_greedy(prompt: bytes) -> list[int]:
-    """The ids of a prompt, each the longest token that fits, from the left, as in llm.c's course version.
+    """Return the ids of a prompt, each the longest token that fits from the left, as in llm.c's course version.
 
     It works on bytes, whatever they are. Its ids are often others than those of `encode`, on which models are trained.
     """
-    ids, begun = _table()
-    found: list[int] = []
+    id_of, beginnings = _table()
+    ids: list[int] = []
     start = 0
     while start < len(prompt):
         best = end = start + 1
         # On while there is a token that begins so, which need not be a token itself.
-        while end <= len(prompt) and (part := prompt[start:end]) in begun:
-            if part in ids:
+        while end <= len(prompt) and (part := prompt[start:end]) in beginnings:
+            if part in id_of:
                 best = end
             end += 1
-        found.append(ids[prompt[start:best]])
+        ids.append(id_of[prompt[start:best]])
         start = best
-    return found
+    return ids
 
 
 @cache
 def _table() -> tuple[dict[bytes, int], frozenset[bytes]]:
-    """(The id of each token, end-of-text included; every beginning of a token)."""
+    """Return the id of each token, end-of-text included, and every beginning of a token."""
     ids = {**vocabulary.ranks(), END_OF_TEXT_WORD: END_OF_TEXT}
     begun = {begin for token in ids for begin in accumulate(token[i : i + 1] for i in range(len(token)))}
     return ids, frozenset(begun)

@@ -37,7 +37,7 @@ class Coins:
         self._state = seed
 
     def next(self) -> float:
-        """The next one."""
+        """Return the next one."""
         state = self._state
         state ^= state >> 12
         state ^= (state << 25) & _MASK
@@ -71,7 +71,7 @@ class Choice:
             raise UserError(f"top-p {self.top_p} is no share of the probability; give one above 0 and up to 1")
 
     def probabilities(self, logits: Logits) -> Probabilities:
-        """logits (n,) of one position -> float64 (n,) that add up to 1, zero for what may not be drawn.
+        """Return float64 probabilities (n,), zero for what may not be drawn, of the logits (n,) of one position.
 
         Raises UserError for logits that are not numbers, as a model gives them whose weights went astray.
         """
@@ -102,24 +102,24 @@ class Sampler:
         self._coins = Coins(seed)
 
     def draw(self, logits: Logits) -> int:
-        """The id drawn from logits (n,) of one position; each draw takes one coin, a greedy one too."""
+        """Return the id drawn from logits (n,) of one position; each draw takes one coin, a greedy one too."""
         return pick(self.choice.probabilities(logits), self._coins.next())
 
 
 def pick(probabilities: Probabilities, coin: float) -> int:
-    """The first id at which the cumulative sum of probabilities (n,) exceeds the coin, from [0, 1)."""
+    """Return the first id at which the cumulative sum of probabilities (n,) exceeds the coin, from [0, 1)."""
     cumulative = np.cumsum(probabilities)
     # Of the sum as it came out, which rounding may have left beside 1: so a token without probability is never drawn.
     return int(np.searchsorted(cumulative, coin * cumulative[-1], side="right"))
 
 
 def _by_rank(weights: Probabilities) -> npt.NDArray[np.intp]:
-    """Ids from the likeliest on; of equals the lesser id first."""
+    """Return ids from the likeliest on; of equals the lesser id first."""
     return np.argsort(-weights, kind="stable")
 
 
 def _only(ids: npt.NDArray[np.intp], weights: Probabilities) -> Probabilities:
-    """The weights of these ids, zero for all others."""
+    """Return the weights of these ids, zero for all others."""
     kept = np.zeros_like(weights)
     kept[ids] = weights[ids]
     return kept

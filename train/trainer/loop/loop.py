@@ -20,15 +20,17 @@ from trainer.checkpoints import checkpoint
 from trainer.checkpoints.checkpoint import Checkpoint
 from trainer.checkpoints.folder import held
 from trainer.checkpoints.state_file import Moments, StateHeader
+from trainer.data.batches import to_device
 from trainer.evaluate import hellaswag
 from trainer.loop import memory, parameters, samples
 from trainer.loop.resume import manifest_of
+from trainer.loop.run import Run
 from trainer.loop.speed import Speed
-from trainer.loop.start import Run, begin
-from trainer.loop.validation import to_device, validate_batches, validate_tokens
+from trainer.loop.start import begin
+from trainer.loop.validation import validate_batches, validate_tokens
 from trainer.runs import parameters as run_parameters
 from trainer.runs.log import RunLog
-from trainer.settings import Settings
+from trainer.settings import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Update:
     skipped: str
 
 
-def train(settings: Settings) -> Run:
+def train(settings: TrainSettings) -> Run:
     """Train as the settings say, to the end; the finished run. Raises UserError for all that a user can mend."""
     with held(settings.output) as folder:
         try:
@@ -74,7 +76,7 @@ class Trainer:
         self.speed = Speed(flops, self.settings.tokens_per_update, peak)
 
     def train(self) -> None:
-        """From the run's step to its stop."""
+        """Train from the run's step to its stop."""
         run = self.run
         if run.step > run.stop:
             print(f"nothing to do: the run stands at step {run.step}, and was to stop at {run.stop}")
@@ -110,7 +112,7 @@ class Trainer:
         self._stop_on_nan(step, update)
 
     def update(self, step: int) -> Update:
-        """One update; the values that are logged come to the host at its end, in one go."""
+        """Do one update; the values that are logged come to the host at its end, in one go."""
         run, s = self.run, self.settings
         start = time.perf_counter()
         rate = self.schedule.rate(step)
@@ -120,19 +122,19 @@ class Trainer:
         total = torch.zeros((), device=run.device)
         for _ in range(s.micro_steps):
             loss = self.loss(*to_device(run.loader.next(), s.micro_batch, run.device)) / s.micro_steps
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         norm = run.optimizer.norm()
         values = torch.stack([total, norm])
         limited = s.skip_loss > 0 or s.skip_norm > 0
-        known = values.tolist() if limited else None  # only a limit must be known before the update
-        scores = self._scores(*known) if known else (math.nan, math.nan)
+        early = values.tolist() if limited else None  # only a limit needs them before the update
+        scores = self._scores(*early) if early else (math.nan, math.nan)
         reason = self._reason(*scores)
         skip = ~torch.isfinite(values).all()
         run.optimizer.update(step, rate, norm, skip | bool(reason), s.micro_steps)
-        loss_value, norm_value = known or values.tolist()
+        loss_value, norm_value = early or values.tolist()
         machine.synchronise(run.device)
-        if not known:
+        if not early:
             scores = self._scores(loss_value, norm_value)
         if not (math.isfinite(loss_value) and math.isfinite(norm_value)):
             reason = "not a number"
@@ -142,7 +144,7 @@ class Trainer:
         return self.run.loss_outliers.score(loss), self.run.norm_outliers.score(norm)
 
     def _reason(self, loss_score: float, norm_score: float) -> str:
-        """Why an update is to be skipped, or ""; a score that is nan is above no limit."""
+        """Return why an update is to be skipped, or ""; a score that is nan is above no limit."""
         s = self.settings
         if s.skip_loss > 0 and loss_score > s.skip_loss:
             return f"the loss lies {loss_score:+.2f} deviations from its mean (-sl {s.skip_loss:g})"
@@ -162,8 +164,10 @@ class Trainer:
         )
 
     def _last_good(self) -> str:
-        found = checkpoint.find(self.run.folder)
-        return f"the last good checkpoint is {found[0].model}" if found else "no checkpoint has been written yet"
+        checkpoints = checkpoint.find(self.run.folder)
+        if not checkpoints:
+            return "no checkpoint has been written yet"
+        return f"the last good checkpoint is {checkpoints[0].model}"
 
     def _validate(self, step: int) -> None:
         run, s = self.run, self.settings

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from trainer import device as machine
+from trainer.loop.run import Run
+from trainer.models.layout import Model, Shape
 from trainer.runs.parameters import LEARNING_RATE, NUM_PARAMETERS
-
-if TYPE_CHECKING:
-    from trainer.loop.start import Run
-    from trainer.models.gpt2 import GPT2
-    from trainer.models.shape import Shape
 
 Rows = list[tuple[str, str]]
 
 
 def groups(run: Run, peak: float) -> list[Rows]:
-    """The groups of the table. peak: floating-point operations a second of the machine."""
+    """Return the groups of the table. peak: floating-point operations a second of the machine."""
     weights = [("weight init method", run.weights)]
     return [_settings(run), _machine(run.model, peak), weights + model_rows(run.model.shape), _batches(run)]
 
 
-def _machine(model: GPT2, peak: float) -> Rows:
-    """The device and what it reaches."""
+def _machine(model: Model, peak: float) -> Rows:
+    """Return the rows about the device and what it reaches."""
     return [
         ("device", machine.device_name(model.device)),
         ("peak TFlops", f"{peak / 1e12:.3g}"),
@@ -31,16 +26,8 @@ def _machine(model: GPT2, peak: float) -> Rows:
 
 
 def model_rows(shape: Shape) -> Rows:
-    """The model's shape."""
-    return [
-        ("max_sequence_length T", str(shape.max_seq_len)),
-        ("vocab_size V", str(shape.vocab_size)),
-        ("padded_vocab_size Vp", str(shape.padded_vocab_size)),
-        ("num_layers L", str(shape.layers)),
-        ("num_heads NH", str(shape.heads)),
-        ("channels C", str(shape.channels)),
-        (NUM_PARAMETERS, str(shape.num_parameters)),
-    ]
+    """Return the rows about a model's sizes."""
+    return [*shape.rows(), (NUM_PARAMETERS, str(shape.num_parameters))]
 
 
 def _settings(run: Run) -> Rows:

@@ -7,7 +7,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -15,14 +15,11 @@ from sparkprep.errors import UserError
 from trainer.checkpoints import checkpoint, model_file, state_file
 from trainer.checkpoints.checkpoint import Checkpoint
 from trainer.checkpoints.state_file import Moments
-from trainer.data.loader import Loader
-from trainer.loop.fitting import DoesNotFit, model_for
-from trainer.models.gpt2 import GPT2
+from trainer.data.loader import Loader, LoaderState
+from trainer.loop.run import DoesNotFit, Run, Start, model_for
+from trainer.models.architectures import by_name
 from trainer.optim.adamw import AdamW
-from trainer.settings import Settings
-
-if TYPE_CHECKING:
-    from trainer.loop.start import Run
+from trainer.settings import TrainSettings
 
 _SAME_ORDER = {"micro_batch": "-b", "seq_len": "-t"}
 _WORTH_TELLING = {
@@ -36,19 +33,11 @@ _WORTH_TELLING = {
 }
 
 
-@dataclass
-class Start:
-    model: GPT2
-    optimizer: AdamW
-    step: int
-    weights: str
-    manifest: dict[str, Any]
-    checkpoint: Checkpoint | None = None
-    data: Any = None
-
-
 def manifest_of(run: Run) -> dict[str, Any]:
-    """What a checkpoint keeps beside llm.c's fields: what the order of the data hangs on, and the outlier windows."""
+    """Return what a checkpoint keeps beside llm.c's fields.
+
+    That is what the order of the data hangs on, and the windows of the outlier detectors.
+    """
     settings = run.settings
     return {
         "settings": {name: getattr(settings, name) for name in (*_SAME_ORDER, *_WORTH_TELLING)},
@@ -58,43 +47,70 @@ def manifest_of(run: Run) -> dict[str, Any]:
     }
 
 
-def newest_sound(settings: Settings, found: list[Checkpoint], device: torch.device) -> Start:
-    """The newest checkpoint that is sound."""
-    for each in found:
+@dataclass(frozen=True)
+class LoadedCheckpoint:
+    """A sound checkpoint in memory. data: where its loader stood."""
+
+    files: Checkpoint
+    start: Start
+    data: LoaderState
+
+
+def newest_sound(settings: TrainSettings, checkpoints: list[Checkpoint], device: torch.device) -> LoadedCheckpoint:
+    """Return the newest checkpoint that is sound, loaded. Raises UserError where none is."""
+    for each in checkpoints:
         try:
-            return _read(settings, each, device)
+            return _load(settings, each, device)
         except DoesNotFit:
             raise
         except UserError as error:
             print(f"warning: {error}; this checkpoint is left out", file=sys.stderr)
     raise UserError(
-        f"{os.path.dirname(found[0].done)}: none of its checkpoints (steps "
-        f"{', '.join(str(each.step) for each in found)}) is sound; restore one of them, or start anew in another "
+        f"{os.path.dirname(checkpoints[0].done)}: none of its checkpoints (steps "
+        f"{', '.join(str(each.step) for each in checkpoints)}) is sound; restore one of them, or start anew in another "
         "folder (-o)"
     )
 
 
-def _read(settings: Settings, found: Checkpoint, device: torch.device) -> Start:
+def _load(settings: TrainSettings, files: Checkpoint, device: torch.device) -> LoadedCheckpoint:
     with ThreadPoolExecutor(1) as pool:
-        verified = pool.submit(checkpoint.verify, found)
+        verified = pool.submit(checkpoint.verify, files)
         # The optimizer would load it, for some seconds: here it is loaded while 2 GB are hashed.
         importlib.import_module("torch._dynamo")
         verified.result()
-    model = model_for(settings, found.model, device)
+    manifest = checkpoint.read_manifest(files)
+    _check_architecture(files, manifest)
+    model = model_for(settings, files.model, device)
     optimizer = AdamW(model, settings.weight_decay, masters=settings.masters)
-    model_file.load(found.model, model)
+    model_file.load(files.model, model)
     # With float32 weights the state file's masters replace those of the model file, which are rounded.
     masters = model.flat if settings.masters or model.dtype == torch.float32 else None
-    head, data = state_file.read(found.state, Moments(optimizer.m, optimizer.v, masters))
+    head, data = state_file.read(files.state, Moments(optimizer.m, optimizer.v, masters))
     with torch.no_grad():
-        model_file.clear_padding(found.state, model)
+        model_file.clear_padding(files.state, model)
     optimizer.rounding, optimizer.rounding_before = head.rounding, head.rounding_before
-    if head.step != found.step:
-        raise UserError(f"{found.state}: of step {head.step:,}, not {found.step:,}; it has been renamed or mixed up")
-    return Start(model, optimizer, head.step, found.model, checkpoint.read_manifest(found), found, data)
+    if head.step != files.step:
+        raise UserError(f"{files.state}: of step {head.step:,}, not {files.step:,}; it has been renamed or mixed up")
+    return LoadedCheckpoint(files, Start(model, optimizer, head.step, files.model, manifest), data)
 
 
-def compare(settings: Settings, start: Start) -> None:
+def _check_architecture(files: Checkpoint, manifest: dict[str, Any]) -> None:
+    """Raise DoesNotFit where the manifest tells of another architecture than the model file."""
+    name = checkpoint.architecture_of(manifest)
+    if name not in by_name():
+        raise DoesNotFit(
+            f"{files.manifest}: its model is of the architecture {name!r}, which this version does not have; go on "
+            "with the version that wrote it"
+        )
+    stored = model_file.read_header(files.model).shape.NAME
+    if name != stored:
+        raise DoesNotFit(
+            f"{files.manifest}: tells of the architecture {name!r}, and {os.path.basename(files.model)} is {stored!r}; "
+            "copy both anew"
+        )
+
+
+def compare(settings: TrainSettings, start: Start) -> None:
     """Refuse what would change the order of the data, and tell of other changes since the checkpoint was written."""
     before = start.manifest.get("settings", {})
     changed = {
@@ -111,26 +127,27 @@ def compare(settings: Settings, start: Start) -> None:
         print(f"note: {flag} was {before[name]} and is now {getattr(settings, name)}", file=sys.stderr)
 
 
-def restore_data(start: Start, loader: Loader) -> None:
-    """Set the loader to where the checkpoint's stood; that it cannot is no damage of the checkpoint."""
-    assert start.checkpoint is not None
+def restore_data(loaded: LoadedCheckpoint, loader: Loader) -> None:
+    """Set the loader to where the checkpoint's stood. Raises UserError where the data are not those of the run."""
+    files, start = loaded.files, loaded.start
+    anew = f"start from its weights alone in another folder (-e {start.weights} -ss {start.step})"
     try:
-        loader.restore(start.data)
+        loader.restore(loaded.data)
     except ValueError as error:
         raise UserError(
-            f"{start.checkpoint.state}: does not fit the training data: {error}; give the -b, -t and -id that it was "
-            f"written with, or start from its weights alone in another folder (-e {start.weights} -ss {start.step})"
+            f"{files.state}: does not fit the training data: {error}; give the -b, -t and -id that it was written "
+            f"with, or {anew}"
         ) from error
     before, now = start.manifest.get("shards", []), names_and_tokens(loader)
     changed = [(a, b) for a, b in zip(before, now, strict=False) if a != b]
     if changed:
         (old, tokens), (name, count) = changed[0]
         raise UserError(
-            f"{start.checkpoint.manifest}: does not fit the training data: {old} with {tokens:,} tokens stood where "
-            f"{name} with {count:,} is now; give the -id that it was written with, or start from its weights alone in "
-            f"another folder (-e {start.weights} -ss {start.step})"
+            f"{files.manifest}: does not fit the training data: {old} with {tokens:,} tokens stood where {name} with "
+            f"{count:,} is now; give the -id that it was written with, or {anew}"
         )
 
 
 def names_and_tokens(loader: Loader) -> list[list[Any]]:
+    """Return the name and the number of tokens of each shard, as a manifest keeps them."""
     return [[os.path.basename(each.path), each.header.tokens] for each in loader.shards]

@@ -9,10 +9,10 @@ from sparkprep.llmc import tokenizer_file
 from sparkprep.tokenizer import vocabulary
 from trainer.device import attention_kernels
 from trainer.generate.generate import sample_ids, text_of
-from trainer.models.gpt2 import GPT2
+from trainer.models.layout import Model
 
 
-def show(model: GPT2, words: Sequence[bytes], count: int) -> None:
+def show(model: Model, words: Sequence[bytes], count: int) -> None:
     """Print what follows an end-of-text, `count` tokens with it. words: the bytes of each id."""
     # Each token is a new shape, for which cuDNN's attention, first in training, would make a plan.
     with attention_kernels(model.device, deterministic=True):
@@ -21,7 +21,7 @@ def show(model: GPT2, words: Sequence[bytes], count: int) -> None:
 
 
 def words_of(path: str) -> Sequence[bytes]:
-    """The bytes of each id from a tokenizer file; from the vocabulary in the package where the file is not there."""
+    """Return the bytes of each id from a tokenizer file, or from the package's vocabulary where there is no file."""
     if os.path.exists(path):
         return tokenizer_file.read(path).tokens
     return (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)

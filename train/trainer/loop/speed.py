@@ -51,6 +51,6 @@ class Speed:
         return self._flops * self.tokens_per_second / self._peak
 
     def left(self, steps: int) -> str:
-        """The time that so many steps take, as hours, minutes and seconds."""
+        """Return the time that so many steps take, as hours, minutes and seconds."""
         seconds = round(steps * self.seconds)
         return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

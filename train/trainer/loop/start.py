@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -26,45 +24,22 @@ from trainer.checkpoints.folder import set_aside
 from trainer.data.loader import Loader, open_shards
 from trainer.evaluate import hellaswag
 from trainer.loop import samples
-from trainer.loop.fitting import check_length, model_for
-from trainer.loop.resume import Start, compare, newest_sound, restore_data
+from trainer.loop.resume import compare, newest_sound, restore_data
+from trainer.loop.run import Run, Start, check_length, model_for
 from trainer.loop.validation import check_val_tokens
-from trainer.models.gpt2 import GPT2, initialise
+from trainer.models.layout import Model
 from trainer.optim.adamw import AdamW
 from trainer.optim.outliers import OutlierDetector
-from trainer.settings import Settings
+from trainer.settings import TrainSettings
 
 SHUFFLE_SEED = 42
 
 
-@dataclass
-class Run:
-    """All that training goes on from. step: the next update; steps: of the schedule; stop: where this run ends.
+def begin(settings: TrainSettings, folder: str) -> Run:
+    """Return the run that a command line asks for, in a folder that is held.
 
-    questions: of HellaSwag, if it is asked; words: the bytes of each token, for samples.
+    Raises UserError for all that does not fit.
     """
-
-    settings: Settings
-    folder: str
-    device: torch.device
-    model: GPT2
-    optimizer: AdamW
-    loader: Loader
-    val_shards: list[ShardFile]
-    val_loader: Loader | None
-    loss_outliers: OutlierDetector
-    norm_outliers: OutlierDetector
-    step: int
-    steps: int
-    stop: int
-    resumed: bool
-    weights: str
-    questions: hellaswag.Questions | None
-    words: Sequence[bytes]
-
-
-def begin(settings: Settings, folder: str) -> Run:
-    """The run that a command line asks for, in a folder that is held. Raises UserError for all that does not fit."""
     device = machine.choose_device(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -72,11 +47,12 @@ def begin(settings: Settings, folder: str) -> Run:
         machine.make_deterministic()
     loader, val_shards, val_loader = _open_data(settings)
     steps = _steps(settings, loader)
-    found = checkpoint.find(folder) if settings.resume else []
-    if found:
-        start = newest_sound(settings, found, device)
+    checkpoints = checkpoint.find(folder) if settings.resume else []
+    if checkpoints:
+        loaded = newest_sound(settings, checkpoints, device)
+        start = loaded.start
         compare(settings, start)
-        restore_data(start, loader)
+        restore_data(loaded, loader)
     else:
         _warn_of_cut(settings)
         start = _fresh(settings, device)
@@ -98,14 +74,14 @@ def begin(settings: Settings, folder: str) -> Run:
         step=start.step,
         steps=steps,
         stop=stop,
-        resumed=bool(found),
+        resumed=bool(checkpoints),
         weights=start.weights,
         questions=questions,
         words=words,
     )
 
 
-def _open_data(settings: Settings) -> tuple[Loader, list[ShardFile], Loader | None]:
+def _open_data(settings: TrainSettings) -> tuple[Loader, list[ShardFile], Loader | None]:
     rows, seq_len = settings.micro_batch, settings.seq_len
     val_shards = open_shards(settings.val_data, "-iv")
     if settings.overfit:
@@ -119,8 +95,8 @@ def _open_data(settings: Settings) -> tuple[Loader, list[ShardFile], Loader | No
     return loader, val_shards, Loader(val_shards, rows, seq_len, None, "-iv")
 
 
-def _steps(settings: Settings, loader: Loader) -> int:
-    """Updates of the schedule: -x, or one epoch, which only the shards tell."""
+def _steps(settings: TrainSettings, loader: Loader) -> int:
+    """Return the updates of the schedule: -x, or one epoch, which only the shards tell."""
     if settings.steps != -1:
         return settings.steps
     steps = loader.tokens // settings.tokens_per_update
@@ -137,15 +113,13 @@ def _steps(settings: Settings, loader: Loader) -> int:
     return steps
 
 
-def _fresh(settings: Settings, device: torch.device) -> Start:
+def _fresh(settings: TrainSettings, device: torch.device) -> Start:
     path = settings.model_file
     if path is None:
-        shape = settings.shape
-        model = GPT2(
-            shape, device=device, dtype=machine.choose_dtype(settings.precision, device), recompute=settings.recompute
-        )
+        dtype = machine.choose_dtype(settings.precision, device)
+        model = settings.shape.build(device=device, dtype=dtype, recompute=settings.recompute)
         check_length(settings, model, "a new model")
-        initialise(model)
+        model.initialise()
         weights = "random"
     else:
         checkpoint.verify_model(path)
@@ -153,10 +127,10 @@ def _fresh(settings: Settings, device: torch.device) -> Start:
         model_file.load(path, model)
         weights = path
     optimizer = AdamW(model, settings.weight_decay, masters=settings.masters)
-    return Start(model, optimizer, settings.start_step, weights, {})
+    return Start(model, optimizer, settings.start_step, weights)
 
 
-def _questions(settings: Settings, model: GPT2) -> hellaswag.Questions | None:
+def _questions(settings: TrainSettings, model: Model) -> hellaswag.Questions | None:
     if not settings.hellaswag:
         return None
     if not os.path.exists(settings.hellaswag_data):
@@ -171,8 +145,8 @@ def _tell_of_earlier(folder: str) -> None:
         print(f"note: {folder} holds an earlier run, and -y 1 is not given; it was moved to {moved}", file=sys.stderr)
 
 
-def _warn_of_cut(settings: Settings) -> None:
-    """Resuming was asked for, and there is nothing to resume from: often a command line that lost its second half.
+def _warn_of_cut(settings: TrainSettings) -> None:
+    """Warn where resuming was asked for and there is nothing to resume from: often a command that lost its second half.
 
     With a seed too: where its -ss and -l are lost, the rest of a run becomes a whole one, at twice the price.
     """

@@ -11,22 +11,15 @@ from torch import Tensor
 
 from sparkprep.errors import UserError
 from sparkprep.llmc.shard import ShardFile
-from trainer.data.loader import Loader, Window, rows_from_start
+from trainer.data.batches import to_device
+from trainer.data.loader import Loader, rows_from_start
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(ids, targets), both (rows, T) -> the mean loss, a scalar."""
 
 
-def to_device(window: Window, rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """ids and targets, (rows, T) int64, of a window of rows * T + 1 tokens; the copy to a GPU runs beside its work."""
-    tokens = torch.from_numpy(window.astype(np.int64))
-    if device.type == "cuda":
-        tokens = tokens.pin_memory().to(device, non_blocking=True)
-    return tokens[:-1].view(rows, -1), tokens[1:].view(rows, -1)
-
-
 def validate_batches(loss: Loss, loader: Loader, rows: int, batches: int, device: torch.device) -> float:
-    """The mean of the means of the first `batches` micro-batches of an unshuffled loader; -1 for all there are."""
+    """Return the mean of the means of the first `batches` micro-batches of an unshuffled loader; -1 for all."""
     loader.reset()
     count = loader.windows if batches == -1 else batches
     total = torch.zeros((), device=device)
@@ -39,11 +32,11 @@ def validate_batches(loss: Loss, loader: Loader, rows: int, batches: int, device
 def validate_tokens(
     loss: Loss, shards: Sequence[ShardFile], tokens: int, rows: int, seq_len: int, device: torch.device
 ) -> float:
-    """The mean loss of the first `tokens` tokens, in rows of seq_len: the same set for any `rows` at a time."""
+    """Return the mean loss of the first `tokens` tokens, in rows of seq_len: the same set for any `rows` at a time."""
     total, count = torch.zeros((), dtype=torch.float64, device=device), 0
     with torch.no_grad():
-        found = rows_from_start(shards, tokens, seq_len)
-        while group := list(islice(found, rows)):
+        windows = rows_from_start(shards, tokens, seq_len)
+        while group := list(islice(windows, rows)):
             ids = torch.from_numpy(np.stack(group).astype(np.int64)).to(device)
             total += loss(ids[:, :-1].contiguous(), ids[:, 1:].contiguous()).double() * len(group)
             count += len(group)

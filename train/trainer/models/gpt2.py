@@ -1,28 +1,141 @@
-"""GPT-2 in PyTorch: pre-LayerNorm blocks, learned positions, tied head (Radford et al. 2019), as llm.c computes it."""
+"""GPT-2: pre-LayerNorm blocks, learned positions, tied head (Radford et al. 2019), as llm.c computes and stores it.
+
+Its 16 tensors lie in the order of llm.c's files. A header tells max_seq_len, vocab_size, layers, heads, channels and
+padded_vocab_size; version 3 holds float32, version 5 bfloat16.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
+from sparkprep.tokenizer.vocabulary import VOCABULARY_SIZE
 from trainer.models import loss as losses
-from trainer.models.shape import Shape, offsets, tensors
+from trainer.models.attention import KeyValueCache, LayerCache, attend
+from trainer.models.layout import TensorSpec, count_elements, leaves_of, views_of
+from trainer.models.recompute import maybe_again
 
+MAX_SEQ_LEN = 1024
+INITIAL_STD = 0.02
 LAYER_NORM_EPS = 1e-5
 
+_PADDING = 128
+_MAX_FIELD = 1 << 20  # of layers, heads, channels, positions, tokens: beyond it a header is nonsense
 
-class KeyValueCache:
-    """Keys and values of the positions seen so far: for each layer (rows, heads, max_seq_len, head size)."""
 
-    def __init__(self, shape: Shape, rows: int, max_seq_len: int, dtype: torch.dtype, device: torch.device) -> None:
-        size = (shape.layers, rows, shape.heads, max_seq_len, shape.channels // shape.heads)
-        self.keys = torch.zeros(size, dtype=dtype, device=device)
-        self.values = torch.zeros(size, dtype=dtype, device=device)
-        self.length = 0
+@dataclass(frozen=True)
+class Shape:
+    """layers, heads, channels; max_seq_len: positions it has; vocab_size: real tokens, to which padding is added."""
+
+    NAME: ClassVar[str] = "gpt2"
+    MAGIC: ClassVar[int] = 20240326
+    VERSIONS: ClassVar[Mapping[int, torch.dtype]] = {3: torch.float32, 5: torch.bfloat16}
+    HEAD: ClassVar[str] = "wte"  # embedding and head are tied
+
+    layers: int
+    heads: int
+    channels: int
+    max_seq_len: int = MAX_SEQ_LEN
+    vocab_size: int = VOCABULARY_SIZE
+
+    @classmethod
+    def named(cls) -> Mapping[str, Shape]:
+        """Return GPT-2 small, medium, large and XL by llm.c's names."""
+        return NAMED
+
+    @classmethod
+    def of_fields(cls, fields: Sequence[int]) -> Shape:
+        """Return the shape that a header tells. Raises ValueError for sizes that make no GPT-2."""
+        max_seq_len, vocab_size, layers, heads, channels, padded = fields[:6]
+        if not all(0 < field <= _MAX_FIELD for field in fields[:5]):
+            raise ValueError(f"its header tells sizes that no GPT-2 has: {list(fields[:6])}")
+        if channels % heads:
+            raise ValueError(f"its {channels} channels do not divide into {heads} heads")
+        shape = cls(layers, heads, channels, max_seq_len, vocab_size)
+        if padded != shape.padded_vocab_size:
+            raise ValueError(
+                f"its vocabulary of {vocab_size:,} is padded to {padded:,}, and llm.c pads it to "
+                f"{shape.padded_vocab_size:,}"
+            )
+        return shape
+
+    def fields(self) -> tuple[int, ...]:
+        """Return what a header tells of the shape, from its third field on."""
+        return self.max_seq_len, self.vocab_size, self.layers, self.heads, self.channels, self.padded_vocab_size
+
+    @property
+    def padded_vocab_size(self) -> int:
+        """The next multiple of 128: rows of `wte`, of which those from vocab_size on are zero and stay so."""
+        return math.ceil(self.vocab_size / _PADDING) * _PADDING
+
+    @property
+    def num_parameters(self) -> int:
+        """Of all tensors, padded rows included, as llm.c counts."""
+        return count_elements(self.tensors())
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """Return the 16 tensors in llm.c's order. Weights are (out_features, in_features), as in torch.nn.Linear."""
+        L, C = self.layers, self.channels
+        # What is added to the residual stream starts smaller, since 2 L such terms add up.
+        residual = INITIAL_STD / math.sqrt(2 * L)
+        return (
+            TensorSpec("wte", 0, (self.padded_vocab_size, C), True, INITIAL_STD),
+            TensorSpec("wpe", 0, (self.max_seq_len, C), True, INITIAL_STD),
+            TensorSpec("ln1.weight", L, (C,), False, fill=1.0),
+            TensorSpec("ln1.bias", L, (C,), False),
+            TensorSpec("qkv.weight", L, (3 * C, C), True, INITIAL_STD),
+            TensorSpec("qkv.bias", L, (3 * C,), False),
+            TensorSpec("out.weight", L, (C, C), True, residual),
+            TensorSpec("out.bias", L, (C,), False),
+            TensorSpec("ln2.weight", L, (C,), False, fill=1.0),
+            TensorSpec("ln2.bias", L, (C,), False),
+            TensorSpec("up.weight", L, (4 * C, C), True, INITIAL_STD),
+            TensorSpec("up.bias", L, (4 * C,), False),
+            TensorSpec("down.weight", L, (C, 4 * C), True, residual),
+            TensorSpec("down.bias", L, (C,), False),
+            TensorSpec("lnf.weight", 0, (C,), False, fill=1.0),
+            TensorSpec("lnf.bias", 0, (C,), False),
+        )
+
+    def flops_per_token(self, seq_len: int) -> int:
+        """Return the floating-point operations for one token of training: 6 N + 6 L C T, as llm.c counts.
+
+        A multiply-add is two; padded parameters count; half of attention's square, as it is causal.
+        """
+        return 6 * self.num_parameters + 6 * self.layers * self.channels * seq_len
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the sizes as llm.c's table of parameters names them."""
+        return [
+            ("max_sequence_length T", str(self.max_seq_len)),
+            ("vocab_size V", str(self.vocab_size)),
+            ("padded_vocab_size Vp", str(self.padded_vocab_size)),
+            ("num_layers L", str(self.layers)),
+            ("num_heads NH", str(self.heads)),
+            ("channels C", str(self.channels)),
+        ]
+
+    def build(self, *, device: str | torch.device, dtype: torch.dtype, recompute: int = 0) -> GPT2:
+        """Return an empty model of this shape."""
+        return GPT2(self, device=device, dtype=dtype, recompute=recompute)
+
+    def __str__(self) -> str:
+        return f"{self.layers} layers, {self.channels} channels, {self.heads} heads"
+
+
+NAMED: Mapping[str, Shape] = {
+    "d12": Shape(12, 12, 768),
+    "d24": Shape(24, 16, 1024),
+    "d36": Shape(36, 20, 1280),
+    "d48": Shape(48, 25, 1600),
+}
+"""GPT-2 small, medium, large and XL by llm.c's names (Radford et al. 2019, table 2)."""
 
 
 class Block(nn.Module):
@@ -50,12 +163,12 @@ class Block(nn.Module):
             self.register_parameter(f"{name}_weight", parameters[f"{name}.weight"])
             self.register_parameter(f"{name}_bias", parameters[f"{name}.bias"])
 
-    def forward(self, x: Tensor, cache: tuple[Tensor, Tensor, int] | None = None) -> Tensor:
-        """x (B, T, C) -> the same shape. cache: this layer's keys, values, and how many positions they hold."""
-        qkv = _maybe_again(self.recompute_norms, self._norm_and_qkv, x)
+    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
+        """Return the residual stream (B, T, C) after this layer, from x of that shape."""
+        qkv = maybe_again(self.recompute_norms, self._norm_and_qkv, x)
         x = x + _linear(self._attention(qkv, cache), self.out_weight, self.out_bias)
-        up = _maybe_again(self.recompute_norms, self._norm_and_up, x)
-        return x + _maybe_again(self.recompute_gelu, self._gelu_and_down, up)
+        up = maybe_again(self.recompute_norms, self._norm_and_up, x)
+        return x + maybe_again(self.recompute_gelu, self._gelu_and_down, up)
 
     def _norm_and_qkv(self, x: Tensor) -> Tensor:
         return _linear(_layer_norm(x, self.ln1_weight, self.ln1_bias), self.qkv_weight, self.qkv_bias)
@@ -66,24 +179,15 @@ class Block(nn.Module):
     def _gelu_and_down(self, up: Tensor) -> Tensor:
         return _linear(F.gelu(up, approximate="tanh"), self.down_weight, self.down_bias)
 
-    def _attention(self, qkv: Tensor, cache: tuple[Tensor, Tensor, int] | None) -> Tensor:
-        """Causal attention. qkv (B, T, 3C): C of queries, keys, values; the heads lie side by side in each."""
+    def _attention(self, qkv: Tensor, cache: LayerCache | None) -> Tensor:
+        """Return causal attention (B, T, C). qkv (B, T, 3C): queries, keys, values, in each the heads side by side."""
         B, T, C3 = qkv.shape
         q, k, v = qkv.view(B, T, 3, self.heads, C3 // 3 // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        if cache is None:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        else:
-            keys, values, seen = cache
-            keys[:, :, seen : seen + T] = k
-            values[:, :, seen : seen + T] = v
-            # Position i of the new ones sees all that came before and itself.
-            mask = torch.ones(T, seen + T, dtype=torch.bool, device=q.device).tril(seen)
-            y = F.scaled_dot_product_attention(q, keys[:, :, : seen + T], values[:, :, : seen + T], attn_mask=mask)
-        return y.transpose(1, 2).reshape(B, T, C3 // 3)
+        return attend(q, k, v, cache).transpose(1, 2).reshape(B, T, C3 // 3)
 
 
 class GPT2(nn.Module):
-    """The model. Its parameters are float32 views of `flat`, one buffer in llm.c's order (shape.py).
+    """The network. Its parameters are float32 views of `flat`, one buffer in llm.c's order.
 
     dtype: what it computes in; weights are cast to it where they are used, and gradients come back, and add up over
     micro-batches, in float32. recompute: 0 keep all activations, 1 compute GELU again in the backward pass, 2 the
@@ -102,10 +206,9 @@ class GPT2(nn.Module):
         self.shape = shape
         self.dtype = dtype
         self.flat = torch.zeros(shape.num_parameters, device=device)
-        views = views_of(self.flat, shape)
-        leaves = {name: [nn.Parameter(part) for part in parts] for name, parts in views.items()}
+        leaves = leaves_of(self.flat, shape.tensors())
         self.wte, self.wpe = leaves["wte"][0], leaves["wpe"][0]
-        repeated = [tensor.name for tensor in tensors(shape) if tensor.layers]
+        repeated = [tensor.name for tensor in shape.tensors() if tensor.layers]
         self.blocks = nn.ModuleList(
             Block({name: leaves[name][layer] for name in repeated}, shape.heads, recompute)
             for layer in range(shape.layers)
@@ -114,7 +217,7 @@ class GPT2(nn.Module):
         self._leaves = leaves
 
     def leaves(self, name: str) -> list[nn.Parameter]:
-        """The parameters of one of the 16 tensors, one for each layer (or a single one)."""
+        """Return the parameters of one of the 16 tensors, one for each layer (or a single one)."""
         return self._leaves[name]
 
     @property
@@ -122,8 +225,14 @@ class GPT2(nn.Module):
         """Where the parameters lie."""
         return self.flat.device
 
+    def cache(self, rows: int, positions: int) -> KeyValueCache:
+        """Return an empty cache of keys and values for `hidden`."""
+        shape = self.shape
+        head_size = shape.channels // shape.heads
+        return KeyValueCache(shape.layers, shape.heads, head_size, rows, positions, self.dtype, self.device)
+
     def hidden(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """ids (B, T), integers -> what the head sees, (B, T, C) in `dtype`, after the last LayerNorm.
+        """Return what the head sees, (B, T, C) in `dtype` after the last LayerNorm, of integer ids (B, T).
 
         With a cache, ids are the positions that follow those it holds; they are added to it.
         """
@@ -131,53 +240,42 @@ class GPT2(nn.Module):
         positions = self.wpe[seen : seen + ids.shape[1]]
         x = (F.embedding(ids, self.wte) + positions).to(self.dtype)
         for layer, block in enumerate(self.blocks):
-            x = block(x, (cache.keys[layer], cache.values[layer], seen) if cache else None)
+            x = block(x, cache.layer(layer) if cache else None)
         if cache:
             cache.length = seen + ids.shape[1]
         return _layer_norm(x, self.lnf_weight, self.lnf_bias)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """hidden (..., C) -> float32 logits of the real tokens, (..., vocab_size)."""
+        """Return the float32 logits of the real tokens, (..., vocab_size), from hidden (..., C)."""
         return F.linear(hidden, self.wte[: self.shape.vocab_size].to(hidden.dtype)).float()
 
     def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss in nats (a float32 scalar) of predicting targets (B, T) from ids (B, T)."""
+        """Return the mean loss in nats (a float32 scalar) of predicting targets (B, T) from ids (B, T)."""
         hidden = self.hidden(ids).flatten(0, 1)
         return losses.mean_loss(hidden, self.wte, targets.flatten(), self.shape.vocab_size)
 
+    def initialise(self, seed: int = 42) -> None:
+        """Set llm.c's initial weights: one Mersenne Twister; wte and wpe, then the matrices of each layer in turn.
 
-def views_of(flat: Tensor, shape: Shape) -> dict[str, list[Tensor]]:
-    """The tensors as views of a flat buffer of shape.num_parameters elements: for each name a list, one a layer."""
-    found = {}
-    for tensor, start in zip(tensors(shape), offsets(shape).values(), strict=True):
-        whole = flat[start : start + tensor.size].view(max(1, tensor.layers), *tensor.shape)
-        found[tensor.name] = list(whole.unbind(0))
-    return found
+        Equal to llm.c's up to 5e-8, since both draw as PyTorch does on a CPU; so they are drawn there and copied.
+        """
+        flat = torch.empty(self.shape.num_parameters)
+        views = views_of(flat, self.shape.tensors())
+        specs = {tensor.name: tensor for tensor in self.shape.tensors()}
+        generator = torch.Generator().manual_seed(seed)
+        for name, spec in specs.items():
+            for view in views[name]:
+                view.fill_(spec.fill)
 
+        def draw(view: Tensor, std: float | None) -> None:
+            nn.init.normal_(view, 0.0, std or 0.0, generator=generator)
 
-def initialise(model: GPT2, seed: int = 42) -> None:
-    """llm.c's initial weights: one Mersenne Twister; wte and wpe, then the matrices of each layer in turn.
-
-    Equal to llm.c's up to 5e-8, since both draw as PyTorch does on a CPU; so they are drawn there and copied.
-    """
-    shape = model.shape
-    flat = torch.empty(shape.num_parameters)
-    views = views_of(flat, shape)
-    specs = {tensor.name: tensor for tensor in tensors(shape)}
-    generator = torch.Generator().manual_seed(seed)
-    for name, spec in specs.items():
-        for view in views[name]:
-            view.fill_(spec.fill)
-
-    def draw(view: Tensor, std: float | None) -> None:
-        nn.init.normal_(view, 0.0, std or 0.0, generator=generator)
-
-    draw(views["wte"][0][: shape.vocab_size], specs["wte"].std)
-    draw(views["wpe"][0], specs["wpe"].std)
-    for layer in range(shape.layers):
-        for name in ("qkv.weight", "out.weight", "up.weight", "down.weight"):
-            draw(views[name][layer], specs[name].std)
-    model.flat.copy_(flat)
+        draw(views["wte"][0][: self.shape.vocab_size], specs["wte"].std)
+        draw(views["wpe"][0], specs["wpe"].std)
+        for layer in range(self.shape.layers):
+            for name in ("qkv.weight", "out.weight", "up.weight", "down.weight"):
+                draw(views[name][layer], specs[name].std)
+        self.flat.copy_(flat)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -186,14 +284,3 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def _layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], weight.to(x.dtype), bias.to(x.dtype), LAYER_NORM_EPS)
-
-
-def _maybe_again(again: bool, step: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """step(x); with `again` only x is kept for the backward pass, which computes the rest anew.
-
-    A step ends with a matrix product, whose own result the backward pass does not need and does not compute.
-    """
-    if again and torch.is_grad_enabled() and not torch.compiler.is_compiling():
-        result: Tensor = checkpoint(step, x, use_reentrant=False, preserve_rng_state=False)
-        return result
-    return step(x)

@@ -17,7 +17,7 @@ CHUNK_ROWS = {"cpu": 256, "cuda": 8192}
 
 
 def mean_loss(hidden: Tensor, weight: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
-    """Mean of -log softmax(hidden @ weight.T)[target] in nats: a float32 scalar with gradients to hidden and weight.
+    """Return the mean of -log softmax(hidden @ weight.T)[target] in nats, a float32 scalar with gradients.
 
     hidden (N, C) in the compute dtype, weight (padded vocabulary, C) float32, targets (N,) integers below vocab_size.
     Columns from vocab_size on take no part.
@@ -29,7 +29,7 @@ def mean_loss(hidden: Tensor, weight: Tensor, targets: Tensor, vocab_size: int) 
 
 
 def token_losses(hidden: Tensor, weight: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
-    """The loss of each row, (N,) float32, without gradients; arguments as `mean_loss`."""
+    """Return the loss of each row, (N,) float32, without gradients; arguments as `mean_loss`."""
     used = weight[:vocab_size].to(hidden.dtype)
     parts = []
     for rows in _chunks(hidden):
@@ -76,19 +76,19 @@ def _chunks(hidden: Tensor) -> list[slice]:
 
 
 def _in_place(logits: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """The sum of the rows' losses times `scale`, and its gradient by the logits in their dtype.
+    """Return the sum of the rows' losses times `scale`, and its gradient by the logits in their dtype.
 
     logits (n, vocab_size). One array is made and changed: on a CPU new memory costs more than arithmetic.
     """
-    found = torch.log_softmax(logits, 1, dtype=torch.float32)
+    log_odds = torch.log_softmax(logits, 1, dtype=torch.float32)
     chosen = targets[:, None]
-    loss = -found.gather(1, chosen).sum() * scale
-    found.exp_().scatter_add_(1, chosen, torch.full_like(chosen, -1.0, dtype=torch.float32)).mul_(scale)
-    return loss, found.to(logits.dtype)
+    loss = -log_odds.gather(1, chosen).sum() * scale
+    log_odds.exp_().scatter_add_(1, chosen, torch.full_like(chosen, -1.0, dtype=torch.float32)).mul_(scale)
+    return loss, log_odds.to(logits.dtype)
 
 
 def _in_one_kernel(logits: Tensor, targets: Tensor, vocab_size: int, scale: float) -> tuple[Tensor, Tensor]:
-    """The same of padded logits, written so that a compiler makes one kernel of it and stores no float32 copy."""
+    """Do the same of padded logits, written so that a compiler makes one kernel of it without a float32 copy."""
     columns = torch.arange(logits.shape[1], device=logits.device)
     wide = torch.where(columns < vocab_size, logits.float(), float("-inf"))
     normaliser = torch.logsumexp(wide, 1, keepdim=True)

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.models.gpt2 import GPT2, views_of
-from trainer.models.shape import tensors
+from trainer.models.layout import Model, views_of
 
 BETAS = (0.9, 0.95)
 EPS = 1e-8
@@ -17,7 +16,6 @@ CLIP_NORM = 1.0
 
 ROUNDING_SEED = 13371337
 """First state of the generator that llm.c's stochastic rounding takes its seeds from."""
-_DRAWS_AN_UPDATE = 16  # one for each tensor
 _MASK_64 = (1 << 64) - 1
 
 
@@ -29,13 +27,13 @@ class AdamW:
     generator seeded with the step, so that a resumed run rounds alike.
     """
 
-    def __init__(self, model: GPT2, weight_decay: float, *, masters: bool = True) -> None:
+    def __init__(self, model: Model, weight_decay: float, *, masters: bool = True) -> None:
         self.model = model
         self.masters = masters
         self.m, self.v = torch.zeros_like(model.flat), torch.zeros_like(model.flat)
         self.gradients = torch.zeros_like(model.flat)
         self.rounding = self.rounding_before = ROUNDING_SEED
-        for name, views in views_of(self.gradients, model.shape).items():
+        for name, views in views_of(self.gradients, model.shape.tensors()).items():
             for leaf, view in zip(model.leaves(name), views, strict=True):
                 leaf.grad = view  # backward passes add to it in place
         groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
@@ -65,12 +63,12 @@ class AdamW:
         self.gradients.zero_()
 
     def norm(self) -> Tensor:
-        """The Euclidean norm of the gradient, a scalar on the device."""
-        found: Tensor = torch.linalg.vector_norm(self.gradients)
-        return found
+        """Return the Euclidean norm of the gradient, a scalar on the device."""
+        norm: Tensor = torch.linalg.vector_norm(self.gradients)
+        return norm
 
     def update(self, step: int, rate: float, norm: Tensor, skip: Tensor, micro_steps: int) -> None:
-        """One update, the `step`-th counted from 0: AdamW's t is step + 1, also where earlier ones were skipped.
+        """Update once, the `step`-th time counted from 0: AdamW's t is step + 1, also where earlier ones were skipped.
 
         Gradients are divided by their norm where it is above 1. skip: a scalar bool on the device; where it is true,
         nothing changes. No value comes to the host, so that a GPU does not wait.
@@ -89,7 +87,7 @@ class AdamW:
     def count_draws(self, micro_steps: int) -> None:
         """Bring the generator of llm.c's rounding to where llm.c would have it: its state stands in the state file."""
         self.rounding_before = _xorshift(self.rounding, micro_steps)
-        self.rounding = _xorshift(self.rounding_before, _DRAWS_AN_UPDATE)
+        self.rounding = _xorshift(self.rounding_before, len(self.model.shape.tensors()))  # a draw for each tensor
 
 
 def round_stochastically(values: Tensor, seed: int) -> None:
@@ -103,18 +101,18 @@ def round_stochastically(values: Tensor, seed: int) -> None:
         piece.add_(noise).bitwise_and_(-(1 << 16))
 
 
-def _segments(model: GPT2) -> list[tuple[bool, int, int]]:
-    """(decayed, start, end) of the stretches of the flat buffer that weight decay treats alike."""
-    found, start = [], 0
-    for decayed, group in groupby(tensors(model.shape), key=lambda tensor: tensor.decayed):
+def _segments(model: Model) -> list[tuple[bool, int, int]]:
+    """Return (decayed, start, end) of the stretches of the flat buffer that weight decay treats alike."""
+    segments, start = [], 0
+    for decayed, group in groupby(model.shape.tensors(), key=lambda tensor: tensor.decayed):
         end = start + sum(tensor.size for tensor in group)
-        found.append((decayed, start, end))
+        segments.append((decayed, start, end))
         start = end
-    return found
+    return segments
 
 
 def _xorshift(state: int, draws: int) -> int:
-    """The state of a 64-bit xorshift* generator after so many draws (Vigna 2016, shifts 12, 25, 27)."""
+    """Return the state of a 64-bit xorshift* generator after so many draws (Vigna 2016, shifts 12, 25, 27)."""
     for _ in range(draws):
         state ^= state >> 12
         state = (state ^ (state << 25)) & _MASK_64

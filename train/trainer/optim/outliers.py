@@ -21,7 +21,7 @@ class OutlierDetector:
         return list(self._values)
 
     def score(self, value: float) -> float:
-        """Standard deviations between `value` and the mean of the last 128, itself among them.
+        """Return the standard deviations between `value` and the mean of the last 128, itself among them.
 
         nan until 128 values are there; 0 where all are equal. A value that is not finite is not kept: its score is nan.
         """

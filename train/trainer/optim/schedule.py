@@ -23,7 +23,7 @@ class Schedule:
     final: float
 
     def rate(self, step: int) -> float:
-        """The learning rate of update `step`, counted from 0."""
+        """Return the learning rate of update `step`, counted from 0."""
         if self.kind == "constant":  # knows no warm-up in llm.c either
             return self.peak
         if step < self.warmup:
@@ -41,5 +41,5 @@ class Schedule:
         raise ValueError(f"{self.kind!r} is none of {', '.join(SCHEDULERS)}")
 
     def _share(self, step: int, start: int) -> float:
-        """How much of the way from `start` to the end is gone."""
+        """Return how much of the way from `start` to the end is gone."""
         return (step - start) / (self.steps - start)

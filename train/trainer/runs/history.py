@@ -39,8 +39,11 @@ class Accuracy:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """One run. name: its folder's. parameters: of its last start. missing: sentences about what it does not tell."""
+class LoggedRun:
+    """One run, as its files tell of it.
+
+    name: its folder's. parameters: of its last start. missing: sentences about what it does not tell.
+    """
 
     name: str
     folder: str
@@ -80,15 +83,15 @@ class Run:
 
 
 def wilson(accuracy: float, examples: int = HELLASWAG_EXAMPLES) -> tuple[float, float]:
-    """The ends of the 95 % interval of a part of so many independent examples (Wilson, 1927)."""
+    """Return the ends of the 95 % interval of a part of so many independent examples (Wilson, 1927)."""
     spread = _Z95**2 / examples
     middle = (accuracy + spread / 2) / (1 + spread)
     half = _Z95 / (1 + spread) * math.sqrt(max(0.0, accuracy * (1 - accuracy)) / examples + spread / (4 * examples))
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def load_run(folder: str) -> Run:
-    """The run in a local folder, of which only main.log must be there; what else is missing, `Run.missing` says.
+def load_run(folder: str) -> LoggedRun:
+    """Return the run in a local folder, of which only main.log must be there; `LoggedRun.missing` says what else lacks.
 
     Raises UserError where there is no main.log or it is not one.
     """
@@ -105,24 +108,24 @@ def load_run(folder: str) -> Run:
         missing.append(f"{log}: no training loss (trl) yet")
     if not len(history.validation):
         missing.append(f"{log}: no validation loss (tel) yet")
-    return Run(os.path.basename(folder), folder, history, parameters, tuple(missing))
+    return LoggedRun(os.path.basename(folder), folder, history, parameters, tuple(missing))
 
 
-def load_runs(folders: Sequence[str]) -> list[Run]:
-    """The runs in these folders; where two folders have one name, their names begin with the folder above."""
+def load_runs(folders: Sequence[str]) -> list[LoggedRun]:
+    """Return the runs in these folders; where two folders have one name, their names begin with the folder above."""
     runs = [load_run(folder) for folder in folders]
     names = [run.name for run in runs]
     return [
         run
         if names.count(run.name) == 1
-        else Run("/".join(run.folder.split(os.sep)[-2:]), run.folder, run.history, run.parameters, run.missing)
+        else LoggedRun("/".join(run.folder.split(os.sep)[-2:]), run.folder, run.history, run.parameters, run.missing)
         for run in runs
     ]
 
 
-def summary_line(run: Run) -> str:
-    """The line that llm.c's notebook prints of a run; `-` stands for what is not known."""
-    lowest = [_UNKNOWN if found is None else f"{found[1]:.4f}" for found in (run.min_train, run.min_validation)]
+def summary_line(run: LoggedRun) -> str:
+    """Return the line that llm.c's notebook prints of a run; `-` stands for what is not known."""
+    lowest = [_UNKNOWN if point is None else f"{point[1]:.4f}" for point in (run.min_train, run.min_validation)]
     hours = run.history.hours
     return (
         f"Params: {_millions(run)} | LR : {format_rate(run.learning_rate)} | Min Train Loss: {lowest[0]} | "
@@ -130,15 +133,15 @@ def summary_line(run: Run) -> str:
     )
 
 
-def summary(runs: Sequence[Run]) -> str:
-    """A line for each run: its name and its summary, then what any of them does not tell."""
+def summary(runs: Sequence[LoggedRun]) -> str:
+    """Return a line for each run: its name and its summary, then what any of them does not tell."""
     width = max((len(run.name) for run in runs), default=0)
     lines = [f"{run.name:<{width}}  {summary_line(run)}" for run in runs]
     return "\n".join(lines + [f"note: {sentence}" for run in runs for sentence in run.missing])
 
 
-def table(runs: Sequence[Run]) -> str:
-    """All runs in one aligned table of text; `-` stands for what is not known."""
+def table(runs: Sequence[LoggedRun]) -> str:
+    """Return all runs in one aligned table of text; `-` stands for what is not known."""
     rows = [_COLUMNS, *(_row(run) for run in runs)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -148,16 +151,16 @@ def table(runs: Sequence[Run]) -> str:
 
 
 def format_rate(rate: float | None) -> str:
-    """A learning rate with 4 decimals, in powers of ten where these would show nothing of it, `-` for None."""
+    """Return a learning rate with 4 decimals, in powers of ten where these would show nothing of it; `-` for None."""
     if rate is None:
         return _UNKNOWN
     return f"{rate:.4f}" if rate == 0 or abs(rate) >= 1e-4 else f"{rate:.2e}"
 
 
-def _row(run: Run) -> tuple[str, ...]:
+def _row(run: LoggedRun) -> tuple[str, ...]:
     cells: list[str] = []
-    for found in (run.min_train, run.min_validation):
-        cells += [_UNKNOWN, _UNKNOWN] if found is None else [f"{found[1]:.4f}", str(found[0])]
+    for point in (run.min_train, run.min_validation):
+        cells += [_UNKNOWN, _UNKNOWN] if point is None else [f"{point[1]:.4f}", str(point[0])]
     final = run.final_hellaswag
     cells += [_UNKNOWN, _UNKNOWN] if final is None else [f"{final.value:.4f}", f"{final.low:.4f}-{final.high:.4f}"]
     streams = (run.history.train, run.history.validation, run.history.hellaswag)
@@ -173,12 +176,12 @@ def _row(run: Run) -> tuple[str, ...]:
     )
 
 
-def _millions(run: Run) -> str:
+def _millions(run: LoggedRun) -> str:
     return _UNKNOWN if run.num_parameters is None else f"{run.num_parameters / 1e6:.2f}m"
 
 
 def _number(text: str | None) -> float | None:
-    """What a parameter's text tells as a number; None for no text, or one that is no finite number."""
+    """Return a parameter's text as a number; None for no text, or one that is no finite number."""
     try:
         value = float((text or "").replace(",", ""))
     except ValueError:

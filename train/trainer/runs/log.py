@@ -73,15 +73,15 @@ class RunLog:
         self.close()
 
     def validation(self, step: int, loss: float) -> None:
-        """The mean validation loss in nats before the update of `step`."""
+        """Write the mean validation loss in nats before the update of `step`."""
         self._write(f"s:{step} {_VALIDATION}:{loss:.4f}\n")
 
     def hellaswag(self, step: int, accuracy: float) -> None:
-        """The part of HellaSwag's questions answered rightly, 0 to 1, before the update of `step`."""
+        """Write the part of HellaSwag's questions answered rightly, 0 to 1, before the update of `step`."""
         self._write(f"s:{step} {_HELLASWAG}:{accuracy:.4f}\n")
 
     def train(self, step: int, loss: float, lr: float, norm: float, ms: float) -> None:
-        """The update of `step`: mean loss in nats, learning rate, gradient norm before clipping, its milliseconds."""
+        """Write the update of `step`: mean loss in nats, learning rate, gradient norm before clipping, milliseconds."""
         self._write(f"s:{step} {_TRAIN}:{loss:.4f} lr:{lr:.6f} norm:{norm:.2f} time (ms):{ms:.2f}\n")
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class Stream:
         return len(self.steps)
 
     def minimum(self) -> tuple[int, float] | None:
-        """(step, value) of the least value, the first of equals; None where no value is finite."""
+        """Return (step, value) of the least value, the first of equals; None where no value is finite."""
         finite = np.flatnonzero(np.isfinite(self.values))
         if not len(finite):
             return None
@@ -137,8 +137,8 @@ class History:
 
         llm.c's notebook adds up every line, and so counts twice what a resumed run did again.
         """
-        known = self.ms[np.isfinite(self.ms)]
-        return float(known.sum()) / _MS_PER_HOUR if len(known) else None
+        finite = self.ms[np.isfinite(self.ms)]
+        return float(finite.sum()) / _MS_PER_HOUR if len(finite) else None
 
 
 def read(path: str) -> History:
@@ -180,9 +180,9 @@ def read(path: str) -> History:
     return History(Stream(steps, columns[0]), _stream(validation), _stream(hellaswag), *columns[1:])
 
 
-def _stream(found: dict[int, float]) -> Stream:
-    steps = sorted(found)
-    return Stream(np.array(steps, np.int64), np.array([found[step] for step in steps], np.float64))
+def _stream(values: dict[int, float]) -> Stream:
+    steps = sorted(values)
+    return Stream(np.array(steps, np.int64), np.array([values[step] for step in steps], np.float64))
 
 
 def _not_understood(path: str, number: int, line: str) -> UserError:
@@ -201,9 +201,9 @@ def _cut_unfinished(path: str) -> None:
         while start > 0:
             start = max(0, start - _TAIL)
             file.seek(start)
-            found = file.read(_TAIL).rfind(b"\n")
-            if found >= 0:
-                start += found + 1
+            line_break = file.read(_TAIL).rfind(b"\n")
+            if line_break >= 0:
+                start += line_break + 1
                 break
         if start < end:
             file.truncate(start)

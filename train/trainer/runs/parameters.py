@@ -12,9 +12,9 @@ A rule ends each group of parameters. Every start of a run appends a table; the 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 
+from sparkprep.console import safe_text
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause, exists, make_folder, open_input
 from sparkprep.io.paths import is_local, normalise
@@ -26,11 +26,10 @@ NUM_PARAMETERS = "num_parameters"
 _HEADER = ("Parameter", "Value")
 _NAME_WIDTH, _VALUE_WIDTH = 21, 50
 _RULE = f"+{'-' * (_NAME_WIDTH + 2)}+{'-' * (_VALUE_WIDTH + 2)}+\n"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def format_table(groups: Sequence[Sequence[tuple[str, str]]]) -> str:
-    """The table of (parameter, value) pairs, with a rule behind each group; ends with a line break.
+    """Return the table of (parameter, value) pairs, with a rule behind each group; ends with a line break.
 
     What is longer than its column is written whole and makes its line longer, as C's printf does. Control characters
     are written as escapes, or a file name could begin a line of its own.
@@ -54,14 +53,14 @@ def append(folder: str, groups: Sequence[Sequence[tuple[str, str]]]) -> str:
     path = os.path.join(normalise(folder), NAME)
     try:
         with open(path, "ab", buffering=0) as file:
-            file.write(table.encode("utf-8", "surrogateescape"))
+            file.write(table.encode("utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {cause(error)}; free space or choose another folder") from error
     return table
 
 
 def read(path: str) -> dict[str, str]:
-    """The parameters of the last table in the file, local or on S3, without the blanks that pad them.
+    """Return the parameters of the last table in the file, local or on S3, without the blanks that pad them.
 
     Raises UserError for a missing file, and for one without such a table.
     """
@@ -69,21 +68,20 @@ def read(path: str) -> dict[str, str]:
         raise UserError(f"{path}: no such file; the trainer writes it at every start")
     with open_input(path) as file:
         text = file.read().decode("utf-8", "surrogateescape")
-    found: dict[str, str] | None = None
+    parameters: dict[str, str] | None = None
     for line in text.split("\n"):
         line = line.rstrip()
         if not (line.startswith("| ") and line.endswith(" |") and " | " in line):
             continue
         name, value = (part.strip() for part in line[2:-2].split(" | ", 1))
         if (name, value) == _HEADER:
-            found = {}
-        elif found is not None:
-            found[name] = value
-    if found is None:
+            parameters = {}
+        elif parameters is not None:
+            parameters[name] = value
+    if parameters is None:
         raise UserError(f"{path}: no table with the columns Parameter and Value; copy the file anew")
-    return found
+    return parameters
 
 
 def _line(name: str, value: str) -> str:
-    name, value = (_CONTROL.sub(lambda found: repr(found[0])[1:-1], text) for text in (name, value))
-    return f"| {name:<{_NAME_WIDTH}} | {value:<{_VALUE_WIDTH}} |\n"
+    return f"| {safe_text(name):<{_NAME_WIDTH}} | {safe_text(value):<{_VALUE_WIDTH}} |\n"

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from trainer.runs.history import Run
+from sparkprep.console import safe_text
+from trainer.runs.history import LoggedRun
 
 GREY = "#6b6b6b"
 
@@ -49,12 +50,12 @@ class Label:
     point: int | None = None
 
 
-Panel = Callable[[Axes, Sequence[Run]], list[Label]]
+Panel = Callable[[Axes, Sequence[LoggedRun]], list[Label]]
 """Draws the runs on axes, sets their limits of y, and returns what is to stand in the margin."""
 
 
-def figure_of(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
-    """The panels in a row, with a legend `NAME (LR: v)` below. It is as wide and high as labels and legend need."""
+def figure_of(runs: Sequence[LoggedRun], panels: Sequence[Panel]) -> Figure:
+    """Return the panels in a row, as wide and high as labels need, with a legend `NAME (LR: v)` below."""
     figure = Figure(dpi=_DPI)
     drawn = []
     for panel in panels:
@@ -89,41 +90,42 @@ def figure_of(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
 
 
 def colour(i: int) -> str:
-    """The colour of the run with this number, different for each."""
+    """Return the colour of the run with this number, different for each."""
     if i < len(_COLOURS):
         return _COLOURS[i]
     return to_hex(colorsys.hsv_to_rgb(i * _GOLDEN % 1.0, 0.85, 0.7))  # neighbours get hues that lie far apart
 
 
 def pale(colour: str) -> str:
-    """The colour mixed with white."""
+    """Return the colour mixed with white."""
     red, green, blue = to_rgb(colour)
     return to_hex((0.5 + 0.5 * red, 0.5 + 0.5 * green, 0.5 + 0.5 * blue))
 
 
-def spread(wanted: npt.NDArray[np.float64], gap: float) -> npt.NDArray[np.float64]:
-    """Heights near the wanted ones, in the same order, at least `gap` apart, and between 0 and 1 if they have room.
+def spread(heights: npt.NDArray[np.float64], gap: float) -> npt.NDArray[np.float64]:
+    """Return heights near the given ones, in the same order, at least `gap` apart, between 0 and 1 if they have room.
 
-    wanted: shape (n,), in heights of the axes. Those that would overlap form a block around their mean, and blocks that
-    meet become one, which makes the sum of squared moves least (isotonic regression by pooling adjacent violators).
+    heights: shape (n,), in heights of the axes. Those that would overlap form a block around their mean, and blocks
+    that meet become one, which makes the sum of squared moves least (isotonic regression by pooling adjacent
+    violators).
     """
-    order = np.argsort(wanted, kind="stable")
-    steps = gap * np.arange(len(wanted))
+    order = np.argsort(heights, kind="stable")
+    steps = gap * np.arange(len(heights))
     blocks: list[tuple[float, int]] = []
-    for value in (wanted[order] - steps).tolist():
+    for value in (heights[order] - steps).tolist():
         mean, count = float(value), 1
         while blocks and blocks[-1][0] >= mean:
             other, others = blocks.pop()
             mean, count = (other * others + mean * count) / (others + count), others + count
         blocks.append((mean, count))
     fitted = np.repeat([mean for mean, _ in blocks], [count for _, count in blocks])
-    placed = np.empty(len(wanted))
+    placed = np.empty(len(heights))
     placed[order] = np.clip(fitted, 0.0, max(0.0, 1.0 - steps[-1])) + steps
     return placed
 
 
 def _finish(axes: Axes) -> None:
-    """What all panels share. The limits of x are final after it."""
+    """Add to axes what all panels share. The limits of x are final after it."""
     left, right = axes.dataLim.intervalx
     if not np.isfinite([left, right]).all():
         left, right = 0, 1
@@ -137,7 +139,7 @@ def _finish(axes: Axes) -> None:
 
 
 def _margin(labels: Sequence[Label]) -> float:
-    """The inches right of axes."""
+    """Return the inches right of axes."""
     return _RIGHT + max((_LEADER + _LABEL_CHARACTER * len(label.text) for label in labels), default=0.0)
 
 
@@ -169,11 +171,10 @@ def _draw_labels(axes: Axes, labels: Sequence[Label], height: float) -> None:
         )  # fmt: skip
 
 
-def _legend_name(run: Run) -> str:
-    name = run.name
+def _legend_name(run: LoggedRun) -> str:
+    name = safe_text(run.name)
     if len(name) > _NAME_LENGTH:
         half = (_NAME_LENGTH - 1) // 2
         name = f"{name[:half]}…{name[-half:]}"
-    name = "".join(character if character.isprintable() else "?" for character in name)
     rate = "-" if run.learning_rate is None else f"{run.learning_rate:g}"
     return f"{name} (LR: {rate})".replace("$", r"\$").lstrip("_")  # two $ begin a formula, a first _ hides an entry

@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import open_whole
-from trainer.runs.history import CHANCE, GPT2_124M_HELLASWAG, Run, wilson
+from trainer.runs.history import CHANCE, GPT2_124M_HELLASWAG, LoggedRun, wilson
 from trainer.runs.log import Steps, Values
 from trainer.runs.plot_layout import GREY, Label, Panel, colour, figure_of, pale
 
@@ -31,12 +31,12 @@ _NICE = (1, 1.2, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8)  # ticks in each decade of a s
 
 
 def loss_figure(
-    runs: Sequence[Run],
+    runs: Sequence[LoggedRun],
     streams: Sequence[str] = STREAMS,
     log_scale: bool = True,
     smoothing: int | None = None,
 ) -> Figure:
-    """Training loss (pale) and validation loss by step, the least value of each marked.
+    """Draw training loss (pale) and validation loss by step, the least value of each marked.
 
     streams: of STREAMS. smoothing: the training loss is drawn as the mean of so many logged steps, above the single
     values in pale; 1 for these alone, None for what suits the number of steps. The marked minima are those of single
@@ -45,23 +45,23 @@ def loss_figure(
     return _draw(runs, [_loss_panel(streams, log_scale, smoothing)])
 
 
-def hellaswag_figure(runs: Sequence[Run]) -> Figure:
-    """HellaSwag accuracy by step with 95 % intervals, beside that of OpenAI's 124M checkpoint and that of chance."""
+def hellaswag_figure(runs: Sequence[LoggedRun]) -> Figure:
+    """Draw HellaSwag accuracy by step with 95 % intervals, beside that of OpenAI's 124M checkpoint and chance."""
     return _draw(runs, [_hellaswag_panel])
 
 
-def lr_figure(runs: Sequence[Run]) -> Figure:
-    """The learning rate by step."""
+def lr_figure(runs: Sequence[LoggedRun]) -> Figure:
+    """Draw the learning rate by step."""
     return _draw(runs, [_lr_panel])
 
 
 def overview_figure(
-    runs: Sequence[Run],
+    runs: Sequence[LoggedRun],
     streams: Sequence[str] = STREAMS,
     log_scale: bool = True,
     smoothing: int | None = None,
 ) -> Figure:
-    """Loss, HellaSwag and learning rate in one row; the arguments are those of `loss_figure`."""
+    """Draw loss, HellaSwag and learning rate in one row; the arguments are those of `loss_figure`."""
     return _draw(runs, [_loss_panel(streams, log_scale, smoothing), _hellaswag_panel, _lr_panel])
 
 
@@ -81,7 +81,7 @@ def save(figure: Figure, path: str) -> None:
 
 
 def check_format(path: str) -> str:
-    """The format that a file name's ending tells: one of FORMATS. Raises UserError for another."""
+    """Return the format that a file name's ending tells: one of FORMATS. Raises UserError for another."""
     kind = os.path.splitext(path)[1].lower().removeprefix(".")
     if kind not in FORMATS:
         raise UserError(
@@ -91,7 +91,7 @@ def check_format(path: str) -> str:
 
 
 def smoothed(values: Values, window: int) -> Values:
-    """The mean of the `window` values around each, of fewer near the ends; those that are not finite are left out.
+    """Return the mean of the `window` values around each, of fewer near the ends, without those not finite.
 
     values: shape (n,); the result too, nan where a window holds no finite value.
     """
@@ -100,25 +100,25 @@ def smoothed(values: Values, window: int) -> Values:
     counts = np.concatenate(([0], np.cumsum(finite)))
     at = np.arange(len(values))
     low, high = np.maximum(at - (window - 1) // 2, 0), np.minimum(at + window // 2 + 1, len(values))
-    known = counts[high] - counts[low]
-    return np.where(known > 0, (sums[high] - sums[low]) / np.maximum(known, 1), np.nan)
+    present = counts[high] - counts[low]
+    return np.where(present > 0, (sums[high] - sums[low]) / np.maximum(present, 1), np.nan)
 
 
-def _draw(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
+def _draw(runs: Sequence[LoggedRun], panels: Sequence[Panel]) -> Figure:
     if not runs:
         raise UserError("no run to draw; name at least one")
     return figure_of(runs, panels)
 
 
 def _loss_panel(streams: Sequence[str], log_scale: bool, smoothing: int | None) -> Panel:
-    """A panel of the loss. Raises UserError for an unknown stream and a smoothing below 1."""
+    """Return a panel of the loss. Raises UserError for an unknown stream and a smoothing below 1."""
     unknown = [stream for stream in streams if stream not in STREAMS]
     if unknown or not streams:
         raise UserError(f"no loss is called {', '.join(unknown) or '(nothing)'}; choose of {', '.join(STREAMS)}")
     if smoothing is not None and smoothing < 1:
         raise UserError(f"a mean of {smoothing} steps cannot be drawn; give 1 or more")
 
-    def draw(axes: Axes, runs: Sequence[Run]) -> list[Label]:
+    def draw(axes: Axes, runs: Sequence[LoggedRun]) -> list[Label]:
         axes.set_title("Loss", loc="left", fontsize=11, fontweight="bold")
         axes.set_ylabel("loss (nats per token)")
         labels: list[Label] = []
@@ -148,7 +148,7 @@ def _loss_panel(streams: Sequence[str], log_scale: bool, smoothing: int | None) 
 
 
 def _train_line(axes: Axes, steps: Steps, values: Values, colour: str, smoothing: int | None) -> None:
-    """The mean over the window, above the single values."""
+    """Draw the mean over the window, above the single values."""
     window = smoothing or max(1, len(values) // _AUTO_POINTS)
     if window > 1:
         axes.plot(steps, values, color=colour, linewidth=0.6, alpha=0.4)
@@ -159,7 +159,7 @@ def _train_line(axes: Axes, steps: Steps, values: Values, colour: str, smoothing
 
 
 def _loss_scale(axes: Axes, values: Values, log_scale: bool) -> None:
-    """Limits and ticks of the loss; a scale of logarithms only where every value is above 0."""
+    """Set limits and ticks of the loss; a scale of logarithms only where every value is above 0."""
     values = values[np.isfinite(values)]
     low, high = float(values.min()), float(values.max())
     if not log_scale or low <= 0:
@@ -178,17 +178,17 @@ def _loss_scale(axes: Axes, values: Values, log_scale: bool) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
 
 
-def _hellaswag_panel(axes: Axes, runs: Sequence[Run]) -> list[Label]:
+def _hellaswag_panel(axes: Axes, runs: Sequence[LoggedRun]) -> list[Label]:
     axes.set_title("HellaSwag", loc="left", fontsize=11, fontweight="bold")
     axes.set_ylabel("accuracy (band: 95 % interval)")
     labels: list[Label] = []
     ends = [CHANCE, GPT2_124M_HELLASWAG]
     for i, run in enumerate(runs):
         stream = run.history.hellaswag
-        known = np.isfinite(stream.values)
-        if not known.any():
+        finite = np.isfinite(stream.values)
+        if not finite.any():
             continue
-        steps, values = stream.steps[known], stream.values[known]
+        steps, values = stream.steps[finite], stream.values[finite]
         low, high = np.array([wilson(value) for value in values.tolist()]).T
         if len(steps) == 1:  # a band of no width would not be seen
             around = [values - low, high - values]
@@ -209,15 +209,15 @@ def _hellaswag_panel(axes: Axes, runs: Sequence[Run]) -> list[Label]:
     return labels
 
 
-def _lr_panel(axes: Axes, runs: Sequence[Run]) -> list[Label]:
+def _lr_panel(axes: Axes, runs: Sequence[LoggedRun]) -> list[Label]:
     axes.set_title("Learning rate", loc="left", fontsize=11, fontweight="bold")
     axes.set_ylabel("learning rate")
     highest: list[float] = []
     for i, run in enumerate(runs):
-        known = np.isfinite(run.history.lr)
-        if not known.any():
+        finite = np.isfinite(run.history.lr)
+        if not finite.any():
             continue
-        steps, rates = run.history.train.steps[known], run.history.lr[known]
+        steps, rates = run.history.train.steps[finite], run.history.lr[finite]
         # Schedules often lie on one another, so an earlier one is drawn wider than those above it.
         axes.plot(steps, rates, color=colour(i), linewidth=1.6 + 2.4 * (1 - (i + 1) / len(runs)))
         if len(steps) <= _FEW:
@@ -231,13 +231,13 @@ def _lr_panel(axes: Axes, runs: Sequence[Run]) -> list[Label]:
 
 
 def _points(axes: Axes, steps: Steps, values: Values, colour: str, marker: str, zorder: float = 2) -> None:
-    """A marker at each point, smaller where there are many; a lone point has nothing else to be seen by."""
+    """Draw a marker at each point, smaller where there are many; a lone point has nothing else to be seen by."""
     size = 7.0 if len(steps) == 1 else 4.0 if len(steps) <= _FEW else 2.2
     axes.plot(steps, values, color=colour, linestyle="none", marker=marker, markersize=size, zorder=zorder)
 
 
 def _plain(value: float, position: int | None = None) -> str:
-    """A tick's number without superfluous zeros: 3.5, 0.0006, 6e-05."""
+    """Return a tick's number without superfluous zeros: 3.5, 0.0006, 6e-05."""
     return f"{value:.6g}"
 
 

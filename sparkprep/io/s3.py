@@ -1,4 +1,4 @@
-"""S3 for the trainer's scripts: the client, names that are safe on either side, and errors that say the way out.
+"""S3 through boto3: the client, names that are safe on either side, listing, copying, and errors that say the way out.
 
 Credentials come from boto3's own chain (environment, ~/.aws, the machine's role), never from arguments, and no message
 repeats one.
@@ -6,12 +6,16 @@ repeats one.
 
 from __future__ import annotations
 
+import io
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import boto3
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -27,17 +31,17 @@ from botocore.exceptions import (
     SSOError,
 )
 
+from sparkprep.console import safe_text
 from sparkprep.errors import UserError
+from sparkprep.io.files import cause, make_folder, open_whole
 
-ROOT = "experiments"
-"""The first part of every key: experiments/CLUSTER/EXPERIMENT/file."""
-LOG_SUFFIXES = (".txt", ".log")
-"""What is uploaded if nothing else is said, and what is downloaded."""
 REGION = "us-east-1"
+"""where neither the caller nor AWS's own settings name a region"""
 ATTEMPTS = 5
+PART_BYTES = 8 << 20
+"""A larger file goes up in parts of this size, several at a time."""
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 _MISSING_BUCKET = ("NoSuchBucket", "404", "NotFound")
 _BAD_CREDENTIALS = (
     *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException"),
@@ -46,7 +50,7 @@ _BAD_CREDENTIALS = (
 
 
 def bucket_name(text: str) -> str:
-    """The bucket in `NAME` or `s3://NAME`. Raises UserError for what can be no bucket, a path within one among it."""
+    """Return the bucket in `NAME` or `s3://NAME`. Raises UserError for what names none, or a path within one."""
     name = text.removeprefix("s3://").rstrip("/")
     if _BUCKET.fullmatch(name) is None:
         raise UserError(
@@ -56,23 +60,26 @@ def bucket_name(text: str) -> str:
 
 
 def check_name(text: str, what: str) -> str:
-    """The text, if it can be one part of a key and one folder's name. Raises UserError with `what` it is otherwise."""
+    """Return the text, if it can be one part of a key and one folder's name; `what` it is, for the message.
+
+    Raises UserError otherwise.
+    """
     if not is_safe_name(text):
         raise UserError(f"{text!r} cannot be {what}: give one name without '/', '\\' and control characters, not '..'")
     return text
 
 
 def is_safe_name(name: str) -> bool:
-    """Whether it names a file or folder inside another, and nothing above or beside."""
-    return bool(name.strip()) and name not in (".", "..") and "/" not in name and _UNSAFE.search(name) is None
+    """Return whether it names a file or folder inside another, and nothing above or beside."""
+    return bool(name.strip()) and name not in (".", "..") and not set("/\\") & set(name) and safe_text(name) == name
 
 
 def client(endpoint_url: str | None, region: str | None, attempts: int = ATTEMPTS) -> Any:
-    """A client of S3 that tries each request so often, waiting longer each time (botocore's standard mode).
+    """Return a client of S3 that tries each request so often, waiting longer each time (botocore's standard mode).
 
-    region: None for what AWS's own settings say, or else us-east-1. Raises UserError as `told`.
+    region: None for what AWS's own settings say, or else us-east-1. Raises UserError as `explained`.
     """
-    with told("S3"):
+    with explained("S3"):
         session = boto3.session.Session()
         return session.client(
             "s3",
@@ -83,11 +90,11 @@ def client(endpoint_url: str | None, region: str | None, attempts: int = ATTEMPT
 
 
 def check_bucket(endpoint_url: str | None, region: str | None, bucket: str) -> None:
-    """Ask once whether the bucket is there, before anything is begun. Raises UserError as `told`.
+    """Ask once whether the bucket is there, before anything is begun. Raises UserError as `explained`.
 
     Who may only write is refused this question; the upload then shows whether that is so.
     """
-    with told(f"bucket {bucket}"):
+    with explained(f"bucket {bucket}"):
         try:
             client(endpoint_url, region, attempts=2).head_bucket(Bucket=bucket)
         except ClientError as error:
@@ -95,8 +102,53 @@ def check_bucket(endpoint_url: str | None, region: str | None, bucket: str) -> N
                 raise
 
 
+def objects(client: Any, bucket: str, prefix: str) -> Iterator[str]:
+    """Yield the keys that begin with a prefix. Raises UserError as `explained`."""
+    for page in _pages(client, bucket, Prefix=prefix):
+        for entry in page.get("Contents", []):
+            yield entry["Key"]
+
+
+def folders(client: Any, bucket: str, prefix: str) -> Iterator[str]:
+    """Yield the names between a prefix, which ends with "/", and the next "/". Raises UserError as `explained`."""
+    for page in _pages(client, bucket, Prefix=prefix, Delimiter="/"):
+        for entry in page.get("CommonPrefixes", []):
+            yield entry["Prefix"][len(prefix) : -1]
+
+
+def download(client: Any, bucket: str, key: str, path: str) -> None:
+    """Put an object into a local file, which appears whole or not at all. Raises UserError as `explained`."""
+    make_folder(os.path.dirname(path))
+    with explained(f"s3://{bucket}/{key!r}"), open_whole(path) as file:
+        client.download_fileobj(bucket, key, file)
+
+
+def upload(client: Any, bucket: str, key: str, path: str, on_bytes: Callable[[int], object]) -> str | None:
+    """Upload one file; return None, or a sentence that names it and why it failed.
+
+    on_bytes: is called with the number of bytes sent. Raises UserError where no file can be uploaded any more: wrong
+    credentials, no bucket.
+    """
+    try:
+        with open(path, "rb") as file:
+            before = _state(os.fstat(file.fileno()))
+            # What is small is read first, so that a log which is emptied meanwhile cannot leave a request unfinished;
+            # of a larger file the parts are.
+            body = io.BytesIO(file.read()) if before[0] <= PART_BYTES else file
+            client.upload_fileobj(body, bucket, key, Callback=on_bytes, Config=_transfer())
+        if _state(os.stat(path)) != before:
+            return f"{path}: changed while it was uploaded; upload it again when nothing writes to it"
+    except OSError as error:
+        return f"{path}: cannot be read: {cause(error)}"
+    except (BotoCoreError, ClientError, Boto3Error, ValueError) as error:
+        if is_fatal(error):
+            raise UserError(f"bucket {bucket}: {explain(error)}") from error
+        return f"{path}: {explain(error)}"
+    return None
+
+
 @contextmanager
-def told(subject: str) -> Iterator[None]:
+def explained(subject: str) -> Iterator[None]:
     """Turn what boto3 raises in the block into a UserError that begins with `subject` and names the way out."""
     try:
         yield
@@ -105,19 +157,19 @@ def told(subject: str) -> Iterator[None]:
 
 
 def is_fatal(error: Exception) -> bool:
-    """Whether no other request can go better."""
+    """Return whether no other request can go better."""
     if isinstance(error, ClientError):
         return code_of(error) in (*_BAD_CREDENTIALS, "NoSuchBucket")
     return isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError | SSOError)
 
 
 def code_of(error: ClientError) -> str:
-    """S3's short word for the error, or its HTTP status."""
+    """Return S3's short word for the error, or its HTTP status."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def explain(error: Exception) -> str:
-    """One line: the cause, and what to do."""
+    """Return one line: the cause, and what to do."""
     if _names_a_header(error):
         return "the AWS credentials hold a character that no request may carry (a line break?); set them anew"
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
@@ -143,6 +195,21 @@ def explain(error: Exception) -> str:
             return "S3 refuses the request (400), as for AWS credentials that have expired; renew them"
         return f"S3 answered: {_line(error)}"
     return f"{_line(error)}; check --endpoint-url, --region and AWS's settings"
+
+
+def _pages(client: Any, bucket: str, **query: str) -> Iterator[dict[str, Any]]:
+    """Yield all pages of a listing, of up to 1,000 keys each."""
+    with explained(f"bucket {bucket}"):
+        yield from client.get_paginator("list_objects_v2").paginate(Bucket=bucket, **query)
+
+
+def _transfer() -> TransferConfig:
+    return TransferConfig(multipart_threshold=PART_BYTES + 1, multipart_chunksize=PART_BYTES, max_concurrency=8)
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes when a file does."""
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _names_a_header(error: BaseException | None) -> bool:

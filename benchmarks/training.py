@@ -21,9 +21,10 @@ from common import machine, print_table
 
 from sparkprep.llmc import shard
 from trainer import device as chosen
+from trainer.flags import DEVICES, PRECISIONS
 from trainer.loop.loop import Trainer
 from trainer.loop.start import begin
-from trainer.models.shape import NAMED, Shape
+from trainer.models.gpt2 import NAMED, Shape
 from trainer.runs.log import RunLog
 from trainer.settings import defaults
 
@@ -94,8 +95,8 @@ def _arguments() -> argparse.Namespace:
     add("--total-batch", type=int, default=524288 if gpu else 2048, help="tokens an update (default %(default)s)")
     add("--steps", type=int, default=13 if gpu else 8, help=f"of each, the first {_SKIPPED} not counted (%(default)s)")
     add("--runs", type=int, default=1 if gpu else 4, help="of each, in turns; the best counts (default %(default)s)")
-    add("--device", default="auto", choices=chosen.DEVICES)
-    add("--precision", default="auto", choices=chosen.PRECISIONS)
+    add("--device", default="auto", choices=DEVICES)
+    add("--precision", default="auto", choices=PRECISIONS)
     add("--compile", default="auto", choices=("auto", "yes", "no"), help="of this trainer")
     add("--deterministic", action="store_true", help="this trainer with --deterministic")
     add("--no-peer", action="store_true", help="this trainer alone")

@@ -1,0 +1,115 @@
+"""What is left of a run to pay: seconds of a step from its log or a probe, hours from these, dollars at a price."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from trainer.checkpoints import checkpoint, model_file
+from trainer.evaluate import hellaswag
+from trainer.loop.loop import train
+from trainer.models.layout import Shape
+from trainer.runs import log as run_log
+from trainer.settings import TrainSettings
+
+PROBE_STEPS = 20
+PROBE_FROM = 10
+"""Times are taken from this step of the probe on: the first ones compile, allocate and fill caches."""
+
+_FORWARD_SHARE = 1 / 3
+_WRITE_BYTES_A_SECOND = 200e6
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left to pay. step_seconds: of an update; hours: of all that is left, with evaluations and checkpoints."""
+
+    step_seconds: float
+    hours: float
+    dollars: float
+    steps: int
+
+
+def estimate(settings: TrainSettings, price_per_hour: float, say: Callable[[str], None]) -> Estimate:
+    """Return what is left to pay of a run, begun or not, whose `steps` are a number.
+
+    The time of a step is that of the run's log, if there is one to go on with, else that of a probe, of which `say` is
+    told. Raises UserError where the probe cannot run.
+    """
+    checkpoints = checkpoint.find(settings.output)
+    first = checkpoints[0].step if checkpoints else settings.start_step
+    step_seconds = logged_step_seconds(settings.output) if checkpoints else None
+    if step_seconds is None:
+        say(f"probe        {PROBE_STEPS} steps, thrown away afterwards")
+        step_seconds = probe(settings)
+    last = last_step(settings)
+    steps = max(0, last - first)
+    evaluations = _evaluation_seconds(settings, first, last, step_seconds)
+    hours = (steps * step_seconds + evaluations + _saving_seconds(settings, steps)) / 3600
+    return Estimate(step_seconds, hours, hours * price_per_hour, steps)
+
+
+def last_step(settings: TrainSettings) -> int:
+    """Return the step at which a run stops."""
+    return settings.stop_after if settings.stop_after != -1 else settings.steps
+
+
+def probe(settings: TrainSettings) -> float:
+    """Return the seconds of a step: the worst of the later ones of a run of 20, in a folder of its own.
+
+    Raises UserError where memory lacks, as the run itself would.
+    """
+    with tempfile.TemporaryDirectory(prefix="probe-", dir=settings.output) as folder:
+        short = replace(
+            settings,
+            output=folder,
+            resume=False,
+            checkpoint_every=0,
+            stop_after=min(settings.start_step + PROBE_STEPS, settings.steps),
+            hellaswag=False,
+            sample_every=0,
+            val_every=0,
+            val_tokens=settings.seq_len,
+        )
+        train(short)
+        times = run_log.read(os.path.join(folder, run_log.NAME)).ms
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return float(times[min(PROBE_FROM, len(times) - 1) :].max()) / 1000
+
+
+def logged_step_seconds(folder: str) -> float | None:
+    """Return the seconds of the worst of the last steps in a run's log; None where it tells no times."""
+    path = os.path.join(folder, run_log.NAME)
+    if not os.path.exists(path):
+        return None
+    times = run_log.read(path).ms
+    return float(times[-PROBE_FROM:].max()) / 1000 if len(times) else None
+
+
+def _shape(settings: TrainSettings) -> Shape:
+    """Return the shape of the model that is trained."""
+    path = settings.model_file
+    return settings.shape if path is None else model_file.read_header(path).shape
+
+
+def _evaluation_seconds(settings: TrainSettings, first: int, last: int, step_seconds: float) -> float:
+    """Return the time of validations and HellaSwag: for each token a forward pass, a third of a training step."""
+    every = settings.val_every
+    count = len({step for step in range(first, last) if every and step % every == 0} | {last})
+    tokens = settings.val_tokens or max(0, settings.val_batches) * settings.micro_batch * settings.seq_len
+    if settings.hellaswag and os.path.exists(settings.hellaswag_data):
+        tokens += len(hellaswag.prepare(settings.hellaswag_data, _shape(settings).max_seq_len).tokens)
+    return count * tokens / settings.tokens_per_update * step_seconds * _FORWARD_SHARE
+
+
+def _saving_seconds(settings: TrainSettings, steps: int) -> float:
+    if settings.checkpoint_every == 0:
+        return 0.0
+    parameters = _shape(settings).num_parameters
+    size = checkpoint.bytes_needed(2 * parameters, parameters, masters=settings.masters)
+    return (1 + steps // settings.checkpoint_every) * size / _WRITE_BYTES_A_SECOND
