@@ -28,8 +28,14 @@ from trainer.models.layout import views_of
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
-MADE = (r"config\.json", r"model\.safetensors", r"(?:generation|tokenizer)_config\.json")
-MADE += (r"special_tokens_map\.json", r"vocab\.json", r"merges\.txt")
+MADE = (
+    r"config\.json",
+    r"\w+_config\.json",
+    r"model\.safetensors",
+    r"special_tokens_map\.json",
+    r"vocab\.json",
+    r"merges\.txt",
+)
 """Patterns of all files that an export makes; the first is there in every one."""
 PREFIX = "transformer."
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
