@@ -26,19 +26,12 @@ from sparkprep.dedup.kernels.band_keys import band_keys
 from sparkprep.dedup.kernels.bands import SLOTS, further
 from sparkprep.dedup.kernels.buckets import Entries
 from sparkprep.dedup.settings import Settings
+from sparkprep.dedup.workspace import CANDIDATES, CandidateTables, RowKind
 from sparkprep.documents.keys import KEY
-from sparkprep.spark import tables
+from sparkprep.io.arrow import matrix_from_binary
 from sparkprep.spark.session import spark_conf
+from sparkprep.spark.tables import Table
 
-# What a row (kind, a, b) of the candidates table says.
-PAIR = 0  # keys a < b are a candidate pair
-EXACT = 1  # key b has the same normalised text as key a
-HOT = 2  # key b lies in the oversized bucket a
-SAME_ID = 3  # b further documents bear the identifier of key a
-HOT_BUCKET = 5  # the oversized bucket a has b documents
-UNCOMPARED = 4  # b pairs of the bucket a were not compared
-
-FOUND = "kind int, a long, b long"
 _BLOBS = "part int, entries binary, exact binary"
 
 ROWS_PER_BATCH = 20_000
@@ -48,7 +41,7 @@ ENTRIES_PER_TASK = 4_000_000
 
 @dataclass(frozen=True)
 class CandidateCounts:
-    """Row counts of the candidates table; pairs may repeat in it."""
+    """Row counts of the candidates tables; pairs may repeat in them."""
 
     pairs: int
     exact: int
@@ -57,15 +50,8 @@ class CandidateCounts:
     duplicate_ids: int
 
 
-def _matrix(column: pa.Array, dtype: type[np.generic], n: int) -> npt.NDArray[np.generic]:
-    """A column of equally long binaries as a 2-d array; no copy."""
-    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + n + 1]
-    data = np.frombuffer(column.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
-    return data.view(dtype).reshape(n, -1)
-
-
 def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> Iterator[pa.RecordBatch]:
-    """Entries sorted into one blob for each task that will read them."""
+    """Pack entries, and the (n, 2) keys of exact copies, into one blob for each task that will read them."""
     part = ((entries.bucket >> np.uint64(32)) % np.uint64(partitions)).astype(np.int32)
     order = np.argsort(part, kind="stable")
     entries, part = entries.take(order), part[order]
@@ -84,12 +70,12 @@ def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> I
 
 
 def first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterator[pa.RecordBatch]:
-    """Bucket and identifier entries from rows of (key, shingles, whole, id_hash, bands)."""
+    """Turn rows of (KEY, shingles, whole, id_hash, bands) into blobs of bucket and identifier entries."""
     for batch in batches:
         key = np.asarray(batch[KEY])
-        known = np.asarray(batch["id_hash"].is_valid())
-        ids = buckets.id_entries(key[known], np.asarray(batch["id_hash"].fill_null(0)).view(np.uint64)[known])
-        bands = _matrix(batch["bands"], np.uint64, len(batch)) if len(batch) else np.empty((0, 1), np.uint64)
+        has_id = np.asarray(batch["id_hash"].is_valid())
+        ids = buckets.id_entries(key[has_id], np.asarray(batch["id_hash"].fill_null(0)).view(np.uint64)[has_id])
+        bands = matrix_from_binary(batch["bands"], np.uint64)
         whole = np.asarray(batch["whole"]).view(np.uint64)
         some = np.flatnonzero(np.asarray(batch["shingles"]) > 0)
         first, original = buckets.copies(key[some], whole[some])
@@ -108,12 +94,15 @@ def first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterato
 def further_entries(
     batches: Iterator[pa.RecordBatch], partitions: int, slots: npt.NDArray[np.int64]
 ) -> Iterator[pa.RecordBatch]:
-    """Entries of a more selective banding from rows of (key, whole, tiny), a few thousand documents at a time."""
+    """Turn rows of (KEY, whole, tiny) into blobs of entries of a more selective banding, a few thousand rows at a time.
+
+    slots: int64 (bands, rows), that banding.
+    """
     none = np.empty((0, 2), np.int64)
     for whole_batch in batches:
         for start in range(0, len(whole_batch), 2000):
             batch = whole_batch.slice(start, 2000)
-            tiny = _matrix(batch["tiny"], np.uint8, len(batch))
+            tiny = matrix_from_binary(batch["tiny"], np.uint8)
             keys = np.empty((len(batch), slots.shape[0]), np.uint64)
             band_keys(tiny, slots, keys)
             # Band numbers from 1 on: band 0 would report the exact copies a second time.
@@ -125,29 +114,29 @@ def further_entries(
             )
 
 
-def _rows(kind: int, pairs: npt.NDArray[np.int64]) -> pa.RecordBatch:
-    kinds = np.full(len(pairs), kind, np.int32)
+def _rows(kind: RowKind, pairs: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    kinds = np.full(len(pairs), kind.value, np.int32)
     return pa.RecordBatch.from_pydict(
         {"kind": kinds, "a": np.ascontiguousarray(pairs[:, 0]), "b": np.ascontiguousarray(pairs[:, 1])}
     )
 
 
 def search_buckets(batches: Iterator[pa.RecordBatch], cap: int) -> Iterator[pa.RecordBatch]:
-    """All that the buckets of one task hold; its rows are (part, entries, exact)."""
+    """Turn the blobs of one task, rows of (part, entries, exact), into candidates rows: all that its buckets hold."""
     blobs: list[bytes] = []
     for batch in batches:
         blobs += batch["entries"].to_pylist()
         for exact in batch["exact"].to_pylist():
             if exact:
-                yield _rows(EXACT, np.frombuffer(exact, np.int64).reshape(-1, 2))
-    found = buckets.search(Entries.unpack(blobs), cap)
+                yield _rows(RowKind.EXACT, np.frombuffer(exact, np.int64).reshape(-1, 2))
+    contents = buckets.search(Entries.unpack(blobs), cap)
     del blobs
     for kind, table in (
-        (PAIR, found.pairs),
-        (EXACT, found.exact),
-        (HOT, found.hot),
-        (HOT_BUCKET, found.hot_buckets),
-        (SAME_ID, found.duplicate_ids),
+        (RowKind.PAIR, contents.pairs),
+        (RowKind.EXACT, contents.exact),
+        (RowKind.HOT, contents.hot),
+        (RowKind.HOT_BUCKET, contents.hot_buckets),
+        (RowKind.SAME_ID, contents.duplicate_ids),
     ):
         for start in range(0, len(table), 100_000):
             yield _rows(kind, table[start : start + 100_000])
@@ -156,7 +145,10 @@ def search_buckets(batches: Iterator[pa.RecordBatch], cap: int) -> Iterator[pa.R
 def _compare_along_keep_order(
     batches: Iterator[pa.RecordBatch], threshold: float, leaders: int
 ) -> Iterator[pa.RecordBatch]:
-    """Pairs from rows of (bucket, key, tiny) sorted by bucket and keep order; one bucket may span many batches."""
+    """Turn rows of (bucket, KEY, tiny), sorted by bucket and keep order, into candidates rows.
+
+    One bucket may span many batches. leaders: documents of a bucket that later ones are compared with, at most.
+    """
     spread = math.sqrt(threshold * (1 - threshold) / SLOTS)
     near, sure = (threshold - 3 * spread) * SLOTS, (threshold + 2 * spread) * SLOTS
     state: buckets.Leaders | None = None
@@ -168,38 +160,39 @@ def _compare_along_keep_order(
                 continue
             if state is None or state.bucket != bucket[start]:
                 if state is not None:
-                    yield _rows(UNCOMPARED, np.array([[state.bucket, state.uncompared]], np.int64))
+                    yield _rows(RowKind.UNCOMPARED, np.array([[state.bucket, state.uncompared]], np.int64))
                 state = buckets.Leaders(int(bucket[start]), leaders)
             part = batch.slice(start, end - start)
-            tiny = _matrix(part["tiny"], np.uint8, len(part))
-            yield _rows(PAIR, state.meet(np.asarray(part[KEY]), tiny.view(np.uint8), near, sure))
+            tiny = matrix_from_binary(part["tiny"], np.uint8)
+            yield _rows(RowKind.PAIR, state.meet(np.asarray(part[KEY]), tiny.view(np.uint8), near, sure))
     if state is not None:
-        yield _rows(UNCOMPARED, np.array([[state.bucket, state.uncompared]], np.int64))
+        yield _rows(RowKind.UNCOMPARED, np.array([[state.bucket, state.uncompared]], np.int64))
 
 
-def _write_found(found: DataFrame, folder: str) -> dict[str, int]:
-    """Append rows of (kind, a, b) to the candidates table; the counts of what was written."""
+def _write(rows: DataFrame, table: Table) -> dict[str, int]:
+    """Write candidates rows and return their counts."""
     kind, b = F.col("kind"), F.col("b")
 
     def total(value: Column, name: str) -> Column:
         return F.coalesce(F.sum(value), F.lit(0)).alias(name)
 
-    seen = Observation()
-    found.observe(
-        seen,
-        total((kind == PAIR).cast("long"), "pairs"),
-        total((kind == EXACT).cast("long"), "exact"),
-        total((kind == HOT_BUCKET).cast("long"), "hot"),
-        total(F.when(kind == SAME_ID, b), "duplicate_ids"),
-        total(F.when(kind == UNCOMPARED, b), "uncompared"),
-    ).write.mode("append").parquet(folder)
-    return {name: int(value) for name, value in seen.get.items()}
+    counts = Observation()
+    observed = rows.observe(
+        counts,
+        total((kind == RowKind.PAIR.value).cast("long"), "pairs"),
+        total((kind == RowKind.EXACT.value).cast("long"), "exact"),
+        total((kind == RowKind.HOT_BUCKET.value).cast("long"), "hot"),
+        total(F.when(kind == RowKind.SAME_ID.value, b), "duplicate_ids"),
+        total(F.when(kind == RowKind.UNCOMPARED.value, b), "uncompared"),
+    )
+    table.write(observed)
+    return {name: int(value) for name, value in counts.get.items()}
 
 
-def _bucketed(rows: DataFrame, work: partial[Iterator[pa.RecordBatch]], cap: int, tasks: int) -> DataFrame:
-    """Rows -> entries -> shuffled by bucket -> what the buckets hold."""
-    blobs = rows.mapInArrow(work, _BLOBS).repartition(tasks, "part")
-    return blobs.mapInArrow(partial(search_buckets, cap=cap), FOUND)
+def _bucketed(rows: DataFrame, entries: partial[Iterator[pa.RecordBatch]], cap: int, tasks: int) -> DataFrame:
+    """Turn rows into entries, shuffle those by bucket, and return what the buckets hold as candidates rows."""
+    blobs = rows.mapInArrow(entries, _BLOBS).repartition(tasks, "part")
+    return blobs.mapInArrow(partial(search_buckets, cap=cap), CANDIDATES)
 
 
 def _tasks(documents: int, bands: int) -> int:
@@ -207,9 +200,9 @@ def _tasks(documents: int, bands: int) -> int:
 
 
 def write_candidates(
-    signatures: DataFrame, settings: Settings, folder: str, documents: int, least_tasks: int
+    signatures: DataFrame, settings: Settings, tables: CandidateTables, documents: int, least_tasks: int
 ) -> CandidateCounts:
-    """Write the candidates tables (kind, a, b) of the signature rows below `folder`; `written` lists them.
+    """Write the candidates of the signature rows to the tables.
 
     `documents` is the number of signature rows, `least_tasks` how many tasks the machine runs at once.
     """
@@ -218,48 +211,41 @@ def write_candidates(
     # A task for each core is only worth its start where there is something to share.
     tasks = max(_tasks(documents, banding.bands), least_tasks if documents > 50_000 else 1)
     with spark_conf(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH)}):
-        work = partial(first_entries, partitions=4 * tasks)
+        entries = partial(first_entries, partitions=4 * tasks)
         rows = signatures.select(KEY, "shingles", "whole", "id_hash", "bands")
-        counts = _write_found(_bucketed(rows, work, settings.bucket_cap, tasks), f"{folder}/buckets")
+        counts = _write(_bucketed(rows, entries, settings.bucket_cap, tasks), tables.buckets)
         pairs, uncompared = counts["pairs"], 0
         if counts["hot"]:
-            more, uncompared = _split_hot_buckets(signatures, settings, folder)
+            more, uncompared = _split_hot_buckets(signatures, settings, tables)
             pairs += more
     return CandidateCounts(pairs, counts["exact"], counts["hot"], uncompared, counts["duplicate_ids"])
 
 
-def _split_hot_buckets(signatures: DataFrame, settings: Settings, folder: str) -> tuple[int, int]:
-    """Treat the documents of oversized buckets: (pairs found, pairs left uncompared)."""
+def _split_hot_buckets(signatures: DataFrame, settings: Settings, tables: CandidateTables) -> tuple[int, int]:
+    """Search the documents of oversized buckets otherwise; return (candidate pairs, pairs left uncompared)."""
     spark = signatures.sparkSession
-    first = tables.read(spark, FOUND, f"{folder}/buckets").where(F.col("kind") == HOT)
-    hot, pairs = _mask_of_hot(first, f"{folder}/hot"), 0
+    in_hot = tables.buckets.read(spark).where(F.col("kind") == RowKind.HOT.value)
+    hot, pairs = _write_mask(in_hot, tables.hot), 0
     split = further(settings.threshold, settings.banding.rows, settings.seed)
     if split is not None:
         members = masks.inside(signatures.select(KEY, "whole", "tiny"), hot)
-        tasks = max(1, math.ceil(members.count() * split.bands / ENTRIES_PER_TASK))
-        work = partial(further_entries, partitions=4 * tasks, slots=split.slots)
-        counts = _write_found(_bucketed(members, work, settings.bucket_cap, tasks), f"{folder}/split")
+        tasks = _tasks(members.count(), split.bands)
+        entries = partial(further_entries, partitions=4 * tasks, slots=split.slots)
+        counts = _write(_bucketed(members, entries, settings.bucket_cap, tasks), tables.split)
         pairs += counts["pairs"]
         if not counts["hot"]:
             return pairs, 0
-        hot = _mask_of_hot(
-            tables.read(spark, FOUND, f"{folder}/split").where(F.col("kind") == HOT), f"{folder}/still_hot"
-        )
+        hot = _write_mask(tables.split.read(spark).where(F.col("kind") == RowKind.HOT.value), tables.still_hot)
     rank = [name for name in RANK if name in signatures.columns]
     members = masks.inside(signatures.select("tiny", *rank), hot)
-    in_buckets = members.join(first.select(F.col("a").alias("bucket"), F.col("b").alias(KEY)), KEY)
+    in_buckets = members.join(in_hot.select(F.col("a").alias("bucket"), F.col("b").alias(KEY)), KEY)
     ordered = in_buckets.repartition("bucket").sortWithinPartitions("bucket", *spark_order(settings))
-    work = partial(_compare_along_keep_order, threshold=settings.threshold, leaders=settings.bucket_leaders)
-    counts = _write_found(ordered.select("bucket", KEY, "tiny").mapInArrow(work, FOUND), f"{folder}/ordered")
+    compare = partial(_compare_along_keep_order, threshold=settings.threshold, leaders=settings.bucket_leaders)
+    counts = _write(ordered.select("bucket", KEY, "tiny").mapInArrow(compare, CANDIDATES), tables.ordered)
     return pairs + counts["pairs"], counts["uncompared"]
 
 
-def _mask_of_hot(hot: DataFrame, path: str) -> DataFrame:
-    """The mask of the documents in these oversized buckets, computed once."""
-    masks.aggregate(hot.select(F.col("b").alias(KEY))).write.parquet(path)
-    return masks.read(hot.sparkSession, path)
-
-
-def written(folder: str) -> list[str]:
-    """The tables that `write_candidates` left below `folder`."""
-    return [f"{folder}/{name}" for name in ("buckets", "split", "ordered")]
+def _write_mask(in_hot: DataFrame, mask: Table) -> DataFrame:
+    """Write the mask of the documents in these oversized buckets, and read it back: it is computed once."""
+    mask.write(masks.aggregate(in_hot.select(F.col("b").alias(KEY))))
+    return mask.read(in_hot.sparkSession)

@@ -13,7 +13,7 @@ RANK = (KEY, "id", "keep", "row_hash", "chars")
 
 
 def keep_order(settings: Settings) -> list[tuple[str, str]]:
-    """(column, "ascending" or "descending") of the signature rows, nulls last: who comes first stays.
+    """Return (column, "ascending" or "descending") of the signature rows, nulls last: who comes first stays.
 
     Total but for rows that are equal in every column; of those, the key decides, and it does not matter which.
     """
@@ -26,7 +26,7 @@ def keep_order(settings: Settings) -> list[tuple[str, str]]:
 
 
 def spark_order(settings: Settings) -> list[Column]:
-    """`keep_order` for Spark's sorts."""
+    """Return `keep_order` for Spark's sorts."""
     return [
         F.col(name).asc_nulls_last() if direction == "ascending" else F.col(name).desc_nulls_last()
         for name, direction in keep_order(settings)
@@ -34,5 +34,5 @@ def spark_order(settings: Settings) -> list[Column]:
 
 
 def keep_column(settings: Settings) -> str | None:
-    """The input column that the keep order looks at, if it is one of the input's own."""
+    """Return the input column that the keep order looks at, if it is one of the input's own."""
     return None if settings.keep in ("longest", "first") else settings.keep.removeprefix("-")

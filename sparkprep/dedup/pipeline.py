@@ -1,36 +1,46 @@
-"""Near-duplicate removal from end to end: documents in, kept and removed documents out."""
+"""Near-duplicate removal from end to end: documents in, kept and removed documents out; the stages top to bottom."""
 
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import types as T
 
-from sparkprep.dedup.contents import MADE
-from sparkprep.dedup.keep import keep_column
+from sparkprep.dedup import masks
+from sparkprep.dedup.candidates import CandidateCounts, write_candidates
+from sparkprep.dedup.contents import KEPT, MADE, METRICS, REMOVED, REPORT
+from sparkprep.dedup.inputs import LARGE_ROW_GROUP, open_documents, why_spark_died
+from sparkprep.dedup.report import examples, metrics, page, sources
+from sparkprep.dedup.resolve import cluster as on_cluster
+from sparkprep.dedup.resolve import driver as on_driver
+from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.stages import LARGE_ROW_GROUP, execute
-from sparkprep.dedup.workspace import Run
-from sparkprep.documents.opening import open_paths, spool_frame
-from sparkprep.documents.parquet import reading as parquet
-from sparkprep.documents.parquet.schemas import check_names
-from sparkprep.errors import UserError
+from sparkprep.dedup.signatures import Tally, write_signatures
+from sparkprep.dedup.workspace import Workspace
+from sparkprep.documents.batches import batch_settings
+from sparkprep.documents.keys import KEY
+from sparkprep.documents.parquet.reading import times_as_they_stand
+from sparkprep.io.files import write_text
 from sparkprep.io.output import OutputFolder
-from sparkprep.io.paths import spark_uri
+from sparkprep.io.paths import filesystem, join_path, spark_uri
 from sparkprep.spark.failures import explained, let_tasks_end
 from sparkprep.spark.progress import Progress
-from sparkprep.spark.session import get_session
+from sparkprep.spark.session import get_session, spark_conf
+from sparkprep.spark.tables import Table
 
-MOST_TO_SEARCH = 10 << 30
-"""Bytes of input that are read on the driver to find a damaged file, where Spark died without naming one."""
+ROW_BY_ROW = {
+    **{f"parquet.{part}.size.row.check.{end}": "1" for part in ("page", "block") for end in ("min", "max")},
+    "parquet.enable.dictionary": "false",
+}
+"""For the writer of long texts, which looks only at every hundredth row how much it holds in memory."""
 
 
 @dataclass
@@ -75,26 +85,21 @@ def deduplicate(
         holder = tempfile.mkdtemp(prefix="sparkprep-")
         atexit.register(shutil.rmtree, holder, ignore_errors=True)
         output = os.path.join(holder, "result")
-    paths = [] if isinstance(source, DataFrame) else _paths(source)
+    documents = source if isinstance(source, DataFrame) else _paths(source)
     progress = Progress(spark, stream)
+    paths = [] if isinstance(documents, DataFrame) else documents
     with OutputFolder(output, overwrite, paths, MADE) as folder:
-        opened = source if isinstance(source, DataFrame) else paths
         try:
-            result = _open_and_run(spark, opened, settings, folder, progress, single_file)
+            figures = _open_and_run(spark, documents, settings, folder, progress, single_file)
         except BaseException as error:
             let_tasks_end(spark, cancel=isinstance(error, KeyboardInterrupt))
             raise
         folder.commit()
-    where = folder.path
-    return Result(
-        spark.read.parquet(spark_uri(os.path.join(where, "kept"))),
-        spark.read.parquet(spark_uri(os.path.join(where, "removed"))),
-        result,
-        where,
-    )
+    kept, removed = (spark.read.parquet(spark_uri(join_path(folder.path, name))) for name in (KEPT, REMOVED))
+    return Result(kept, removed, figures, folder.path)
 
 
-def _paths(source: Any) -> list[str]:
+def _paths(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
     return [os.fspath(p) for p in ([source] if isinstance(source, str | os.PathLike) else source)]
 
 
@@ -106,62 +111,101 @@ def _open_and_run(
     progress: Progress,
     single_file: str | None,
 ) -> dict[str, Any]:
-    inputs = ["a DataFrame"] if isinstance(source, DataFrame) else source
-    text, name = settings.text_column, settings.id_column
-    if isinstance(source, DataFrame):
-        _check_frame(source, settings)
-        opened = spool_frame(source, folder, progress, text, name)
-    else:
-        opened = open_paths(spark, source, folder, progress, text, name, settings.max_bad)
+    """Open the input, run all stages, and return the metrics."""
+    opened = open_documents(spark, source, settings, folder, progress)
     files, summary = opened.files, opened.summary
-    _check_order(settings, {field.name: pa.types.is_nested(field.type) for field in summary.schema})
-    run = Run(spark, settings, folder, progress, inputs, files, summary, opened.rejected, single_file, opened.warnings)
+    work = Workspace(
+        spark,
+        settings,
+        folder,
+        progress,
+        ["a DataFrame"] if isinstance(source, DataFrame) else source,
+        files,
+        summary,
+        opened.rejected,
+        single_file,
+        opened.warnings,
+    )
     # Times as they stand for ids and keep columns too, which go through tables of ours.
-    with explained([file.path for file in files], lambda: _why_spark_died(run)), parquet.times_as_they_stand(spark):
-        return execute(run)
+    with explained([file.path for file in files], lambda: why_spark_died(files, summary)), times_as_they_stand(spark):
+        tally = _sketch(work)
+        counts = _search(work, tally)
+        outcome = _resolve(work, counts)
+        _write(work, outcome)
+        return _report(work, tally, counts, outcome)
 
 
-def _why_spark_died(run: Run) -> UserError | None:
-    """Spark's JVM answers no more: a damaged page may have taken it down, or a row group too large for it."""
-    found = None
-    if run.summary.file_bytes <= MOST_TO_SEARCH:
-        stored = [name for name in run.summary.schema.names if name not in run.summary.folder_columns]
-        found = parquet.find_damaged(run.files, stored)
-    if found:
-        return found
-    largest = run.summary.largest_row_group_text_bytes
-    if largest > LARGE_ROW_GROUP:
-        return UserError(
-            f"Spark's driver died in mid-run: a row group of the input holds {largest / 1e9:.1f} GB of text, which "
-            "Spark reads as one piece: give it more memory (spark-submit --driver-memory 8g, SPARK_DRIVER_MEMORY=8g), "
-            "or write the input anew in smaller row groups"
+def _sketch(work: Workspace) -> Tally:
+    """Write the signature rows."""
+    with work.progress.stage("sketch", work.summary.rows) as stage:
+        documents, mean = _spread(work), work.summary.largest_mean_text_bytes
+        tally = write_signatures(documents, work.settings, work.signatures, mean, work.summary.rows)
+        stage.bytes = tally.text_bytes
+    return tally
+
+
+def _spread(work: Workspace) -> DataFrame:
+    """Deal the rows out where a few large row groups, which Spark cannot cut, would keep cores idle.
+
+    Rows of long texts are left where they are: a shuffle would hold many of them in memory at once.
+    """
+    summary = work.summary
+    large = summary.largest_row_group_text_bytes > LARGE_ROW_GROUP and summary.row_groups < 2 * work.cores
+    if large and not summary.has_long_texts:
+        return work.documents.repartition(2 * work.cores, KEY)
+    return work.documents
+
+
+def _search(work: Workspace, tally: Tally) -> CandidateCounts:
+    """Write the candidates of search 0."""
+    with work.progress.stage("candidates", tally.documents):
+        signatures, tables = work.signatures.read(work.spark), work.search(0).candidates
+        return write_candidates(signatures, work.settings, tables, tally.documents, work.cores)
+
+
+def _resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
+    """Verify the candidates and write removed/: on the driver, as far as its budget goes."""
+    on_one_machine = counts.pairs + counts.exact <= work.settings.driver_budget
+    return on_driver.resolve(work, counts) if on_one_machine else on_cluster.resolve(work, counts)
+
+
+def _write(work: Workspace, outcome: Outcome) -> None:
+    """Write kept/, and check that no document got lost on the way."""
+    with work.progress.stage("write", work.summary.rows, work.summary.text_bytes):
+        kept = masks.outside(work.documents, work.removed_mask.read(work.spark)).drop(KEY)
+        options = ROW_BY_ROW if work.summary.has_long_texts else {}
+        with spark_conf(work.spark, batch_settings(work.summary.largest_mean_text_bytes)):
+            work.kept.write(kept, compression="snappy", **options)
+        if work.single_file:
+            _join_files(work.kept, work.result(work.single_file))
+    kept_rows, removed_rows = work.kept.count(), work.removed.count()
+    if kept_rows + removed_rows != work.summary.rows or removed_rows != outcome.removed:
+        raise RuntimeError(
+            f"{work.summary.rows:,} documents went in, but {kept_rows:,} were kept and {removed_rows:,} removed "
+            f"({outcome.removed:,} were to be): nothing was put in place; please report this"
         )
-    return None
 
 
-def _check_frame(source: DataFrame, settings: Settings) -> None:
-    """Refuse a DataFrame that cannot be deduplicated before Spark computes it."""
-    check_names("the DataFrame", source.columns)
-    kinds = {field.name: field.dataType for field in source.schema.fields}
-    text = settings.text_column
-    if text not in kinds:
-        raise UserError(
-            f"the DataFrame has no column '{text}'; columns there are: {', '.join(kinds) or 'none'}; "
-            "name it by the setting text_column"
-        )
-    if not isinstance(kinds[text], T.StringType):
-        raise UserError(f"the DataFrame's column '{text}' is {kinds[text].simpleString()}, not text; cast it to string")
-    _check_order(settings, {c: isinstance(k, T.ArrayType | T.MapType | T.StructType) for c, k in kinds.items()})
+def _join_files(table: Table, path: str) -> None:
+    """Write all rows of a table as one Parquet file, some rows at a time."""
+    system, inner = filesystem(path)
+    writer: pq.ParquetWriter | None = None
+    for batch in table.batches(None):
+        writer = writer or pq.ParquetWriter(inner, batch.schema, filesystem=system, compression="snappy")
+        writer.write_batch(batch)
+    if writer is not None:
+        writer.close()
 
 
-def _check_order(settings: Settings, nested: Mapping[str, bool]) -> None:
-    """Refuse a keep order that the columns cannot give; nested: whether a column holds lists, maps or structs."""
-    keep = keep_column(settings)
-    if keep is not None and keep not in nested:
-        there = ", ".join(nested)
-        raise UserError(f"--keep {settings.keep}: there is no column {keep!r}; columns there are: {there}")
-    for flag, column in (("--keep", keep), ("--id-column", settings.id_column)):
-        if column is not None and nested.get(column):
-            raise UserError(
-                f"{flag}: column {column!r} holds lists, maps or structs, which have no order; name another"
-            )
+def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome) -> dict[str, Any]:
+    """Write metrics.json and report.html, and return the metrics."""
+    with work.progress.stage("report"):
+        column, by_source = work.settings.source_column, None
+        if column in work.summary.schema.names:
+            by_source = sources.losses(work.signatures, column, masks.KeySet(work.removed_mask))
+            work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
+        shown = examples.collect(work, outcome)
+    figures = metrics.build(work, tally, counts, outcome, by_source)
+    write_text(work.result(METRICS), json.dumps(figures, indent=1) + "\n")
+    page.write(work.result(REPORT), figures, shown)
+    return figures

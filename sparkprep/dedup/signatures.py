@@ -21,11 +21,13 @@ from sparkprep.dedup.keep import keep_column
 from sparkprep.dedup.kernels.band_keys import band_keys
 from sparkprep.dedup.kernels.sketch import sketch
 from sparkprep.dedup.settings import Settings
+from sparkprep.dedup.workspace import TextState
 from sparkprep.documents.batches import LONG_TEXT, batch_settings, one_by_one
 from sparkprep.documents.keys import KEY, identifier, quoted
+from sparkprep.io.arrow import matrix_to_binary
 from sparkprep.spark.session import spark_conf
+from sparkprep.spark.tables import Table
 
-NULL, EMPTY, NO_WORD, FINE = 0, 1, 2, 3
 _HOST = r"^[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
 
 
@@ -44,7 +46,7 @@ class Tally:
 
 
 def _row_hash(documents: DataFrame) -> Column:
-    """A hash of all columns; xxhash64 knows no maps, so they go in as JSON."""
+    """Return a hash of all columns; xxhash64 knows no maps, so they go in as JSON."""
 
     def hashable(field: T.StructField) -> Column:
         column = F.col(quoted(field.name))
@@ -54,16 +56,16 @@ def _row_hash(documents: DataFrame) -> Column:
 
 
 def _without_nan(documents: DataFrame, name: str) -> Column:
-    """A column whose NaN are null: Spark and Arrow disagree about where NaN belongs in an order."""
+    """Return a column with its NaN as null: Spark and Arrow disagree about where NaN belongs in an order."""
     column = F.col(quoted(name))
     if isinstance(documents.schema[name].dataType, T.FloatType | T.DoubleType):
         return F.when(~F.isnan(column), column)
     return column
 
 
-def _prepared(documents: DataFrame, settings: Settings) -> DataFrame:
-    """The columns that leave the JVM for the sketching, `text` complete."""
-    known = settings.id_column in documents.columns
+def _columns(documents: DataFrame, settings: Settings) -> DataFrame:
+    """Select what leaves the JVM for the sketching: `text`, and the columns of signature rows that are the input's."""
+    has_ids = settings.id_column in documents.columns
     keep = keep_column(settings)
     source, name = settings.source_column, identifier(documents, settings.id_column, settings.text_column)
     return documents.select(
@@ -74,27 +76,12 @@ def _prepared(documents: DataFrame, settings: Settings) -> DataFrame:
         *([F.col(quoted(source)).cast("string").alias("source")] if source in documents.columns else []),
         _row_hash(documents).alias("row_hash"),
         # A missing identifier is no identifier that repeats.
-        (F.when(name.isNotNull(), F.xxhash64(name)) if known else F.lit(None).cast("long")).alias("id_hash"),
+        (F.when(name.isNotNull(), F.xxhash64(name)) if has_ids else F.lit(None).cast("long")).alias("id_hash"),
     )
-
-
-def _signature_schema(prepared: DataFrame) -> T.StructType:
-    passed = [f for f in prepared.schema.fields if f.name not in ("text", "is_long")]
-    counts = [T.StructField(n, T.LongType()) for n in ("bytes", "chars", "shingles", "whole", "state")]
-    return T.StructType(
-        [*passed, *counts, T.StructField("bands", T.BinaryType()), T.StructField("tiny", T.BinaryType())]
-    )
-
-
-def fixed_binary(values: npt.NDArray[np.generic]) -> pa.Array:
-    """An Arrow binary array from the rows of a 2-d array."""
-    rows = np.ascontiguousarray(values)
-    offsets = np.arange(len(rows) + 1, dtype=np.int32) * np.int32(rows.dtype.itemsize * rows.shape[1])
-    return pa.Array.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(rows)])
 
 
 def source_of(values: pa.Array) -> pa.Array:
-    """The lower-cased host of each URL; what is no URL stands for itself."""
+    """Return the lower-cased host of each URL of a string array; what is no URL stands for itself."""
     host = pc.struct_field(pc.extract_regex(values, _HOST), "host")
     return pc.if_else(pc.fill_null(pc.not_equal(host, ""), False), pc.utf8_lower(host), values)
 
@@ -102,6 +89,11 @@ def source_of(values: pa.Array) -> pa.Array:
 def sketch_batches(
     batches: Iterator[pa.RecordBatch], width: int, seed: int, slots: npt.NDArray[np.int64]
 ) -> Iterator[pa.RecordBatch]:
+    """Turn rows of `_columns` into signature rows (`workspace.signature_schema`).
+
+    width: words of a shingle. slots: int64 (bands, rows), the banding. Rows whose column `is_long`, where there is one,
+    is true are left out.
+    """
     for batch in batches:
         if "is_long" in batch.schema.names:
             if pc.any(batch["is_long"]).as_py():  # to filter is to copy all texts
@@ -112,65 +104,64 @@ def sketch_batches(
         keys = np.empty((len(text), slots.shape[0]), np.uint64)
         band_keys(sketches.signatures, slots, keys)
         size = pc.fill_null(pc.binary_length(text), 0)
-        state = np.where(sketches.shingles > 0, FINE, NO_WORD)
-        state = np.where(np.asarray(size) == 0, EMPTY, state)
-        state = np.where(np.asarray(text.is_null()), NULL, state)
-        passed = {name: batch[name] for name in batch.schema.names if name != "text"}
-        if "source" in passed:
-            passed["source"] = source_of(passed["source"])
+        state = np.where(sketches.shingles > 0, TextState.WITH_WORDS, TextState.WITHOUT_WORDS)
+        state = np.where(np.asarray(size) == 0, TextState.EMPTY, state)
+        state = np.where(np.asarray(text.is_null()), TextState.NULL, state)
+        others = {name: batch[name] for name in batch.schema.names if name != "text"}
+        if "source" in others:
+            others["source"] = source_of(others["source"])
         yield pa.RecordBatch.from_pydict(
             {
-                **passed,
+                **others,
                 "bytes": size.cast(pa.int64()),
                 "chars": pc.fill_null(pc.utf8_length(text), 0).cast(pa.int64()),
                 "shingles": sketches.shingles,
                 "whole": sketches.whole.view(np.int64),
                 "state": state.astype(np.int64),
-                "bands": fixed_binary(keys),
-                "tiny": fixed_binary(sketches.signatures.astype(np.uint8)),
+                "bands": matrix_to_binary(keys),
+                "tiny": matrix_to_binary(sketches.signatures.astype(np.uint8)),
             }
         )
 
 
-def schema(documents: DataFrame, settings: Settings) -> T.StructType:
-    """The columns of the signature rows of these documents."""
-    return _signature_schema(_prepared(documents, settings))
-
-
 def write_signatures(
-    documents: DataFrame, settings: Settings, folder: str, average_text_bytes: float, expected: int
+    documents: DataFrame, settings: Settings, signatures: Table, average_text_bytes: float, expected: int
 ) -> Tally:
-    """Write the signature rows of `documents` (KEY and the input's columns) to `folder`, as Parquet.
+    """Write the signature rows of `documents` (KEY and the input's columns) to the table, and count them.
 
     A second scan follows for texts of LONG_TEXT bytes and more, only where the first one met any: where it wrote
-    fewer rows than `expected`, the number of documents.
+    fewer rows than `expected`, the number of documents. average_text_bytes: of the row group where it is greatest.
     """
     spark = documents.sparkSession
-    prepared = _prepared(documents, settings)
+    columns = _columns(documents, settings)
     is_long = F.octet_length("text") >= LONG_TEXT
-    short = prepared.withColumn("is_long", F.coalesce(is_long, F.lit(False))).withColumn(
+    short = columns.withColumn("is_long", F.coalesce(is_long, F.lit(False))).withColumn(
         "text", F.when(~F.col("is_long"), F.col("text"))
     )
     with spark_conf(spark, batch_settings(average_text_bytes)):
-        tally = _write(short, settings, folder, "errorifexists")
+        tally = _write(short, settings, signatures, "errorifexists")
     if tally.documents < expected:
         with spark_conf(spark, one_by_one()):
-            tally += _write(prepared.where(is_long), settings, folder, "append")
+            tally += _write(columns.where(is_long), settings, signatures, "append")
     return tally
 
 
-def _write(prepared: DataFrame, settings: Settings, folder: str, mode: str) -> Tally:
+def _write(columns: DataFrame, settings: Settings, signatures: Table, mode: str) -> Tally:
     work = partial(sketch_batches, width=settings.shingle_words, seed=settings.seed, slots=settings.banding.slots)
-    seen = Observation()
-    rows = prepared.mapInArrow(work, _signature_schema(prepared)).observe(
-        seen,
+    counts = Observation()
+    rows = columns.mapInArrow(work, signatures.schema).observe(
+        counts,
         F.count(F.lit(1)).alias("documents"),
         F.coalesce(F.sum("bytes"), F.lit(0)).alias("text_bytes"),
         *(
             F.coalesce(F.sum((F.col("state") == state).cast("long")), F.lit(0)).alias(name)
-            for state, name in ((NULL, "null_text"), (EMPTY, "empty_text"), (NO_WORD, "no_words"))
+            for state, name in (
+                (TextState.NULL.value, "null_text"),
+                (TextState.EMPTY.value, "empty_text"),
+                (TextState.WITHOUT_WORDS.value, "no_words"),
+            )
         ),
     )
     # Signatures are random bits: compressing them costs time and gains nothing.
-    rows.write.mode(mode).option("compression", "uncompressed").parquet(folder)
-    return Tally(**seen.get)
+    signatures.write(rows, mode, compression="uncompressed")
+    return Tally(**counts.get)

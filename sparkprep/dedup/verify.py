@@ -17,29 +17,25 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from sparkprep.dedup.kernels.shingles import common, document_shingles, drop_repeats
-from sparkprep.dedup.kernels.sketch import text_buffers
 from sparkprep.dedup.kernels.unicode import table
-from sparkprep.dedup.workspace import Run
+from sparkprep.dedup.workspace import SIMILAR_PAIRS, ComparisonPart, Workspace
 from sparkprep.documents.batches import batch_settings, one_by_one
 from sparkprep.documents.keys import KEY, quoted
-from sparkprep.io.paths import spark_target
-from sparkprep.spark import tables
+from sparkprep.io.arrow import text_buffers
 from sparkprep.spark.session import spark_conf
 
-ASSIGNMENT = f"{KEY} long, group long, partners array<long>"
-VERIFIED = "a long, b long, jaccard double"
 TASK_BYTES = 64 << 20
 """Text that one task brings together, about."""
 BROADCAST_ROWS = 2_000_000
-"""Rows of an assignment that every node can hold, about 100 bytes each."""
+"""Rows of groups that every node can hold, about 100 bytes each."""
 GROUP_SHINGLES = 8_000_000
 """Shingles of a group of documents, 8 bytes each; more only where a single document has over half of that."""
 
 
 def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: float) -> Iterator[pa.RecordBatch]:
-    """Rows (group, key, text, partners) sorted by group and key -> pairs at or above the threshold.
+    """Turn rows of (group, KEY, text, partners), sorted by group and key, into the pairs at or above the threshold.
 
-    `partners` are the lesser keys of the same group that a document is to be compared with.
+    width: words of a shingle. `partners` are the lesser keys of the same group that a document is to be compared with.
     """
     lookup = table()
     buffer = np.empty(1 << 16, np.uint64)
@@ -81,19 +77,17 @@ def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: flo
         )
 
 
-def compare(run: Run, name: str, documents: int, threshold: float, *, alone: bool) -> None:
-    """Compare the texts as the assignment table at name.groups says; write (a, b, jaccard), a < b, to `name`.
-
-    documents: rows of the assignment. alone: it holds texts of LONG_TEXT and more, which go to Python one by one.
-    """
-    text = F.col(quoted(run.settings.text_column)).alias("text")
-    assignment = tables.read(run.spark, ASSIGNMENT, f"{name}.groups")
+def compare(work: Workspace, part: ComparisonPart, documents: int, threshold: float) -> None:
+    """Compare the texts of part.groups, a table of so many rows, and write part.pairs."""
+    text = F.col(quoted(work.settings.text_column)).alias("text")
+    groups = part.groups.read(work.spark)
     if documents <= BROADCAST_ROWS:
-        assignment = F.broadcast(assignment)
-    mean = run.summary.text_bytes / max(1, run.summary.rows)
-    tasks = max(run.cores, math.ceil(documents * mean / TASK_BYTES))
-    grouped = run.documents.select(KEY, text).join(assignment, KEY)
+        groups = F.broadcast(groups)
+    mean = work.summary.text_bytes / max(1, work.summary.rows)
+    tasks = max(work.cores, math.ceil(documents * mean / TASK_BYTES))
+    grouped = work.documents.select(KEY, text).join(groups, KEY)
     together = grouped.repartition(tasks, "group").sortWithinPartitions("group", KEY)
-    work = partial(compare_groups, width=run.settings.shingle_words, threshold=threshold)
-    with spark_conf(run.spark, one_by_one() if alone else batch_settings(run.summary.largest_mean_text_bytes)):
-        together.select("group", KEY, "text", "partners").mapInArrow(work, VERIFIED).write.parquet(spark_target(name))
+    task = partial(compare_groups, width=work.settings.shingle_words, threshold=threshold)
+    batching = one_by_one() if part.long_texts else batch_settings(work.summary.largest_mean_text_bytes)
+    with spark_conf(work.spark, batching):
+        part.pairs.write(together.select("group", KEY, "text", "partners").mapInArrow(task, SIMILAR_PAIRS))

@@ -1,27 +1,247 @@
-"""One run's surroundings: the session, the settings, the input as opened, and where results and intermediates lie."""
+"""The contract between the stages: every table that one stage writes and another reads, its columns, and its place.
+
+A stage gets the `Workspace`, or tables of it, and knows no other stage's file names. All tables but the results lie in
+the output folder's scratch, which goes when the run ends.
+"""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import cached_property
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
 
+from sparkprep.dedup.contents import KEPT, REMOVED
+from sparkprep.dedup.keep import keep_column
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.signatures import schema
+from sparkprep.documents.keys import KEY, MASK_BITS, MASK_WORD
 from sparkprep.documents.parquet import reading as parquet
-from sparkprep.documents.parquet.reading import InputSummary
+from sparkprep.documents.parquet.footers import InputSummary
 from sparkprep.io.listing import DataFile
 from sparkprep.io.output import OutputFolder
-from sparkprep.spark import tables
+from sparkprep.io.paths import join_path
 from sparkprep.spark.progress import Progress
+from sparkprep.spark.tables import Table
+
+
+class TextState(IntEnum):
+    """What the column `state` of the signature rows says of a document's text."""
+
+    NULL = 0
+    EMPTY = 1
+    WITHOUT_WORDS = 2
+    WITH_WORDS = 3
+
+
+class RowKind(IntEnum):
+    """What a row (kind, a, b) of the candidates tables says."""
+
+    PAIR = 0
+    """keys a < b are a candidate pair"""
+    EXACT = 1
+    """key b has the same normalised text as key a"""
+    HOT = 2
+    """key b lies in the oversized bucket a"""
+    HOT_BUCKET = 3
+    """the oversized bucket a has b documents"""
+    SAME_ID = 4
+    """b further documents bear the identifier of key a"""
+    UNCOMPARED = 5
+    """b pairs of the bucket a were not compared"""
+
+
+CANDIDATES = "kind int, a long, b long"
+MASK = f"{MASK_WORD} long, {MASK_BITS} long"
+PAIRS = "a long, b long"
+"""Keys of two documents, a < b."""
+SIMILAR_PAIRS = f"{PAIRS}, jaccard double"
+COPIES = "first long, copy long"
+"""`first` is the least key with the normalised text of `copy`."""
+BEST_OF_COPIES = f"first long, {KEY} long, best long"
+"""For each document with an exact copy, the one of them that comes first in the keep order."""
+GROUPS = f"{KEY} long, group long, partners array<long>"
+"""The documents of a group are brought together; each is compared with its partners, lesser keys of the same group."""
+SIZED_GROUPS = f"{GROUPS}, size long"
+"""`size`: bytes of the longest text in the group."""
+LINKS = "u long, v long"
+DECISIONS = f"{KEY} long, kept_key long, jaccard double"
+"""A removed document and the kept one that it is removed for; jaccard is nan where no edge joins them."""
+REMOVED_COLUMNS = ("id", "kept_id", "jaccard", "rule")
+"""The columns of the result's removed/."""
+MOST_SEARCHES = 10
+"""Two or three are usual where buckets are oversized, one where they are not."""
+
+
+def signature_schema(documents: T.StructType, settings: Settings) -> T.StructType:
+    """Return the columns of the signature rows.
+
+    Of the input come `id`, `keep` where the keep order is that of a column, and `source` where there is such a column.
+    row_hash: of all columns. id_hash: null where there is no identifier. bytes, chars: of the text. shingles: their
+    number, repeats counted. whole: hash of the normalised text. state: `TextState`. bands: uint64 (bands,), the keys of
+    the document's buckets. tiny: uint8 (slots,), the signature's low bytes.
+    """
+    types = {column.name: column.dataType for column in documents.fields}
+    keep = keep_column(settings)
+    columns: dict[str, T.DataType] = {KEY: T.LongType(), "id": types.get(settings.id_column, T.StringType())}
+    if keep:
+        columns["keep"] = types[keep]
+    if settings.source_column in types:
+        columns["source"] = T.StringType()
+    numbers = ("row_hash", "id_hash", "bytes", "chars", "shingles", "whole", "state")
+    columns |= {name: T.LongType() for name in numbers}
+    columns |= {"bands": T.BinaryType(), "tiny": T.BinaryType()}
+    return T.StructType([T.StructField(name, kind) for name, kind in columns.items()])
+
+
+def removed_schema(id_type: T.DataType) -> T.StructType:
+    """Return the columns of what is known of a removed document: DECISIONS, the rule, and both identifiers."""
+    keys = [T.StructField(KEY, T.LongType()), T.StructField("kept_key", T.LongType())]
+    ids = [T.StructField("id", id_type), T.StructField("kept_id", id_type)]
+    return T.StructType([*keys, *ids, T.StructField("jaccard", T.DoubleType()), T.StructField("rule", T.StringType())])
+
+
+@dataclass(frozen=True)
+class CandidateTables:
+    """What a search of the buckets writes."""
+
+    folder: str
+
+    @property
+    def buckets(self) -> Table:
+        """What the buckets hold, those within the cap searched."""
+        return Table(join_path(self.folder, "buckets"), CANDIDATES)
+
+    @property
+    def split(self) -> Table:
+        """The same of oversized buckets, split by further bands; only where there are any."""
+        return Table(join_path(self.folder, "split"), CANDIDATES)
+
+    @property
+    def ordered(self) -> Table:
+        """The same of buckets too large even so, compared along the keep order; only where there are any."""
+        return Table(join_path(self.folder, "ordered"), CANDIDATES)
+
+    @property
+    def hot(self) -> Table:
+        """The mask of the documents in oversized buckets."""
+        return Table(join_path(self.folder, "hot"), MASK)
+
+    @property
+    def still_hot(self) -> Table:
+        """The mask of those whose buckets the further bands did not split."""
+        return Table(join_path(self.folder, "still_hot"), MASK)
+
+    @property
+    def all(self) -> tuple[Table, ...]:
+        """The tables of (kind, a, b) that together hold the candidates; not all of them need be there."""
+        return self.buckets, self.split, self.ordered
+
+
+@dataclass(frozen=True)
+class ComparisonPart:
+    """Groups of documents to compare, and the similar pairs in them."""
+
+    folder: str
+    long_texts: bool
+    """whether the groups hold texts of LONG_TEXT bytes and more, which go to Python one by one"""
+
+    @property
+    def groups(self) -> Table:
+        return Table(join_path(self.folder, "groups"), GROUPS)
+
+    @property
+    def pairs(self) -> Table:
+        """The pairs at or above the threshold; only where there are groups."""
+        return Table(join_path(self.folder, "pairs"), SIMILAR_PAIRS)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The tables of one exact comparison of pairs."""
+
+    folder: str
+
+    @property
+    def sized_groups(self) -> Table:
+        """All groups, before they are told apart by size (on the cluster only)."""
+        return Table(join_path(self.folder, "sized_groups"), SIZED_GROUPS)
+
+    @property
+    def ordinary(self) -> ComparisonPart:
+        return ComparisonPart(join_path(self.folder, "ordinary"), long_texts=False)
+
+    @property
+    def long(self) -> ComparisonPart:
+        return ComparisonPart(join_path(self.folder, "long"), long_texts=True)
+
+    @property
+    def pairs(self) -> tuple[Table, Table]:
+        """The tables of similar pairs; not all of them need be there."""
+        return self.ordinary.pairs, self.long.pairs
+
+
+@dataclass(frozen=True)
+class Search:
+    """The tables of one search of the buckets, and of what is compared and decided after it. The first is search 0."""
+
+    folder: str
+    id_type: T.DataType
+
+    @property
+    def left_out(self) -> Table:
+        """The mask of the documents that are not searched again, being removed; none for search 0."""
+        return Table(join_path(self.folder, "left_out"), MASK)
+
+    @property
+    def candidates(self) -> CandidateTables:
+        return CandidateTables(join_path(self.folder, "candidates"))
+
+    @property
+    def pairs(self) -> Table:
+        """The distinct candidate pairs that no earlier search had (on the cluster only)."""
+        return Table(join_path(self.folder, "pairs"), PAIRS)
+
+    @property
+    def comparison(self) -> Comparison:
+        """The comparison of these pairs."""
+        return Comparison(join_path(self.folder, "comparison"))
+
+    @property
+    def edges(self) -> Table:
+        """The similar pairs of all searches so far, once in each direction (on the cluster only, as all below)."""
+        return Table(join_path(self.folder, "edges"), SIMILAR_PAIRS)
+
+    def star_round(self, number: int) -> Table:
+        """Return the links after so many rounds of `stars`."""
+        return Table(join_path(self.folder, "stars", f"round-{number:02d}"), LINKS)
+
+    @property
+    def near(self) -> Table:
+        """The decisions about documents that no exact copy stands for."""
+        return Table(join_path(self.folder, "near"), DECISIONS)
+
+    @property
+    def removed(self) -> Table:
+        """The removed documents, exact copies included."""
+        return Table(join_path(self.folder, "removed"), removed_schema(self.id_type))
+
+    @property
+    def unjoined(self) -> Comparison:
+        """The comparison of removed documents with their kept ones where no edge joins them (rule `component`)."""
+        return Comparison(join_path(self.folder, "unjoined"))
+
+    @property
+    def completed(self) -> Table:
+        """`removed` with the similarities of `unjoined`."""
+        return Table(join_path(self.folder, "completed"), removed_schema(self.id_type))
 
 
 @dataclass
-class Run:
-    """What every stage is handed."""
+class Workspace:
+    """One run's surroundings: the session, the settings, the input as opened, and all its tables."""
 
     spark: SparkSession
     settings: Settings
@@ -36,23 +256,52 @@ class Run:
     single_file: str | None = None
     warnings: list[str] = field(default_factory=list)
 
-    def work(self, *names: str) -> str:
-        """A path among the intermediate tables, which go when the run ends."""
-        return os.path.join(self.output.scratch, *names)
-
-    def result(self, *names: str) -> str:
-        """A path in the folder that becomes the output."""
-        return os.path.join(self.output.work, *names)
-
     @cached_property
     def documents(self) -> DataFrame:
         """All documents, all columns, with KEY; Spark reads from disk only what a stage goes on to use."""
         return parquet.read(self.spark, self.files, self.summary)
 
+    @cached_property
+    def signatures(self) -> Table:
+        return self._intermediate("signatures", signature_schema(self.documents.schema, self.settings))
+
+    def search(self, number: int) -> Search:
+        """Return the tables of that search, from 0."""
+        id_type = signature_schema(self.documents.schema, self.settings)["id"].dataType
+        return Search(join_path(self.output.scratch, f"search-{number}"), id_type)
+
     @property
-    def signatures(self) -> DataFrame:
-        """The signature rows, once they are written."""
-        return tables.read(self.spark, schema(self.documents, self.settings), self.work("signatures"))
+    def copies(self) -> Table:
+        """The exact copies (on the cluster only)."""
+        return self._intermediate("copies", COPIES)
+
+    @property
+    def best_of_copies(self) -> Table:
+        """The best of each set of exact copies (on the cluster only)."""
+        return self._intermediate("best_of_copies", BEST_OF_COPIES)
+
+    @property
+    def removed_mask(self) -> Table:
+        """The mask of the documents that are removed in the end."""
+        return self._intermediate("removed_mask", MASK)
+
+    @property
+    def kept(self) -> Table:
+        """The result: the input's rows and columns, without the removed rows."""
+        return Table(self.result(KEPT), self.documents.drop(KEY).schema)
+
+    @property
+    def removed(self) -> Table:
+        """The result: REMOVED_COLUMNS of each removed document."""
+        schema = removed_schema(self.search(0).id_type)
+        return Table(self.result(REMOVED), T.StructType([schema[name] for name in REMOVED_COLUMNS]))
+
+    def result(self, name: str) -> str:
+        """Return the path of something in the folder that becomes the output."""
+        return join_path(self.output.work, name)
+
+    def _intermediate(self, name: str, schema: str | T.StructType) -> Table:
+        return Table(join_path(self.output.scratch, name), schema)
 
     @property
     def cores(self) -> int:

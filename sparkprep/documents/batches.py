@@ -1,17 +1,15 @@
-"""How documents travel from Spark to Python: in batches of bounded size, under an identifier."""
+"""How documents travel from Spark to Python: in batches of bounded size."""
 
 from __future__ import annotations
 
-from sparkprep.documents.parquet.reading import LONG_TEXT
-
-__all__ = ["LONG_TEXT", "batch_settings", "one_by_one"]
-
+LONG_TEXT = 1 << 20
+"""Bytes from which a text is handled alone, since Spark counts rows, not bytes, where it fills batches and pages."""
 BATCH_BYTES = 32 << 20
 BATCH_ROWS = 512
 
 
 def batch_settings(average_text_bytes: float) -> dict[str, str]:
-    """Spark settings that keep one batch of texts near BATCH_BYTES, in the JVM's reader as in Arrow.
+    """Return Spark settings that keep one batch of texts near BATCH_BYTES, in the JVM's reader as in Arrow.
 
     `average_text_bytes` is the largest mean text of any row group.
     """
@@ -23,7 +21,7 @@ def batch_settings(average_text_bytes: float) -> dict[str, str]:
 
 
 def one_by_one() -> dict[str, str]:
-    """Spark settings for texts of LONG_TEXT and more."""
+    """Return Spark settings for texts of LONG_TEXT and more."""
     return {
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1",
         "spark.sql.parquet.columnarReaderBatchSize": "1",

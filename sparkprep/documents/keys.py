@@ -9,17 +9,19 @@ if TYPE_CHECKING:
 
 KEY = "__key"
 """The column of the key: 0..N-1 in the order of the files and of the rows in each."""
-RESERVED_COLUMNS = (KEY, "__file", "__row", "__mask_word", "__mask_bits", "_metadata")
+MASK_WORD, MASK_BITS = "__mask_word", "__mask_bits"
+"""The columns of a bit mask of keys (`dedup.masks`)."""
+RESERVED_COLUMNS = (KEY, "__file", "__row", MASK_WORD, MASK_BITS, "_metadata")
 """Names that no column of an input may bear, in lower case."""
 
 
 def quoted(column: str) -> str:
-    """A column name as Spark wants it in expressions: dots and back-ticks are then part of the name."""
+    """Return a column name as Spark wants it in expressions: dots and back-ticks are then part of the name."""
     return "`" + column.replace("`", "``") + "`"
 
 
 def identifier(documents: DataFrame, id_column: str, text_column: str) -> Column:
-    """The documents' identifier: the column of that name, or the SHA-256 of the text where there is none."""
+    """Return the documents' identifier: the column of that name, or the SHA-256 of the text where there is none."""
     from pyspark.sql import functions as F
 
     if id_column in documents.columns:

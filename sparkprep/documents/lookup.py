@@ -7,40 +7,29 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sparkprep.documents.parquet.reading import InputSummary
+from sparkprep.documents.parquet.footers import InputSummary
+from sparkprep.io.arrow import python_values
 from sparkprep.io.listing import DataFile
 from sparkprep.io.paths import filesystem
 
 ROWS = 256
 
 
-def values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """A column as Python values; bytes that are not UTF-8 in a string, which Spark bears, become U+FFFD."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        wide = pa.types.is_large_string(column.type)
-        raw = column.cast(pa.large_binary() if wide else pa.binary()).to_pylist()
-        return [None if value is None else value.decode("utf-8", "replace") for value in raw]
-    found: list[Any] = column.to_pylist()
-    return found
-
-
 def fetch(
     files: Sequence[DataFile], summary: InputSummary, keys: Sequence[int], columns: Sequence[str], row_groups: int
 ) -> dict[int, dict[str, Any]]:
-    """{key: {column: value}} for as many of the keys as lie in the first `row_groups` row groups met in the keys'
-    order.
+    """Return {key: {column: value}} for those keys that lie in the first `row_groups` row groups met in their order.
 
-    A row group is read in small batches and only up to the last row that is wanted.
+    A row group is read in small batches and only up to the last row asked for.
     """
     starts = np.array(list(accumulate(summary.file_rows, initial=0)))
     by_file: dict[int, list[int]] = {}
     for key in keys:
         by_file.setdefault(int(np.searchsorted(starts, key, side="right")) - 1, []).append(key)
-    found: dict[int, dict[str, Any]] = {}
-    for number, wanted in by_file.items():
+    rows_of_keys: dict[int, dict[str, Any]] = {}
+    for number, keys_in_file in by_file.items():
         if row_groups <= 0:
             break
         system, inner = filesystem(files[number].path)
@@ -48,7 +37,7 @@ def fetch(
             present = [c for c in columns if c in source.schema_arrow.names]
             ends = list(accumulate(source.metadata.row_group(g).num_rows for g in range(source.num_row_groups)))
             groups: dict[int, list[int]] = {}
-            for key in wanted:
+            for key in keys_in_file:
                 row = key - int(starts[number])
                 groups.setdefault(int(np.searchsorted(ends, row, side="right")), []).append(row)
             for group, rows in groups.items():
@@ -62,8 +51,10 @@ def fetch(
                     while left and left[0] < before + batch.num_rows:
                         row = left.pop(0)
                         one = batch.slice(row - before, 1)
-                        found[int(starts[number]) + first + row] = {name: values(one[name])[0] for name in present}
+                        rows_of_keys[int(starts[number]) + first + row] = {
+                            name: python_values(one[name])[0] for name in present
+                        }
                     if not left:
                         break
                     before += batch.num_rows
-    return found
+    return rows_of_keys

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.documents.jsonl.max_bad import parse_max_bad
-from sparkprep.documents.jsonl.spool import JsonlSettings, spool
-from sparkprep.documents.parquet import reading as parquet
-from sparkprep.documents.parquet.reading import InputSummary
+from sparkprep.documents.jsonl.spool import spool
+from sparkprep.documents.jsonl.tasks import JsonlSettings
+from sparkprep.documents.parquet.footers import InputSummary, inspect
+from sparkprep.documents.parquet.reading import times_as_they_stand
 from sparkprep.io.listing import PARQUET, DataFile, list_files
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import spark_target
@@ -20,7 +21,7 @@ from sparkprep.spark.progress import Progress
 
 @dataclass
 class Opened:
-    """An input that can be read by `documents.parquet.read`."""
+    """An input that `documents.parquet.reading.read` can read."""
 
     files: list[DataFile]
     summary: InputSummary
@@ -35,29 +36,31 @@ def open_paths(
     folder: OutputFolder,
     progress: Progress,
     text_column: str,
-    id_column: str,
     max_bad: str,
 ) -> Opened:
-    """Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in its rejected/."""
+    """Open Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in its rejected/."""
     files, rejected, warnings = list_files(paths), 0, list[str]()
     if files[0].format != PARQUET:
-        spooled = os.path.join(folder.scratch, "documents")
+        spooled = _spooled(folder)
         with progress.stage("read") as stage:
             options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
-            read = spool(spark, files, spooled, os.path.join(folder.work, "rejected"), options)
-            stage.documents, rejected = read.documents, read.rejected
-            warnings = [f"rejected {line}" for line in read.first_rejected]
-            warnings += [f"column {c} holds values of several kinds: kept as text" for c in read.as_text]
+            summary = spool(spark, files, spooled, os.path.join(folder.work, "rejected"), options)
+            stage.documents, rejected = summary.documents, summary.rejected
+            warnings = [f"rejected {line}" for line in summary.first_rejected]
+            warnings += [f"column {c} holds values of several kinds: kept as text" for c in summary.as_text]
         files = list_files([spooled])
-    return Opened(files, parquet.inspect(files, text_column, id_column), rejected, warnings)
+    return Opened(files, inspect(files, text_column), rejected, warnings)
 
 
-def spool_frame(
-    source: DataFrame, folder: OutputFolder, progress: Progress, text_column: str, id_column: str
-) -> Opened:
-    """A DataFrame, computed once: it may be costly, or not be the same twice."""
-    spooled = os.path.join(folder.scratch, "documents")
-    with progress.stage("read"), parquet.times_as_they_stand(source.sparkSession):
+def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, text_column: str) -> Opened:
+    """Open a DataFrame, written as Parquet first: it is computed once, may be costly, or not be the same twice."""
+    spooled = _spooled(folder)
+    with progress.stage("read"), times_as_they_stand(source.sparkSession):
         source.write.parquet(spark_target(spooled))
     files = list_files([spooled])
-    return Opened(files, parquet.inspect(files, text_column, id_column))
+    return Opened(files, inspect(files, text_column))
+
+
+def _spooled(folder: OutputFolder) -> str:
+    """Return where the documents lie that were written anew, of any job."""
+    return os.path.join(folder.scratch, "documents")

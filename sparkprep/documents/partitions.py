@@ -18,7 +18,7 @@ PartitionValue = str | int | None
 
 
 def partition_values(files: Sequence[DataFile]) -> list[dict[str, PartitionValue]]:
-    """For each file the columns that its folders name, with their values.
+    """Return for each file the columns that its folders name, with their values.
 
     A column is int (64 bit) if every file's value is a whole number in plain writing, otherwise str. Raises UserError
     if the files do not all name the same columns.
@@ -42,7 +42,7 @@ def partition_values(files: Sequence[DataFile]) -> list[dict[str, PartitionValue
 
 
 def partition_types(values: Sequence[dict[str, PartitionValue]]) -> dict[str, pa.DataType]:
-    """The Arrow type (int64 or string) of each column of `partition_values`."""
+    """Return the Arrow type (int64 or string) of each column of `partition_values`."""
     return {
         column: pa.int64() if any(isinstance(named[column], int) for named in values) else pa.string()
         for column in (values[0] if values else ())

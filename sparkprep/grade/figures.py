@@ -60,7 +60,7 @@ _NO_AUDIT = "not known: needs the removed/ folder, which names the kept document
 
 
 def against_pairs(kept: Mask, true_pairs: Ints, audit: Ints | None) -> list[Scores]:
-    """Scores against true pairs.
+    """Return the scores against true pairs.
 
     kept        bool[n]
     true_pairs  int64[m, 2], each unordered pair once, no pair of a document with itself
@@ -100,7 +100,10 @@ def against_pairs(kept: Mask, true_pairs: Ints, audit: Ints | None) -> list[Scor
 
 
 def against_clusters(kept: Mask, cluster: Ints, audit: Ints | None) -> list[Scores]:
-    """Scores against clusters: `kept` bool[n], `cluster` int64[n] numbers from 0, `audit` as in `against_pairs`."""
+    """Return the scores against clusters.
+
+    `kept` bool[n], `cluster` int64[n] numbers from 0, `audit` as in `against_pairs`.
+    """
     sizes = np.bincount(cluster).astype(np.int64)
     kept_sizes = np.bincount(cluster[kept], minlength=len(sizes)).astype(np.int64)
     correct = int(np.sum((sizes - kept_sizes)[kept_sizes > 0]))
@@ -129,7 +132,7 @@ def against_clusters(kept: Mask, cluster: Ints, audit: Ints | None) -> list[Scor
 
 
 def against_kept(kept: Mask, true_kept: Mask) -> list[Scores]:
-    """Scores against a list of kept documents: both bool[n]."""
+    """Return the scores against a list of kept documents: both bool[n]."""
     both_kept, both_removed = int(np.sum(kept & true_kept)), int(np.sum(~kept & ~true_kept))
     return [
         Scores(
@@ -148,7 +151,7 @@ def against_kept(kept: Mask, true_kept: Mask) -> list[Scores]:
 
 
 def pair_keys(pairs: Ints, documents: int) -> Ints:
-    """One int64 for each unordered pair of document numbers: int64[m, 2] -> int64[m]."""
+    """Return one int64 for each unordered pair of document numbers: int64[m, 2] -> int64[m]."""
     keys: Ints = pairs.min(axis=1) * np.int64(documents) + pairs.max(axis=1)
     return keys
 
@@ -160,12 +163,12 @@ def _audit_figure(audit: Ints | None, explained: int | None, definition: str) ->
 
 
 def _isin_pairs(pairs: Ints, among: Ints, documents: int) -> Mask:
-    found: Mask = np.isin(pair_keys(pairs, documents), pair_keys(among, documents))
-    return found
+    among_them: Mask = np.isin(pair_keys(pairs, documents), pair_keys(among, documents))
+    return among_them
 
 
 def _left_to_remove(edges: Ints) -> int:
-    """Documents that have an edge, less the number of connected groups that the edges (int64[m, 2]) form."""
+    """Count the documents that have an edge, less the number of connected groups that the edges (int64[m, 2]) form."""
     nodes, codes = np.unique(edges, return_inverse=True)
     a, b = codes.reshape(edges.shape)[:, 0], codes.reshape(edges.shape)[:, 1]
     label = np.arange(len(nodes))

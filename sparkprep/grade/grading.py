@@ -21,7 +21,7 @@ from sparkprep.grade.loading import (
     truth_kind,
 )
 from sparkprep.grade.settings import GradeSettings
-from sparkprep.grade.tables import open_source
+from sparkprep.grade.tables import open_table
 
 JACCARD_TOLERANCE = 1e-6  # a stated Jaccard farther from the true one is reported
 
@@ -54,7 +54,7 @@ class Grade:
         return self.scores[0 if self.truth == "kept" else 1].recall
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON: every figure with value, counts and definition."""
+        """Return, for JSON, every figure with value, counts and definition."""
         return {
             "format": 1,
             "truth": self.truth,
@@ -84,7 +84,7 @@ def grade(
 
     output     a job's folder (kept/ with the input's rows, removed/ with id, kept_id, jaccard), or the kept documents
                alone: a Parquet file or folder
-    truth      Parquet, told by its columns: (id_a, id_b[, jaccard]) all true pairs; (id, cluster_id) clusters;
+    truth      Parquet; its columns say which: (id_a, id_b[, jaccard]) all true pairs; (id, cluster_id) clusters;
                otherwise a list of kept ids in the column `id` (or `id_column`)
     threshold  in (0, 1]; a pair of the truth counts from this Jaccard on; without a jaccard column every pair counts
     id_column  the identifier in kept/ and in `input`
@@ -99,12 +99,12 @@ def grade(
         raise UserError(f"threshold {threshold} is not in (0, 1]")
     notes: list[str] = []
     kept_ids, audit = load_result(output, id_column)
-    input_ids = None if input is None else open_source(input, "input").strings(id_column, "--id-column")
-    source = open_source(truth, "truth")
-    kind = truth_kind(source, id_column)
+    input_ids = None if input is None else open_table(input, "input").strings(id_column, "--id-column")
+    truth_table = open_table(truth, "truth")
+    kind = truth_kind(truth_table, id_column)
 
     parts = [kept_ids] + ([audit.removed] if audit else [])
-    named = truth_ids(source, kind, id_column)
+    named = truth_ids(truth_table, kind, id_column)
     of_output = Documents(parts)
     require_common(of_output, f"output {output}", named, f"truth {truth}")
     if input_ids is not None:
@@ -125,7 +125,7 @@ def grade(
     counts = {"documents": len(kept), "kept": int(np.sum(kept)), "removed": int(np.sum(~kept))}
     audit_pairs = None if audit is None or stated is None else _audit_pairs(audit, stated, notes)
     if kind == "pairs":
-        pairs, jaccard = true_pairs(source, documents, notes)
+        pairs, jaccard = true_pairs(truth_table, documents, notes)
         if jaccard is not None:
             _note_jaccards(notes, audit, stated, documents, pairs, jaccard, threshold)
             pairs = pairs[jaccard >= threshold]
@@ -133,7 +133,7 @@ def grade(
         scores = figures.against_pairs(kept, pairs, audit_pairs)
         return Grade(kind, None if jaccard is None else threshold, counts, scores, notes)
     if kind == "clusters":
-        clusters = cluster_numbers(source, documents, notes)
+        clusters = cluster_numbers(truth_table, documents, notes)
         counts["clusters"] = int(clusters.max(initial=-1)) + 1
         return Grade(kind, None, counts, figures.against_clusters(kept, clusters, audit_pairs), notes)
     note_unknown(documents, named, notes)
@@ -143,7 +143,7 @@ def grade(
 
 
 def _audit_pairs(audit: Audit, stated: Ints, notes: list[str]) -> Ints:
-    """The rows of removed/ without those that cannot be judged."""
+    """Return the rows of removed/ without those that cannot be judged."""
     nulls = np.asarray(audit.removed.is_null()) | np.asarray(audit.kept.is_null())
     unknown = (stated < 0).any(axis=1) & ~nulls
     if unknown.any():

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from sparkprep.errors import UserError
 from sparkprep.grade.figures import Ints, Mask, pair_keys
-from sparkprep.grade.tables import Source, distinct, find_files, local, open_source
+from sparkprep.grade.tables import ParquetTable, distinct, find_files, local, open_table
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,44 +35,44 @@ class Documents:
         return len(self.ids)
 
     def numbers(self, ids: pa.ChunkedArray) -> Ints:
-        """int64 by row; -1 for ids that are none of these documents, and for null."""
-        found = pc.fill_null(pc.index_in(ids, value_set=self.ids), -1)
-        return np.asarray(found.to_numpy()).astype(np.int64)
+        """Return the number of each id, int64 by row; -1 for ids that are none of these documents, and for null."""
+        numbers = pc.fill_null(pc.index_in(ids, value_set=self.ids), -1)
+        return np.asarray(numbers.to_numpy()).astype(np.int64)
 
     def mask(self, ids: pa.ChunkedArray) -> Mask:
-        """bool[n]: which documents are among `ids`."""
+        """Return bool[n]: which documents are among `ids`."""
         mask = np.zeros(len(self.ids), dtype=np.bool_)
         numbers = self.numbers(ids)
         mask[numbers[numbers >= 0]] = True
         return mask
 
 
-def truth_ids(source: Source, kind: str, id_column: str) -> list[pa.ChunkedArray]:
-    """The columns of a truth that hold ids of documents."""
+def truth_ids(table: ParquetTable, kind: str, id_column: str) -> list[pa.ChunkedArray]:
+    """Return the columns of a truth that hold ids of documents."""
     if kind == "pairs":
-        return [source.strings("id_a"), source.strings("id_b")]
-    return [source.strings("id" if "id" in source.columns else id_column)]
+        return [table.strings("id_a"), table.strings("id_b")]
+    return [table.strings("id" if "id" in table.columns else id_column)]
 
 
 def load_result(output: str, id_column: str) -> tuple[pa.ChunkedArray, Audit | None]:
-    """The ids of the kept rows, and removed/ where there is such a folder."""
+    """Return the ids of the kept rows, and removed/ where there is such a folder."""
     root = local(output)
     if not (root / "kept").is_dir():
-        return open_source(output, "output").strings(id_column, "--id-column"), None
-    kept = open_source(str(root / "kept"), "output").strings(id_column, "--id-column")
+        return open_table(output, "output").strings(id_column, "--id-column"), None
+    kept = open_table(str(root / "kept"), "output").strings(id_column, "--id-column")
     if not (root / "removed").is_dir():
         return kept, None
     if not find_files(str(root / "removed"), "output"):  # a job that removed nothing may write no part file
         nothing = pa.chunked_array([], type=pa.large_string())
         return kept, Audit(nothing, nothing, None)
-    removed = open_source(str(root / "removed"), "output")
+    removed = open_table(str(root / "removed"), "output")
     jaccard = removed.floats("jaccard") if "jaccard" in removed.columns else None
     return kept, Audit(removed.strings("id"), removed.strings("kept_id"), jaccard)
 
 
-def truth_kind(source: Source, id_column: str) -> str:
-    """pairs, clusters or kept, told by the columns; `UserError` listing them where it is none of these."""
-    columns = set(source.columns)
+def truth_kind(table: ParquetTable, id_column: str) -> str:
+    """Return pairs, clusters or kept, by the columns. Raises `UserError` that lists them where it is none of these."""
+    columns = set(table.columns)
     if {"id_a", "id_b"} <= columns:
         return "pairs"
     if {"id", "cluster_id"} <= columns:
@@ -80,19 +80,19 @@ def truth_kind(source: Source, id_column: str) -> str:
     if columns & {"id", id_column}:
         return "kept"
     raise UserError(
-        f"truth {source.path} has the columns {', '.join(source.columns)}: "
+        f"truth {table.path} has the columns {', '.join(table.columns)}: "
         "expected id_a and id_b (pairs), id and cluster_id (clusters), or id (kept ids)"
     )
 
 
-def true_pairs(source: Source, documents: Documents, notes: list[str]) -> tuple[Ints, Floats | None]:
-    """Each unordered pair among the documents once (int64[m, 2]), with its greatest Jaccard where the truth has one."""
-    ends = [source.strings("id_a"), source.strings("id_b")]
+def true_pairs(table: ParquetTable, documents: Documents, notes: list[str]) -> tuple[Ints, Floats | None]:
+    """Return each unordered pair of documents once, int64[m, 2], and its greatest Jaccard where the truth has one."""
+    ends = [table.strings("id_a"), table.strings("id_b")]
     note_unknown(documents, ends, notes)
     pairs = np.column_stack([documents.numbers(end) for end in ends])
     jaccard = None
-    if "jaccard" in source.columns:
-        jaccard = np.asarray(source.floats("jaccard").to_numpy())
+    if "jaccard" in table.columns:
+        jaccard = np.asarray(table.floats("jaccard").to_numpy())
     usable = (pairs >= 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])
     order = np.flatnonzero(usable)
     if jaccard is not None:
@@ -102,9 +102,9 @@ def true_pairs(source: Source, documents: Documents, notes: list[str]) -> tuple[
     return pairs[order], None if jaccard is None else jaccard[order]
 
 
-def cluster_numbers(source: Source, documents: Documents, notes: list[str]) -> Ints:
-    """Cluster number by document, from 0; a document that the truth does not name is a cluster of its own."""
-    ids, names = source.strings("id"), source.strings("cluster_id")
+def cluster_numbers(table: ParquetTable, documents: Documents, notes: list[str]) -> Ints:
+    """Return each document's cluster number, from 0; a document that the truth does not name is one of its own."""
+    ids, names = table.strings("id"), table.strings("cluster_id")
     note_unknown(documents, [ids], notes)
     numbers = documents.numbers(ids)
     encoded = pc.dictionary_encode(names, null_encoding="encode").combine_chunks()

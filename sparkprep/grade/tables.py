@@ -11,7 +11,7 @@ from sparkprep.errors import UserError
 
 
 @dataclass(frozen=True)
-class Source:
+class ParquetTable:
     """Parquet files that make up one table, all with the columns of the first."""
 
     path: str
@@ -19,7 +19,7 @@ class Source:
     columns: tuple[str, ...]
 
     def strings(self, column: str, flag: str | None = None) -> pa.ChunkedArray:
-        """One column as large_string, so that ids stored as numbers here and as text there can be compared.
+        """Return one column as large_string, so that ids stored as numbers here and as text there can be compared.
 
         Raises `UserError` where the column is missing (naming `flag` as the way out), or is no text.
         """
@@ -30,7 +30,7 @@ class Source:
             raise UserError(f"{self.path}: column {column!r} ({values.type}) cannot be read as text") from error
 
     def floats(self, column: str) -> pa.ChunkedArray:
-        """One column as float64. Raises `UserError` where it is missing or is no number."""
+        """Return one column as float64. Raises `UserError` where it is missing or is no number."""
         values = self._read(column, None)
         try:
             return values.cast(pa.float64())
@@ -55,8 +55,8 @@ class Source:
         return pa.chunked_array(chunks, type=kind)
 
 
-def open_source(path: str, what: str) -> Source:
-    """The Parquet file, or the Parquet files of a folder (not those whose name begins with `_` or `.`).
+def open_table(path: str, what: str) -> ParquetTable:
+    """Return the Parquet file, or the Parquet files of a folder (not those whose name begins with `_` or `.`).
 
     Raises `UserError` (`what` names the role of the path) where there is nothing, or nothing that is Parquet.
     """
@@ -67,11 +67,11 @@ def open_source(path: str, what: str) -> Source:
         columns = tuple(str(name) for name in pq.read_schema(files[0]).names)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{what} {files[0]} cannot be read as Parquet ({_one_line(error)})") from error
-    return Source(path, files, columns)
+    return ParquetTable(path, files, columns)
 
 
 def find_files(path: str, what: str) -> tuple[Path, ...]:
-    """The path itself, or the Parquet files under it, sorted; `UserError` where it does not exist."""
+    """Return the path itself, or the Parquet files under it, sorted; `UserError` where it does not exist."""
     root = local(path)
     if root.is_file():
         return (root,)
@@ -82,16 +82,16 @@ def find_files(path: str, what: str) -> tuple[Path, ...]:
 
 
 def local(path: str) -> Path:
-    """The local path; the grader reads no other storage."""
+    """Return the local path; the grader reads no other storage."""
     if "://" in path:
         raise UserError(f"{path}: only local files can be graded: copy the folder here first")
     return Path(path)
 
 
 def distinct(values: pa.ChunkedArray) -> pa.Array:
-    """The distinct values without nulls, as one array."""
-    found = pc.unique(values)
-    return (found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found).drop_null()
+    """Return the distinct values without nulls, as one array."""
+    unique = pc.unique(values)
+    return (unique.combine_chunks() if isinstance(unique, pa.ChunkedArray) else unique).drop_null()
 
 
 def _one_line(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """Published files to those that llm.c reads: the tokenizer, HellaSwag, tiny_shakespeare.
 
-Each function writes files, local or on S3, that appear whole or not at all, and returns a line that tells what it
+Each function writes files, local or on S3, that appear whole or not at all, and return a line that tells what it
 wrote. They raise UserError if a file cannot be read or written, or if one to be written exists (without `overwrite`).
 """
 
@@ -15,7 +15,7 @@ from sparkprep.tokenizer.vocabulary import VOCABULARY_SIZE
 
 
 def tokenizer(output: str, overwrite: bool = False) -> str:
-    """GPT-2's vocabulary as gpt2_tokenizer.bin, by which llm.c prints tokens."""
+    """Write GPT-2's vocabulary as gpt2_tokenizer.bin, by which llm.c prints tokens."""
     from sparkprep.llmc import tokenizer_file
 
     _refuse(output, overwrite)
@@ -24,23 +24,23 @@ def tokenizer(output: str, overwrite: bool = False) -> str:
 
 
 def hellaswag(source: str, output: str, overwrite: bool = False) -> str:
-    """HellaSwag's questions (JSON Lines with ctx, endings, label; .gz and .zst too) as hellaswag_val.bin."""
+    """Write HellaSwag's questions (JSON Lines with ctx, endings, label; .gz and .zst too) as hellaswag_val.bin."""
     from sparkprep.llmc import hellaswag
 
     _refuse(output, overwrite, source)
     examples = hellaswag.tokenise(hellaswag.read_questions(source))
     if not examples:
         raise UserError(f"{source}: no question in it; get the file anew")
-    found = hellaswag.write(output, examples)
+    header = hellaswag.write(output, examples)
     longest = max(example.longest_row for example in examples)
     return (
-        f"{output}: {found.examples:,} examples, the longest of {found.longest_bytes:,} bytes; "
+        f"{output}: {header.examples:,} examples, the longest of {header.longest_bytes:,} bytes; "
         f"llm.c needs a sequence length (-t) above {longest:,} and a batch (-b) of 4 or more to evaluate on it"
     )
 
 
 def shakespeare(source: str, folder: str, overwrite: bool = False) -> str:
-    """tiny_shakespeare's text as tiny_shakespeare_train.bin and tiny_shakespeare_val.bin in `folder`."""
+    """Write tiny_shakespeare's text as tiny_shakespeare_train.bin and tiny_shakespeare_val.bin in `folder`."""
     from sparkprep.llmc import shakespeare
 
     for name in (shakespeare.TRAIN_NAME, shakespeare.VAL_NAME):
@@ -65,5 +65,5 @@ def _refuse(output: str, overwrite: bool, source: str | None = None) -> None:
 
 
 def _place(path: str) -> str:
-    """Where a path leads, links followed."""
+    """Return where a path leads, links followed."""
     return os.path.realpath(normalise(path)) if is_local(path) else normalise(path)

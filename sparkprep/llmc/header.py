@@ -43,31 +43,31 @@ _GENERAL_ADVICE = "give another file"
 
 
 def pack(*fields: int) -> bytes:
-    """A header of 1,024 bytes that begins with these fields; the rest is zero."""
+    """Return a header of 1,024 bytes that begins with these fields; the rest is zero."""
     header = np.zeros(HEADER_INTS, "<i4")
     header[: len(fields)] = fields
     return header.tobytes()
 
 
 def magic_of(first_bytes: bytes) -> int | None:
-    """The first int32 if it is that of a file of llm.c, else None."""
+    """Return the first int32 if it is that of a file of llm.c, else None."""
     value = int.from_bytes(first_bytes[:4], "little") if len(first_bytes) >= 4 else None
     return value if value in _NAMES else None
 
 
 def is_binary(first_bytes: bytes) -> bool:
-    """Whether the first bytes are those of a known kind of file that is no text."""
-    return magic_of(first_bytes) is not None or any(first_bytes.startswith(known) for known, _, _ in _SIGNATURES)
+    """Return whether the first bytes are those of a kind of file, among those told apart here, that is no text."""
+    return magic_of(first_bytes) is not None or first_bytes.startswith(tuple(s for s, _, _ in _SIGNATURES))
 
 
-def wrong_kind(path: str, first_bytes: bytes, wanted: str) -> UserError:
-    """The error for a file that is not `wanted` ("a token shard"): what it seems to be instead and what to do."""
-    found, advice = _recognise(first_bytes)
-    return UserError(f"{path}: not {wanted}: it is {found}; {advice or _GENERAL_ADVICE}")
+def wrong_kind(path: str, first_bytes: bytes, expected: str) -> UserError:
+    """Return the error for a file that is not `expected` ("a token shard"): what it seems to be and what to do."""
+    kind, advice = _recognise(first_bytes)
+    return UserError(f"{path}: not {expected}: it is {kind}; {advice or _GENERAL_ADVICE}")
 
 
 def read_first(path: str, size: int = HEADER_BYTES) -> tuple[bytes, int]:
-    """The first `size` bytes of a file, local or on S3, and how many bytes it has. Raises UserError naming it."""
+    """Return the first `size` bytes of a file, local or on S3, and its size in bytes. Raises UserError naming it."""
     try:
         with open_input(path) as stream:
             first = stream.read(size)
@@ -76,14 +76,16 @@ def read_first(path: str, size: int = HEADER_BYTES) -> tuple[bytes, int]:
         raise UserError(f"{path}: cannot be read: {cause(error)}") from error
 
 
-def unpack(path: str, first_bytes: bytes, magic: int, versions: tuple[int, ...], wanted: str) -> npt.NDArray[np.int32]:
-    """The 256 int32 of a header whose magic and version are checked.
+def unpack(
+    path: str, first_bytes: bytes, magic: int, versions: tuple[int, ...], expected: str
+) -> npt.NDArray[np.int32]:
+    """Return the 256 int32 of a header whose magic and version are checked.
 
-    `path` and `wanted` ("a token shard") are for messages. Raises UserError for another kind of file, a version that is
-    not one of `versions`, and a file that ends within its header.
+    `path` and `expected` ("a token shard") are for messages. Raises UserError for another kind of file, a version that
+    is not one of `versions`, and a file that ends within its header.
     """
     if int.from_bytes(first_bytes[:4], "little") != magic:
-        raise wrong_kind(path, first_bytes, wanted)
+        raise wrong_kind(path, first_bytes, expected)
     if len(first_bytes) < HEADER_BYTES:
         raise UserError(
             f"{path}: cut short: {len(first_bytes):,} bytes, fewer than its header of {HEADER_BYTES:,}; "
@@ -91,9 +93,10 @@ def unpack(path: str, first_bytes: bytes, magic: int, versions: tuple[int, ...],
         )
     header = np.frombuffer(first_bytes, "<i4", HEADER_INTS)
     if header[1] not in versions:
-        known = " and ".join(str(version) for version in versions)
+        readable = " and ".join(str(version) for version in versions)
         raise UserError(
-            f"{path}: {wanted} of version {header[1]}, and only {known} can be read; write it anew with a current tool"
+            f"{path}: {expected} of version {header[1]}, and only {readable} can be read; "
+            "write it anew with a current tool"
         )
     return header
 
@@ -109,13 +112,13 @@ def write(path: str, chunks: Iterable[bytes | npt.NDArray[Any]]) -> None:
 
 
 def read_exactly(stream: BinaryIO, size: int) -> bytes | None:
-    """The next `size` bytes, or None where the file ends before."""
+    """Return the next `size` bytes, or None where the file ends before."""
     data = stream.read(size)
     return data if len(data) == size else None
 
 
 def _recognise(first: bytes) -> tuple[str, str]:
-    """(what it seems to be, what to do about it or "")."""
+    """Return (what it seems to be, what to do about it or "")."""
     if not first:
         return "empty", "make or copy it anew"
     magic = magic_of(first)
@@ -135,7 +138,7 @@ def _recognise(first: bytes) -> tuple[str, str]:
 
 
 def _is_text(first: bytes) -> bool:
-    """Whether bytes look like UTF-8 text without control characters; the last character may be cut."""
+    """Return whether bytes look like UTF-8 text without control characters; the last character may be cut."""
     try:
         text = first.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -79,7 +79,7 @@ class HellaSwagHeader:
 
 
 def read_questions(path: str) -> Iterator[Question]:
-    """The questions of a JSON Lines file (.jsonl, also .gz or .zst; local or on S3), one after another.
+    """Yield the questions of a JSON Lines file (.jsonl, also .gz or .zst; local or on S3), one after another.
 
     Blank lines are passed over. Raises UserError naming the file and the line for the first that is not a question.
     """
@@ -104,15 +104,15 @@ def read_questions(path: str) -> Iterator[Question]:
 
 
 def tokenise(questions: Iterable[Question]) -> list[Example]:
-    """The examples of the questions, numbered from 0 in their order."""
-    asked = list(questions)
-    texts = [text for each in asked for text in (each.context, *(" " + ending for ending in each.endings))]
+    """Return the examples of the questions, numbered from 0 in their order."""
+    questions = list(questions)
+    texts = [text for each in questions for text in (each.context, *(" " + ending for ending in each.endings))]
     ids, offsets = Tokenizer().encode(pa.array(texts, pa.string()))
     pieces = [ids[start:end] for start, end in pairwise(offsets.tolist())]
     step = 1 + ENDINGS
     return [
         Example(index, question.label, pieces[step * index], tuple(pieces[step * index + 1 : step * (index + 1)]))
-        for index, question in enumerate(asked)
+        for index, question in enumerate(questions)
     ]
 
 
@@ -125,35 +125,35 @@ def write(path: str, examples: Sequence[Example]) -> HellaSwagHeader:
     if not 0 < len(examples) <= _UINT16_MAX:
         raise UserError(f"{path}: the format holds 1 to {_UINT16_MAX:,} examples, not {len(examples):,}")
     streams = [_stream(path, example) for example in examples]
-    found = HellaSwagHeader(VERSION, len(examples), max(stream.nbytes for stream in streams))
-    header.write(path, [header.pack(MAGIC, VERSION, found.examples, found.longest_bytes), *streams])
-    return found
+    fields = HellaSwagHeader(VERSION, len(examples), max(stream.nbytes for stream in streams))
+    header.write(path, [header.pack(MAGIC, VERSION, fields.examples, fields.longest_bytes), *streams])
+    return fields
 
 
 def read_header(path: str) -> HellaSwagHeader:
-    """The header of a binary file, local or on S3. Raises UserError for another kind of file or an unknown version."""
+    """Return the header of a binary file, local or on S3. Raises UserError for another kind of file or version."""
     first, _ = header.read_first(path)
     fields = header.unpack(path, first, MAGIC, (VERSION,), KIND)
     return HellaSwagHeader(int(fields[1]), int(fields[2]), int(fields[3]))
 
 
 def read(path: str) -> Iterator[Example]:
-    """The examples of a binary file, local or on S3, one after another; memory for one of them.
+    """Yield the examples of a binary file, local or on S3, one after another; memory for one of them.
 
     Raises UserError naming the file, and the example where one is broken: another number than its place, a label that
     is none of its endings, lengths that do not add up, a token beyond the vocabulary, a file cut short or too long.
     """
-    found = read_header(path)
+    fields = read_header(path)
     with open_input(path) as plain, io.BufferedReader(cast(Any, plain), 1 << 20) as stream:
         stream.seek(header.HEADER_BYTES)
-        for index in range(found.examples):
-            yield _read_example(path, cast(BinaryIO, stream), index, found)
+        for index in range(fields.examples):
+            yield _read_example(path, cast(BinaryIO, stream), index, fields)
         if stream.read(1):
-            raise UserError(f"{path}: too long: bytes follow the last of {found.examples:,} examples; {_AGAIN}")
+            raise UserError(f"{path}: too long: bytes follow the last of {fields.examples:,} examples; {_AGAIN}")
 
 
 def _question(record: dict[str, Any]) -> Question | str:
-    """The question in a parsed line, or what is wrong with it."""
+    """Return the question in a parsed line, or what is wrong with it."""
     missing = [f"'{key}'" for key in ("ctx", "endings", "label") if record.get(key) in (None, "")]
     if missing:
         hint = " (the test split has none)" if missing == ["'label'"] else ""
@@ -173,7 +173,7 @@ def _question(record: dict[str, Any]) -> Question | str:
 
 
 def _stream(path: str, example: Example) -> npt.NDArray[np.uint16]:
-    """An example as the file holds it."""
+    """Return an example as the file holds it."""
     parts = (example.context, *example.endings)
     size = 2 * (_FIXED_FIELDS + sum(1 + len(part) for part in parts))
     if size > _UINT16_MAX:
@@ -187,21 +187,21 @@ def _stream(path: str, example: Example) -> npt.NDArray[np.uint16]:
     return np.concatenate(stream)
 
 
-def _read_example(path: str, stream: BinaryIO, index: int, found: HellaSwagHeader) -> Example:
+def _read_example(path: str, stream: BinaryIO, index: int, fields: HellaSwagHeader) -> Example:
     place = f"{path}: example {index:,}"
     start = header.read_exactly(stream, 4)
     if start is None:
-        raise UserError(f"{path}: cut short at example {index:,} of {found.examples:,}; {_AGAIN}")
+        raise UserError(f"{path}: cut short at example {index:,} of {fields.examples:,}; {_AGAIN}")
     mark, size = (int(value) for value in np.frombuffer(start, "<u2"))
     if mark != START_OF_EXAMPLE:
         raise UserError(f"{place} begins with {mark:,}, not {START_OF_EXAMPLE:,}; {_AGAIN}")
-    if size % 2 or not 2 * _FIXED_FIELDS <= size <= found.longest_bytes:
+    if size % 2 or not 2 * _FIXED_FIELDS <= size <= fields.longest_bytes:
         raise UserError(
-            f"{place} tells {size:,} bytes, and the longest has {found.longest_bytes:,} by the header; {_AGAIN}"
+            f"{place} tells {size:,} bytes, and the longest has {fields.longest_bytes:,} by the header; {_AGAIN}"
         )
     rest = header.read_exactly(stream, size - len(start))
     if rest is None:
-        raise UserError(f"{path}: cut short at example {index:,} of {found.examples:,}; {_AGAIN}")
+        raise UserError(f"{path}: cut short at example {index:,} of {fields.examples:,}; {_AGAIN}")
     values = np.frombuffer(rest, "<u2")
     number, label, endings = (int(value) for value in values[:3])
     if number != index:

@@ -63,7 +63,7 @@ class Statistics:
         return int(self.counts[VOCABULARY_SIZE:].sum())
 
     def most_common(self, limit: int) -> list[tuple[int, int]]:
-        """(id, count) of the most common ids, at most `limit`; of the same count, the lesser id first."""
+        """Return (id, count) of the most common ids, at most `limit`; of the same count, the lesser id first."""
         order = np.argsort(-self.counts, kind="stable")[:limit]
         return [(int(i), int(self.counts[i])) for i in order if self.counts[i]]
 
@@ -103,7 +103,7 @@ def statistics(tokens: Tokens) -> Statistics:
 
 
 def documents(tokens: Tokens) -> Iterator[Document]:
-    """The documents of a shard in order, found as they are asked for."""
+    """Yield the documents of a shard in order, as they are asked for."""
     number, start = 0, 0
     for borders in _borders(tokens):
         for border in borders.tolist():
@@ -115,23 +115,23 @@ def documents(tokens: Tokens) -> Iterator[Document]:
 
 
 def document(tokens: Tokens, number: int) -> Document | None:
-    """The document of this number, or None where the shard has none of it."""
-    found = [0] if number == 0 else []  # its first token, then where it ends
+    """Return the document of this number, or None where the shard has none of it."""
+    ends = [0] if number == 0 else []  # its first token, then where it ends
     seen = 0
     for borders in _borders(tokens):
-        while len(found) < 2 and seen < (wanted := number + len(found)) <= seen + len(borders):
-            found.append(int(borders[wanted - seen - 1]) + (not found))
-        if len(found) == 2:
+        while len(ends) < 2 and seen < (border := number + len(ends)) <= seen + len(borders):
+            ends.append(int(borders[border - seen - 1]) + (not ends))
+        if len(ends) == 2:
             break
         seen += len(borders)
-    if not found:
+    if not ends:
         return None
-    start, end = found[0], found[1] if len(found) == 2 else len(tokens)
+    start, end = ends[0], ends[1] if len(ends) == 2 else len(tokens)
     return None if number == 0 and end == 0 else Document(number, start, end)
 
 
 def first_unknown(tokens: Tokens) -> tuple[int, int] | None:
-    """(position, id) of the first token that is none of GPT-2's, or None."""
+    """Return (position, id) of the first token that is none of GPT-2's, or None."""
     for start in range(0, len(tokens), BLOCK):
         block = tokens[start : start + BLOCK]
         if block.max() >= VOCABULARY_SIZE:
@@ -141,7 +141,7 @@ def first_unknown(tokens: Tokens) -> tuple[int, int] | None:
 
 
 def text(tokens: Tokens) -> Iterator[str]:
-    """The tokens' text in pieces, as a terminal may show it (`console.safe_text`).
+    """Yield the tokens' text in pieces, as a terminal may show it (`console.safe_text`).
 
     Bytes that are no UTF-8 come as U+FFFD, ids beyond the vocabulary as <|id|>.
     """
@@ -155,27 +155,27 @@ def text(tokens: Tokens) -> Iterator[str]:
 
 
 def beginning(tokens: Tokens, characters: int) -> tuple[str, bool]:
-    """(The text's first characters as a terminal may show them, whether there is more of it)."""
+    """Return (the text's first characters as a terminal may show them, whether there is more of it)."""
     # A character has up to four bytes, and no token is empty: so these tokens hold enough, and one character to spare.
     enough = 4 * (characters + 1)
-    found = "".join(text(tokens[:enough]))
-    return found[:characters], len(found) > characters or len(tokens) > enough
+    shown = "".join(text(tokens[:enough]))
+    return shown[:characters], len(shown) > characters or len(tokens) > enough
 
 
 def token_text(token: bytes) -> str:
-    """A token's bytes in quotes, its blanks to be seen; what is no UTF-8 as \\x and two digits."""
+    """Return a token's bytes in quotes, its blanks to be seen; what is no UTF-8 as \\x and two digits."""
     decoded = token.decode("utf-8", "backslashreplace")
     return '"' + safe_text(decoded) + '"'
 
 
 def word(token: int) -> str:
-    """An id as `token_text` of its bytes, or <|id|> beyond the vocabulary."""
+    """Return an id as `token_text` of its bytes, or <|id|> beyond the vocabulary."""
     words = _words()
     return token_text(words[token]) if token < len(words) else f"<|{token}|>"
 
 
 def _borders(tokens: Tokens) -> Iterator[npt.NDArray[np.int64]]:
-    """The positions of end-of-text, one array for each block."""
+    """Yield the positions of end-of-text, one array for each block."""
     for start in range(0, len(tokens), BLOCK):
         yield start + np.flatnonzero(tokens[start : start + BLOCK] == END_OF_TEXT)
 
@@ -186,7 +186,7 @@ def _words() -> tuple[bytes, ...]:
 
 
 def _summary(lengths: Counter[int]) -> Lengths | None:
-    """The summary of lengths of which each is given with its count."""
+    """Return the summary of lengths of which each is given with its count."""
     if not lengths:
         return None
     values = np.array(sorted(lengths), np.int64)

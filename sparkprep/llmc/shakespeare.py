@@ -24,7 +24,7 @@ _BLANK_LINE = "\n\n"
 
 
 def read_text(path: str) -> str:
-    """A text file in UTF-8, local or on S3, with each line end as a line feed. Raises UserError if it is none."""
+    """Return a UTF-8 text file, local or on S3, with each line end as a line feed. Raises UserError if it is none."""
     with open_input(path) as stream:
         data = stream.read()
     if header.is_binary(data[: header.HEADER_BYTES]):
@@ -39,19 +39,19 @@ def read_text(path: str) -> str:
 
 
 def sections(text: str) -> list[str]:
-    """The documents of the text; all but the last end with the blank line that was their border."""
+    """Return the documents of the text; all but the last end with the blank line that was their border."""
     *ended, last = text.split(_BLANK_LINE)
     return [*(section + _BLANK_LINE for section in ended), last]
 
 
 def tokenise(text: str) -> Tokens:
-    """The tokens of the text, each section preceded by end-of-text; uint16."""
+    """Return the tokens of the text, each section preceded by end-of-text; uint16."""
     ids, offsets = Tokenizer().encode(pa.array(sections(text), pa.string()))
     return np.insert(ids, offsets[:-1], END_OF_TEXT).astype(np.uint16, copy=False)
 
 
 def split(tokens: Tokens) -> tuple[Tokens, Tokens]:
-    """(train, val): val is the first 32,768 tokens. Raises ValueError where nothing is left to train on."""
+    """Return (train, val): val is the first 32,768 tokens. Raises ValueError where nothing is left to train on."""
     if len(tokens) <= VAL_TOKENS:
         raise ValueError(f"{len(tokens):,} tokens, and the first {VAL_TOKENS:,} are for validation")
     return tokens[VAL_TOKENS:], tokens[:VAL_TOKENS]

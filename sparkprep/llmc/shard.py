@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sparkprep.errors import UserError
 from sparkprep.io.paths import is_local, normalise
 from sparkprep.llmc import header
-from sparkprep.llmc.header import HEADER_BYTES as HEADER_BYTES
+from sparkprep.llmc.header import HEADER_BYTES
 from sparkprep.tokenizer.vocabulary import VOCABULARY_SIZE
 
 MAGIC = header.SHARD_MAGIC
@@ -46,14 +46,14 @@ class ShardFile:
 
 
 def header_bytes(ntok: int) -> bytes:
-    """The 1,024 bytes before `ntok` tokens. Raises ValueError for fewer than 0 or more than MAX_TOKENS."""
+    """Return the 1,024 bytes before `ntok` tokens. Raises ValueError for fewer than 0 or more than MAX_TOKENS."""
     if not 0 <= ntok <= MAX_TOKENS:
         raise ValueError(f"{ntok:,} tokens do not fit into a shard, which holds 0 to {MAX_TOKENS:,}")
     return header.pack(MAGIC, VERSION, ntok)
 
 
 def read_header(path: str) -> ShardHeader:
-    """The header of a shard, local or on S3, checked against the file's size.
+    """Return the header of a shard, local or on S3, checked against the file's size.
 
     Raises UserError naming the file for another kind of file, an unknown version, a count below 0 or above MAX_TOKENS,
     and a size that is not exactly 1,024 + 2 x tokens bytes.
@@ -76,19 +76,19 @@ def read_header(path: str) -> ShardHeader:
 
 
 def open_shard(path: str) -> ShardFile:
-    """A shard on a local disk with its tokens mapped into memory, read-only. Raises UserError as `read_header`."""
-    found = read_header(path)
+    """Return a shard on a local disk, its tokens mapped into memory, read-only. Raises UserError as `read_header`."""
+    fields = read_header(path)
     if not is_local(path):
         raise UserError(f"{path}: can only be mapped from a local disk; copy it there first (aws s3 cp)")
-    if found.tokens == 0:  # nothing to map, which mmap refuses
+    if fields.tokens == 0:  # nothing to map, which mmap refuses
         empty = np.empty(0, "<u2")
         empty.flags.writeable = False
-        return ShardFile(path, found, empty)
+        return ShardFile(path, fields, empty)
     try:
-        tokens = np.memmap(normalise(path), "<u2", "r", HEADER_BYTES, (found.tokens,))
+        tokens = np.memmap(normalise(path), "<u2", "r", HEADER_BYTES, (fields.tokens,))
     except (OSError, ValueError) as error:  # ValueError: the file has shrunk meanwhile
         raise UserError(f"{path}: cannot be mapped: {error}; make or copy it anew") from error
-    return ShardFile(path, found, tokens)
+    return ShardFile(path, fields, tokens)
 
 
 def write(path: str, tokens: npt.ArrayLike) -> None:
@@ -97,10 +97,10 @@ def write(path: str, tokens: npt.ArrayLike) -> None:
     Raises UserError if a token is not in the vocabulary or the file cannot be written, ValueError for more than
     MAX_TOKENS.
     """
-    given = np.asarray(tokens)
-    head = header_bytes(len(given))
-    check_tokens(path, given)
-    header.write(path, [head, given.astype("<u2", copy=False)])
+    array = np.asarray(tokens)
+    head = header_bytes(len(array))
+    check_tokens(path, array)
+    header.write(path, [head, array.astype("<u2", copy=False)])
 
 
 def check_tokens(path: str, tokens: npt.NDArray[np.integer]) -> None:

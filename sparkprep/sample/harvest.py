@@ -53,23 +53,23 @@ class Document:
 
 
 def document_id(url: str, location: str) -> str:
-    """16 hexadecimal digits that say nothing about the text: a hash of the url and of the place it was read from."""
+    """Return 16 hexadecimal digits that say nothing about the text: a hash of the url and of its origin."""
     return hashlib.sha256(f"{url}\n{location}".encode()).hexdigest()[:16]
 
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str | None]:
-    """Installed version by package, `None` where it is absent; the Python version stands for the standard library."""
-    found: dict[str, str | None] = {STDLIB: platform.python_version()}
+    """Return the installed version by package, `None` where absent; Python's stands for the standard library."""
+    installed: dict[str, str | None] = {STDLIB: platform.python_version()}
     for package in packages:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = None
-    return found
+            installed[package] = None
+    return installed
 
 
 def harvest(packages: tuple[str, ...] = PACKAGES, *, stdlib: bool = True, min_characters: int = 200) -> list[Document]:
-    """All documents of the packages (those not installed give none), sorted by id.
+    """Return all documents of the packages (those not installed give none), sorted by id.
 
     Source files are parsed, never imported. The order of files on disk and the locale have no influence.
     """
@@ -82,13 +82,13 @@ def harvest(packages: tuple[str, ...] = PACKAGES, *, stdlib: bool = True, min_ch
     return sorted((d for d in documents if _is_usable(d.text, min_characters)), key=lambda d: d.id)
 
 
-def split_longest(documents: list[Document], wanted: int, *, part_characters: int = 2000) -> list[Document]:
-    """Cut the longest documents at blank lines into parts until there are `wanted` documents, or no long one is left.
+def split_longest(documents: list[Document], needed: int, *, part_characters: int = 2000) -> list[Document]:
+    """Cut the longest documents at blank lines into parts until there are `needed` documents, or no long one is left.
 
     An installation without PySpark has fewer documents than a subset needs; cutting keeps the text real.
     """
     result: list[Document] = []
-    missing = wanted - len(documents)
+    missing = needed - len(documents)
     for document in sorted(documents, key=lambda d: (-len(d.text), d.id)):
         parts = _parts(document.text, part_characters) if missing > 0 else [document.text]
         if len(parts) == 1:
@@ -102,7 +102,7 @@ def split_longest(documents: list[Document], wanted: int, *, part_characters: in
 
 
 def docstrings(source: bytes, module: str) -> Iterator[tuple[str, str]]:
-    """(qualified name, docstring) of the module, its classes and its functions, in the order of the source.
+    """Yield (qualified name, docstring) of the module, its classes and its functions, in the order of the source.
 
     A file that this Python cannot parse (a template, a newer syntax) gives none.
     """
@@ -193,10 +193,10 @@ def _from_stdlib() -> Iterator[Document]:
         if _SKIPPED_FOLDERS.intersection(inside.parts) or top in _OPTIONAL_STDLIB or top.startswith("_sysconfigdata"):
             continue
         source = _read(file)
-        found = docstrings(source, _module_name(inside))
+        texts = docstrings(source, _module_name(inside))
         if str(inside) == "pydoc_data/topics.py":  # the language reference that `help()` shows, as one dictionary
-            found = _string_dictionary(source, _module_name(inside))
-        for name, text in found:
+            texts = _string_dictionary(source, _module_name(inside))
+        for name, text in texts:
             seen[name] += 1
             url = f"{host}/{name}" + (f"#{seen[name]}" if seen[name] > 1 else "")
             yield _document(url, str(inside), text, STDLIB, version, "PSF-2.0", "docstring")
@@ -219,7 +219,7 @@ def _document(
 
 
 def _licence_of(distribution: metadata.Distribution) -> str | None:
-    """What METADATA names: the SPDX expression, else a short `License` line, else the classifiers."""
+    """Return what METADATA names: the SPDX expression, else a short `License` line, else the classifiers."""
     headers = _headers(distribution)
     if expression := headers.get("License-Expression"):
         return str(expression)
@@ -231,7 +231,7 @@ def _licence_of(distribution: metadata.Distribution) -> str | None:
 
 
 def _headers(distribution: metadata.Distribution) -> Message:
-    """METADATA as the mail message that it is; the declared interface promises only a part of that."""
+    """Return METADATA as the mail message that it is; the declared interface promises only a part of that."""
     return cast(Message, distribution.metadata)
 
 

@@ -25,7 +25,7 @@ class PlantingRates:
     """A site's header and footer around the text."""
 
     def counts(self, documents: int) -> dict[str, int]:
-        """Copies of each kind in a subset of so many documents."""
+        """Return the number of copies of each kind in a subset of so many documents."""
         return {field.name: round(getattr(self, field.name) * documents) for field in fields(self)}
 
 
@@ -46,7 +46,7 @@ _FOOTERS = (
 
 
 def plant(originals: list[Document], rates: PlantingRates, documents: int, seed: int) -> list[Document]:
-    """The planted copies for a subset of `documents` rows, made from `originals`; `planted_from` names the original.
+    """Return the planted copies for a subset of `documents` rows, made from `originals`, which `planted_from` names.
 
     The same for the same originals, rates and seed: all draws come from generators seeded with text, which depend
     neither on PYTHONHASHSEED nor on the order of `originals`. Raises `UserError` where too few originals suit a kind.
@@ -90,7 +90,7 @@ def _exact(text: str, rng: random.Random) -> str:
 
 
 def _retyped(text: str, rng: random.Random) -> str:
-    """Only signs between words change, and only to such as separate words too."""
+    """Change only signs between words, and only to such as separate words too."""
     text = rng.choice((str.upper, str.swapcase, str.lower))(text) if text.isascii() else text
     comma, stop, gap = rng.choice((";", " -", ",,")), rng.choice(("!", " .", "...")), rng.choice(("  ", "\n", "\t"))
     return text.replace(", ", f"{comma} ").replace(". ", f"{stop}{gap}").replace("\n", "\n" * rng.choice((1, 2)))

@@ -20,7 +20,7 @@ Pair = tuple[str, str, float]
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
-    """The set of runs of 5 consecutive words of the lower-cased text."""
+    """Return the set of runs of 5 consecutive words of the lower-cased text."""
     words = _WORD.findall(text.lower())
     if 0 < len(words) < SHINGLE_WORDS:
         return {tuple(words)}
@@ -28,7 +28,7 @@ def shingles(text: str) -> set[tuple[str, ...]]:
 
 
 def all_pairs(texts: Mapping[str, str], floor: float = 0.5) -> list[Pair]:
-    """Every (id_a, id_b, jaccard) with id_a < id_b and jaccard >= floor > 0, sorted.
+    """Return every (id_a, id_b, jaccard) with id_a < id_b and jaccard >= floor > 0, sorted.
 
     Documents come one after the other; the index gives, for each shingle, the earlier documents that have it. Counting
     how often an earlier document turns up therefore counts the shingles shared with it, and
@@ -53,7 +53,7 @@ def all_pairs(texts: Mapping[str, str], floor: float = 0.5) -> list[Pair]:
 
 
 def clusters(ids: Sequence[str], pairs: Iterable[Pair], threshold: float = 0.8) -> list[tuple[str, str]]:
-    """(id, cluster_id) for every id, sorted: connected components at jaccard >= threshold, named by their least id."""
+    """Return (id, cluster_id), sorted by id: connected components at jaccard >= threshold, named by their least id."""
     neighbours: defaultdict[str, list[str]] = defaultdict(list)
     for a, b, jaccard in pairs:
         if jaccard >= threshold:

@@ -15,20 +15,23 @@ _PIECES = regex.compile(PATTERN)
 
 
 def encode(text: str) -> list[int]:
-    """The ids of a text."""
-    known = ranks()
+    """Return the ids of a text."""
+    rank_of = ranks()
     ids: list[int] = []
     for match in _PIECES.finditer(text):
         piece = match.group().encode("utf-8")
-        whole = known.get(piece)
+        whole = rank_of.get(piece)
         ids.extend([whole] if whole is not None else merge(piece))
     return ids
 
 
 def merge(piece: bytes) -> list[int]:
-    """The ids of one piece: of all neighbours whose join is a token, those with the least rank are joined first, the
-    leftmost of equals before the others, until none can be. n log n for n bytes."""
-    known = ranks()
+    """Return the ids of one piece.
+
+    Of all neighbours whose join is a token, those with the least rank are joined first, the leftmost of equals before
+    the others, until none can be. n log n for n bytes.
+    """
+    rank_of = ranks()
     start_of_next = list(range(1, len(piece) + 1))
     start_of_previous = list(range(-1, len(piece) - 1))
     alive = [True] * len(piece)
@@ -39,7 +42,7 @@ def merge(piece: bytes) -> list[int]:
         middle = start_of_next[start]
         if middle < len(piece):
             end = start_of_next[middle]
-            rank = known.get(piece[start:end])
+            rank = rank_of.get(piece[start:end])
             if rank is not None:
                 heapq.heappush(waiting, (rank, start, middle, end))
 
@@ -60,6 +63,6 @@ def merge(piece: bytes) -> list[int]:
             offer(start_of_previous[start])
     ids, start = [], 0
     while start < len(piece):
-        ids.append(known[piece[start : start_of_next[start]]])
+        ids.append(rank_of[piece[start : start_of_next[start]]])
         start = start_of_next[start]
     return ids

@@ -38,7 +38,7 @@ class Tokenizer:
         self.engine, self._encode = _engine(engine)
 
     def encode(self, texts: pa.Array) -> tuple[Ids, Offsets]:
-        """ids (uint16, of all texts one after another) and offsets (int64, len(texts) + 1) of a string array.
+        """Return ids (uint16, of all texts one after another) and offsets (int64, len(texts) + 1) of a string array.
 
         The ids of text i are ids[offsets[i]:offsets[i + 1]]. A null has none. The word `<|endoftext|>` in a text is
         text. Bytes that are no UTF-8, which Spark bears in a string, count as U+FFFD.
@@ -53,12 +53,12 @@ class Tokenizer:
         return np.concatenate(ids), np.concatenate(offsets)
 
     def encode_one(self, text: str) -> Ids:
-        """The ids of one text; UnicodeEncodeError where it holds a lone surrogate."""
+        """Return the ids of one text. Raises UnicodeEncodeError where it holds a lone surrogate."""
         return self.encode(pa.array([text], pa.large_string()))[0]
 
 
 def self_check_strings() -> list[str]:
-    """What an engine must encode as tiktoken does: every kind of sign, alone and among others, and the known traps."""
+    """Return what an engine must encode as tiktoken does: every kind of sign, alone and among others, and traps."""
     signs = [
         "a",
         "Z",
@@ -101,7 +101,7 @@ def self_check_strings() -> list[str]:
 
 
 def _slices(texts: pa.Array) -> Iterator[pa.Array]:
-    """Pieces of SLICE_BYTES or of one text."""
+    """Yield pieces of SLICE_BYTES or of one text."""
     if len(texts) == 0:
         return
     sizes = np.asarray(pc.fill_null(pc.binary_length(texts), 0))
@@ -156,7 +156,7 @@ def _fastokens() -> Engine:
 
 
 def _tokenizer_json() -> str:
-    """The vocabulary as a Hugging Face `tokenizer.json`, without special tokens: no text may turn into one."""
+    """Return the vocabulary as a Hugging Face `tokenizer.json`, without special tokens: no text may turn into one."""
     shown = {byte: character for character, byte in shown_bytes().items()}
     vocabulary = {"".join(shown[byte] for byte in token): rank for token, rank in ranks().items()}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}

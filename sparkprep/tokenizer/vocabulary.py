@@ -26,14 +26,14 @@ PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|
 
 def check(merges: bytes, name: str) -> None:
     """Raise UserError where a list of merges is not GPT-2's."""
-    found = hashlib.sha256(merges).hexdigest()
-    if found != SHA256:
-        raise UserError(f"{name}: not GPT-2's vocabulary (SHA-256 {found}, not {SHA256}); install sparkprep anew")
+    digest = hashlib.sha256(merges).hexdigest()
+    if digest != SHA256:
+        raise UserError(f"{name}: not GPT-2's vocabulary (SHA-256 {digest}, not {SHA256}); install sparkprep anew")
 
 
 @cache
 def shown_bytes() -> dict[str, int]:
-    """The character by which GPT-2's files show each byte: itself where it prints, else the next one from U+0100.
+    """Return the character by which GPT-2's files show each byte: itself where it prints, else the next from U+0100.
 
     In the order of the bytes' ids.
     """
@@ -45,7 +45,7 @@ def shown_bytes() -> dict[str, int]:
 
 @cache
 def merges() -> tuple[tuple[str, str], ...]:
-    """The pairs in the order in which they are merged, as GPT-2's files show them; the file's hash is checked."""
+    """Return the pairs in the order in which they merge, as GPT-2's files show them; the file's hash is checked."""
     content = resources.files(__package__).joinpath(FILE).read_bytes()
     check(content, FILE)
     lines = content.decode("utf-8").splitlines()[1:]  # the first is a comment with the version
@@ -54,7 +54,7 @@ def merges() -> tuple[tuple[str, str], ...]:
 
 @cache
 def tokens() -> tuple[bytes, ...]:
-    """The byte string of each id from 0 to 50,255: the single bytes, then what each merge makes."""
+    """Return the byte string of each id from 0 to 50,255: the single bytes, then what each merge makes."""
     byte_of = shown_bytes()
     merged = (bytes(byte_of[character] for character in left + right) for left, right in merges())
     return (*(bytes([byte]) for byte in byte_of.values()), *merged)
@@ -62,14 +62,14 @@ def tokens() -> tuple[bytes, ...]:
 
 @cache
 def ranks() -> dict[bytes, int]:
-    """The id of each byte string; the lesser of two is merged first."""
+    """Return the id of each byte string; the lesser of two is merged first."""
     return {token: rank for rank, token in enumerate(tokens())}
 
 
 def decode(ids: Iterable[int]) -> bytes:
-    """The bytes that the ids stand for; end-of-text as `<|endoftext|>`. Raises IndexError for ids beyond it."""
-    known = _words()
-    return b"".join(known[int(i)] for i in ids)
+    """Return the bytes that the ids stand for; end-of-text as `<|endoftext|>`. Raises IndexError for ids beyond it."""
+    words = _words()
+    return b"".join(words[int(i)] for i in ids)
 
 
 @cache

@@ -14,8 +14,8 @@ from sparkprep import __version__
 from sparkprep.documents.keys import KEY
 from sparkprep.documents.opening import open_paths
 from sparkprep.documents.parquet import reading as parquet
-from sparkprep.errors import UserError
 from sparkprep.io.files import write_text
+from sparkprep.io.json_files import read_json
 from sparkprep.io.listing import list_files, stamps
 from sparkprep.io.output import PARQUET_FOLDER, OutputFolder
 from sparkprep.spark.failures import explained
@@ -41,7 +41,7 @@ def tokenize(
     reuse: bool = False,
     stream: TextIO | None = None,
 ) -> dict[str, Any]:
-    """Write the token rows (id, tokens, count) of documents to the folder `output`; returns its metrics.
+    """Write the token rows (id, tokens, count) of documents to the folder `output`; return its metrics.
 
     source: files or folders of Parquet or JSON Lines, or the output of the dedup job, whose kept/ is taken. reuse: an
     `output` that was made from the same files with the same settings is left as it is. Raises UserError where input,
@@ -50,12 +50,13 @@ def tokenize(
     settings = settings or TokenizeSettings()
     paths = [kept_of(path) for path in ([source] if isinstance(source, str) else source)]
     asked = {"input": stamps(list_files(paths)), "settings": asdict(settings)}
-    done = _metrics_of(output)
+    path = os.path.join(output, METRICS)
+    done = read_json(path, "take another --output, or --overwrite") if os.path.exists(path) else None
     if reuse and done is not None and done["asked"] == asked:
-        return done
+        return dict(done)
     progress = Progress(spark, stream)
     with OutputFolder(output, overwrite, paths, MADE) as folder:
-        opened = open_paths(spark, paths, folder, progress, settings.text_column, settings.id_column, settings.max_bad)
+        opened = open_paths(spark, paths, folder, progress, settings.text_column, settings.max_bad)
         summary = opened.summary
         rows = os.path.join(folder.scratch, "rows")
         with (
@@ -88,14 +89,3 @@ def tokenize(
         write_text(os.path.join(folder.work, METRICS), json.dumps(metrics, indent=1) + "\n")
         folder.commit()
     return metrics
-
-
-def _metrics_of(output: str) -> dict[str, Any] | None:
-    path = os.path.join(output, METRICS)
-    if not os.path.exists(path):
-        return None
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return dict(json.load(stream))
-    except ValueError as error:
-        raise UserError(f"{path}: not sound JSON ({error}); take another --output, or --overwrite") from error

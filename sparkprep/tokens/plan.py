@@ -34,8 +34,12 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """bucket_starts: int64, 2**bucket_bits + 1 positions in the stream: each bucket's first token, the end of all."""
+class ShardPlan:
+    """Which tokens of the stream each shard holds, and which buckets they come from.
+
+    bucket_starts: int64, 2**bucket_bits + 1 positions in the stream: each bucket's first token, the end of all.
+    fingerprint: SHA-256 of all that the shards' content depends on.
+    """
 
     bucket_bits: int
     bucket_starts: npt.NDArray[np.int64]
@@ -48,20 +52,24 @@ class Plan:
         return int(self.bucket_starts[-1])
 
     def buckets_of(self, shard: Shard) -> tuple[int, int]:
-        """(first, last) bucket that holds tokens of the shard; empty buckets between do no harm."""
+        """Return the (first, last) bucket that holds tokens of the shard; empty buckets between do no harm."""
         first = int(np.searchsorted(self.bucket_starts, shard.first, side="right")) - 1
         last = int(np.searchsorted(self.bucket_starts, shard.first + shard.tokens, side="left")) - 1
         return first, last
 
 
 def bucket_bits(tokens_about: int, shard_tokens: int) -> int:
-    """How many leading bits make a bucket, for about so many tokens in all."""
-    wanted = BUCKETS_PER_SHARD * max(1, tokens_about // shard_tokens)
-    return min(MOST_BUCKET_BITS, max(6, int(wanted - 1).bit_length()))
+    """Return how many leading bits of the hash make a bucket, for about so many tokens in all."""
+    buckets = BUCKETS_PER_SHARD * max(1, tokens_about // shard_tokens)
+    return min(MOST_BUCKET_BITS, max(6, int(buckets - 1).bit_length()))
 
 
-def make(counts: npt.NDArray[np.int64], documents: int, settings: ShardSettings, source: object) -> Plan:
-    """The plan for buckets of these token counts (end-of-text included). source: what tells one input from another."""
+def make(counts: npt.NDArray[np.int64], documents: int, settings: ShardSettings, source: object) -> ShardPlan:
+    """Return the plan for buckets of these token counts, int64 (2**bits,), end-of-text included.
+
+    source: what tells one input from another, as JSON holds it. Raises UserError where there is no document, or no
+    token would be left to train on.
+    """
     starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     total = int(starts[-1])
     if not documents:
@@ -76,6 +84,6 @@ def make(counts: npt.NDArray[np.int64], documents: int, settings: ShardSettings,
     for index, first in enumerate(range(val, total, settings.shard_tokens), 1):
         tokens = min(settings.shard_tokens, total - first)
         shards.append(Shard(index, "train", f"{settings.name}_train_{index:06d}.bin", first, tokens))
-    known = json.dumps([asdict(settings), source, documents, [asdict(shard) for shard in shards]], sort_keys=True)
-    fingerprint = hashlib.sha256(known.encode() + starts.astype("<i8").tobytes()).hexdigest()
-    return Plan(int(len(counts) - 1).bit_length(), starts, documents, tuple(shards), fingerprint)
+    content = json.dumps([asdict(settings), source, documents, [asdict(shard) for shard in shards]], sort_keys=True)
+    fingerprint = hashlib.sha256(content.encode() + starts.astype("<i8").tobytes()).hexdigest()
+    return ShardPlan(int(len(counts) - 1).bit_length(), starts, documents, tuple(shards), fingerprint)

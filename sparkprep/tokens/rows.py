@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
@@ -18,6 +17,7 @@ from pyspark.sql import types as T
 
 from sparkprep.documents.batches import LONG_TEXT, batch_settings, one_by_one
 from sparkprep.documents.keys import identifier, quoted
+from sparkprep.io.arrow import runs_to_binary
 from sparkprep.io.files import exists
 from sparkprep.io.paths import join_path, spark_target
 from sparkprep.spark.session import spark_conf
@@ -25,7 +25,7 @@ from sparkprep.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class Counts:
+class TokenCounts:
     """Over all documents; `empty` are those without a token."""
 
     documents: int
@@ -33,31 +33,29 @@ class Counts:
     text_bytes: int
     empty: int
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
-
-
-def packed(ids: npt.NDArray[np.uint16], offsets: npt.NDArray[np.int64]) -> pa.Array:
-    """A binary array whose row i is ids[offsets[i]:offsets[i + 1]], without a copy on a little-endian machine."""
-    ends = (2 * offsets).astype(np.int32)
-    data = np.ascontiguousarray(ids.astype("<u2", copy=False))
-    return pa.Array.from_buffers(pa.binary(), len(ends) - 1, [None, pa.py_buffer(ends), pa.py_buffer(data)])
+    def __add__(self, other: TokenCounts) -> TokenCounts:
+        return TokenCounts(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
 def tokenize_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Rows (id, text, bytes) -> (id, tokens, count, bytes)."""
+    """Turn rows of (id, text, bytes) into rows of (id, tokens, count, bytes)."""
     tokenizer = Tokenizer()
     for batch in batches:
         ids, offsets = tokenizer.encode(batch["text"])
         yield pa.RecordBatch.from_pydict(
-            {"id": batch["id"], "tokens": packed(ids, offsets), "count": np.diff(offsets), "bytes": batch["bytes"]}
+            {
+                "id": batch["id"],
+                "tokens": runs_to_binary(ids.astype("<u2", copy=False), offsets),
+                "count": np.diff(offsets),
+                "bytes": batch["bytes"],
+            }
         )
 
 
 def write_token_rows(
     documents: DataFrame, text_column: str, id_column: str, folder: str, mean_text_bytes: float, expected: int
-) -> Counts:
-    """Write the token rows of `documents` to `folder`, as snappy Parquet.
+) -> TokenCounts:
+    """Write the token rows of `documents` to `folder`, as snappy Parquet, and count them.
 
     mean_text_bytes: the largest of any row group. expected: the number of documents; a second scan for texts of
     LONG_TEXT and more follows only where the first one left some out.
@@ -76,7 +74,7 @@ def write_token_rows(
     return counts
 
 
-def _write(rows: DataFrame, folder: str, mode: str) -> Counts:
+def _write(rows: DataFrame, folder: str, mode: str) -> TokenCounts:
     kind = rows.schema["id"].dataType
     schema = T.StructType(
         [
@@ -86,13 +84,13 @@ def _write(rows: DataFrame, folder: str, mode: str) -> Counts:
             T.StructField("bytes", T.LongType()),
         ]
     )
-    seen = Observation()
+    counts = Observation()
 
     def total(name: str, value: str) -> Column:
         return F.coalesce(F.sum(F.expr(value)), F.lit(0)).cast("long").alias(name)
 
     observed = rows.mapInArrow(tokenize_batches, schema).observe(
-        seen,
+        counts,
         F.count(F.lit(1)).alias("documents"),
         total("tokens", "count"),
         total("text_bytes", "bytes"),
@@ -101,11 +99,10 @@ def _write(rows: DataFrame, folder: str, mode: str) -> Counts:
     # Of tokens, none repeats as a whole: a dictionary of them would only be built and thrown away.
     options = {"compression": "snappy", "parquet.enable.dictionary#tokens": "false"}
     observed.drop("bytes").write.mode(mode).options(**options).parquet(spark_target(folder))
-    found = seen.get
-    return Counts(found["documents"], found["tokens"], found["text_bytes"], found["empty"])
+    return TokenCounts(**counts.get)
 
 
 def kept_of(path: str) -> str:
-    """The documents of a folder that the dedup job wrote: its kept/. Any other path as it is."""
+    """Return the documents of a folder that the dedup job wrote: its kept/; any other path as it is."""
     inside = join_path(path, "kept")
     return inside if exists(inside) and exists(join_path(path, "metrics.json")) else os.fspath(path)

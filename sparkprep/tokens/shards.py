@@ -1,14 +1,12 @@
-"""Token rows -> llm.c shards, written by the executors in parallel: the stages, the manifest, the check of a folder."""
+"""Token rows -> llm.c shards, written by the executors in parallel: looked at, counted, planned, written."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,40 +16,40 @@ import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkprep import __version__
 from sparkprep.documents.keys import quoted
 from sparkprep.errors import UserError
 from sparkprep.io.files import (
     cause,
     delete_file,
     delete_folder,
-    exists,
     file_names,
     make_folder,
-    open_input,
     write_text,
 )
 from sparkprep.io.listing import PARQUET, DataFile, list_files, stamps
 from sparkprep.io.paths import filesystem, join_path, normalise, spark_uri
-from sparkprep.llmc import shard as shard_format
 from sparkprep.spark.failures import explained
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import spark_conf
-from sparkprep.tokenizer.vocabulary import END_OF_TEXT, SHA256
+from sparkprep.tokenizer.vocabulary import END_OF_TEXT
+from sparkprep.tokens import manifest
 from sparkprep.tokens import plan as planning
-from sparkprep.tokens.plan import Plan, Shard
+from sparkprep.tokens.manifest import ENTRY, MANIFEST, NOTES, Entry, Note, note_path, read_notes, sound_entries
+from sparkprep.tokens.plan import Shard, ShardPlan
 from sparkprep.tokens.settings import ShardSettings
-from sparkprep.tokens.writing import PROGRESS, WRITTEN, Written, write_shards
+from sparkprep.tokens.writing import write_shards
 
-MANIFEST = "manifest.json"
 BATCH_ROWS = 2000
 BATCH_BYTES = 16 << 20
-HASHERS = 4
 
 
 @dataclass(frozen=True)
 class TokenRows:
-    """Token rows as they lie. counted: whether a column `count` of ours says how many tokens a row has."""
+    """Token rows as they lie.
+
+    is_list: whether the tokens are lists of numbers rather than binary. counted: whether a column `count` of ours says
+    how many a row has. tokens_about: of all rows, end-of-text included, estimated from the footers.
+    """
 
     files: list[DataFile]
     tokens_column: str
@@ -63,7 +61,7 @@ class TokenRows:
 
 
 def inspect(paths: Sequence[str], tokens_column: str, id_column: str) -> TokenRows:
-    """Look at the footers. Raises UserError for what holds no token rows, with the columns there are."""
+    """Read the footers of token rows. Raises UserError for what holds none, with the columns there are."""
     files = list_files(paths)
     if files[0].format != PARQUET:
         raise UserError(f"{files[0].path}: token rows are Parquet; run `sparkprep tokenize` on documents first")
@@ -118,7 +116,7 @@ def _check_columns(path: str, schema: pa.Schema, tokens_column: str) -> None:
 
 
 def _placed(spark: SparkSession, rows: TokenRows, seed: int, bits: int) -> DataFrame:
-    """The rows with `place` (their order), `bucket` and `length` (tokens, end-of-text included)."""
+    """Return the rows with `place` (their order), `bucket` and `length` (tokens, end-of-text included)."""
     tokens = F.col(quoted(rows.tokens_column))
     frame = spark.read.parquet(*(spark_uri(file.path) for file in rows.files))
     name = F.col(quoted(rows.id_column)) if rows.id_column else tokens
@@ -136,7 +134,7 @@ def _placed(spark: SparkSession, rows: TokenRows, seed: int, bits: int) -> DataF
 
 
 def _length(tokens: Column, is_list: bool) -> Column:
-    """Tokens of a row without an end-of-text at either end."""
+    """Return the number of tokens of a row without an end-of-text at either end."""
     if is_list:
         size = F.size(tokens)
         starts = (size > 0) & (F.get(tokens, F.lit(0)) == END_OF_TEXT)
@@ -150,7 +148,7 @@ def _length(tokens: Column, is_list: bool) -> Column:
     return F.when(tokens.isNull(), 0).otherwise(count)
 
 
-def make_plan(spark: SparkSession, rows: TokenRows, settings: ShardSettings) -> Plan:
+def make_plan(spark: SparkSession, rows: TokenRows, settings: ShardSettings) -> ShardPlan:
     """Count the tokens of each bucket and lay the shards over them. Only the buckets' table comes to the driver."""
     bits = planning.bucket_bits(rows.tokens_about, settings.shard_tokens)
     placed = _placed(spark, rows, settings.seed, bits)
@@ -176,7 +174,7 @@ def make_shards(
     id_column: str = "id",
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Write the shards of these token rows to a folder, those that are not there yet, and its manifest; returns that.
+    """Write the shards of these token rows to a folder, those that are not there yet, and its manifest; return that.
 
     Raises UserError where the folder holds shards made from something else (without `overwrite`, which deletes them).
     """
@@ -184,53 +182,56 @@ def make_shards(
     rows = inspect(paths, tokens_column, id_column)
     with progress.stage("count", rows.rows):
         plan = make_plan(spark, rows, settings)
-    make_folder(join_path(folder, PROGRESS))
-    known = _known(folder)
-    if any(entry["plan"] != plan.fingerprint for entry in known.values()):
+    make_folder(join_path(folder, NOTES))
+    notes = read_notes(folder)
+    if any(note.plan != plan.fingerprint for note in notes.values()):
         if not overwrite:
             raise UserError(
                 f"{folder}: holds shards made from other token rows or settings; choose another folder, or --overwrite"
             )
-        for file in known:
+        for file in notes:
             delete_file(join_path(folder, file))
-            delete_file(join_path(folder, PROGRESS, f"{file}.json"))
-        known = {}
-    _refuse_strangers(folder, plan, known)
+            delete_file(note_path(folder, file))
+        notes = {}
+    _refuse_strangers(folder, plan, notes)
     delete_file(join_path(folder, MANIFEST))
     with progress.stage("check") as stage:
-        done = _sound(folder, plan, known)
-        stage.bytes = 2 * sum(written.tokens for written in done)
-    missing = [shard for shard in plan.shards if shard.index not in {written.index for written in done}]
+        planned = {shard.file for shard in plan.shards}
+        entries = sound_entries(folder, {file: note for file, note in notes.items() if file in planned})
+        stage.bytes = 2 * sum(entry.tokens for entry in entries)
+    missing = [shard for shard in plan.shards if shard.index not in {entry.index for entry in entries}]
     if missing:
         size = 2 * sum(shard.tokens for shard in missing)
         with progress.stage("write", plan.documents, size), explained([file.path for file in rows.files]):
-            done += _write(spark, rows, settings, plan, missing, folder)
-    manifest = _manifest(rows, settings, plan, sorted(done, key=lambda written: written.index))
-    write_text(join_path(folder, MANIFEST), json.dumps(manifest, indent=1) + "\n")
-    delete_folder(join_path(folder, PROGRESS))
-    return manifest
+            entries += _write(spark, rows, settings, plan, missing, folder)
+    source = [file.path for file in rows.files]
+    content = manifest.build(source, settings, plan, sorted(entries, key=lambda entry: entry.index))
+    write_text(join_path(folder, MANIFEST), json.dumps(content, indent=1) + "\n")
+    delete_folder(join_path(folder, NOTES))
+    return content
 
 
 def _write(
-    spark: SparkSession, rows: TokenRows, settings: ShardSettings, plan: Plan, missing: list[Shard], folder: str
-) -> list[Written]:
-    tasks, wanted = _task_numbers(spark, [shard.index for shard in missing]), []
+    spark: SparkSession, rows: TokenRows, settings: ShardSettings, plan: ShardPlan, missing: list[Shard], folder: str
+) -> list[Entry]:
+    """Write the missing shards, each in a task of its own."""
+    tasks, places = _task_numbers(spark, [shard.index for shard in missing]), []
     for shard in missing:
         first, last = plan.buckets_of(shard)
-        wanted += [(bucket, shard.index, tasks[shard.index]) for bucket in range(first, last + 1)]
-    table = spark.createDataFrame(wanted, "bucket int, shard int, task int")
+        places += [(bucket, shard.index, tasks[shard.index]) for bucket in range(first, last + 1)]
+    table = spark.createDataFrame(places, "bucket int, shard int, task int")
     placed = _placed(spark, rows, settings.seed, plan.bucket_bits).join(F.broadcast(table), "bucket")
     ordered = placed.repartition(len(missing), "task").sortWithinPartitions("shard", "place", "name", "tokens")
     mean = 2 * plan.tokens / plan.documents
     batch = {"spark.sql.execution.arrow.maxRecordsPerBatch": str(max(1, min(BATCH_ROWS, int(BATCH_BYTES // mean))))}
     with spark_conf(spark, batch):
         work = partial(write_shards, plan=plan, folder=folder)
-        found = ordered.select("shard", "bucket", "tokens").mapInArrow(work, WRITTEN).collect()  # a row for each shard
-    return [Written(**row.asDict()) for row in found]
+        written = ordered.select("shard", "bucket", "tokens").mapInArrow(work, ENTRY).collect()  # a row for each shard
+    return [Entry(**row.asDict()) for row in written]
 
 
 def _task_numbers(spark: SparkSession, indices: list[int]) -> dict[int, int]:
-    """For each shard a number that Spark's hash partitioning sends to a task of its own."""
+    """Return for each shard a number that Spark's hash partitioning sends to a task of its own."""
     tasks = len(indices)
     tried = spark.range(0, max(64, 24 * tasks * math.ceil(math.log2(tasks + 1)))).select(
         F.col("id").cast("int").alias("number")
@@ -240,116 +241,10 @@ def _task_numbers(spark: SparkSession, indices: list[int]) -> dict[int, int]:
     return {index: numbers[place % len(numbers)][1] for place, index in enumerate(indices)}
 
 
-def _known(folder: str) -> dict[str, dict[str, Any]]:
-    """What manifest and progress files tell of the shards in a folder: file -> its fields and its plan."""
-    known: dict[str, dict[str, Any]] = {}
-    manifest = join_path(folder, MANIFEST)
-    if exists(manifest):
-        told = _json(manifest)
-        for entry in told["shards"]:
-            known[entry["file"]] = {**{k: entry[k] for k in Written.__dataclass_fields__}, "plan": told["plan"]}
-    for path in file_names(join_path(folder, PROGRESS)):
-        if path.endswith(".json"):
-            entry = _json(join_path(folder, PROGRESS, path))
-            known[entry["file"]] = entry
-    return known
-
-
-def _json(path: str) -> Any:
-    with open_input(path) as stream:
-        content = stream.read()
-    try:
-        return json.loads(content)
-    except ValueError as error:
-        raise UserError(
-            f"{path}: not sound JSON ({error}); delete it, or take --overwrite on another folder"
-        ) from error
-
-
-def _refuse_strangers(folder: str, plan: Plan, known: dict[str, Any]) -> None:
-    """Shards of our names of which nothing is known: a trainer's glob would take them for ours."""
+def _refuse_strangers(folder: str, plan: ShardPlan, notes: Mapping[str, Note]) -> None:
+    """Refuse shards of our names of which nothing is noted: a trainer's glob would take them for ours."""
     name = re.escape(plan.shards[0].file.removesuffix("_val_000000.bin"))
     mine = {shard.file for shard in plan.shards}
     for file in file_names(folder):
-        if re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file) and file not in mine and file not in known:
+        if re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file) and file not in mine and file not in notes:
             raise UserError(f"{join_path(folder, file)}: a shard of this name that is not of this run; move it away")
-
-
-def _sound(folder: str, plan: Plan, known: dict[str, dict[str, Any]]) -> list[Written]:
-    """Those shards of the plan that lie in the folder whole: their SHA-256 is what was noted when they were written."""
-    fields = {shard.file: shard for shard in plan.shards}
-    notes = [
-        Written(**{k: entry[k] for k in Written.__dataclass_fields__})
-        for file, entry in known.items()
-        if file in fields
-    ]
-    with ThreadPoolExecutor(HASHERS) as pool:
-        right = list(pool.map(lambda note: sha256(join_path(folder, note.file)) == note.sha256, notes))
-    return [note for note, is_right in zip(notes, right, strict=True) if is_right]
-
-
-def sha256(path: str) -> str | None:
-    """Of a file; None where there is none."""
-    if not exists(path):
-        return None
-    digest = hashlib.sha256()
-    with open_input(path) as stream:
-        while block := stream.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _manifest(rows: TokenRows, settings: ShardSettings, plan: Plan, written: list[Written]) -> dict[str, Any]:
-    first = {shard.index: shard for shard in plan.shards}
-    return {
-        "format": "llm.c token shards, uint16, GPT-2",
-        "tokens": plan.tokens,
-        "documents": plan.documents,
-        "shards": [{"split": first[w.index].split, "first_token": first[w.index].first, **asdict(w)} for w in written],
-        "settings": asdict(settings),
-        "source": [file.path for file in rows.files],
-        "order": "xxhash64(seed, id), as signed 64-bit numbers; ties by id, then by tokens",
-        "vocabulary_sha256": SHA256,
-        "sparkprep": __version__,
-        "plan": plan.fingerprint,
-    }
-
-
-def verify(folder: str) -> dict[str, Any]:
-    """Check every shard of a folder against its manifest: header, size, SHA-256, tokens, documents; the manifest.
-
-    Raises UserError that names the first file that is wrong.
-    """
-    path = join_path(normalise(folder), MANIFEST)
-    if not exists(path):
-        raise UserError(f"{folder}: no {MANIFEST}: the shards are not finished; run `sparkprep shards` again")
-    manifest = _json(path)
-    with ThreadPoolExecutor(HASHERS) as pool:
-        list(pool.map(lambda entry: _verify_one(join_path(folder, entry["file"]), entry), manifest["shards"]))
-    total = sum(entry["tokens"] for entry in manifest["shards"])
-    begun = sum(entry["documents"] for entry in manifest["shards"])
-    if (total, begun) != (manifest["tokens"], manifest["documents"]):
-        raise UserError(f"{path}: its shards hold {total:,} tokens of {begun:,} documents, which is not what it says")
-    return dict(manifest)
-
-
-def _verify_one(path: str, entry: dict[str, Any]) -> None:
-    cure = "delete it and run `sparkprep shards` again, which makes what is missing"
-    if not exists(path):
-        raise UserError(f"{path}: missing; {cure}")
-    header = shard_format.read_header(path)
-    digest = hashlib.sha256()
-    documents, greatest = 0, 0
-    with open_input(path) as stream:
-        digest.update(stream.read(shard_format.HEADER_BYTES))
-        while block := stream.read(1 << 22):
-            digest.update(block)
-            tokens = np.frombuffer(block, "<u2")
-            documents += int((tokens == END_OF_TEXT).sum())
-            greatest = max(greatest, int(tokens.max()))
-    if header.tokens != entry["tokens"] or digest.hexdigest() != entry["sha256"]:
-        raise UserError(f"{path}: not the file that the manifest tells of (other tokens or SHA-256); {cure}")
-    if greatest > END_OF_TEXT or documents != entry["documents"]:
-        raise UserError(
-            f"{path}: holds {documents:,} documents and token {greatest}, not what the manifest tells; {cure}"
-        )

@@ -53,7 +53,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write or check shards as the arguments say."""
-    from sparkprep.tokens.shards import verify
+    from sparkprep.tokens.manifest import verify
 
     if args.verify:
         manifest = verify(args.output)

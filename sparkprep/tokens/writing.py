@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import BinaryIO
@@ -15,80 +14,60 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import open_whole, write_text
+from sparkprep.io.arrow import runs_from_binary, runs_from_lists
+from sparkprep.io.files import open_whole
 from sparkprep.io.paths import join_path
 from sparkprep.llmc.shard import header_bytes
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
-from sparkprep.tokens.plan import Plan, Shard
-
-PROGRESS = "_progress"
-"""The folder of what each finished shard is, until the manifest says it of all."""
-WRITTEN = "index long, file string, tokens long, documents long, sha256 string"
-
-
-@dataclass(frozen=True)
-class Written:
-    """A finished shard. documents: how many begin in it."""
-
-    index: int
-    file: str
-    tokens: int
-    documents: int
-    sha256: str
+from sparkprep.tokens.manifest import Entry, write_note
+from sparkprep.tokens.plan import Shard, ShardPlan
 
 
 def rows_of(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The token column of a batch as (values, offsets), int64; values of row i are values[offsets[i]:offsets[i + 1]].
+    """Return the runs (values, offsets) of a batch's token column, as `io.arrow` has them.
 
     A column of binary holds little-endian uint16, one of lists numbers. A null has no tokens. Raises UserError for what
     is no token of GPT-2.
     """
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        width = np.int64 if pa.types.is_large_binary(column.type) else np.int32
-        offsets = np.frombuffer(column.buffers()[1], width)[column.offset : column.offset + len(column) + 1]
-        lengths = np.diff(offsets)
-        if (lengths % 2).any():
-            raise UserError("a row of tokens has an odd number of bytes: binary tokens must be little-endian uint16")
-        data = column.buffers()[2]
-        raw = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
-        values = raw[offsets[0] : offsets[-1]].view("<u2")
-        offsets = (offsets - offsets[0]) // 2
+        try:
+            values, offsets = runs_from_binary(column, "<u2")
+        except ValueError as error:
+            raise UserError(
+                "a row of tokens has an odd number of bytes: binary tokens must be little-endian uint16"
+            ) from error
     else:
-        column = column.cast(pa.large_list(pa.int64()))
-        offsets = np.asarray(column.offsets)
-        numbers = column.values.slice(offsets[0], offsets[-1] - offsets[0])
-        if numbers.null_count:
+        if column.flatten().null_count:
             raise UserError("a row of tokens has a null among its numbers: write the rows anew without it")
-        values = np.asarray(numbers)
-        offsets = offsets - offsets[0]
+        values, offsets = runs_from_lists(column)
     if values.size and (int(values.max()) > END_OF_TEXT or int(values.min()) < 0):
         wrong = int(values[(values > END_OF_TEXT) | (values < 0)][0])
         raise UserError(f"token {wrong} is none of GPT-2's, which end at {END_OF_TEXT}: was another tokenizer used?")
-    return values, offsets.astype(np.int64)
+    return values, offsets
 
 
 def stream(
     values: npt.NDArray[np.generic], offsets: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
-    """(tokens, starts): the rows one after another, each with one end-of-text before it, and where each begins.
+    """Return (tokens, starts): the rows one after another, each with one end-of-text before it, and where each begins.
 
     An end-of-text that a row already has at either end is not doubled.
     """
     begin, end = offsets[:-1].copy(), offsets[1:].copy()
-    wanted = np.ones(len(values), np.bool_)
+    is_body = np.ones(len(values), np.bool_)
     rows = np.flatnonzero(end > begin)
     rows = rows[values[begin[rows]] == END_OF_TEXT]
-    wanted[begin[rows]] = False
+    is_body[begin[rows]] = False
     begin[rows] += 1
     rows = np.flatnonzero(end > begin)
     rows = rows[values[end[rows] - 1] == END_OF_TEXT]
     end[rows] -= 1
-    wanted[end[rows]] = False
+    is_body[end[rows]] = False
     starts = np.concatenate([[0], np.cumsum(end - begin + 1)])
     tokens = np.full(starts[-1], END_OF_TEXT, np.uint16)
     body = np.ones(starts[-1], np.bool_)
     body[starts[:-1]] = False
-    tokens[body] = values if wanted.all() else values[wanted]
+    tokens[body] = values if is_body.all() else values[is_body]
     return tokens, starts[:-1]
 
 
@@ -106,7 +85,7 @@ class _Writer:
         self._sum.update(data)
 
     def add(self, tokens: npt.NDArray[np.uint16], starts: npt.NDArray[np.int64]) -> None:
-        """Take of this piece of the stream what belongs to the shard."""
+        """Write of this piece of the stream what belongs to the shard."""
         first, end = self.shard.first - self.position, self.shard.first + self.shard.tokens - self.position
         mine = tokens[max(0, first) : max(0, end)]
         self._put(mine.astype("<u2", copy=False).data.cast("B"))
@@ -114,17 +93,17 @@ class _Writer:
         self.documents += int(((starts >= first) & (starts < end)).sum())
         self.position += len(tokens)
 
-    def result(self) -> Written:
+    def result(self) -> Entry:
         if self.tokens != self.shard.tokens:
             raise RuntimeError(
                 f"{self.shard.file}: {self.tokens:,} tokens came, {self.shard.tokens:,} were counted: did the token "
                 "rows change meanwhile?"
             )
-        return Written(self.shard.index, self.shard.file, self.tokens, self.documents, self._sum.hexdigest())
+        return Entry(self.shard.index, self.shard.file, self.tokens, self.documents, self._sum.hexdigest())
 
 
-def write_shards(batches: Iterable[pa.RecordBatch], plan: Plan, folder: str) -> Iterator[pa.RecordBatch]:
-    """Rows (shard, bucket, tokens), sorted by shard and in the stream's order -> a row for each shard written."""
+def write_shards(batches: Iterable[pa.RecordBatch], plan: ShardPlan, folder: str) -> Iterator[pa.RecordBatch]:
+    """Write the shards of rows (shard, bucket, tokens), sorted by shard and in the stream's order; yield ENTRY rows."""
     for number, runs in groupby(_runs(batches), key=itemgetter(0)):
         shard = plan.shards[number]
         with open_whole(join_path(folder, shard.file)) as output:
@@ -133,13 +112,13 @@ def write_shards(batches: Iterable[pa.RecordBatch], plan: Plan, folder: str) -> 
                 writer = writer or _Writer(shard, int(plan.bucket_starts[bucket]), output)
                 writer.add(*stream(*rows_of(column)))
             assert writer is not None  # a group has at least one member
-            written = asdict(writer.result())
-        write_text(join_path(folder, PROGRESS, f"{shard.file}.json"), json.dumps({"plan": plan.fingerprint, **written}))
-        yield pa.RecordBatch.from_pylist([written])
+            entry = writer.result()
+        write_note(folder, plan, entry)
+        yield pa.RecordBatch.from_pylist([asdict(entry)])
 
 
 def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, int, pa.Array]]:
-    """(shard, bucket of the first row, token column) of each stretch of one shard in a batch."""
+    """Yield (shard, bucket of the first row, token column) of each stretch of one shard in a batch."""
     for batch in batches:
         shards, buckets = np.asarray(batch["shard"]), np.asarray(batch["bucket"])
         cuts = [0, *(np.flatnonzero(np.diff(shards)) + 1).tolist(), len(shards)]

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkprep.dedup import masks
+from sparkprep.dedup.workspace import MASK
 from sparkprep.documents.keys import KEY
+from sparkprep.spark.tables import Table
 
 # Around the borders of words, bit 63 (the sign of a word) alone, in company and missing, and large keys as Spark makes.
 LARGE = [(1 << 33) + 63, (1 << 33) + 64, (1 << 55) + 127]
@@ -33,33 +34,31 @@ def documents(spark: SparkSession) -> DataFrame:
 @pytest.mark.parametrize("name", SETS)
 def test_a_mask_answers_like_a_set(spark: SparkSession, documents: DataFrame, tmp_path: Path, name: str) -> None:
     chosen = set(SETS[name])
-    path = str(tmp_path / "mask" / "part-0.parquet")
-    masks.write(path, np.array(SETS[name], np.int64))
-    mask = masks.read(spark, path)
+    table = Table(str(tmp_path / "mask"), MASK)
+    table.save(masks.of_keys(np.array(SETS[name], np.int64)))
+    mask = table.read(spark)
     inside, outside = masks.inside(documents, mask), masks.outside(documents, mask)
     assert inside.columns == outside.columns == documents.columns
     labelled = inside.withColumn("answer", F.lit("inside")).union(outside.withColumn("answer", F.lit("outside")))
     answers = sorted((row[KEY], row["text"], row["answer"]) for row in labelled.collect())
     assert answers == [(k, f"text {k}", "inside" if k in chosen else "outside") for k in ALL]
+    assert masks.KeySet(table).contains(np.array(ALL)).tolist() == [k in chosen for k in ALL]
 
 
 def test_a_mask_made_on_the_cluster_is_the_one_made_on_the_driver(spark: SparkSession, tmp_path: Path) -> None:
     for name in ("nothing", "some of many"):
         folder = tmp_path / name.replace(" ", "_")
         keys = SETS[name]
-        masks.write(str(folder / "driver" / "part-0.parquet"), np.array(keys + keys[:3], np.int64))
+        by_driver, by_cluster = (Table(str(folder / where), MASK) for where in ("driver", "cluster"))
+        by_driver.save(masks.of_keys(np.array(keys + keys[:3], np.int64)))
         rows = spark.createDataFrame([(k,) for k in keys + keys[:5]], f"{KEY} long").repartition(3)
-        masks.aggregate(rows).write.parquet(str(folder / "cluster"))
-        driver, cluster = (
-            sorted(map(tuple, masks.read(spark, str(folder / where)).collect())) for where in ("driver", "cluster")
-        )
+        by_cluster.write(masks.aggregate(rows))
+        driver, cluster = (sorted(map(tuple, table.read(spark).collect())) for table in (by_driver, by_cluster))
         assert driver == cluster
         assert len({word for word, _ in driver}) == len(driver), "one row for each word"
 
 
-def test_a_mask_takes_16_bytes_for_64_documents(tmp_path: Path) -> None:
-    path = str(tmp_path / "mask" / "part-0.parquet")
-    masks.write(path, np.random.default_rng(0).permutation(64_000))
-    table = pq.read_table(path)
+def test_a_mask_takes_16_bytes_for_64_documents() -> None:
+    table = masks.of_keys(np.random.default_rng(0).permutation(64_000))
     assert table.num_rows == 1000
     assert set(table.column(1).to_pylist()) == {-1}  # all 64 bits

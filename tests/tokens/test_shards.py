@@ -11,19 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkprep.errors import UserError
+from sparkprep.io.arrow import runs_to_binary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from sparkprep.tokens import plan as planning
-from sparkprep.tokens.plan import Plan
-from sparkprep.tokens.rows import packed
+from sparkprep.tokens.manifest import NOTES
+from sparkprep.tokens.plan import ShardPlan
 from sparkprep.tokens.settings import ShardSettings
-from sparkprep.tokens.writing import PROGRESS, rows_of, stream, write_shards
+from sparkprep.tokens.writing import rows_of, stream, write_shards
 
 DOCUMENTS = st.lists(st.lists(st.integers(0, END_OF_TEXT - 1), max_size=9), min_size=1, max_size=30)
 
 
 def column(rows: Sequence[Sequence[int]]) -> pa.Array:
     ids = np.array([token for row in rows for token in row], np.uint16)
-    return packed(ids, np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)]))
+    return runs_to_binary(ids, np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)]))
 
 
 def joined(rows: Sequence[Sequence[int]]) -> list[int]:
@@ -72,7 +73,7 @@ def test_binary_tokens_of_odd_length_are_refused() -> None:
         rows_of(pa.array([b"abc"]))
 
 
-def make_plan(lengths: Sequence[int], settings: ShardSettings) -> Plan:
+def make_plan(lengths: Sequence[int], settings: ShardSettings) -> ShardPlan:
     return planning.make(np.array(lengths, np.int64), len(lengths), settings, "test")
 
 
@@ -142,14 +143,14 @@ def test_the_files_one_after_another_are_the_documents_in_order(
     for start in range(0, len(shuffled), batch_rows):
         shards, bucket, some = zip(*shuffled[start : start + batch_rows], strict=True)
         batches.append(pa.record_batch({"shard": shards, "bucket": bucket, "tokens": column(some)}))
-    (folder / PROGRESS).mkdir()
+    (folder / NOTES).mkdir()
     written = [row for batch in write_shards(iter(batches), plan, str(folder)) for row in batch.to_pylist()]
     found = []
     for shard, row in zip(plan.shards, written, strict=True):
         data = (folder / shard.file).read_bytes()
         assert len(data) == 1024 + 2 * shard.tokens
         found += np.frombuffer(data[1024:], "<u2").tolist()
-        assert json.loads((folder / PROGRESS / f"{shard.file}.json").read_text())["sha256"] == row["sha256"]
+        assert json.loads((folder / NOTES / f"{shard.file}.json").read_text())["sha256"] == row["sha256"]
     assert found == joined(rows)
     assert sum(row["documents"] for row in written) == len(rows)
     assert sorted(p.name for p in folder.glob(".*")) == []
@@ -158,7 +159,7 @@ def test_the_files_one_after_another_are_the_documents_in_order(
 def test_rows_that_do_not_fit_the_plan_leave_no_file(tmp_path: Path) -> None:
     plan = make_plan([3] * 64, ShardSettings(shard_tokens=100, val_tokens=50))
     short = pa.record_batch({"shard": [0], "bucket": [0], "tokens": column([[1, 2]])})
-    (tmp_path / PROGRESS).mkdir()
+    (tmp_path / NOTES).mkdir()
     with pytest.raises(RuntimeError, match="3 tokens came, 50 were counted"):
         list(write_shards(iter([short]), plan, str(tmp_path)))
-    assert [p.name for p in tmp_path.iterdir()] == [PROGRESS]
+    assert [p.name for p in tmp_path.iterdir()] == [NOTES]

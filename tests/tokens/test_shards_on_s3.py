@@ -13,8 +13,9 @@ from sparkprep.errors import UserError
 from sparkprep.io.files import delete_file, file_names, open_whole
 from sparkprep.io.paths import filesystem
 from sparkprep.spark.progress import Progress
+from sparkprep.tokens.manifest import verify
 from sparkprep.tokens.settings import ShardSettings
-from sparkprep.tokens.shards import make_shards, verify
+from sparkprep.tokens.shards import make_shards
 
 SETTINGS = ShardSettings("t", shard_tokens=2000, val_tokens=300)
 

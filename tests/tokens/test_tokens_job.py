@@ -22,9 +22,10 @@ from sparkprep.errors import UserError
 from sparkprep.spark.progress import Progress
 from sparkprep.tokenizer.tokenizer import Tokenizer
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
+from sparkprep.tokens.manifest import verify
 from sparkprep.tokens.pipeline import tokenize
 from sparkprep.tokens.settings import ShardSettings
-from sparkprep.tokens.shards import make_shards, verify
+from sparkprep.tokens.shards import make_shards
 
 SMALL = ShardSettings("t", shard_tokens=3000, val_tokens=500)
 DOCUMENTS = 300

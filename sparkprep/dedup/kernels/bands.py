@@ -22,7 +22,7 @@ MAX_FURTHER_BANDS = 256
 
 
 def probability(jaccard: float | npt.NDArray[np.float64], bands: int, rows: int) -> npt.NDArray[np.float64]:
-    """The S-curve: probability that a pair of this similarity becomes a candidate."""
+    """Return the S-curve: the probability that a pair of this similarity becomes a candidate."""
     return 1.0 - (1.0 - np.asarray(jaccard, np.float64) ** rows) ** bands
 
 
@@ -43,12 +43,12 @@ class Banding:
 
 
 def in_sequence(bands: int, rows: int) -> Banding:
-    """The usual banding: band b takes the slots b * rows to (b + 1) * rows - 1."""
+    """Return the usual banding: band b takes the slots b * rows to (b + 1) * rows - 1."""
     return Banding(np.arange(bands * rows, dtype=np.int64).reshape(bands, rows))
 
 
 def choose(threshold: float, slots: int = SLOTS, recall: float = RECALL) -> tuple[int, int]:
-    """(bands, rows) that find a pair at the threshold with probability >= recall at the least number of candidates.
+    """Return (bands, rows) that find a pair at the threshold with probability >= recall at the fewest candidates.
 
     The expected number of needless candidates is taken as the area under the S-curve below the threshold, that is,
     pairs spread evenly over all similarities. Raises UserError where even single slots, the most generous bands, find
@@ -91,12 +91,12 @@ def check_bands(bands: int, rows: int, slots: int = SLOTS) -> None:
 
 @cache
 def _hit(agreeing: int, rows: int, slots: int) -> float:
-    """Probability that `rows` slots drawn without replacement all lie among the agreeing ones."""
+    """Return the probability that `rows` slots drawn without replacement all lie among the agreeing ones."""
     return math.comb(agreeing, rows) / math.comb(slots, rows)
 
 
-def _found_by_draws(threshold: float, bands: int, rows: int, slots: int) -> float:
-    """Like `probability`, for bands that are independent draws of slots and so share some of them."""
+def _probability_by_draws(threshold: float, bands: int, rows: int, slots: int) -> float:
+    """Return `probability` for bands that are independent draws of slots and so share some of them."""
     return sum(
         math.comb(slots, m)
         * threshold**m
@@ -108,18 +108,18 @@ def _found_by_draws(threshold: float, bands: int, rows: int, slots: int) -> floa
 
 @cache
 def further(threshold: float, rows: int, seed: int, slots: int = SLOTS) -> Banding | None:
-    """A more selective banding over the whole signature, to split the buckets that grew too large under `rows` rows.
+    """Return a more selective banding over the whole signature, to split buckets that grew too large under `rows` rows.
 
     Its bands are random draws of slots, of the largest number of rows with which at most MAX_FURTHER_BANDS bands still
     find a pair at the threshold with probability >= RECALL. None where no number of rows above `rows` allows that.
     """
     for more in range(min(4 * rows, slots), rows, -1):
-        if _found_by_draws(threshold, MAX_FURTHER_BANDS, more, slots) < RECALL:
+        if _probability_by_draws(threshold, MAX_FURTHER_BANDS, more, slots) < RECALL:
             continue
         low, high = 1, MAX_FURTHER_BANDS
         while low < high:
             middle = (low + high) // 2
-            if _found_by_draws(threshold, middle, more, slots) >= RECALL:
+            if _probability_by_draws(threshold, middle, more, slots) >= RECALL:
                 high = middle
             else:
                 low = middle + 1

@@ -29,10 +29,12 @@ class Entries:
     """hash of the document's normalised text"""
 
     def pack(self) -> bytes:
+        """Return the three columns one after another, 24 bytes an entry."""
         return self.bucket.tobytes() + self.key.tobytes() + self.whole.tobytes()
 
     @staticmethod
     def unpack(blobs: list[bytes]) -> "Entries":
+        """Return the entries of many `pack`ed blobs."""
         columns: list[list[npt.NDArray[np.uint64]]] = [[], [], []]
         for blob in blobs:
             for column, part in zip(columns, np.frombuffer(blob, np.uint64).reshape(3, -1), strict=True):
@@ -41,14 +43,14 @@ class Entries:
         return Entries(bucket, key.view(np.int64), whole)
 
     def take(self, where: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Entries":
+        """Return the entries at these positions, or where the mask is true."""
         return Entries(self.bucket[where], self.key[where], self.whole[where])
 
 
 def copies(key: I64, whole: U64) -> tuple[I64, I64]:
-    """For documents with these normalised texts: (positions of the first of each text, first key of every document's
-    text).
+    """Return (positions of the first document of each text, first key of every document's text), both int64.
 
-    "First" is the least key.
+    key, whole: of documents, by the hash of the normalised text. "First" is the least key.
     """
     order = np.lexsort((key, whole))
     w = whole[order]
@@ -60,7 +62,7 @@ def copies(key: I64, whole: U64) -> tuple[I64, I64]:
 
 
 def id_entries(key: I64, id_hash: U64) -> Entries:
-    """One entry for each distinct identifier, with the number of its documents in place of a text's hash."""
+    """Return one entry for each distinct identifier, with the number of its documents in place of a text's hash."""
     order = np.lexsort((key, id_hash))
     h = id_hash[order]
     starts = np.flatnonzero(np.append(True, h[1:] != h[:-1])) if h.size else np.empty(0, np.int64)
@@ -69,7 +71,7 @@ def id_entries(key: I64, id_hash: U64) -> Entries:
 
 
 @dataclass(frozen=True)
-class Found:
+class BucketContents:
     """What the buckets of one task hold."""
 
     pairs: I64
@@ -86,7 +88,7 @@ class Found:
 
 @njit(cache=True)
 def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, hot_buckets, same_id):
-    """One pass over entries sorted by (bucket, whole, key): the numbers of rows; with `fill` the rows themselves."""
+    """Go once over entries sorted by (bucket, whole, key); count the rows, and with `fill` write them."""
     n_pairs, n_exact, n_hot, n_hot_buckets, n_same = 0, 0, 0, 0, 0
     band_mask = np.uint64(ID_BAND)
     firsts = np.empty(bucket.size, np.int64)
@@ -138,8 +140,8 @@ def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, hot_buckets, same_id
     return n_pairs, n_exact, n_hot, n_hot_buckets, n_same
 
 
-def search(entries: Entries, cap: int) -> Found:
-    """All candidate pairs, exact copies, hot buckets and repeated identifiers among the entries of one task."""
+def search(entries: Entries, cap: int) -> BucketContents:
+    """Return all candidate pairs, exact copies, hot buckets and repeated identifiers among the entries of one task."""
     order = np.argsort(entries.bucket)
     b = entries.bucket[order]
     shared = np.zeros(b.size, np.bool_)
@@ -153,7 +155,7 @@ def search(entries: Entries, cap: int) -> Found:
     sizes = _walk(some.bucket, some.key, some.whole, cap, False, none, none, none, none, none)
     tables = [np.empty((n, 2), np.int64) for n in sizes]
     _walk(some.bucket, some.key, some.whole, cap, True, *tables)
-    return Found(*tables)
+    return BucketContents(*tables)
 
 
 PAIRS_PER_DOCUMENT = 64
@@ -161,7 +163,7 @@ PAIRS_PER_DOCUMENT = 64
 
 @njit(cache=True)
 def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):
-    """One batch of `Leaders.meet`: (number of pairs, number of leaders after it).
+    """Compare one batch for `Leaders.meet`; return (number of pairs, number of leaders after it).
 
     tiny uint8 (n, slots) and key int64 (n) of the documents; leaders uint8 (limit, slots) and leader_keys int64
     (limit), the first `count` in use; out int64 (PAIRS_PER_DOCUMENT * n, 2) gets the pairs' keys.
@@ -169,7 +171,7 @@ def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):
     n, slots = tiny.shape
     same = np.empty(leaders.shape[0], np.int64)
     having = np.empty(slots + 1, np.int64)
-    found = 0
+    pairs = 0
     for d in range(n):
         having[:] = 0
         for k in range(count):
@@ -190,14 +192,14 @@ def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):
             if same[k] == least and same[k] >= near:
                 equal -= 1
             if same[k] >= near and (same[k] > least or (same[k] == least and equal >= 0)):
-                out[found, 0] = leader_keys[k]
-                out[found, 1] = key[d]
-                found += 1
+                out[pairs, 0] = leader_keys[k]
+                out[pairs, 1] = key[d]
+                pairs += 1
         if best < sure and count < leaders.shape[0]:
             leaders[count] = tiny[d]
             leader_keys[count] = key[d]
             count += 1
-    return found, count
+    return pairs, count
 
 
 class Leaders:
@@ -216,14 +218,14 @@ class Leaders:
         self._documents = self._pairs = 0
 
     def meet(self, key: I64, tiny: npt.NDArray[np.uint8], near: float, sure: float) -> I64:
-        """Candidate pairs, (n, 2) keys with the lesser first, that the next documents of the bucket make."""
+        """Return the candidate pairs, (n, 2) keys with the lesser first, that the next documents of the bucket make."""
         if self._tiny is None:
             self._tiny = np.empty((self._limit, tiny.shape[1]), np.uint8)
         out = np.empty((PAIRS_PER_DOCUMENT * len(key), 2), np.int64)
-        found, self._count = _meet(tiny, key, self._tiny, self._keys, self._count, near, sure, out)
+        pairs, self._count = _meet(tiny, key, self._tiny, self._keys, self._count, near, sure, out)
         self._documents += len(key)
-        self._pairs += found
-        return np.sort(out[:found], axis=1)
+        self._pairs += pairs
+        return np.sort(out[:pairs], axis=1)
 
     @property
     def uncompared(self) -> int:

@@ -47,7 +47,7 @@ def _lexicographic_first(n, early, late, jaccard):
 
 
 def _with_copies(n: int, copies: I64, a: I64, b: I64, jaccard: F64) -> tuple[I64, I64, I64, F64]:
-    """(first node of each node's set of exact copies; early end, late end, similarity of edges between first nodes)."""
+    """Return (first node of each node's copies; early ends, late ends, similarity of edges between first nodes)."""
     first = connected_components(n, copies[:, 0], copies[:, 1])
     early, late = np.minimum(first[a], first[b]), np.maximum(first[a], first[b])
     between = early != late
@@ -73,7 +73,7 @@ def leader(n: int, copies: I64, a: I64, b: I64, jaccard: F64) -> Decisions:
 
 
 def component(n: int, copies: I64, a: I64, b: I64, jaccard: F64) -> Decisions:
-    """One node of each connected component stays, the first; the others are laid to it.
+    """Keep the first node of each connected component; the others are laid to it.
 
     Arguments as for `leader`. The similarity of a removed node and the kept one is nan where they share no edge.
     """

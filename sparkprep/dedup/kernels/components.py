@@ -19,7 +19,7 @@ def _find(parent, i):
 
 @njit(cache=True)
 def connected_components(n, a, b):
-    """The least node of each node's component, int64 (n), in the graph of edges (a[i], b[i]) over nodes 0..n-1."""
+    """Return the least node of each node's component, int64 (n), in the graph of edges (a[i], b[i]) of nodes 0..n-1."""
     parent = np.arange(n)
     for i in range(a.size):
         x, y = _find(parent, a[i]), _find(parent, b[i])
@@ -31,7 +31,7 @@ def connected_components(n, a, b):
 
 
 def unique_rows(rows: I64) -> I64:
-    """The distinct rows of an int64 array (n, 2), sorted."""
+    """Return the distinct rows of an int64 array (n, 2), sorted."""
     if not len(rows):
         return rows
     rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
@@ -41,7 +41,7 @@ def unique_rows(rows: I64) -> I64:
 
 
 def rows_missing(rows: I64, among: I64) -> I64:
-    """The rows of one int64 array (n, 2) without repeats that another one without repeats does not have, sorted."""
+    """Return the rows of an int64 array (n, 2) that another has not, sorted; neither may repeat a row."""
     both = np.concatenate([rows, among])
     origin = np.repeat([0, 1], [len(rows), len(among)])
     order = np.lexsort((origin, both[:, 1], both[:, 0]))

@@ -18,7 +18,7 @@ K4 = np.uint64(0x510E527FADE682D1)
 
 @intrinsic
 def load64(typingctx: Any, data: Any, index: Any) -> Any:
-    """The 8 bytes of a uint8 array from `index` on, little-endian, at any alignment. The caller checks the bounds."""
+    """Return 8 bytes of a uint8 array from `index` on, little-endian, at any alignment; the caller checks bounds."""
     signature = types.uint64(data, index)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -32,7 +32,7 @@ def load64(typingctx: Any, data: Any, index: Any) -> Any:
 
 @intrinsic
 def trailing_zeros(typingctx: Any, value: Any) -> Any:
-    """Number of zero bits below the lowest set bit of a uint64; 64 for zero."""
+    """Return the number of zero bits below the lowest set bit of a uint64; 64 for zero."""
     signature = types.uint64(types.uint64)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -43,7 +43,7 @@ def trailing_zeros(typingctx: Any, value: Any) -> Any:
 
 @intrinsic
 def fold(typingctx: Any, a: Any, b: Any) -> Any:
-    """High and low half of the 128-bit product of two uint64, xor-ed: one multiplication that mixes all bits."""
+    """Return the 128-bit product of two uint64, its halves xor-ed: one multiplication that mixes all bits."""
     signature = types.uint64(types.uint64, types.uint64)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -57,7 +57,7 @@ def fold(typingctx: Any, a: Any, b: Any) -> Any:
 
 @njit("uint64(uint64)", cache=True)
 def splitmix(x):
-    """Steele, Lea, Flood 2014: a bijection of 64-bit integers whose outputs for 0, 1, 2, ... look random."""
+    """Map 64-bit integers one to one so that 0, 1, 2, ... look random (Steele, Lea, Flood 2014)."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -34,7 +34,7 @@ Bytes = npt.NDArray[np.uint8]
 
 @njit(cache=True, inline="always")
 def eight_bytes(data, pos, end):
-    """The 8 bytes from `pos` on, little-endian; those from `end` on read as zero."""
+    """Return the 8 bytes from `pos` on, little-endian; those from `end` on read as zero."""
     if pos + 8 <= data.size:
         x = load64(data, pos)
         if pos + 8 > end:
@@ -48,7 +48,7 @@ def eight_bytes(data, pos, end):
 
 @njit(cache=True)
 def decode(data, pos, end):
-    """The code point at `pos` with its length in bytes above bit 32; -1 where the bytes are not valid UTF-8."""
+    """Return the code point at `pos` with its length in bytes above bit 32; -1 where the bytes are not valid UTF-8."""
     a = np.int64(data[pos])
     if a < 0x80:
         return a | (1 << 32)
@@ -70,7 +70,7 @@ def decode(data, pos, end):
 
 @njit(cache=True)
 def sigma_is_final(data, start, pos, end, table):
-    """Whether the capital sigma at `pos` ends its word: a cased letter before it, none after, ignorable ones aside."""
+    """Return whether the capital sigma at `pos` ends its word: a cased letter before, none after, others ignored."""
     after = pos + 2
     while after < end:
         code = decode(data, after, end)
@@ -96,12 +96,12 @@ def sigma_is_final(data, start, pos, end, table):
 
 @njit(cache=True)
 def any_word(data, start, pos, end, table):
-    """One word read code point by code point: (hash, next position, whether there was a word, its unspaced letters).
+    """Read one word by code points; return (hash, next position, whether there was one, its unspaced letters).
 
     The hash is that of the word's lower-cased UTF-8 bytes, 8 at a time, as `words_of` takes them.
     """
     h, chunk, filled = K0, ZERO, 0
-    found, unspaced = False, 0
+    is_word, unspaced = False, 0
     while pos < end:
         code = decode(data, pos, end)
         if code < 0:
@@ -112,7 +112,7 @@ def any_word(data, start, pos, end, table):
         if not entry & WORD:
             pos += code >> 32
             break
-        found = True
+        is_word = True
         if entry & NO_SPACES:
             unspaced += 1
         low = entry & LOWER_MASK
@@ -135,12 +135,12 @@ def any_word(data, start, pos, end, table):
             break
     if filled:
         h = fold(h ^ chunk, K1)
-    return h, pos, found, unspaced
+    return h, pos, is_word, unspaced
 
 
 @njit(cache=True)
 def words_of(data, start, end, table, out):
-    """Hashes of the words of data[start:end] into `out`, uint64 of (bytes + 1) // 2: (words, unspaced letters)."""
+    """Fill `out`, uint64 of (bytes + 1) // 2, with word hashes of data[start:end]; return (words, unspaced letters)."""
     pos, n, unspaced = start, 0, 0
     while pos < end:
         x = eight_bytes(data, pos, end)
@@ -150,9 +150,9 @@ def words_of(data, start, end, table, out):
         word = (((low + FROM_A) & ~(low + PAST_Z)) | ((seven + FROM_0) & ~(seven + PAST_9))) & HIGH & ~high
         if not word & BYTE:
             if high & BYTE:
-                h, pos, found, more = any_word(data, start, pos, end, table)
+                h, pos, is_word, more = any_word(data, start, pos, end, table)
                 unspaced += more
-                if found:
+                if is_word:
                     out[n] = h
                     n += 1
             else:
@@ -188,7 +188,7 @@ def words_of(data, start, end, table, out):
 
 @njit(cache=True)
 def characters_of(data, start, end, table, out):
-    """Hashes of the letters and numbers of data[start:end] one by one into `out`: (how many, letters of them)."""
+    """Fill `out` with hashes of the letters and numbers of data[start:end]; return (how many, letters of them)."""
     pos, n, letters = start, 0, 0
     while pos < end:
         code = decode(data, pos, end)
@@ -211,7 +211,7 @@ def characters_of(data, start, end, table, out):
 
 @njit(cache=True)
 def document_shingles(data, start, end, table, width, buffer):
-    """Shingle hashes of one document into `buffer`, in text order, repeats included.
+    """Fill `buffer` with the shingle hashes of one document, in text order, repeats included.
 
     `buffer` is uint64 of at least end - start + 1. Returns (shingles, hash of the whole sequence of words); equal
     normalised texts, and but for 64-bit collisions only they, have equal hashes of the sequence.
@@ -245,7 +245,7 @@ def document_shingles(data, start, end, table, width, buffer):
 
 @njit(cache=True)
 def drop_repeats(values):
-    """The distinct values of a sorted uint64 array, as an array of its own."""
+    """Return the distinct values of a sorted uint64 array, as an array of its own."""
     kept = 0
     for i in range(values.size):
         if i == 0 or values[i] != values[i - 1]:
@@ -261,7 +261,7 @@ def drop_repeats(values):
 
 @njit(cache=True)
 def common(a, b):
-    """Number of values that two sorted arrays without repeats share."""
+    """Return the number of values that two sorted arrays without repeats share."""
     i, j, n = 0, 0, 0
     while i < a.size and j < b.size:
         x, y = a[i], b[j]
@@ -272,7 +272,7 @@ def common(a, b):
 
 
 def shingle_set(text: str, width: int = 5) -> npt.NDArray[np.uint64]:
-    """Sorted distinct shingle hashes of one text; for tests and small uses.
+    """Return the sorted distinct shingle hashes of one text; for tests and small uses.
 
     >>> shingle_set("The cat sat on the mat.").size
     2
@@ -284,7 +284,7 @@ def shingle_set(text: str, width: int = 5) -> npt.NDArray[np.uint64]:
 
 
 def jaccard(a: str, b: str, width: int = 5) -> float:
-    """Jaccard similarity of two texts' shingle sets, 0.0 where either has no shingle."""
+    """Return the Jaccard similarity of two texts' shingle sets, 0.0 where either has no shingle."""
     x, y = shingle_set(a, width), shingle_set(b, width)
     shared = int(common(x, y))
     return shared / (x.size + y.size - shared) if x.size and y.size else 0.0

@@ -20,6 +20,7 @@ from sparkprep.dedup.kernels.bands import SLOTS
 from sparkprep.dedup.kernels.hashing import fold, splitmix
 from sparkprep.dedup.kernels.shingles import document_shingles
 from sparkprep.dedup.kernels.unicode import table
+from sparkprep.io.arrow import text_buffers
 
 EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 U64 = np.uint64
@@ -70,7 +71,7 @@ def fast_similarity_sketch(shingles, n, seed, signature):
 
 @njit(cache=True)
 def sketch_documents(data, offsets, valid, lookup, width, seed, signatures, shingles, whole):
-    """Signatures of a column of UTF-8 texts.
+    """Fill in the signatures of a column of UTF-8 texts.
 
     data uint8 and offsets int64 (n + 1) as in Arrow; valid uint8 (n), 0 for a null text. Filled: signatures uint64
     (n, slots), all EMPTY where a document has no shingle; shingles int64 (n), repeats counted; whole uint64 (n), the
@@ -102,23 +103,6 @@ class Sketches:
     """(n,) number of shingles, repeats counted; 0 for a text without a word"""
     whole: npt.NDArray[np.uint64]
     """(n,) hash of the normalised text"""
-
-
-def text_buffers(
-    texts: pa.Array,
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Bytes (uint8), offsets (int64, n + 1), validity (uint8, n) of a string or binary array; no text is copied."""
-    wide = pa.types.is_large_string(texts.type) or pa.types.is_large_binary(texts.type)
-    _, where, content = texts.buffers()
-    n = len(texts)
-    if where is None or where.size == 0:
-        offsets = np.zeros(n + 1, np.int64)
-    else:
-        raw = np.frombuffer(where, np.int64 if wide else np.int32)
-        offsets = raw[texts.offset : texts.offset + n + 1].astype(np.int64)
-    data = np.frombuffer(content if content is not None else b"", np.uint8)
-    valid = np.ones(n, np.uint8) if texts.null_count == 0 else np.asarray(texts.is_valid()).astype(np.uint8)
-    return data, offsets, valid
 
 
 def sketch(texts: pa.Array, *, width: int = 5, seed: int = 1, slots: int = SLOTS) -> Sketches:

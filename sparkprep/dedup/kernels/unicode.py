@@ -21,7 +21,7 @@ IGNORABLE = 1 << 25
 
 @cache
 def table() -> npt.NDArray[np.uint32]:
-    """One entry per code point, shape (0x110000,), uint32."""
+    """Return one entry per code point, shape (0x110000,), uint32."""
     with np.load(Path(__file__).with_name("unicode14.npz"), allow_pickle=False) as data:
         starts = data["run_start"].astype(np.int64)
         lengths = np.diff(starts, append=0x110000)

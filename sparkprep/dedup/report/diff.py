@@ -18,7 +18,7 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 
 
 @dataclass(frozen=True)
-class Run:
+class Span:
     """Consecutive words that share one fate.
 
     `kind`: "equal" (in both), "delete" (only in the removed text), "insert" (only in the kept text),
@@ -33,9 +33,9 @@ class Run:
 
 @dataclass(frozen=True)
 class WordDiff:
-    """The runs in reading order, and how many words each text has against how many were compared."""
+    """The spans in reading order, and how many words each text has against how many were compared."""
 
-    runs: tuple[Run, ...]
+    spans: tuple[Span, ...]
     removed_words: int
     kept_words: int
     removed_compared: int
@@ -52,80 +52,80 @@ def words(text: str) -> list[str]:
 
 
 def diff(removed: str, kept: str, max_words: int = MAX_WORDS) -> WordDiff:
-    """A longest common subsequence of the two texts' first `max_words` words, as runs.
+    """Return a longest common subsequence of the two texts' first `max_words` words, as spans.
 
-    The "equal" and "delete" runs joined are the removed text's words, "equal" and "insert" the kept text's.
-    Equal runs of one or two words between larger changes are given up and shown as changed on both sides, which
+    The "equal" and "delete" spans joined are the removed text's words, "equal" and "insert" the kept text's.
+    Equal spans of one or two words between larger changes are given up and shown as changed on both sides, which
     reads better than a stray "the" in the middle of a replaced sentence.
     """
     removed_words, removed_gaps = _split(removed)
     kept_words, kept_gaps = _split(kept)
     old, new = removed_words[:max_words], kept_words[:max_words]
     matches = _matches(old, new)
-    runs = []
+    spans = []
     for same, old_part, new_part in _without_crumbs(_blocks(matches, len(old), len(new))):
         if same:
-            runs.append(_run("equal", kept_words, kept_gaps, new_part))
+            spans.append(_span("equal", kept_words, kept_gaps, new_part))
             continue
         if old_part:
-            runs.append(_run("delete", removed_words, removed_gaps, old_part))
+            spans.append(_span("delete", removed_words, removed_gaps, old_part))
         if new_part:
-            runs.append(_run("insert", kept_words, kept_gaps, new_part))
-    return WordDiff(tuple(runs), len(removed_words), len(kept_words), len(old), len(new))
+            spans.append(_span("insert", kept_words, kept_gaps, new_part))
+    return WordDiff(tuple(spans), len(removed_words), len(kept_words), len(old), len(new))
 
 
-def collapse(runs: Sequence[Run], context: int = 12, least: int = 20, open_end: bool = False) -> tuple[Run, ...]:
-    """Replace the inside of long equal runs by a "skip" run, leaving `context` words beside each change.
+def collapse(spans: Sequence[Span], context: int = 12, least: int = 20, open_end: bool = False) -> tuple[Span, ...]:
+    """Replace the inside of long equal spans by a "skip" span, leaving `context` words beside each change.
 
     Fewer than `least` words are not worth a skip mark and stay.
     With `open_end` the texts were cut before they ended: one-sided words at the very end are then no difference but
-    the shift of the cut, and become an "open" run.
+    the shift of the cut, and become an "open" span.
     """
-    out: list[Run] = []
-    last = len(runs) - 1
-    for i, run in enumerate(runs):
-        if run.kind != "equal":
-            one_sided = i == last and (i == 0 or runs[i - 1].kind == "equal")
-            out.append(Run("open", run.words, run.text) if open_end and one_sided else run)
+    out: list[Span] = []
+    last = len(spans) - 1
+    for i, span in enumerate(spans):
+        if span.kind != "equal":
+            one_sided = i == last and (i == 0 or spans[i - 1].kind == "equal")
+            out.append(Span("open", span.words, span.text) if open_end and one_sided else span)
             continue
         head = context if i > 0 or last == 0 else 0  # without any change the beginning shows what text it is
         tail = context if i < last else 0
-        if len(run.words) <= head + tail + least - 1:
-            out.append(run)
+        if len(span.words) <= head + tail + least - 1:
+            out.append(span)
             continue
-        end = len(run.words) - tail
+        end = len(span.words) - tail
         if head:
-            out.append(_part(run, "equal", 0, head))
-        out.append(_part(run, "skip", head, end))
+            out.append(_part(span, "equal", 0, head))
+        out.append(_part(span, "skip", head, end))
         if tail:
-            out.append(_part(run, "equal", end, len(run.words)))
+            out.append(_part(span, "equal", end, len(span.words)))
     return tuple(out)
 
 
 def _split(text: str) -> tuple[list[str], list[str]]:
-    """The words, and after each the blank that separates it from the next: " " or ""."""
-    found = list(_WORD.finditer(text))
-    gaps = [" " if m.end() < len(text) and text[m.end()].isspace() else "" for m in found]
-    return [m.group() for m in found], gaps
+    """Return the words, and after each the blank that separates it from the next: " " or ""."""
+    matches = list(_WORD.finditer(text))
+    gaps = [" " if m.end() < len(text) and text[m.end()].isspace() else "" for m in matches]
+    return [m.group() for m in matches], gaps
 
 
-def _run(kind: Kind, all_words: Sequence[str], gaps: Sequence[str], part: range) -> Run:
+def _span(kind: Kind, all_words: Sequence[str], gaps: Sequence[str], part: range) -> Span:
     text = "".join(all_words[i] + gaps[i] for i in part).rstrip(" ")
-    return Run(kind, tuple(all_words[part.start : part.stop]), text)
+    return Span(kind, tuple(all_words[part.start : part.stop]), text)
 
 
-def _part(run: Run, kind: Kind, start: int, stop: int) -> Run:
-    """A slice of a run; its text is found again by walking over the words, since words hold no blanks."""
+def _part(span: Span, kind: Kind, start: int, stop: int) -> Span:
+    """Return a slice of a span; its text is cut by walking over the words, since words hold no blanks."""
     begin = end = position = 0
-    for i, word in enumerate(run.words[:stop]):
-        position += run.text[position : position + 1] == " "
+    for i, word in enumerate(span.words[:stop]):
+        position += span.text[position : position + 1] == " "
         begin = position if i == start else begin
         position = end = position + len(word)
-    return Run(kind, run.words[start:stop], run.text[begin:end])
+    return Span(kind, span.words[start:stop], span.text[begin:end])
 
 
 def _matches(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
-    """Index pairs of a longest common subsequence, ascending.
+    """Return the index pairs of a longest common subsequence, ascending.
 
     Bit-parallel dynamic programming (Hyyro 2004): one row of the table is one integer, so the cost is
     len(new) operations on integers of len(old) bits for any content; difflib's worst case is cubic.
@@ -166,7 +166,7 @@ Block = tuple[bool, range, range]
 
 
 def _blocks(matches: Iterable[tuple[int, int]], n_old: int, n_new: int) -> list[Block]:
-    """Alternating (equal?, range in old, range in new), equal blocks as long as they can be; none is empty."""
+    """Return alternating (equal?, range in old, range in new), equal blocks as long as they can be; none is empty."""
     blocks: list[Block] = []
     i = j = 0
     for x, y in [*matches, (n_old, n_new)]:

@@ -8,22 +8,23 @@ import pyarrow as pa
 
 from sparkprep.dedup.report.page import TEXT_LIMIT
 from sparkprep.dedup.resolve.outcome import Outcome
-from sparkprep.dedup.workspace import Run
+from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.keys import KEY
-from sparkprep.documents.lookup import fetch, values
+from sparkprep.documents.lookup import fetch
+from sparkprep.io.arrow import python_values
 
 EXCERPT = 300
 ROW_GROUPS = 24
 """Row groups that are opened for the examples at most; what lies in others is shown without its text."""
 
 
-def collect(run: Run, outcome: Outcome) -> dict[str, Any]:
-    """The report's examples, with the texts of as many documents as ROW_GROUPS allow."""
+def collect(work: Workspace, outcome: Outcome) -> dict[str, Any]:
+    """Return the report's examples, with the texts of as many documents as ROW_GROUPS allow."""
     clusters, pairs = _rows(outcome.clusters), _rows(outcome.pairs_sample)
-    settings = run.settings
+    settings = work.settings
     keys = [row[side] for row in pairs for side in (KEY, "kept_key")] + [row["kept_key"] for row in clusters]
-    columns = [c for c in (settings.source_column, settings.text_column) if c in run.summary.schema.names]
-    documents = fetch(run.files, run.summary, list(dict.fromkeys(keys)), columns, ROW_GROUPS)
+    columns = [c for c in (settings.source_column, settings.text_column) if c in work.summary.schema.names]
+    documents = fetch(work.files, work.summary, list(dict.fromkeys(keys)), columns, ROW_GROUPS)
 
     def text(key: int) -> str:
         return (documents.get(key, {}).get(settings.text_column) or "")[:TEXT_LIMIT]
@@ -59,5 +60,5 @@ def collect(run: Run, outcome: Outcome) -> dict[str, Any]:
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    columns = {name: values(table[name]) for name in table.column_names}
+    columns = {name: python_values(table[name]) for name in table.column_names}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

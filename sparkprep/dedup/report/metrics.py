@@ -12,27 +12,19 @@ import numpy.typing as npt
 
 from sparkprep.dedup.candidates import CandidateCounts
 from sparkprep.dedup.kernels.bands import SLOTS, probability
-from sparkprep.dedup.resolve.outcome import Outcome
+from sparkprep.dedup.resolve.outcome import BINS, Outcome
 from sparkprep.dedup.signatures import Tally
-from sparkprep.dedup.workspace import Run
+from sparkprep.dedup.workspace import Workspace
 
 FORMAT = 1
-BINS = 1000
 BOOTSTRAPS = 1000
 
 
-def histogram(jaccard: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.int64]:
-    """Counts of similarities in BINS equal bins from the threshold to 1, the last closed."""
-    span = max(1.0 - threshold, 1e-12)
-    place = np.minimum(((jaccard - threshold) / span * BINS).astype(np.int64), BINS - 1)
-    return np.bincount(place, minlength=BINS).astype(np.int64)
-
-
 def recall(counts: npt.NDArray[np.int64], copies: int, threshold: float, bands: int, rows: int) -> dict[str, Any]:
-    """Estimated share of all true pairs that was found, with a 95 % bootstrap interval.
+    """Estimate the share of all true pairs that was found, with a 95 % bootstrap interval.
 
-    Horvitz and Thompson 1952: a found pair of similarity J stands for 1 / P(found | J) pairs. counts: `histogram` of
-    the found pairs; copies: exact copies, which are always found. None where no pair was found.
+    Horvitz and Thompson 1952: a found pair of similarity J stands for 1 / P(found | J) pairs. counts:
+    `outcome.histogram` of the found pairs; copies: exact copies, which are always found. None where no pair was found.
     """
     pairs = int(counts.sum()) + copies
     if not pairs:
@@ -47,7 +39,7 @@ def recall(counts: npt.NDArray[np.int64], copies: int, threshold: float, bands: 
 
 
 def coarse(counts: npt.NDArray[np.int64], threshold: float, bins: int = 20) -> dict[str, Any]:
-    """The histogram for the report."""
+    """Return the histogram, int64 (BINS,), in fewer bins for the report: their edges and counts."""
     edges = np.linspace(threshold, 1.0, bins + 1) if threshold < 1.0 else np.array([1.0 - 1e-9, 1.0])
     bins = len(edges) - 1
     return {
@@ -57,19 +49,19 @@ def coarse(counts: npt.NDArray[np.int64], threshold: float, bins: int = 20) -> d
 
 
 def build(
-    run: Run, tally: Tally, found: CandidateCounts, outcome: Outcome, by_source: dict[str, Any] | None
+    work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome, by_source: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Everything that metrics.json holds."""
-    settings, summary, banding = run.settings, run.summary, run.settings.banding
-    documents = summary.rows + run.rejected
+    """Return everything that metrics.json holds; by_source: what `sources.losses` returns."""
+    settings, summary, banding = work.settings, work.summary, work.settings.banding
+    documents = summary.rows + work.rejected
     at_threshold = float(probability(settings.threshold, banding.bands, banding.rows))
     return {
         "format": FORMAT,
         "settings": {**asdict(settings), "bands": banding.bands, "rows": banding.rows, "slots": SLOTS},
-        "versions": versions(run.spark.version),
+        "versions": versions(work.spark.version),
         "input": {
-            "paths": run.inputs,
-            "files": len(run.files),
+            "paths": work.inputs,
+            "files": len(work.files),
             "documents": documents,
             "file_bytes": summary.file_bytes,
             "text_bytes": tally.text_bytes,
@@ -78,19 +70,19 @@ def build(
             "input": documents,
             "kept": summary.rows - outcome.removed,
             "removed": outcome.removed,
-            "rejected": run.rejected,
+            "rejected": work.rejected,
             "exact": outcome.exact,
             "near": outcome.near,
             "null_text": tally.null_text,
             "empty_text": tally.empty_text,
             "no_words": tally.no_words,
-            "duplicate_ids": found.duplicate_ids,
+            "duplicate_ids": counts.duplicate_ids,
         },
         "candidates": {
             "pairs": outcome.pairs,
             "verified": outcome.verified,
-            "hot_buckets": found.hot_buckets,
-            "uncompared_pairs": found.uncompared_pairs,
+            "hot_buckets": counts.hot_buckets,
+            "uncompared_pairs": counts.uncompared_pairs,
         },
         "banding": {
             "bands": banding.bands,
@@ -101,18 +93,18 @@ def build(
         "clusters": {str(size): number for size, number in outcome.cluster_sizes.items()},
         "jaccard_histogram": coarse(outcome.histogram, settings.threshold),
         "sources": by_source,
-        "stages": run.progress.summary(),
-        "seconds": round(run.progress.seconds, 3),
-        "warnings": run.warnings,
+        "stages": work.progress.summary(),
+        "seconds": round(work.progress.seconds, 3),
+        "warnings": work.warnings,
     }
 
 
 def versions(spark: str) -> dict[str, str]:
-    """Versions of all that can change a result."""
-    found = {"spark": spark, "python": platform.python_version()}
+    """Return the versions of all that can change a result."""
+    installed = {"spark": spark, "python": platform.python_version()}
     for package in ("sparkprep", "numpy", "numba", "pyarrow"):
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            installed[package] = "not installed"
+    return installed

@@ -2,18 +2,18 @@
 
 import json
 import math
-import os
 import re
 import unicodedata
 from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from sparkprep.dedup.report import diff, plots
+from sparkprep.io.files import write_text
+from sparkprep.units import human_bytes
 
 TEXT_LIMIT = 20_000
 """Characters of a sample text; a text this long is taken to have been cut, so its end is not compared."""
@@ -29,7 +29,7 @@ _HIDDEN = re.compile(
 
 
 def render(metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
-    """The page for one run.
+    """Return the page for one run.
 
     `metrics` is what metrics.json holds; `examples` has "clusters" (the largest, with kept_id, size, source, excerpt,
     removed) and "pairs" (removed_id, kept_id, jaccard, rule, removed_text, kept_text). Every text in either may be
@@ -65,29 +65,23 @@ def render(metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
     )
 
 
-def write(path: str | os.PathLike[str], metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> None:
-    """Write the page to a local file; whoever opens it while it is written sees the old page or the whole new one."""
-    target = Path(path)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        aside.write_text(render(metrics, examples), encoding="utf-8", newline="\n")
-        os.replace(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
+def write(path: str, metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> None:
+    """Write the page; whoever opens it while it is written sees the old page or the whole new one."""
+    write_text(path, render(metrics, examples))
 
 
 def _pair(pair: Mapping[str, Any]) -> dict[str, Any]:
-    """A sample pair with its difference, ready for display."""
+    """Add to a sample pair its difference, ready for display."""
     removed, kept = pair["removed_text"], pair["kept_text"]
     cut = max(len(removed), len(kept)) >= TEXT_LIMIT
     compared = diff.diff(_whole_words(removed), _whole_words(kept))
-    runs = diff.collapse(compared.runs, open_end=cut or compared.cut)
-    changed = {kind: sum(len(run.words) for run in runs if run.kind == kind) for kind in ("delete", "insert")}
-    return {**pair, "diff": compared, "runs": runs, "cut": cut, **changed}
+    spans = diff.collapse(compared.spans, open_end=cut or compared.cut)
+    changed = {kind: sum(len(span.words) for span in spans if span.kind == kind) for kind in ("delete", "insert")}
+    return {**pair, "diff": compared, "spans": spans, "cut": cut, **changed}
 
 
 def _whole_words(text: str) -> str:
-    """A cut text without the word that the cut went through, which would show as a difference."""
+    """Return a cut text without the word that the cut went through, which would show as a difference."""
     if len(text) < TEXT_LIMIT:
         return text
     return re.sub(r"\s\S{0,40}\Z", "", text)
@@ -103,18 +97,18 @@ def visible(value: object) -> Markup:
         return value
     text = "–" if value is None else str(value)
     out, end = [], 0
-    for found in _HIDDEN.finditer(text):
-        char = found.group()
+    for match in _HIDDEN.finditer(text):
+        char = match.group()
         name = unicodedata.name(char, "invisible character")
-        out.append(escape(text[end : found.start()]))
+        out.append(escape(text[end : match.start()]))
         out.append(Markup('<span class="hidden" title="{}">U+{:04X}</span>').format(name, ord(char)))
-        end = found.end()
+        end = match.end()
     out.append(escape(text[end:]))
     return Markup("").join(out)
 
 
 def excerpt(text: str, characters: int = 300) -> str:
-    """The beginning of a text in one paragraph, with an ellipsis where it is cut or reaches the length of a cut one."""
+    """Return a text's beginning in one paragraph, with an ellipsis where it is cut or as long as a cut one."""
     folded = " ".join(text[:characters].split())
     return folded + " …" if len(text) >= characters else folded
 
@@ -124,32 +118,22 @@ def _missing(value: float | None) -> bool:
 
 
 def ratio(part: float | None, whole: float | None) -> float | None:
-    """part / whole, or None where there is no whole."""
+    """Return part / whole, or None where there is no whole."""
     return None if part is None or not whole else part / whole
 
 
 def count(value: float | None) -> str:
-    """1234567 -> "1,234,567"."""
+    """Show a count: 1234567 -> "1,234,567"."""
     return "–" if value is None or _missing(value) else f"{value:,.0f}"
 
 
-_UNITS = ("kB", "MB", "GB", "TB", "PB")
-
-
 def size(value: float | None) -> str:
-    """Bytes, decimal units: 87015559 -> "87.0 MB"."""
-    if value is None or _missing(value):
-        return "–"
-    if value < 999.5:
-        return f"{value:.0f} B"
-    value, unit = value / 1000, 0
-    while value >= 999.95 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:,.1f} {_UNITS[unit]}"
+    """Show bytes in decimal units: 87015559 -> "87.0 MB"."""
+    return "–" if value is None or _missing(value) else human_bytes(value)
 
 
 def duration(seconds: float | None) -> str:
-    """65.2 -> "1 min 5 s"; never more than two units."""
+    """Show seconds: 65.2 -> "1 min 5 s"; never more than two units."""
     if seconds is None or _missing(seconds):
         return "–"
     if seconds < 0.9995:
@@ -167,7 +151,7 @@ def duration(seconds: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """0.1813 -> "18.1 %". Only a whole is shown as 100 % and only nothing as 0 %."""
+    """Show a share: 0.1813 -> "18.1 %". Only a whole is shown as 100 % and only nothing as 0 %."""
     if share is None or _missing(share):
         return "–"
     least = 10.0**-digits
@@ -180,12 +164,12 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def jaccard(value: float | None) -> str:
-    """Three places, cut rather than rounded: only equal shingle sets are shown as 1.000."""
+    """Show three places, cut rather than rounded: only equal shingle sets are shown as 1.000."""
     return "–" if value is None or _missing(value) else f"{math.floor(value * 1000 + 1e-9) / 1000:.3f}"
 
 
 def setting(value: object, name: str = "") -> str:
-    """A setting or version as text; large whole numbers get separators, a seed does not."""
+    """Show a setting or version as text; large whole numbers get separators, a seed does not."""
     if value is None:
         return "–"
     if isinstance(value, int) and not isinstance(value, bool) and name != "seed":

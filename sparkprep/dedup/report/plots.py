@@ -41,7 +41,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def compact(value: float) -> str:
-    """A count for an axis: 950, 1.2k, 30M, 4G."""
+    """Return a count as an axis shows it: 950, 1.2k, 30M, 4G."""
     for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= limit:
             return f"{value / limit:.3g}{unit}"
@@ -49,7 +49,7 @@ def compact(value: float) -> str:
 
 
 def s_curve(bands: int, rows: int, threshold: float) -> str:
-    """P(found | J) over J in [0, 1] with the threshold's point marked; returns an <svg> element."""
+    """Draw P(found | J) over J in [0, 1] with the threshold's point marked; return an <svg> element."""
 
     def draw(axes: "Axes") -> None:
         xs = [i / 100 for i in range(101)]
@@ -72,7 +72,7 @@ def s_curve(bands: int, rows: int, threshold: float) -> str:
 
 
 def jaccard_histogram(edges: Sequence[float], counts: Sequence[int]) -> str:
-    """Verified pairs by Jaccard: `counts[i]` pairs in [edges[i], edges[i+1]); "" where there is nothing to draw."""
+    """Draw verified pairs by Jaccard, `counts[i]` in [edges[i], edges[i+1]); "" where there is nothing to draw."""
     if not any(counts) or edges[-1] <= edges[0]:
         return ""
 
@@ -101,7 +101,7 @@ def jaccard_histogram(edges: Sequence[float], counts: Sequence[int]) -> str:
 
 
 def cluster_sizes(clusters: Mapping[int, int]) -> str:
-    """Number of clusters of each size (> 1) on logarithmic axes; "" where there is no cluster."""
+    """Draw the number of clusters of each size (> 1) on logarithmic axes; "" where there is no cluster."""
     points = sorted((size, number) for size, number in clusters.items() if number > 0 and size > 0)
     if not points:
         return ""
@@ -127,7 +127,7 @@ def cluster_sizes(clusters: Mapping[int, int]) -> str:
 
 
 def _linear_ticks(highest: float) -> list[float]:
-    """Zero and two to five round whole numbers up to `highest`."""
+    """Return zero and two to five round whole numbers up to `highest`."""
     power = 10 ** math.floor(math.log10(highest))
     step = next(step for step in (power / 5, power / 2, power, power * 2) if highest / step <= 5)
     step = max(1, math.ceil(step))
@@ -135,7 +135,7 @@ def _linear_ticks(highest: float) -> list[float]:
 
 
 def _log_ticks(highest: float) -> list[float]:
-    """1, 2, 5, 10, ... while they are few, else powers of ten (or of a thousand, ...) only."""
+    """Return 1, 2, 5, 10, ... while they are few, else powers of ten (or of a thousand, ...) only."""
     decades = max(1, math.ceil(math.log10(max(highest, 2))))
     if decades <= 2:
         return [m * 10**d for d in range(decades) for m in (1, 2, 5)] + [10**decades]

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from sparkprep.dedup.masks import KeySet
 from sparkprep.documents.keys import KEY
-from sparkprep.documents.lookup import values
-from sparkprep.spark import tables
+from sparkprep.io.arrow import python_values
+from sparkprep.spark.tables import Table
 
 LOST = 0.9
 """A source that loses more than this share is worth a warning."""
@@ -23,15 +23,15 @@ MOST_SOURCES = 1_000_000
 OTHERS = "(further sources)"
 
 
-def losses(signatures: str, column: str, removed: KeySet) -> dict[str, Any]:
-    """The "sources" figures of metrics.json from the signature rows (KEY, source), read some at a time."""
+def losses(signatures: Table, column: str, removed: KeySet) -> dict[str, Any]:
+    """Return the "sources" figures of metrics.json from the signature rows (KEY, source), read some at a time."""
     documents: dict[str, int] = {}
     gone: dict[str, int] = {}
-    for batch in tables.batches(signatures, [KEY, "source"]):
+    for batch in signatures.batches([KEY, "source"]):
         encoded = pc.dictionary_encode(batch["source"])
         codes = np.asarray(encoded.indices.fill_null(len(encoded.dictionary)))
         flags = removed.contains(np.asarray(batch[KEY]))
-        names = values(encoded.dictionary)
+        names = python_values(encoded.dictionary)
         total = np.bincount(codes, minlength=len(names) + 1)
         lost = np.bincount(codes[flags], minlength=len(names) + 1)
         for name, n, k in zip(names, total.tolist(), lost.tolist(), strict=False):  # the last count is that of nulls

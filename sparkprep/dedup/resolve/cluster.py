@@ -1,6 +1,6 @@
 """The pair stages in DataFrames, for more pairs than the driver's budget allows: compare, decide, write removed/.
 
-`on_driver.py` does the same in NumPy where the pairs are fewer; both give the same answer. Only counts and samples of
+`driver.py` does the same in NumPy where the pairs are fewer; both give the same answer. Only counts and samples of
 fixed size come to the driver here.
 """
 
@@ -14,106 +14,104 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from sparkprep.dedup import candidates, masks
-from sparkprep.dedup.candidates import CandidateCounts
+from sparkprep.dedup import masks
+from sparkprep.dedup.candidates import CandidateCounts, write_candidates
 from sparkprep.dedup.keep import RANK, spark_order
-from sparkprep.dedup.report import metrics
 from sparkprep.dedup.resolve import outcome, stars
-from sparkprep.dedup.resolve.driver import MOST_TURNS
 from sparkprep.dedup.resolve.outcome import Outcome
-from sparkprep.dedup.verify import ASSIGNMENT, GROUP_SHINGLES, VERIFIED, compare
-from sparkprep.dedup.workspace import Run
+from sparkprep.dedup.verify import GROUP_SHINGLES, compare
+from sparkprep.dedup.workspace import (
+    DECISIONS,
+    MOST_SEARCHES,
+    REMOVED_COLUMNS,
+    SIMILAR_PAIRS,
+    Comparison,
+    RowKind,
+    Search,
+    Workspace,
+)
+from sparkprep.documents.batches import LONG_TEXT
 from sparkprep.documents.keys import KEY
-from sparkprep.documents.parquet.reading import LONG_TEXT
-from sparkprep.io.files import exists
-from sparkprep.io.paths import spark_target
-from sparkprep.spark import tables
-
-PAIRS = "a long, b long"
-COPIES = "first long, copy long"
-DECIDED = f"{KEY} long, kept_key long, jaccard double"
+from sparkprep.spark.tables import Table, read_all
 
 
-def resolve(run: Run, counts: CandidateCounts) -> Outcome:
-    """Verify the candidates, decide who stays, write removed/ and the mask of the removed documents.
+def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
+    """Verify the candidates of search 0, decide who stays, write removed/ and the mask of the removed documents.
 
-    Documents that stay are searched again where buckets were oversized, as in `on_driver`.
+    Documents that stay are searched again where buckets were oversized, as in `driver`.
     """
-    with run.progress.stage("verify"):
-        found = _found(run, "candidates")
-        pairs = _saved(run, "pairs", _pairs(found), PAIRS)
-        edges = _similar(run, pairs, run.settings.threshold, "verified")
-        copies = _saved(run, "copies", _copies(found), COPIES)
-    with run.progress.stage("decide"):
-        best = _best_of_copies(run, copies)
-        removed = _decide(run, edges, best, "decided")
-        for turn in range(1, MOST_TURNS):
+    search = work.search(0)
+    with work.progress.stage("verify"):
+        candidates = read_all(work.spark, search.candidates.all)
+        pairs = _saved(_pairs(candidates), search.pairs)
+        edges = _similar(work, pairs, work.settings.threshold, search.comparison)
+        copies = _saved(_copies(candidates), work.copies)
+    with work.progress.stage("decide"):
+        best = _best_of_copies(work, copies)
+        removed = _decide(work, edges, best, search)
+        for number in range(1, MOST_SEARCHES):
             if not counts.hot_buckets:
                 break
-            counts = _search_again(run, removed, f"candidates-{turn}")
-            new = _saved(run, f"pairs-{turn}", _pairs(_found(run, f"candidates-{turn}")).exceptAll(pairs), PAIRS)
-            more = _similar(run, new, run.settings.threshold, f"verified-{turn}")
+            search = work.search(number)
+            counts = _search_again(work, removed, search)
+            new = _saved(_pairs(read_all(work.spark, search.candidates.all)).exceptAll(pairs), search.pairs)
+            more = _similar(work, new, work.settings.threshold, search.comparison)
             if more.isEmpty():
                 break
             pairs, edges = pairs.union(new), edges.union(more)
-            removed = _decide(run, edges, best, f"decided-{turn}")
-        removed.select(*outcome.REMOVED_COLUMNS).write.parquet(spark_target(run.result("removed")))
-        masks.aggregate(removed.select(KEY)).write.parquet(spark_target(run.work("removed.mask")))
-        return _outcome(run, pairs, edges, copies, removed)
+            removed = _decide(work, edges, best, search)
+        work.removed.write(removed.select(*REMOVED_COLUMNS))
+        work.removed_mask.write(masks.aggregate(removed.select(KEY)))
+        return _outcome(work.settings.threshold, pairs, edges, copies, removed)
 
 
-def _found(run: Run, name: str) -> DataFrame:
-    return tables.read(run.spark, candidates.FOUND, *candidates.written(run.work(name)))
-
-
-def _pairs(found: DataFrame) -> DataFrame:
-    return found.where(F.col("kind") == candidates.PAIR).select("a", "b").distinct()
-
-
-def _search_again(run: Run, removed: DataFrame, name: str) -> CandidateCounts:
-    """The candidates among the documents that stay."""
-    masks.aggregate(removed.select(KEY)).write.parquet(spark_target(run.work(name, "removed.mask")))
-    staying = masks.outside(run.signatures, masks.read(run.spark, run.work(name, "removed.mask")))
-    left = run.summary.rows - removed.count()
-    return candidates.write_candidates(staying, run.settings, run.work(name), left, run.cores)
-
-
-def _saved(run: Run, name: str, rows: DataFrame, schema: str | None) -> DataFrame:
+def _saved(rows: DataFrame, table: Table) -> DataFrame:
     """Write rows once and read them back, so that no later stage computes them again."""
-    rows.write.parquet(spark_target(run.work(name)))
-    return tables.read(run.spark, schema or rows.schema, run.work(name))
+    table.write(rows)
+    return table.read(rows.sparkSession)
 
 
-def _copies(found: DataFrame) -> DataFrame:
-    """(first, copy): `first` is the least key with the copy's normalised text.
+def _pairs(candidates: DataFrame) -> DataFrame:
+    return candidates.where(F.col("kind") == RowKind.PAIR.value).select("a", "b").distinct()
+
+
+def _search_again(work: Workspace, removed: DataFrame, search: Search) -> CandidateCounts:
+    """Write and count the candidates among the documents that stay."""
+    search.left_out.write(masks.aggregate(removed.select(KEY)))
+    staying = masks.outside(work.signatures.read(work.spark), search.left_out.read(work.spark))
+    left = work.summary.rows - removed.count()
+    return write_candidates(staying, work.settings, search.candidates, left, work.cores)
+
+
+def _copies(candidates: DataFrame) -> DataFrame:
+    """Return (first, copy): `first` is the least key with the copy's normalised text.
 
     A batch of rows names its own first key, and the bucket search names the first of those: two steps at the most.
     """
-    step = found.where(F.col("kind") == candidates.EXACT).select(F.col("a").alias("first"), F.col("b").alias("copy"))
+    exact = candidates.where(F.col("kind") == RowKind.EXACT.value)
+    step = exact.select(F.col("a").alias("first"), F.col("b").alias("copy"))
     above = step.select(F.col("copy").alias("first"), F.col("first").alias("above"))
     return step.join(above, "first", "left").select(F.coalesce("above", "first").alias("first"), "copy")
 
 
-def _similar(run: Run, pairs: DataFrame, threshold: float, name: str) -> DataFrame:
-    """The pairs (a, b) whose exact similarity reaches the threshold: (a, b, jaccard)."""
-    assignment = _saved(run, f"{name}.assignment", _assign(run, pairs), f"{ASSIGNMENT}, size long")
+def _similar(work: Workspace, pairs: DataFrame, threshold: float, comparison: Comparison) -> DataFrame:
+    """Compare pairs (a, b); return (a, b, jaccard) of those whose exact similarity reaches the threshold."""
+    groups = _saved(_assign(work, pairs), comparison.sized_groups)
     for part, rows in (
-        ("ordinary", assignment.where(F.col("size") < LONG_TEXT)),
-        ("long", assignment.where(F.col("size") >= LONG_TEXT)),
+        (comparison.ordinary, groups.where(F.col("size") < LONG_TEXT)),
+        (comparison.long, groups.where(F.col("size") >= LONG_TEXT)),
     ):
-        folder = run.work(name, part)
-        rows.drop("size").write.parquet(spark_target(f"{folder}.groups"))
-        count = tables.rows(f"{folder}.groups")
-        if count:
-            compare(run, folder, count, threshold, alone=part == "long")
-    folders = [run.work(name, part) for part in ("ordinary", "long")]
-    if not any(map(exists, folders)):
-        return run.spark.createDataFrame([], VERIFIED)
-    return tables.read(run.spark, VERIFIED, *folders)
+        part.groups.write(rows.drop("size"))
+        documents = part.groups.count()
+        if documents:
+            compare(work, part, documents, threshold)
+    if not any(table.exists() for table in comparison.pairs):
+        return work.spark.createDataFrame([], SIMILAR_PAIRS)
+    return read_all(work.spark, comparison.pairs)
 
 
-def _assign(run: Run, pairs: DataFrame) -> DataFrame:
-    """(KEY, group, partners, size) of the groups that are brought together; size: bytes of the group's longest text.
+def _assign(work: Workspace, pairs: DataFrame) -> DataFrame:
+    """Return the groups in which the pairs (a, b) are compared, SIZED_GROUPS.
 
     A pair belongs to the lesser of its ends' least neighbours, which gathers most clusters in one group without
     following chains. A group of more than GROUP_SHINGLES is cut into blocks by hash, and a group is then two blocks.
@@ -125,7 +123,7 @@ def _assign(run: Run, pairs: DataFrame) -> DataFrame:
         least.select(F.col("a").alias("b"), F.col("least").alias("of_b")),
     )
     named = pairs.join(of_a, "a").join(of_b, "b").select("a", "b", F.least("of_a", "of_b").alias("group"))
-    shingles = run.signatures.select(KEY, "shingles", "bytes")
+    shingles = work.signatures.read(work.spark).select(KEY, "shingles", "bytes")
     members = named.select("group", F.explode(F.array("a", "b")).alias(KEY)).distinct().join(shingles, KEY)
     blocks = members.groupBy("group").agg(
         F.when(F.sum("shingles") > GROUP_SHINGLES, F.ceil(2 * F.sum("shingles") / GROUP_SHINGLES))
@@ -143,23 +141,24 @@ def _assign(run: Run, pairs: DataFrame) -> DataFrame:
     return rows.join(shingles, KEY).select(KEY, "group", "partners", F.max("bytes").over(longest).alias("size"))
 
 
-def _ranked(run: Run) -> DataFrame:
-    return run.signatures.select(*[c for c in RANK if c in run.signatures.columns])
+def _ranked(work: Workspace) -> DataFrame:
+    signatures = work.signatures.read(work.spark)
+    return signatures.select(*[c for c in RANK if c in signatures.columns])
 
 
-def _best_of_copies(run: Run, copies: DataFrame) -> DataFrame:
-    """(first, KEY, best): for each document with an exact copy, the one of them that is first in the keep order."""
+def _best_of_copies(work: Workspace, copies: DataFrame) -> DataFrame:
+    """Return BEST_OF_COPIES: for each document with an exact copy, the one of them that is first in the keep order."""
     members = copies.select("first", F.col("copy").alias(KEY)).union(
         copies.select("first", F.col("first").alias(KEY)).distinct()
     )
-    together = Window.partitionBy("first").orderBy(*spark_order(run.settings))
+    together = Window.partitionBy("first").orderBy(*spark_order(work.settings))
     best = F.first(KEY).over(together.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing))
-    rows = members.join(_ranked(run), KEY).select("first", KEY, best.alias("best"))
-    return _saved(run, "best_of_copies", rows, f"first long, {KEY} long, best long")
+    rows = members.join(_ranked(work), KEY).select("first", KEY, best.alias("best"))
+    return _saved(rows, work.best_of_copies)
 
 
 def _between_best(edges: DataFrame, best: DataFrame) -> DataFrame:
-    """The edges, which join least keys of exact copies, as edges between the copies first in the keep order."""
+    """Return the edges, which join least keys of exact copies, as edges between the copies first in the keep order."""
     named = best.where(F.col(KEY) == F.col("first")).select("first", "best")
     for end in ("a", "b"):
         renamed = named.select(F.col("first").alias(end), F.col("best").alias(f"best_{end}"))
@@ -167,27 +166,27 @@ def _between_best(edges: DataFrame, best: DataFrame) -> DataFrame:
     return edges.select("a", "b", "jaccard")
 
 
-def _decide(run: Run, edges: DataFrame, best: DataFrame, name: str) -> DataFrame:
-    """Apply the rule component by component: (KEY, kept_key, jaccard, rule, id, kept_id) of each removed document."""
+def _decide(work: Workspace, edges: DataFrame, best: DataFrame, search: Search) -> DataFrame:
+    """Apply the rule component by component; return the rows of `Search.removed`."""
     named = _between_best(edges, best)
     swapped = named.select(F.col("b").alias("a"), F.col("a").alias("b"), "jaccard")
-    both = _saved(run, f"{name}.edges", named.union(swapped), VERIFIED)
+    both = _saved(named.union(swapped), search.edges)
     links = both.where("a < b").select(F.col("a").alias("u"), F.col("b").alias("v"))
-    roots = stars.components(links, run.work(f"{name}.stars")).select(F.col("node").alias(KEY), "root")
+    roots = stars.components(links, search.star_round).select(F.col("node").alias(KEY), "root")
     neighbours = both.groupBy(F.col("a").alias(KEY)).agg(
         F.collect_list("b").alias("neighbours"), F.collect_list("jaccard").alias("similarity")
     )
-    rows = neighbours.join(roots, KEY).join(_ranked(run), KEY)
-    ordered = rows.repartition("root").sortWithinPartitions("root", *spark_order(run.settings))
-    work = partial(_keep_or_remove, rule=run.settings.rule)
+    rows = neighbours.join(roots, KEY).join(_ranked(work), KEY)
+    ordered = rows.repartition("root").sortWithinPartitions("root", *spark_order(work.settings))
+    task = partial(_keep_or_remove, rule=work.settings.rule)
     columns = ordered.select("root", KEY, "neighbours", "similarity")
-    decided = _saved(run, f"{name}.near", columns.mapInArrow(work, DECIDED), DECIDED)
-    removed = _saved(run, name, _with_copies(run, decided, best), None)
-    return _fill_in(run, removed, name) if run.settings.rule == "component" else removed
+    near = _saved(columns.mapInArrow(task, DECISIONS), search.near)
+    removed = _saved(_with_copies(work, near, best), search.removed)
+    return _with_similarity(work, removed, search) if work.settings.rule == "component" else removed
 
 
 def _keep_or_remove(batches: Iterator[pa.RecordBatch], rule: str) -> Iterator[pa.RecordBatch]:
-    """Rows (root, key, neighbours, similarity) sorted by root and keep order -> the removed ones.
+    """Turn rows of (root, KEY, neighbours, similarity), sorted by root and keep order, into DECISIONS.
 
     Holds the kept keys of one component, 100 bytes each.
     """
@@ -204,8 +203,8 @@ def _keep_or_remove(batches: Iterator[pa.RecordBatch], rule: str) -> Iterator[pa
                     kept[key] = 0
                     continue
                 first = next(iter(kept))
-                known = dict(zip(neighbours, similarity, strict=True))
-                removed.append((key, first, known.get(first, float("nan"))))
+                of_neighbour = dict(zip(neighbours, similarity, strict=True))
+                removed.append((key, first, of_neighbour.get(first, float("nan"))))
                 continue
             earlier = [(j, -kept[n], n) for n, j in zip(neighbours, similarity, strict=True) if n in kept]
             if earlier:
@@ -223,45 +222,44 @@ def _keep_or_remove(batches: Iterator[pa.RecordBatch], rule: str) -> Iterator[pa
         )
 
 
-def _with_copies(run: Run, decided: DataFrame, best: DataFrame) -> DataFrame:
-    """(KEY, kept_key, jaccard, rule, id, kept_id): what was decided, with the exact copies of all documents."""
+def _with_copies(work: Workspace, near: DataFrame, best: DataFrame) -> DataFrame:
+    """Return the rows of `Search.removed`: the decisions, and those about exact copies that follow from them."""
     copies = best.where(F.col(KEY) != F.col("best")).select(KEY, "best")
-    fate = decided.select(F.col(KEY).alias("best"), "kept_key", "jaccard")
+    fate = near.select(F.col(KEY).alias("best"), "kept_key", "jaccard")
     of_copies = copies.join(fate, "best", "left").select(
         KEY,
         F.coalesce("kept_key", "best").alias("kept_key"),
         F.coalesce("jaccard", F.lit(1.0)).alias("jaccard"),
         F.when(F.col("kept_key").isNull(), "exact").otherwise("near").alias("rule"),
     )
-    rows = decided.withColumn("rule", F.lit("near")).unionByName(of_copies)
-    names = run.signatures.select(KEY, "id")
+    rows = near.withColumn("rule", F.lit("near")).unionByName(of_copies)
+    names = work.signatures.read(work.spark).select(KEY, "id")
     kept_names = names.select(F.col(KEY).alias("kept_key"), F.col("id").alias("kept_id"))
     return rows.join(names, KEY).join(kept_names, "kept_key")
 
 
-def _fill_in(run: Run, removed: DataFrame, name: str) -> DataFrame:
+def _with_similarity(work: Workspace, removed: DataFrame, search: Search) -> DataFrame:
     """Compute the similarity of those removed documents and their kept ones that no edge joins."""
     low, high = F.least(KEY, "kept_key").alias("a"), F.greatest(KEY, "kept_key").alias("b")
     missing = removed.where(F.isnan("jaccard")).select(low, high).distinct()
     if missing.isEmpty():
         return removed
-    known = _similar(run, missing, 0.0, f"{name}.filled_in").withColumnRenamed("jaccard", "computed")
-    joined = removed.withColumn("a", low).withColumn("b", high).join(known, ["a", "b"], "left")
+    computed = _similar(work, missing, 0.0, search.unjoined).withColumnRenamed("jaccard", "computed")
+    joined = removed.withColumn("a", low).withColumn("b", high).join(computed, ["a", "b"], "left")
     jaccard = F.when(F.isnan("jaccard"), F.col("computed")).otherwise(F.col("jaccard"))
-    return _saved(run, f"{name}.completed", joined.withColumn("jaccard", jaccard).drop("a", "b", "computed"), None)
+    return _saved(joined.withColumn("jaccard", jaccard).drop("a", "b", "computed"), search.completed)
 
 
-def _outcome(run: Run, pairs: DataFrame, edges: DataFrame, copies: DataFrame, removed: DataFrame) -> Outcome:
-    threshold = run.settings.threshold
+def _outcome(threshold: float, pairs: DataFrame, edges: DataFrame, copies: DataFrame, removed: DataFrame) -> Outcome:
     span = max(1.0 - threshold, 1e-12)
-    place = F.least(F.floor((F.col("jaccard") - threshold) / span * metrics.BINS), F.lit(metrics.BINS - 1))
-    histogram = np.zeros(metrics.BINS, np.int64)
+    place = F.least(F.floor((F.col("jaccard") - threshold) / span * outcome.BINS), F.lit(outcome.BINS - 1))
+    histogram = np.zeros(outcome.BINS, np.int64)
     for row in edges.groupBy(place.cast("int").alias("bin")).count().collect():
         histogram[row["bin"]] = row["count"]
     rules = {row["rule"]: row["count"] for row in removed.groupBy("rule").count().collect()}
     clusters = removed.groupBy("kept_key").agg((F.count(F.lit(1)) + 1).alias("size"))
     heads = clusters.orderBy(F.desc("size"), "kept_key").limit(outcome.CLUSTERS).collect()
-    columns = [KEY, "kept_key", *outcome.REMOVED_COLUMNS]
+    columns = [KEY, "kept_key", *REMOVED_COLUMNS]
     members = [
         removed.where(F.col("kept_key") == head["kept_key"]).orderBy(KEY).limit(outcome.MEMBERS).select(columns)
         for head in heads

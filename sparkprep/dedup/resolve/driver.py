@@ -1,11 +1,10 @@
 """The pair stages with NumPy on the driver, for as many pairs as its budget allows: compare, decide, write removed/.
 
-`on_cluster.py` does the same in DataFrames where there are more; both give the same answer.
+`cluster.py` does the same in DataFrames where there are more; both give the same answer.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,32 +14,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from sparkprep.dedup import candidates, masks
-from sparkprep.dedup.candidates import CandidateCounts
+from sparkprep.dedup import masks
+from sparkprep.dedup.candidates import CandidateCounts, write_candidates
 from sparkprep.dedup.keep import RANK, keep_order
 from sparkprep.dedup.kernels import clusters
 from sparkprep.dedup.kernels.components import rows_missing, unique_rows
-from sparkprep.dedup.report import metrics
 from sparkprep.dedup.resolve import grouping, outcome
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.verify import GROUP_SHINGLES, compare
-from sparkprep.dedup.workspace import Run
+from sparkprep.dedup.workspace import MOST_SEARCHES, REMOVED_COLUMNS, Comparison, RowKind, Search, Workspace
+from sparkprep.documents.batches import LONG_TEXT
 from sparkprep.documents.keys import KEY
-from sparkprep.documents.parquet.reading import LONG_TEXT
-from sparkprep.spark import tables
+from sparkprep.spark.tables import Table
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
 NO_PAIRS = np.empty((0, 2), np.int64)
-MOST_TURNS = 10
-"""Searches at most. Two or three are usual where buckets are oversized, one where they are not."""
 
 
 @dataclass
 class Graph:
-    """What is known of the pairs so far."""
+    """The pairs compared so far, and the edges among them."""
 
     compared: I64
     """(n, 2) keys of the distinct candidate pairs, the lesser first"""
@@ -52,30 +48,32 @@ class Graph:
     """(c, 2) keys of documents with the same normalised text"""
 
 
-def resolve(run: Run, found: CandidateCounts) -> Outcome:
-    """Verify the candidates, decide who stays, write removed/ and the mask of the removed documents.
+def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
+    """Verify the candidates of search 0, decide who stays, write removed/ and the mask of the removed documents.
 
     Where buckets were too large to be searched fully, the documents that stay are searched again, and so on until that
-    finds nothing: there are fewer of them each time.
+    gives no new pair: there are fewer of them each time.
     """
-    with run.progress.stage("verify") as stage:
-        copies = unique_rows(of_kind(run.work("candidates"), candidates.EXACT))
+    search = work.search(0)
+    with work.progress.stage("verify") as stage:
+        copies = unique_rows(of_kind(search, RowKind.EXACT))
         graph = Graph(NO_PAIRS, NO_PAIRS, np.empty(0), copies)
-        add_pairs(run, graph, "candidates", "verified")
+        add_pairs(work, graph, search)
         stage.documents = len(np.unique(graph.compared))
-    with run.progress.stage("decide") as stage:
-        removed = decide(run, graph)
-        for turn in range(1, MOST_TURNS):
-            fits = len(graph.compared) <= run.settings.driver_budget
-            if not (found.hot_buckets and fits):
+    with work.progress.stage("decide") as stage:
+        removed = decide(work, graph, search)
+        for number in range(1, MOST_SEARCHES):
+            fits = len(graph.compared) <= work.settings.driver_budget
+            if not (counts.hot_buckets and fits):
                 break
-            found = search_again(run, removed, f"candidates-{turn}")
-            if not add_pairs(run, graph, f"candidates-{turn}", f"verified-{turn}"):
+            search = work.search(number)
+            counts = search_again(work, removed, search)
+            if not add_pairs(work, graph, search):
                 break
-            removed = decide(run, graph)
+            removed = decide(work, graph, search)
         stage.documents = len(np.unique(np.concatenate([graph.edges, copies])))
-        tables.write(run.result("removed", "part-00000.snappy.parquet"), removed.select(outcome.REMOVED_COLUMNS))
-        masks.write(run.work("removed.mask"), np.asarray(removed[KEY]))
+        work.removed.save(removed.select(list(REMOVED_COLUMNS)))
+        work.removed_mask.save(masks.of_keys(np.asarray(removed[KEY])))
     heads, clusters_sample, pairs_sample = outcome.samples(removed)
     exact = np.asarray(pc.equal(removed["rule"], "exact"))
     return Outcome(
@@ -84,7 +82,7 @@ def resolve(run: Run, found: CandidateCounts) -> Outcome:
         copies=len(copies),
         exact=int(exact.sum()),
         near=int((~exact).sum()),
-        histogram=metrics.histogram(graph.jaccard, run.settings.threshold),
+        histogram=outcome.histogram(graph.jaccard, work.settings.threshold),
         cluster_sizes=outcome.cluster_sizes(np.asarray(removed["kept_key"])),
         cluster_heads=heads,
         clusters=clusters_sample,
@@ -92,65 +90,65 @@ def resolve(run: Run, found: CandidateCounts) -> Outcome:
     )
 
 
-def add_pairs(run: Run, graph: Graph, source: str, name: str) -> bool:
-    """Compare the pairs of a candidates folder that are new; whether any reached the threshold."""
-    pairs = unique_rows(of_kind(run.work(source), candidates.PAIR))
+def add_pairs(work: Workspace, graph: Graph, search: Search) -> bool:
+    """Compare the candidate pairs of a search that are new to the graph; return whether any reached the threshold."""
+    pairs = unique_rows(of_kind(search, RowKind.PAIR))
     new = rows_missing(pairs, graph.compared)
-    edges, jaccard = similar(run, new, run.settings.threshold, name)
+    edges, jaccard = similar(work, new, work.settings.threshold, search.comparison)
     graph.compared = np.concatenate([graph.compared, new])
     graph.edges = np.concatenate([graph.edges, edges])
     graph.jaccard = np.concatenate([graph.jaccard, jaccard])
     return len(edges) > 0
 
 
-def search_again(run: Run, removed: pa.Table, name: str) -> CandidateCounts:
-    """The candidates among the documents that stay."""
-    masks.write(run.work(name, "removed.mask"), np.asarray(removed[KEY]))
-    staying = masks.outside(run.signatures, masks.read(run.spark, run.work(name, "removed.mask")))
-    left = run.summary.rows - removed.num_rows
-    return candidates.write_candidates(staying, run.settings, run.work(name), left, run.cores)
+def search_again(work: Workspace, removed: pa.Table, search: Search) -> CandidateCounts:
+    """Write and count the candidates among the documents that stay."""
+    search.left_out.save(masks.of_keys(np.asarray(removed[KEY])))
+    staying = masks.outside(work.signatures.read(work.spark), search.left_out.read(work.spark))
+    left = work.summary.rows - removed.num_rows
+    return write_candidates(staying, work.settings, search.candidates, left, work.cores)
 
 
-def decide(run: Run, graph: Graph) -> pa.Table:
-    """Apply the rule: (KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
+def decide(work: Workspace, graph: Graph, search: Search) -> pa.Table:
+    """Apply the rule; return (KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
     nodes = np.unique(np.concatenate([graph.edges, graph.copies]))
-    keys, ids = ranked(run.work("signatures"), nodes, run.settings)
+    keys, ids = ranked(work.signatures, nodes, work.settings)
     by_key = np.argsort(keys)
     rank = by_key[np.searchsorted(keys, np.concatenate([graph.copies, graph.edges]), sorter=by_key)]
     copies, edges = rank[: len(graph.copies)], rank[len(graph.copies) :]
-    rule = clusters.leader if run.settings.rule == "leader" else clusters.component
+    rule = clusters.leader if work.settings.rule == "leader" else clusters.component
     decisions = rule(len(keys), copies, edges[:, 0], edges[:, 1], graph.jaccard)
     removed = decisions_table(decisions, keys, ids)
-    unknown = np.isnan(decisions.jaccard)
+    unjoined = np.isnan(decisions.jaccard)
     # Rule `component`: ends of chains that no edge joins.
-    return _fill_in(run, removed, unknown) if unknown.any() else removed
+    return _with_similarity(work, removed, unjoined, search) if unjoined.any() else removed
 
 
-def of_kind(folder: str, kind: int) -> I64:
-    """The (a, b) rows of that kind in the candidates tables below `folder`, (n, 2)."""
+def of_kind(search: Search, kind: RowKind) -> I64:
+    """Return the (a, b) of a search's candidates rows of that kind, (n, 2)."""
     parts = [
         np.stack([np.asarray(batch["a"]), np.asarray(batch["b"])], axis=1)
-        for path in candidates.written(folder)
-        for batch in tables.batches(path, ["a", "b"], ds.field("kind") == kind)
+        for table in search.candidates.all
+        for batch in table.batches(["a", "b"], ds.field("kind") == kind.value)
     ]
-    return np.concatenate(parts).astype(np.int64) if parts else np.empty((0, 2), np.int64)
+    return np.concatenate(parts).astype(np.int64) if parts else NO_PAIRS
 
 
-def look_up(path: str, keys: I64, names: Sequence[str]) -> list[I64]:
-    """Columns of the signature rows of these sorted keys."""
-    found = [np.zeros(len(keys), np.int64) for _ in names]
-    for batch in tables.batches(path, [KEY, *names]):
+def look_up(signatures: Table, keys: I64, names: Sequence[str]) -> list[I64]:
+    """Return columns of the signature rows of these sorted keys, each of shape (keys,)."""
+    columns = [np.zeros(len(keys), np.int64) for _ in names]
+    for batch in signatures.batches([KEY, *names]):
         key = np.asarray(batch[KEY])
         place = np.searchsorted(keys, key)
         place[place == len(keys)] = 0
         hit = np.flatnonzero(keys[place] == key) if len(keys) else np.empty(0, np.int64)
-        for column, name in zip(found, names, strict=True):
+        for column, name in zip(columns, names, strict=True):
             column[place[hit]] = np.asarray(batch[name])[hit]
-    return found
+    return columns
 
 
-def assign(pairs: I64, signatures: str) -> tuple[pa.Table, pa.Table]:
-    """The groups in which distinct pairs are compared: (those of ordinary texts, those with a text of LONG_TEXT)."""
+def assign(pairs: I64, signatures: Table) -> tuple[pa.Table, pa.Table]:
+    """Return the groups that distinct pairs are compared in: (of ordinary texts, of those with a text of LONG_TEXT)."""
     nodes = np.unique(pairs)
     shingles, size = look_up(signatures, nodes, ["shingles", "bytes"])
     table = grouping.assign(pairs, nodes, shingles, GROUP_SHINGLES)
@@ -162,34 +160,34 @@ def assign(pairs: I64, signatures: str) -> tuple[pa.Table, pa.Table]:
     return table.filter(pa.array(~with_long)), table.filter(pa.array(with_long))
 
 
-def similar(run: Run, distinct: I64, threshold: float, name: str) -> tuple[I64, F64]:
-    """The distinct pairs (n, 2) whose exact similarity reaches the threshold, and that similarity."""
-    if not len(distinct):
-        return np.empty((0, 2), np.int64), np.empty(0)
-    for part, table in zip(("ordinary", "long"), assign(distinct, run.work("signatures")), strict=True):
-        if table.num_rows:
-            tables.write(run.work(name, f"{part}.groups"), table)
-            compare(run, run.work(name, part), table.num_rows, threshold, alone=part == "long")
-    found = [tables.columns(run.work(name, part), ["a", "b", "jaccard"]) for part in ("ordinary", "long")]
-    a, b, jaccard = (np.concatenate(columns) for columns in zip(*found, strict=True))
+def similar(work: Workspace, pairs: I64, threshold: float, comparison: Comparison) -> tuple[I64, F64]:
+    """Compare distinct pairs (n, 2); return those whose exact similarity reaches the threshold, and that similarity."""
+    if not len(pairs):
+        return NO_PAIRS, np.empty(0)
+    parts = (comparison.ordinary, comparison.long)
+    for part, groups in zip(parts, assign(pairs, work.signatures), strict=True):
+        if groups.num_rows:
+            part.groups.save(groups)
+            compare(work, part, groups.num_rows, threshold)
+    columns = [part.pairs.columns(["a", "b", "jaccard"]) for part in parts]
+    a, b, jaccard = (np.concatenate(column) for column in zip(*columns, strict=True))
     return np.stack([a, b], axis=1).astype(np.int64), jaccard.astype(np.float64)
 
 
-def _fill_in(run: Run, removed: pa.Table, unknown: npt.NDArray[np.bool_]) -> pa.Table:
+def _with_similarity(work: Workspace, removed: pa.Table, unjoined: npt.NDArray[np.bool_], search: Search) -> pa.Table:
     """Compute the similarity of those removed documents and their kept ones that no edge joins."""
     ends = np.sort(np.stack([np.asarray(removed[KEY]), np.asarray(removed["kept_key"])], axis=1), axis=1)
-    name = f"filled_in-{uuid.uuid4().hex[:8]}"
-    edges, found = similar(run, unique_rows(ends[unknown]), 0.0, name)
-    known = {(a, b): j for (a, b), j in zip(edges.tolist(), found.tolist(), strict=True)}
+    pairs, computed = similar(work, unique_rows(ends[unjoined]), 0.0, search.unjoined)
+    of_pair = {(a, b): j for (a, b), j in zip(pairs.tolist(), computed.tolist(), strict=True)}
     jaccard = np.asarray(removed["jaccard"]).copy()
-    jaccard[unknown] = [known[a, b] for a, b in ends[unknown].tolist()]
+    jaccard[unjoined] = [of_pair[a, b] for a, b in ends[unjoined].tolist()]
     return removed.set_column(removed.schema.get_field_index("jaccard"), "jaccard", pa.array(jaccard))
 
 
-def ranked(signatures: str, nodes: I64, settings: Settings) -> tuple[I64, pa.Array]:
-    """These documents in keep order: their keys, and their identifiers as the input has them."""
+def ranked(signatures: Table, nodes: I64, settings: Settings) -> tuple[I64, pa.Array]:
+    """Bring these documents in keep order; return their keys, and their identifiers as the input has them."""
     parts = []
-    for batch in tables.batches(signatures, None):
+    for batch in signatures.batches(None):
         hit = np.isin(np.asarray(batch[KEY]), nodes, assume_unique=True)
         parts.append(batch.select([c for c in RANK if c in batch.schema.names]).filter(pa.array(hit)))
     if not parts:
@@ -201,7 +199,7 @@ def ranked(signatures: str, nodes: I64, settings: Settings) -> tuple[I64, pa.Arr
 
 
 def decisions_table(decisions: clusters.Decisions, ranked: I64, ids: pa.Array) -> pa.Table:
-    """(KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
+    """Return (KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
     return pa.table(
         {
             KEY: ranked[decisions.removed],

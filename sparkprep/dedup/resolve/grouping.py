@@ -17,7 +17,7 @@ I64 = npt.NDArray[np.int64]
 
 
 def assign(pairs: I64, nodes: I64, shingles: I64, limit: int) -> pa.Table:
-    """Groups for distinct pairs (n, 2) of keys, the lesser first.
+    """Return the groups in which distinct pairs (n, 2) of keys, the lesser first, are compared.
 
     nodes: the keys in the pairs, sorted; shingles: how many each has; limit: shingles in a group. Returns a table
     with a row for each document of each group: (key, group, partners), partners being the lesser keys it is compared
@@ -47,7 +47,7 @@ def assign(pairs: I64, nodes: I64, shingles: I64, limit: int) -> pa.Table:
 
 
 def _blocks(root: I64, shingles: I64, is_large: npt.NDArray[np.bool_], limit: int) -> I64:
-    """The block of each node inside its component: 0 in small ones, runs of `limit` shingles in large ones."""
+    """Return the block of each node inside its component: 0 in small ones, runs of `limit` shingles in large ones."""
     block = np.zeros(len(root), np.int64)
     members = np.flatnonzero(is_large[root])
     members = members[np.argsort(root[members], kind="stable")]

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 CLUSTERS, MEMBERS, PAIRS = 10, 10, 8
 """Sizes of the samples: largest clusters, removed documents shown of each, pairs."""
-
-REMOVED_COLUMNS = ["id", "kept_id", "jaccard", "rule"]
+BINS = 1000
+"""Of the histogram of similarities."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Outcome:
     near: int
     """documents removed by either rule"""
     histogram: npt.NDArray[np.int64]
-    """of the verified pairs' similarities, as `metrics.histogram` has it"""
+    """of the verified pairs' similarities, as `histogram` has it"""
     cluster_sizes: dict[int, int]
     """size of a kept document with those removed for it -> how many"""
     cluster_heads: list[int]
@@ -45,8 +45,15 @@ class Outcome:
         return self.exact + self.near
 
 
+def histogram(jaccard: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.int64]:
+    """Count similarities, float64 (n,), in BINS equal bins from the threshold to 1, the last closed."""
+    span = max(1.0 - threshold, 1e-12)
+    place = np.minimum(((jaccard - threshold) / span * BINS).astype(np.int64), BINS - 1)
+    return np.bincount(place, minlength=BINS).astype(np.int64)
+
+
 def samples(removed: pa.Table) -> tuple[list[int], pa.Table, pa.Table]:
-    """(cluster_heads, clusters, pairs_sample) of a whole table of removed documents in keep order."""
+    """Return (cluster_heads, clusters, pairs_sample) of a whole table of removed documents in keep order."""
     kept = np.asarray(removed["kept_key"])
     heads, first, sizes = np.unique(kept, return_index=True, return_counts=True)
     largest = np.lexsort((first, -sizes))[:CLUSTERS]
@@ -61,6 +68,6 @@ def samples(removed: pa.Table) -> tuple[list[int], pa.Table, pa.Table]:
 
 
 def cluster_sizes(kept: npt.NDArray[np.int64]) -> dict[int, int]:
-    """The numbers of clusters by size from the kept key of each removed document."""
+    """Count clusters by size, from the kept key of each removed document."""
     sizes, number = np.unique(np.unique(kept, return_counts=True)[1] + 1, return_counts=True)
     return dict(zip(sizes.tolist(), number.tolist(), strict=True))

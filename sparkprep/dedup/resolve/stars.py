@@ -6,37 +6,37 @@ lineage grows with the rounds, of which there are about log2 of the longest path
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from sparkprep.io.paths import spark_target
-from sparkprep.spark import tables
-
-EDGES = "u long, v long"
+from sparkprep.spark.tables import Table
 
 
-def components(edges: DataFrame, folder: str) -> DataFrame:
-    """(node, root) for each node of the graph of edges (u, v), u != v: root is the least node of its component.
+def components(edges: DataFrame, table_of_round: Callable[[int], Table]) -> DataFrame:
+    """Return (node, root) for each node of the graph of edges (u, v), u != v: root is its component's least node.
 
-    `folder` takes the rounds' tables.
+    table_of_round: where the links (u, v) after so many rounds are written. Raises RuntimeError after 100 rounds.
     """
     spark = edges.sparkSession
-    current = _saved(edges.select(F.greatest("u", "v").alias("u"), F.least("u", "v").alias("v")).distinct(), folder, 0)
+    current = _saved(
+        edges.select(F.greatest("u", "v").alias("u"), F.least("u", "v").alias("v")).distinct(), table_of_round(0)
+    )
     before = None
-    for turn in range(1, 100):
+    for number in range(1, 100):
         now = _fingerprint(current)
         if now == before:
             roots = current.select(F.col("v").alias("node"), F.col("v").alias("root")).distinct()
             return current.select(F.col("u").alias("node"), F.col("v").alias("root")).union(roots)
         before = now
-        current = _saved(_small_star(_large_star(current)), folder, turn)
+        current = _saved(_small_star(_large_star(current)), table_of_round(number))
     raise RuntimeError(f"connected components of {spark.sparkContext.appName} did not settle in 100 rounds")
 
 
-def _saved(edges: DataFrame, folder: str, turn: int) -> DataFrame:
-    path = f"{folder}/round-{turn:02d}"
-    edges.write.parquet(spark_target(path))
-    return tables.read(edges.sparkSession, EDGES, path)
+def _saved(edges: DataFrame, table: Table) -> DataFrame:
+    table.write(edges)
+    return table.read(edges.sparkSession)
 
 
 def _fingerprint(edges: DataFrame) -> tuple[int, int]:

@@ -84,12 +84,12 @@ class Kind:
         self.fields = {}
 
     def dump(self) -> list[Any]:
-        """A JSON form, to travel between driver and tasks."""
+        """Return a JSON form, to travel between driver and tasks."""
         return [self.flags, self.item and self.item.dump(), {name: field.dump() for name, field in self.fields.items()}]
 
     @staticmethod
     def load(form: list[Any]) -> Kind:
-        """The inverse of `dump`."""
+        """Return what `dump` was made of."""
         kind = Kind()
         kind.flags = form[0]
         kind.item = Kind.load(form[1]) if form[1] else None
@@ -97,7 +97,7 @@ class Kind:
         return kind
 
     def is_text(self) -> bool:
-        """Whether the values are kept as JSON text (strings verbatim), because no one type holds them all.
+        """Return whether the values are kept as JSON text (strings verbatim), because no one type holds them all.
 
         So for values of several kinds, integers beyond 64 bits, integers beyond 2**53 among fractions, objects without
         any field, with an empty field name, or with names that differ only by case, which Spark cannot read back.
@@ -114,7 +114,7 @@ class Kind:
         return False
 
     def arrow_type(self) -> pa.DataType:
-        """The Arrow type of the column; string where nothing but null was seen."""
+        """Return the Arrow type of the column; string where nothing but null was seen."""
         if self.is_text() or self.flags & STRING or not self.flags:
             return pa.string()
         if self.flags & STRUCT:
@@ -126,7 +126,7 @@ class Kind:
         return pa.float64() if self.flags & FLOAT else pa.int64()
 
     def converter(self) -> Converter | None:
-        """What turns a parsed value into one that fits `arrow_type`; None where values fit as they are."""
+        """Return what turns a parsed value into one that fits `arrow_type`; None where values fit as they are."""
         if self.is_text():
             return as_text
         if self.flags & LIST and self.item and (convert := self.item.converter()):
@@ -142,17 +142,17 @@ class Kind:
         return None
 
     def text_paths(self, path: str = "") -> list[str]:
-        """The places, written `column.field`, whose values are kept as JSON text though they are not all strings."""
+        """Return the places, written `column.field`, whose values, not all of them strings, are kept as JSON text."""
         if self.is_text():
             return [path]
-        found = self.item.text_paths(f"{path}[]") if self.item else []
+        paths = self.item.text_paths(f"{path}[]") if self.item else []
         for name, field in self.fields.items():
-            found += field.text_paths(f"{path}.{name}" if path else name)
-        return found
+            paths += field.text_paths(f"{path}.{name}" if path else name)
+        return paths
 
 
 def as_text(value: Any) -> str | None:
-    """A JSON value as text: a string as it stands, null as null, anything else as compact JSON."""
+    """Return a JSON value as text: a string as it stands, null as null, anything else as compact JSON."""
     if value is None or isinstance(value, str):
         return value
     try:

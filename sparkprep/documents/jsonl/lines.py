@@ -40,7 +40,7 @@ class DamagedFile(Exception):
 
 
 def plan_splits(files: Sequence[DataFile], split_bytes: int) -> list[list[Split]]:
-    """The splits of all files in order, in groups of about `split_bytes`, one group for each task."""
+    """Return the splits of all files in order, in groups of about `split_bytes`, one group for each task."""
     groups: list[list[Split]] = []
     filled = 0
     for file, values in zip(files, partition_values(files), strict=True):
@@ -56,7 +56,7 @@ def plan_splits(files: Sequence[DataFile], split_bytes: int) -> list[list[Split]
 
 
 def read_lines(split: Split, line_limit: int) -> Iterator[tuple[bytes, int]]:
-    """(line, its length in bytes) for each line of a split, without the line feed; only b"\\n" ends a line.
+    """Yield (line, its length in bytes) for each line of a split, without the line feed; only b"\\n" ends a line.
 
     Of a line longer than `line_limit` only the beginning is given. Raises DamagedFile for a broken compressed file.
     """
@@ -80,7 +80,7 @@ def _range_lines(stream: BinaryIO, start: int, end: int, line_limit: int) -> Ite
 
 
 def _first_line_start(stream: BinaryIO, start: int, end: int) -> int:
-    """Where the first line begins that starts in [start, end); `end` if none does."""
+    """Return where the first line begins that starts in [start, end); `end` if none does."""
     if start == 0:
         return 0
     stream.seek(start - 1)
@@ -143,7 +143,7 @@ def _without_bom(line: bytes) -> bytes:
 
 
 def parse(line: bytes, length: int, text_column: str, line_limit: int) -> tuple[dict[str, Any] | None, str]:
-    """One line as (record, ""), or (None, what is wrong with it). Integers are exact whatever their size."""
+    """Return one line as (record, ""), or (None, what is wrong with it). Integers are exact whatever their size."""
     if length > line_limit:
         return None, f"line of {length:,} bytes is longer than the limit of {line_limit:,}; only its beginning is kept"
     try:
@@ -152,7 +152,7 @@ def parse(line: bytes, length: int, text_column: str, line_limit: int) -> tuple[
         return None, _why_not_json(line, error)
     if not isinstance(record, dict):
         return None, f"not a JSON object but {_name(record)}"
-    keys, deep, inexact = _survey(record)
+    keys, deep, inexact = _shape_of(record)
     if deep:
         return None, f"nested more than {_MAX_DEPTH} levels deep"
     if (
@@ -170,9 +170,11 @@ def parse(line: bytes, length: int, text_column: str, line_limit: int) -> tuple[
     return record, ""
 
 
-def _survey(record: dict[str, Any]) -> tuple[int, bool, bool]:
-    """Of a parsed object: the number of keys at all levels, whether it is nested too deeply, whether there is a float
-    beyond 64-bit integers, which may be an integer that orjson has rounded."""
+def _shape_of(record: dict[str, Any]) -> tuple[int, bool, bool]:
+    """Return (number of keys at all levels, whether it is nested too deeply, whether a float is inexact) of an object.
+
+    Inexact is a float beyond 64-bit integers, which may be an integer that orjson has rounded.
+    """
     keys, inexact = 0, False
     stack: list[tuple[Any, int]] = [(record, 1)]
     while stack:
@@ -193,14 +195,14 @@ def _survey(record: dict[str, Any]) -> tuple[int, bool, bool]:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    record = dict(pairs)
+    if len(record) < len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
                 raise ValueError(f"the key '{key[:100]}' is given twice in one object")
             seen.add(key)
-    return found
+    return record
 
 
 def _why_not_json(line: bytes, error: orjson.JSONDecodeError) -> str:

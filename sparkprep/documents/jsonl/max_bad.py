@@ -18,7 +18,7 @@ class MaxBad:
     share: float | None = None
 
     def allows(self, bad: int, lines: int) -> bool:
-        """Whether `bad` bad lines among `lines` are borne."""
+        """Return whether `bad` bad lines among `lines` are borne."""
         return bad <= (self.share * lines if self.share is not None else self.count or 0)
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from sparkprep.errors import UserError
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type as Spark sees it: no dictionaries, views, large variants, time-zone names, or names of list items."""
+    """Return the type as Spark sees it: no dictionaries, views, large variants, time zones, names of list items."""
     if isinstance(kind, pa.BaseExtensionType):
         return plain_type(kind.storage_type)
     if pa.types.is_dictionary(kind):
@@ -35,7 +35,7 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def leaves(kind: pa.DataType) -> int:
-    """How many Parquet columns a (plain) Arrow type takes."""
+    """Return how many Parquet columns a (plain) Arrow type takes."""
     if not pa.types.is_nested(kind):
         return 1
     return sum(leaves(kind.field(index).type) for index in range(kind.num_fields))
@@ -52,7 +52,7 @@ _UNREADABLE: tuple[tuple[str, Callable[[Any], bool]], ...] = (
 
 
 def unreadable(metadata: pq.FileMetaData) -> str | None:
-    """Which column has a type that Spark refuses, in words; None if all can be read."""
+    """Return which column has a type that Spark refuses, in words; None if all can be read."""
     for index in range(metadata.num_columns):
         leaf = metadata.schema.column(index)
         for name, is_it in _UNREADABLE:
@@ -65,6 +65,7 @@ def unreadable(metadata: pq.FileMetaData) -> str | None:
 
 
 def check_names(path: str, names: Sequence[str]) -> None:
+    """Raise UserError for a reserved name, an empty one, or two that differ only by case; path: for the message."""
     by_lower: dict[str, str] = {}
     for name in names:
         lower = name.lower()
@@ -79,6 +80,7 @@ def check_names(path: str, names: Sequence[str]) -> None:
 
 
 def check_text_column(path: str, schema: pa.Schema, text_column: str) -> None:
+    """Raise UserError where the text column is missing or holds no text; path: for the message."""
     if text_column not in schema.names:
         raise UserError(
             f"{path}: no column '{text_column}'; columns there are: {', '.join(schema.names) or 'none'}; "
@@ -95,6 +97,7 @@ def check_text_column(path: str, schema: pa.Schema, text_column: str) -> None:
 
 
 def check_same_schema(first_path: str, first: pa.Schema, path: str, schema: pa.Schema) -> None:
+    """Raise UserError where two files differ in columns or types; the order of columns may differ."""
     if schema.equals(first):
         return
     for name in first.names:

@@ -24,6 +24,7 @@ from sparkprep.dedup.kernels.bands import (
 )
 from sparkprep.dedup.kernels.sketch import sketch
 from sparkprep.dedup.report import metrics
+from sparkprep.dedup.resolve import outcome
 from sparkprep.errors import UserError
 
 
@@ -196,7 +197,7 @@ def test_the_estimated_recall_is_the_true_one() -> None:
     true = 1.0 - 0.5 * random.random(50_000) ** 0.5  # many close to the threshold of 0.5
     bands, rows = 12, 4  # too few bands on purpose
     found = true[random.random(true.size) < probability(true, bands, rows)]
-    figures = metrics.recall(metrics.histogram(found, 0.5), 0, 0.5, bands, rows)
+    figures = metrics.recall(outcome.histogram(found, 0.5), 0, 0.5, bands, rows)
     actual = found.size / true.size
     assert actual < 0.9
     assert figures["pairs"] == found.size
@@ -206,18 +207,18 @@ def test_the_estimated_recall_is_the_true_one() -> None:
 
 
 def test_exact_copies_count_as_found_with_certainty() -> None:
-    none = np.zeros(metrics.BINS, np.int64)
+    none = np.zeros(outcome.BINS, np.int64)
     assert metrics.recall(none, 0, 0.8, 18, 6)["estimate"] is None
     assert metrics.recall(none, 500, 0.8, 18, 6) == {"estimate": 1.0, "low": 1.0, "high": 1.0, "pairs": 500}
-    near = metrics.histogram(np.full(500, 0.5), 0.5)
+    near = outcome.histogram(np.full(500, 0.5), 0.5)
     alone, with_copies = (metrics.recall(near, copies, 0.5, 5, 5)["estimate"] for copies in (0, 500))
     assert alone < with_copies < 1.0
 
 
 def test_every_similarity_has_its_bin() -> None:
-    counts = metrics.histogram(np.array([0.8, 0.8, 0.9, 1.0]), 0.8)
+    counts = outcome.histogram(np.array([0.8, 0.8, 0.9, 1.0]), 0.8)
     assert (counts[0], counts[-1], counts.sum()) == (2, 1, 4)
-    assert metrics.histogram(np.array([1.0, 1.0]), 1.0).sum() == 2
+    assert outcome.histogram(np.array([1.0, 1.0]), 1.0).sum() == 2
     assert sum(metrics.coarse(counts, 0.8)["counts"]) == 4
 
 

@@ -3,7 +3,6 @@
 import doctest
 import hashlib
 from collections.abc import Iterable
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from sparkprep.dedup.kernels import sketch as module
 from sparkprep.dedup.kernels.bands import SLOTS
 from sparkprep.dedup.kernels.shingles import shingle_set
-from sparkprep.dedup.kernels.sketch import EMPTY, MANY, fast_similarity_sketch, sketch, text_buffers
+from sparkprep.dedup.kernels.sketch import EMPTY, MANY, fast_similarity_sketch, sketch
 
 
 def estimate_jaccard(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> float:
@@ -240,15 +239,6 @@ def test_a_chunk_of_no_rows_has_no_signatures(kind: pa.DataType) -> None:
         found = sketch(texts)
         assert found.signatures.shape == (0, SLOTS)
         assert found.shingles.shape == found.whole.shape == (0,)
-
-
-def test_the_texts_are_not_copied() -> None:
-    texts = pa.array(TEXTS)
-    data, offsets, valid = text_buffers(texts.slice(4))
-    assert data.ctypes.data == texts.buffers()[2].address
-    assert [bytes(data[a:b]).decode() for a, b in pairwise(offsets.tolist())] == TEXTS[4:]
-    assert valid.tolist() == [1, 1, 1]
-    assert text_buffers(texts)[2].tolist() == [1, 0, 1, 1, 1, 1, 1]
 
 
 def test_the_width_of_shingles_is_respected() -> None:

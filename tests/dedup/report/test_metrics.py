@@ -5,6 +5,7 @@ import pytest
 
 from sparkprep.dedup.kernels.bands import probability
 from sparkprep.dedup.report import metrics
+from sparkprep.dedup.resolve import outcome
 
 BANDS, ROWS, THRESHOLD = 6, 6, 0.6
 
@@ -13,7 +14,7 @@ def estimate(rng: np.random.Generator, copies: int) -> tuple[dict[str, float], f
     """(the estimate from the pairs that such a banding happens to find, the true recall of that draw)."""
     jaccard = rng.uniform(THRESHOLD, 1.0, 2000)
     found = jaccard[rng.random(jaccard.size) < probability(jaccard, BANDS, ROWS)]
-    result = metrics.recall(metrics.histogram(found, THRESHOLD), copies, THRESHOLD, BANDS, ROWS)
+    result = metrics.recall(outcome.histogram(found, THRESHOLD), copies, THRESHOLD, BANDS, ROWS)
     return result, (found.size + copies) / (jaccard.size + copies)
 
 
@@ -27,19 +28,19 @@ def test_the_estimated_recall_is_right_on_average_and_its_interval_covers_the_tr
 
 
 def test_the_same_pairs_give_the_same_interval() -> None:
-    counts = metrics.histogram(np.linspace(0.8, 1.0, 50), 0.8)
+    counts = outcome.histogram(np.linspace(0.8, 1.0, 50), 0.8)
     assert metrics.recall(counts, 3, 0.8, 18, 6) == metrics.recall(counts, 3, 0.8, 18, 6)
 
 
 def test_no_pair_gives_no_estimate() -> None:
-    nothing = metrics.recall(np.zeros(metrics.BINS, np.int64), 0, 0.8, 18, 6)
+    nothing = metrics.recall(np.zeros(outcome.BINS, np.int64), 0, 0.8, 18, 6)
     assert nothing == {"estimate": None, "low": None, "high": None, "pairs": 0}
 
 
 def test_the_histogram_counts_every_similarity_once_ends_included() -> None:
-    counts = metrics.histogram(np.array([0.8, 0.8, 0.9, 1.0]), 0.8)
-    assert (counts[0], counts[metrics.BINS // 2], counts[-1], counts.sum()) == (2, 1, 1, 4)
+    counts = outcome.histogram(np.array([0.8, 0.8, 0.9, 1.0]), 0.8)
+    assert (counts[0], counts[outcome.BINS // 2], counts[-1], counts.sum()) == (2, 1, 1, 4)
 
 
 def test_a_threshold_of_one_has_a_histogram_too() -> None:
-    assert metrics.coarse(metrics.histogram(np.ones(3), 1.0), 1.0)["counts"] == [3]
+    assert metrics.coarse(outcome.histogram(np.ones(3), 1.0), 1.0)["counts"] == [3]

@@ -293,13 +293,13 @@ def test_the_same_run_gives_the_same_page_under_any_plot_style(html: str) -> Non
 def test_write_leaves_one_whole_file(tmp_path: Path, html: str) -> None:
     target = tmp_path / "report.html"
     target.write_text("old")
-    report.write(target, json.loads(json.dumps(sample_metrics())), sample_examples())
+    report.write(str(target), json.loads(json.dumps(sample_metrics())), sample_examples())
     assert target.read_bytes() == html.encode()
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     broken = sample_metrics()
     del broken["seconds"]
     with pytest.raises(UndefinedError):
-        report.write(target, broken, sample_examples())
+        report.write(str(target), broken, sample_examples())
     assert target.read_bytes() == html.encode()
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
@@ -362,16 +362,16 @@ BLANKS = st.sampled_from([" ", "\n", "\t  ", "\u2003"])
 
 
 @given(WORDS, WORDS, BLANKS, st.integers(1, 50))
-def test_the_runs_give_back_both_texts(removed: list[str], kept: list[str], blank: str, limit: int) -> None:
+def test_the_spans_give_back_both_texts(removed: list[str], kept: list[str], blank: str, limit: int) -> None:
     result = diff.diff(blank.join(removed), blank.join(kept), max_words=limit)
     joined = {
-        kind: [word for run in result.runs if run.kind in ("equal", kind) for word in run.words]
+        kind: [word for span in result.spans if span.kind in ("equal", kind) for word in span.words]
         for kind in ("delete", "insert")
     }
     assert joined == {"delete": removed[:limit], "insert": kept[:limit]}
-    assert [diff.words(run.text) for run in result.runs] == [list(run.words) for run in result.runs]
-    assert all(run.words for run in result.runs)
-    for before, after in pairwise(result.runs):
+    assert [diff.words(span.text) for span in result.spans] == [list(span.words) for span in result.spans]
+    assert all(span.words for span in result.spans)
+    for before, after in pairwise(result.spans):
         assert (before.kind, after.kind) in {
             ("equal", "delete"), ("equal", "insert"), ("delete", "insert"), ("delete", "equal"), ("insert", "equal"),
         }  # fmt: skip
@@ -381,8 +381,8 @@ def test_the_runs_give_back_both_texts(removed: list[str], kept: list[str], blan
 @given(st.text(), st.text())
 def test_any_text_can_be_compared(removed: str, kept: str) -> None:
     result = diff.diff(removed, kept)
-    assert [w for r in result.runs if r.kind in ("equal", "delete") for w in r.words] == diff.words(removed)
-    assert [w for r in result.runs if r.kind in ("equal", "insert") for w in r.words] == diff.words(kept)
+    assert [w for r in result.spans if r.kind in ("equal", "delete") for w in r.words] == diff.words(removed)
+    assert [w for r in result.spans if r.kind in ("equal", "insert") for w in r.words] == diff.words(kept)
 
 
 def _lcs(a: list[str], b: list[str]) -> int:
@@ -406,7 +406,7 @@ def test_the_matches_are_a_longest_common_subsequence(a: list[str], b: list[str]
 
 def test_a_replaced_sentence_is_not_broken_by_a_stray_word() -> None:
     result = diff.diff("start red green the blue grey end", "start one two the three four end")
-    assert [(run.kind, run.text) for run in result.runs] == [
+    assert [(span.kind, span.text) for span in result.spans] == [
         ("equal", "start"),
         ("delete", "red green the blue grey"),
         ("insert", "one two the three four"),
@@ -416,14 +416,14 @@ def test_a_replaced_sentence_is_not_broken_by_a_stray_word() -> None:
 
 def test_unspaced_scripts_are_compared_by_character() -> None:
     result = diff.diff("日本語のテキスト", "日本語テキスト")
-    assert [(run.kind, run.text) for run in result.runs] == [
+    assert [(span.kind, span.text) for span in result.spans] == [
         ("equal", "日本語"),
         ("delete", "の"),
         ("equal", "テキスト"),
     ]
 
 
-def test_long_equal_runs_are_collapsed_with_their_number() -> None:
+def test_long_equal_spans_are_collapsed_with_their_number() -> None:
     same = " ".join(f"w{i}" for i in range(336))
     examples = sample_examples()
     examples["pairs"][0] |= {"removed_text": f"old {same} old", "kept_text": f"new {same} new"}
@@ -435,13 +435,13 @@ def test_long_equal_runs_are_collapsed_with_their_number() -> None:
 @settings(max_examples=50)
 @given(WORDS, WORDS, st.integers(0, 6), st.integers(1, 8), st.booleans())
 def test_collapsing_loses_no_word(a: list[str], b: list[str], context: int, least: int, open_end: bool) -> None:
-    runs = diff.diff(" ".join(a), " ".join(b)).runs
-    out = diff.collapse(runs, context, least, open_end)
-    assert [word for run in out for word in run.words] == [word for run in runs for word in run.words]
-    assert all(diff.words(run.text) == list(run.words) for run in out)
-    assert all(len(run.words) >= least for run in out if run.kind == "skip")
-    restored = [k for k, _ in groupby("equal" if run.kind == "skip" else run.kind for run in out)]
-    assert restored[:-1] == [run.kind for run in runs][:-1]
+    spans = diff.diff(" ".join(a), " ".join(b)).spans
+    out = diff.collapse(spans, context, least, open_end)
+    assert [word for span in out for word in span.words] == [word for span in spans for word in span.words]
+    assert all(diff.words(span.text) == list(span.words) for span in out)
+    assert all(len(span.words) >= least for span in out if span.kind == "skip")
+    restored = [k for k, _ in groupby("equal" if span.kind == "skip" else span.kind for span in out)]
+    assert restored[:-1] == [span.kind for span in spans][:-1]
 
 
 def test_the_shift_of_a_cut_is_not_shown_as_a_difference() -> None:
@@ -472,7 +472,7 @@ def test_the_worst_texts_are_compared_in_bounded_time(removed: str, kept: str) -
     result = diff.diff(removed, kept)
     assert time.process_time() - start < 2.0
     assert max(result.removed_compared, result.kept_compared) <= diff.MAX_WORDS
-    assert [word for run in result.runs if run.kind != "insert" for word in run.words] == diff.words(removed)[
+    assert [word for span in result.spans if span.kind != "insert" for word in span.words] == diff.words(removed)[
         : diff.MAX_WORDS
     ]
 

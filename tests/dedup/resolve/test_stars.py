@@ -1,12 +1,15 @@
 """Connected components in DataFrames: the same as a plain search, whatever the shape of the graph."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from pyspark.sql import SparkSession
 
 from sparkprep.dedup.resolve import stars
+from sparkprep.dedup.workspace import LINKS
+from sparkprep.spark.tables import Table
 
 
 def by_search(edges: list[tuple[int, int]]) -> dict[int, int]:
@@ -45,12 +48,18 @@ def shapes(random: np.random.Generator) -> list[tuple[int, int]]:
     return [(int(names[a]), int(names[b])) for a, b in edges]
 
 
+def rounds_in(folder: Path) -> Callable[[int], Table]:
+    return lambda number: Table(str(folder / str(number)), LINKS)
+
+
 def test_components_are_those_of_a_search(spark: SparkSession, tmp_path: Path) -> None:
     random = np.random.default_rng(11)
     edges = shapes(random)
     both_ways = edges + [(b, a) for a, b in edges[::5]] + edges[::7]  # directions and repeats say nothing
-    rows = spark.createDataFrame([both_ways[i] for i in random.permutation(len(both_ways))], "u long, v long")
-    found = [tuple(row) for row in stars.components(rows, str(tmp_path / "rounds")).select("node", "root").collect()]
+    rows = spark.createDataFrame([both_ways[i] for i in random.permutation(len(both_ways))], LINKS)
+    found = [
+        tuple(row) for row in stars.components(rows, rounds_in(tmp_path / "rounds")).select("node", "root").collect()
+    ]
     expected = by_search(edges)
     assert len(found) == len(expected), "each node once"
     assert dict(found) == expected
@@ -59,5 +68,5 @@ def test_components_are_those_of_a_search(spark: SparkSession, tmp_path: Path) -
 
 
 def test_no_edges_no_components(spark: SparkSession, tmp_path: Path) -> None:
-    none = spark.createDataFrame([], "u long, v long")
-    assert stars.components(none, str(tmp_path / "rounds")).collect() == []
+    none = spark.createDataFrame([], LINKS)
+    assert stars.components(none, rounds_in(tmp_path / "rounds")).collect() == []

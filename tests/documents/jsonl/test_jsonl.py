@@ -18,7 +18,9 @@ from pyspark.sql import SparkSession
 from sparkprep.documents.jsonl.kinds import Kind, as_text
 from sparkprep.documents.jsonl.lines import DamagedFile, parse, plan_splits, read_lines
 from sparkprep.documents.jsonl.max_bad import MaxBad, parse_max_bad
-from sparkprep.documents.jsonl.spool import JsonlSettings, SpoolSummary, spool
+from sparkprep.documents.jsonl.spool import SpoolSummary, spool
+from sparkprep.documents.jsonl.tasks import JsonlSettings
+from sparkprep.documents.parquet import footers
 from sparkprep.documents.parquet import reading as parquet
 from sparkprep.errors import UserError
 from sparkprep.io.listing import list_files
@@ -81,7 +83,7 @@ def test_documents_keep_order_values_and_types(spark: SparkSession, tmp_path: Pa
         {"id": 5, "text": "\0\n\u2028😀", "meta": None},
     ]
     assert rejected is None
-    assert (summary.lines, summary.documents, summary.blank, summary.rejected, summary.as_text) == (5, 5, 0, 0, ())
+    assert (summary.documents, summary.rejected, summary.as_text) == (5, 0, ())
 
 
 def test_what_was_spooled_is_read_as_parquet_with_dense_keys_in_line_order(spark: SparkSession, tmp_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_what_was_spooled_is_read_as_parquet_with_dense_keys_in_line_order(spark
     put(tmp_path / "in/a.jsonl", *[{"text": "t", "n": n} for n in range(100)])
     run(spark, tmp_path, split_bytes=500)
     files = list_files([tmp_path / "out"])
-    rows = parquet.read(spark, files, parquet.inspect(files)).select("n", "__key").collect()
+    rows = parquet.read(spark, files, footers.inspect(files)).select("n", "__key").collect()
     assert sorted(tuple(row) for row in rows) == [(n, n) for n in range(200)]
 
 
@@ -125,8 +127,7 @@ def test_a_bad_line_is_named_with_file_and_line_and_kept_aside(spark: SparkSessi
     summary, table, rejected = run(spark, tmp_path, line_limit=4000, split_bytes=700)
     assert rejected is not None
     assert table.column("text").to_pylist() == ["good"] * len(BAD_LINES)
-    assert (summary.documents, summary.blank, summary.rejected) == (len(BAD_LINES), 2 * len(BAD_LINES), len(BAD_LINES))
-    assert summary.documents + summary.blank + summary.rejected == summary.lines == len(lines)
+    assert (summary.documents, summary.rejected) == (len(BAD_LINES), len(BAD_LINES))
     assert len(rejected) == len(expected)
     for row, (number, reason, content) in zip(rejected.to_pylist(), expected, strict=True):
         assert (row["file"], row["line"], row["content"]) == (str(path), number, content)
@@ -243,7 +244,7 @@ def test_byte_order_mark_windows_line_ends_and_a_missing_last_line_feed_are_fine
     (tmp_path / "in/b.jsonl.gz").write_bytes(gzip.compress(content))
     summary, table, _ = run(spark, tmp_path)
     assert table["text"].to_pylist() == ["a", "b", "a", "b"]
-    assert (summary.lines, summary.blank, summary.rejected) == (6, 2, 0)
+    assert (summary.documents, summary.rejected) == (4, 0)
 
 
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
@@ -301,7 +302,7 @@ def test_no_documents_at_all_give_an_empty_table(spark: SparkSession, tmp_path: 
     (tmp_path / "in/a.jsonl").write_bytes(b"")
     (tmp_path / "in/b.jsonl").write_bytes(b"\n\n")
     summary, table, _ = run(spark, tmp_path)
-    assert (summary.lines, summary.documents, len(table)) == (2, 0, 0)
+    assert (summary.documents, summary.rejected, len(table)) == (0, 0, 0)
     assert table.schema.field("text").type == pa.string()
 
 

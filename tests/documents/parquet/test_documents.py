@@ -11,9 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from sparkprep.documents.parquet import footers
 from sparkprep.documents.parquet import reading as parquet
+from sparkprep.documents.parquet.damage import find_damaged
 from sparkprep.errors import UserError
 from sparkprep.io.listing import list_files
+from sparkprep.spark.failures import explained
 
 ODD_NAMES = [
     "plain", "a b", "a%20b", "100%", "a#b", "a?b", "a[1]", "a*b", "a{x,y}", "a+b", "a&b=c", "a;b", "a'b", 'a"b',
@@ -29,12 +32,12 @@ def save(path: Path, columns: dict[str, Any] | None = None, **options: Any) -> P
 
 def load(spark: SparkSession, path: Path, **options: Any) -> DataFrame:
     files = list_files([path])
-    return parquet.read(spark, files, parquet.inspect(files), **options)
+    return parquet.read(spark, files, footers.inspect(files), **options)
 
 
 def error_of(path: Path, **options: Any) -> str:
     with pytest.raises(UserError) as caught:
-        parquet.inspect(list_files([path]), **options)
+        footers.inspect(list_files([path]), **options)
     return str(caught.value)
 
 
@@ -51,10 +54,9 @@ def three_files(tmp_path: Path) -> Path:
 
 def test_the_summary_tells_rows_row_groups_and_text_sizes(three_files: Path) -> None:
     files = list_files([three_files])
-    summary = parquet.inspect(files)
+    summary = footers.inspect(files)
     assert (summary.file_rows, summary.rows, summary.row_groups) == ((700, 0, 500), 1200, 12)
     assert summary.schema.names == ["n", "text", "id"]
-    assert (summary.text_column, summary.id_column) == ("text", "id")
     assert summary.file_bytes == sum(f.size for f in files)
     lengths = [len(f"text {n} " * 50) for n in range(1200)]
     assert sum(lengths) <= summary.text_bytes <= 1.1 * sum(lengths)
@@ -194,14 +196,14 @@ def test_no_rows_at_all_are_read_as_none(spark: SparkSession, tmp_path: Path) ->
     columns = {"id": pa.array([], pa.string()), "text": pa.array([], pa.string())}
     save(tmp_path / "a.parquet", columns)
     save(tmp_path / "b.parquet", columns)
-    summary = parquet.inspect(list_files([tmp_path]))
+    summary = footers.inspect(list_files([tmp_path]))
     assert (summary.rows, summary.largest_mean_text_bytes) == (0, 0.0)
     assert load(spark, tmp_path).collect() == []
 
 
-def test_a_missing_id_column_is_allowed_and_told(tmp_path: Path) -> None:
+def test_a_missing_id_column_is_allowed(tmp_path: Path) -> None:
     save(tmp_path / "a.parquet", {"text": ["x"]})
-    assert parquet.inspect(list_files([tmp_path])).id_column is None
+    assert footers.inspect(list_files([tmp_path])).schema.names == ["text"]
 
 
 def test_the_text_column_is_measured_where_it_lies_behind_nested_ones(tmp_path: Path) -> None:
@@ -211,7 +213,7 @@ def test_the_text_column_is_measured_where_it_lies_behind_nested_ones(tmp_path: 
         "text": [f"{n:500}" for n in range(100)],
     }
     save(tmp_path / "a.parquet", columns)
-    assert 50_000 <= parquet.inspect(list_files([tmp_path])).text_bytes < 60_000
+    assert 50_000 <= footers.inspect(list_files([tmp_path])).text_bytes < 60_000
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "garbage", "tail"])
@@ -236,16 +238,16 @@ def test_a_file_damaged_before_its_footer_is_named_when_spark_meets_it(spark: Sp
     content[2000:2400] = b"\xaa" * 400
     bad.write_bytes(content)
     files = list_files([tmp_path])
-    frame = parquet.read(spark, files, parquet.inspect(files))
-    with pytest.raises(Exception, match="reading") as caught:
+    frame = parquet.read(spark, files, footers.inspect(files))
+    paths = [file.path for file in files]
+    with pytest.raises(UserError) as caught, explained(paths):
         frame.write.parquet(str(tmp_path / "out"))
-    explained = parquet.explain_read_failure(caught.value, files)
-    assert explained is not None
-    assert str(explained).startswith(f"{bad}: damaged Parquet file")
-    assert parquet.explain_read_failure(ValueError("something else"), files) is None
-    found = parquet.find_damaged(files, ["id"])
-    assert str(found).startswith(f"{bad}: damaged Parquet file")
-    assert parquet.find_damaged(files[1:], ["id", "text"]) is None
+    assert str(caught.value).startswith(f"{bad}: damaged Parquet file")
+    with pytest.raises(ValueError, match="something else"), explained(paths):
+        raise ValueError("something else")
+    damage = find_damaged(files, ["id"])
+    assert str(damage).startswith(f"{bad}: damaged Parquet file")
+    assert find_damaged(files[1:], ["id", "text"]) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+"""The first pass over JSON Lines: every line checked, and the kinds of all values seen, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pyarrow as pa
+
+from sparkprep.documents.jsonl.kinds import STRING, Kind
+from sparkprep.documents.jsonl.lines import DamagedFile, Split
+from sparkprep.documents.jsonl.tasks import JsonlSettings, Task, mapped, records_of
+from sparkprep.documents.parquet.schemas import check_names
+from sparkprep.errors import UserError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_MAX_COLUMNS = 5_000
+_SHOWN_BAD_LINES = 5
+_SURVEY = pa.schema([("group", pa.int64()), ("result", pa.binary())])
+
+
+@dataclass(frozen=True)
+class SplitSurvey:
+    """What the first pass counted in one split.
+
+    lines: all of them, blank ones included. first_bad: (line in the split from 0, reason).
+    """
+
+    split: Split
+    lines: int
+    documents: int
+    bad: int
+    first_bad: tuple[tuple[int, str], ...]
+    kind: Kind
+
+
+def survey_all(spark: SparkSession, groups: list[list[Split]], settings: JsonlSettings) -> list[SplitSurvey]:
+    """Make the first pass; return one survey for each split, in the order of files.
+
+    Raises UserError for a damaged file.
+    """
+    rows = mapped(spark, len(groups), _survey_task(groups, settings), _SURVEY).collect()
+    results = {row["group"]: orjson.loads(bytes(row["result"])) for row in rows}
+    surveys = []
+    for number, group in enumerate(groups):
+        for split, result in zip(group, results[number], strict=True):
+            if isinstance(result, str):
+                raise UserError(f"{split.path}: {result}; restore the file or leave it out")
+            lines, documents, bad, first_bad, form = result
+            first = tuple((line, why) for line, why in first_bad)
+            surveys.append(SplitSurvey(split, lines, documents, bad, first, Kind.load(form)))
+    return surveys
+
+
+def _survey_task(groups: list[list[Split]], settings: JsonlSettings) -> Task:
+    def survey(split: Split) -> Any:
+        lines = documents = 0
+        bad: list[tuple[int, str]] = []
+        bad_count = 0
+        kind = Kind()
+        try:
+            for record, why, _ in records_of(split, settings):
+                lines += 1
+                if record is not None:
+                    documents += 1
+                    kind.observe_fields(record)
+                    record = None  # lest a long record is held while the next one is read
+                    if len(kind.fields) > _MAX_COLUMNS:
+                        return f"over {_MAX_COLUMNS:,} different columns by line {lines:,} of this part; not a table"
+                elif why:
+                    bad_count += 1
+                    if len(bad) < _SHOWN_BAD_LINES:
+                        bad.append((lines - 1, why))
+        except (DamagedFile, UserError) as error:
+            # Told as a result: of a raised error Spark would make retries and a long trace.
+            return str(error).removeprefix(f"{split.path}: ")
+        return lines, documents, bad_count, bad, kind.dump()
+
+    def task(number: int) -> Iterator[pa.RecordBatch]:
+        result = orjson.dumps([survey(split) for split in groups[number]])
+        yield pa.RecordBatch.from_pydict({"group": [number], "result": [result]}, _SURVEY)
+
+    return task
+
+
+def first_line_numbers(surveys: Sequence[SplitSurvey]) -> dict[tuple[str, int], int]:
+    """Return the line of its file, from 1, at which each split begins; a split is named by path and first byte."""
+    first: dict[tuple[str, int], int] = {}
+    following: dict[str, int] = {}
+    for survey in surveys:
+        line = following.get(survey.split.path, 1)
+        first[survey.split.path, survey.split.start] = line
+        following[survey.split.path] = line + survey.lines
+    return first
+
+
+def first_rejected_lines(surveys: Sequence[SplitSurvey], first_lines: dict[tuple[str, int], int]) -> list[str]:
+    shown = []
+    for survey in surveys:
+        path = survey.split.path
+        shown += [f"{path}:{first_lines[path, survey.split.start] + index}: {why}" for index, why in survey.first_bad]
+        if len(shown) >= _SHOWN_BAD_LINES:
+            break
+    return shown[:_SHOWN_BAD_LINES]
+
+
+def merge_kinds(surveys: Sequence[SplitSurvey], documents: int, settings: JsonlSettings) -> Kind:
+    """Return the kinds of all columns, in the order of their first appearance, checked for what Spark cannot hold."""
+    merged = Kind()
+    for survey in surveys:
+        before = len(merged.fields)
+        merged.merge(survey.kind)
+        if len(merged.fields) > before:
+            check_names(survey.split.path, list(merged.fields))
+    if len(merged.fields) > _MAX_COLUMNS:
+        raise UserError(
+            f"the input has over {_MAX_COLUMNS:,} different columns, which is no table; rename or drop some"
+        )
+    if not documents:
+        merged.fields.setdefault(settings.text_column, Kind()).flags |= STRING
+    if settings.text_column not in merged.fields:
+        raise UserError(
+            f"{surveys[0].split.path}: no line has a column '{settings.text_column}'; columns there are: "
+            f"{', '.join(list(merged.fields)[:50]) or 'none'}; name it by --text-column"
+        )
+    return merged

@@ -1,0 +1,113 @@
+"""Arrow arrays to NumPy and back, where a column holds more than one number a row.
+
+A run is one row's values, of any length: the runs of a column are all its values one after another, `values`, and
+`offsets` int64 of shape (rows + 1,); run i is values[offsets[i]:offsets[i + 1]]. Every function takes slices, and
+arrays with 32-bit as with 64-bit ("large") offsets. A null counts as a row without bytes or values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Offsets = npt.NDArray[np.int64]
+
+_MOST_BYTES = (1 << 31) - 1
+"""What 32-bit offsets reach."""
+
+
+def text_buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Offsets, npt.NDArray[np.uint8]]:
+    """Return (data, offsets, valid) of a string or binary array, without a copy of any text.
+
+    Row i is data[offsets[i]:offsets[i + 1]]; offsets[0] need not be 0. valid: uint8 of shape (rows,), 0 for a null.
+    """
+    content = texts.buffers()[2]
+    data = np.frombuffer(content if content is not None else b"", np.uint8)
+    valid = np.ones(len(texts), np.uint8) if texts.null_count == 0 else np.asarray(texts.is_valid()).astype(np.uint8)
+    return data, _offsets(texts), valid
+
+
+def matrix_from_binary(column: pa.Array, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """Return a column of equally long binaries as an array of shape (rows, bytes of a row / bytes of `dtype`).
+
+    It looks into the column's memory: no copy, and not to be written. Of no rows the shape is (0, 0). Raises ValueError
+    where a row is longer than another.
+    """
+    data, offsets, _ = text_buffers(column)
+    if not len(column):
+        return np.empty((0, 0), dtype)
+    lengths = np.diff(offsets)
+    if (lengths != lengths[0]).any():
+        raise ValueError(f"rows of {lengths.min():,} to {lengths.max():,} bytes make no matrix")
+    return data[offsets[0] : offsets[-1]].view(dtype).reshape(len(column), -1)
+
+
+def matrix_to_binary(matrix: npt.NDArray[Any]) -> pa.Array:
+    """Return the rows of a 2-d array as a binary array, without a copy where they lie one after another."""
+    rows = np.ascontiguousarray(matrix)
+    ends = np.arange(len(rows) + 1, dtype=np.int64) * (rows.dtype.itemsize * rows.shape[1])
+    return _binary(rows, ends)
+
+
+def runs_from_binary(column: pa.Array, dtype: type[np.generic] | str) -> tuple[npt.NDArray[Any], Offsets]:
+    """Return the runs (values, offsets) of a binary array whose rows are values of `dtype`, without a copy of values.
+
+    Raises ValueError where a row ends within a value.
+    """
+    width = np.dtype(dtype).itemsize
+    data, offsets, _ = text_buffers(column)
+    if (np.diff(offsets) % width).any():
+        raise ValueError(f"a row is no whole number of values of {width} bytes")
+    values = data[offsets[0] : offsets[-1]].view(dtype)
+    return values, (offsets - offsets[0]) // width
+
+
+def runs_to_binary(values: npt.NDArray[Any], offsets: Offsets) -> pa.Array:
+    """Return runs as a binary array, without a copy where the values lie one after another."""
+    data = np.ascontiguousarray(values)
+    return _binary(data, offsets * data.dtype.itemsize)
+
+
+def runs_from_lists(column: pa.Array) -> tuple[npt.NDArray[np.int64], Offsets]:
+    """Return the runs (values, offsets) of an array of lists of whole numbers, values as int64.
+
+    Raises ValueError where a list has a null among its numbers, and pa.ArrowInvalid (one too) for a number beyond
+    int64.
+    """
+    numbers = column.flatten()
+    if numbers.null_count:
+        raise ValueError("a list has a null among its numbers")
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0))
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    return np.asarray(numbers.cast(pa.int64())), offsets
+
+
+def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """Return a column as Python values; bytes that are not UTF-8 in a string, which Spark bears, become U+FFFD."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        wide = pa.types.is_large_string(column.type)
+        raw = column.cast(pa.large_binary() if wide else pa.binary()).to_pylist()
+        return [None if value is None else value.decode("utf-8", "replace") for value in raw]
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _offsets(column: pa.Array) -> Offsets:
+    """Return where the rows of a string or binary array begin and end in its data, int64 of shape (rows + 1,)."""
+    wide = pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type)
+    buffer = column.buffers()[1]
+    if buffer is None or buffer.size == 0:
+        return np.zeros(len(column) + 1, np.int64)
+    stored = np.frombuffer(buffer, np.int64 if wide else np.int32)
+    return stored[column.offset : column.offset + len(column) + 1].astype(np.int64)
+
+
+def _binary(data: npt.NDArray[Any], ends: Offsets) -> pa.Array:
+    if ends[-1] > _MOST_BYTES:
+        raise ValueError(f"{ends[-1]:,} bytes do not fit into one binary array")
+    buffers = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.binary(), len(ends) - 1, buffers)

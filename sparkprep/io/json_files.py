@@ -1,0 +1,19 @@
+"""JSON files, local or on S3."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sparkprep.errors import UserError
+from sparkprep.io.files import open_input
+
+
+def read_json(path: str, advice: str) -> Any:
+    """Return what a JSON file holds. Raises UserError, with the advice, where it is not sound, or cannot be read."""
+    with open_input(path) as stream:
+        content = stream.read()
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise UserError(f"{path}: not sound JSON ({error}); {advice}") from error

@@ -1,0 +1,151 @@
+"""What is known of the shards in a folder: manifest.json, the notes of an unfinished run; checking against them."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from sparkprep import __version__
+from sparkprep.errors import UserError
+from sparkprep.io.files import exists, file_names, open_input, sha256_of, write_text
+from sparkprep.io.json_files import read_json
+from sparkprep.io.paths import join_path, normalise
+from sparkprep.llmc import shard as shard_format
+from sparkprep.llmc.header import HEADER_BYTES
+from sparkprep.tokenizer.vocabulary import END_OF_TEXT, SHA256
+from sparkprep.tokens.plan import ShardPlan
+from sparkprep.tokens.settings import ShardSettings
+
+MANIFEST = "manifest.json"
+NOTES = "_progress"
+"""The folder with a note of each finished shard, until the manifest tells of all."""
+ENTRY = "index long, file string, tokens long, documents long, sha256 string"
+"""The columns of `Entry`."""
+
+_HASHERS = 4
+_BLOCK = 1 << 22
+_MEND = "delete it, or take --overwrite on another folder"
+_AGAIN = "delete it and run `sparkprep shards` again, which makes what is missing"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished shard. documents: how many begin in it."""
+
+    index: int
+    file: str
+    tokens: int
+    documents: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """A finished shard, and the fingerprint of the plan it was made by."""
+
+    plan: str
+    entry: Entry
+
+
+def write_note(folder: str, plan: ShardPlan, entry: Entry) -> None:
+    """Note that a shard is finished."""
+    write_text(note_path(folder, entry.file), json.dumps({"plan": plan.fingerprint, **asdict(entry)}))
+
+
+def note_path(folder: str, file: str) -> str:
+    """Return where the note of a shard lies."""
+    return join_path(folder, NOTES, f"{file}.json")
+
+
+def read_notes(folder: str) -> dict[str, Note]:
+    """Return what manifest and notes tell of the shards in a folder, by file name."""
+    notes: dict[str, Note] = {}
+    path = join_path(folder, MANIFEST)
+    if exists(path):
+        manifest = read_json(path, _MEND)
+        notes = {shard["file"]: Note(manifest["plan"], _entry(shard)) for shard in manifest["shards"]}
+    for name in file_names(join_path(folder, NOTES)):
+        if name.endswith(".json"):
+            content = read_json(join_path(folder, NOTES, name), _MEND)
+            notes[content["file"]] = Note(content["plan"], _entry(content))
+    return notes
+
+
+def _entry(content: dict[str, Any]) -> Entry:
+    return Entry(**{field.name: content[field.name] for field in fields(Entry)})
+
+
+def sound_entries(folder: str, notes: dict[str, Note]) -> list[Entry]:
+    """Return the noted shards that lie in the folder whole: their SHA-256 is what was noted when they were written."""
+
+    def is_sound(entry: Entry) -> bool:
+        path = join_path(folder, entry.file)
+        return exists(path) and sha256_of(path)[1] == entry.sha256
+
+    entries = [note.entry for note in notes.values()]
+    with ThreadPoolExecutor(_HASHERS) as pool:
+        return [entry for entry, sound in zip(entries, pool.map(is_sound, entries), strict=True) if sound]
+
+
+def build(source: list[str], settings: ShardSettings, plan: ShardPlan, entries: list[Entry]) -> dict[str, Any]:
+    """Return the manifest of a finished folder. source: the files of the token rows."""
+    first = {shard.index: shard for shard in plan.shards}
+    return {
+        "format": "llm.c token shards, uint16, GPT-2",
+        "tokens": plan.tokens,
+        "documents": plan.documents,
+        "shards": [{"split": first[e.index].split, "first_token": first[e.index].first, **asdict(e)} for e in entries],
+        "settings": asdict(settings),
+        "source": source,
+        "order": "xxhash64(seed, id), as signed 64-bit numbers; ties by id, then by tokens",
+        "vocabulary_sha256": SHA256,
+        "sparkprep": __version__,
+        "plan": plan.fingerprint,
+    }
+
+
+def verify(folder: str) -> dict[str, Any]:
+    """Check every shard of a folder against its manifest (header, size, SHA-256, tokens, documents); return that.
+
+    Raises UserError that names the first file that is wrong.
+    """
+    path = join_path(normalise(folder), MANIFEST)
+    if not exists(path):
+        raise UserError(f"{folder}: no {MANIFEST}: the shards are not finished; run `sparkprep shards` again")
+    manifest = read_json(path, _MEND)
+    with ThreadPoolExecutor(_HASHERS) as pool:
+        list(pool.map(lambda shard: _verify_one(join_path(folder, shard["file"]), shard), manifest["shards"]))
+    total = sum(shard["tokens"] for shard in manifest["shards"])
+    begun = sum(shard["documents"] for shard in manifest["shards"])
+    if (total, begun) != (manifest["tokens"], manifest["documents"]):
+        raise UserError(f"{path}: its shards hold {total:,} tokens of {begun:,} documents, which is not what it says")
+    return dict(manifest)
+
+
+def _verify_one(path: str, shard: dict[str, Any]) -> None:
+    if not exists(path):
+        raise UserError(f"{path}: missing; {_AGAIN}")
+    header = shard_format.read_header(path)
+    if header.tokens != shard["tokens"] or sha256_of(path)[1] != shard["sha256"]:
+        raise UserError(f"{path}: not the file that the manifest tells of (other tokens or SHA-256); {_AGAIN}")
+    documents, greatest = _count(path)
+    if greatest > END_OF_TEXT or documents != shard["documents"]:
+        raise UserError(
+            f"{path}: holds {documents:,} documents and token {greatest}, not what the manifest tells; {_AGAIN}"
+        )
+
+
+def _count(path: str) -> tuple[int, int]:
+    """Return (documents that begin in a shard, its greatest token)."""
+    documents, greatest = 0, 0
+    with open_input(path) as stream:
+        stream.seek(HEADER_BYTES)
+        while block := stream.read(_BLOCK):
+            tokens = np.frombuffer(block, "<u2")
+            documents += int((tokens == END_OF_TEXT).sum())
+            greatest = max(greatest, int(tokens.max()))
+    return documents, greatest
