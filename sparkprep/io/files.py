@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, cast
 
 import pyarrow as pa
@@ -112,11 +112,16 @@ def check_inputs(paths: Sequence[str]) -> None:
             raise UserError(f"{path}: no such file or folder; check --input")
 
 
-def sha256_of(path: str) -> tuple[int, str]:
-    """Return the size in bytes and the SHA-256, in hexadecimal, of a file. Raises UserError where it cannot be read."""
+def sha256_of(path: str, look: Callable[[bytes], None] | None = None) -> tuple[int, str]:
+    """Return the size in bytes and the SHA-256, in hexadecimal, of a file. Raises UserError where it cannot be read.
+
+    look: called with each block of the file in turn, for what else is to be learnt on the way.
+    """
     digest, size = hashlib.sha256(), 0
     with open_input(path) as stream:
         while block := stream.read(_HASHED):
             digest.update(block)
             size += len(block)
+            if look:
+                look(block)
     return size, digest.hexdigest()

@@ -25,10 +25,10 @@ def tokenizer(output: str, overwrite: bool = False) -> str:
 
 def hellaswag(source: str, output: str, overwrite: bool = False) -> str:
     """Write HellaSwag's questions (JSON Lines with ctx, endings, label; .gz and .zst too) as hellaswag_val.bin."""
-    from sparkprep.llmc import hellaswag
+    from sparkprep.llmc import hellaswag, hellaswag_questions
 
     _refuse(output, overwrite, source)
-    examples = hellaswag.tokenise(hellaswag.read_questions(source))
+    examples = hellaswag_questions.tokenise(hellaswag_questions.read_questions(source))
     if not examples:
         raise UserError(f"{source}: no question in it; get the file anew")
     header = hellaswag.write(output, examples)

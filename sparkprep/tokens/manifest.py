@@ -11,7 +11,7 @@ import numpy as np
 
 from sparkprep import __version__
 from sparkprep.errors import UserError
-from sparkprep.io.files import exists, file_names, open_input, sha256_of, write_text
+from sparkprep.io.files import exists, file_names, sha256_of, write_text
 from sparkprep.io.json_files import read_json
 from sparkprep.io.paths import join_path, normalise
 from sparkprep.llmc import shard as shard_format
@@ -27,7 +27,6 @@ ENTRY = "index long, file string, tokens long, documents long, sha256 string"
 """The columns of `Entry`."""
 
 _HASHERS = 4
-_BLOCK = 1 << 22
 _MEND = "delete it, or take --overwrite on another folder"
 _AGAIN = "delete it and run `sparkprep shards` again, which makes what is missing"
 
@@ -130,22 +129,28 @@ def _verify_one(path: str, shard: dict[str, Any]) -> None:
     if not exists(path):
         raise UserError(f"{path}: missing; {_AGAIN}")
     header = shard_format.read_header(path)
-    if header.tokens != shard["tokens"] or sha256_of(path)[1] != shard["sha256"]:
+    counts = _Counts()
+    digest = sha256_of(path, counts.look)[1]
+    if header.tokens != shard["tokens"] or digest != shard["sha256"]:
         raise UserError(f"{path}: not the file that the manifest tells of (other tokens or SHA-256); {_AGAIN}")
-    documents, greatest = _count(path)
-    if greatest > END_OF_TEXT or documents != shard["documents"]:
+    if counts.greatest > END_OF_TEXT or counts.documents != shard["documents"]:
         raise UserError(
-            f"{path}: holds {documents:,} documents and token {greatest}, not what the manifest tells; {_AGAIN}"
+            f"{path}: holds {counts.documents:,} documents and token {counts.greatest}, not what the manifest tells; "
+            f"{_AGAIN}"
         )
 
 
-def _count(path: str) -> tuple[int, int]:
-    """Return (documents that begin in a shard, its greatest token)."""
-    documents, greatest = 0, 0
-    with open_input(path) as stream:
-        stream.seek(HEADER_BYTES)
-        while block := stream.read(_BLOCK):
-            tokens = np.frombuffer(block, "<u2")
-            documents += int((tokens == END_OF_TEXT).sum())
-            greatest = max(greatest, int(tokens.max()))
-    return documents, greatest
+@dataclass
+class _Counts:
+    """What the blocks of a shard hold: documents that begin there, the greatest token."""
+
+    documents: int = 0
+    greatest: int = 0
+    _position: int = 0
+
+    def look(self, block: bytes) -> None:
+        """Take in the next block, an even number of bytes; the first begins with the header."""
+        tokens = np.frombuffer(block, "<u2")[max(0, HEADER_BYTES - self._position) // 2 :]
+        self._position += len(block)
+        self.documents += int((tokens == END_OF_TEXT).sum())
+        self.greatest = max(self.greatest, int(tokens.max(initial=0)))

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkprep.errors import UserError
-from sparkprep.llmc import header, hellaswag, shard, tokenizer_file
-from sparkprep.llmc.hellaswag import Example, Question
+from sparkprep.llmc import header, hellaswag, hellaswag_questions, shard, tokenizer_file
+from sparkprep.llmc.hellaswag import Example
+from sparkprep.llmc.hellaswag_questions import Question
 from sparkprep.tokenizer import vocabulary
 
 TOKENS = st.lists(st.integers(0, 50_256), max_size=300)
@@ -258,7 +259,10 @@ def lines(path: Path, *rows: Any) -> str:
 def test_questions_are_read_whatever_the_compression(tmp_path: Path, name: str) -> None:
     path = lines(tmp_path / name, {**GOOD, "ind": 24}, b" ", {**GOOD, "label": "0"})
     context, endings = str(GOOD["ctx"]), ("jumps.", "sings.", "falls é.", "sleeps.")
-    assert list(hellaswag.read_questions(path)) == [Question(context, endings, 3), Question(context, endings, 0)]
+    assert list(hellaswag_questions.read_questions(path)) == [
+        Question(context, endings, 3),
+        Question(context, endings, 0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -286,14 +290,14 @@ def test_questions_are_read_whatever_the_compression(tmp_path: Path, name: str) 
 )
 def test_a_bad_line_is_named_by_its_number(tmp_path: Path, row: Any, why: str) -> None:
     path = lines(tmp_path / "q.jsonl.gz", GOOD, b"", row)
-    said = message(lambda: list(hellaswag.read_questions(path)), path)
+    said = message(lambda: list(hellaswag_questions.read_questions(path)), path)
     assert said.startswith(f"line 3: {why}")
     assert said.endswith("; mend the line or get the file anew")
 
 
 def test_questions_in_another_kind_of_file_are_refused(tmp_path: Path) -> None:
     def said(path: str) -> str:
-        return message(lambda: list(hellaswag.read_questions(path)), path)
+        return message(lambda: list(hellaswag_questions.read_questions(path)), path)
 
     assert said(lines(tmp_path / "q.txt", GOOD)).startswith("HellaSwag is read as JSON Lines; name it .jsonl")
     content = gzip.compress(json.dumps(GOOD).encode())
@@ -324,7 +328,7 @@ def plain(example: Example) -> Any:
 
 def test_a_hellaswag_file_has_the_bytes_that_llm_c_reads(tmp_path: Path) -> None:
     question = Question("Hello world", ("a", "b c", "d", ""), 2)
-    examples = hellaswag.tokenise([question, question])
+    examples = hellaswag_questions.tokenise([question, question])
     hellaswag.write(str(tmp_path / "h.bin"), examples)
     endings = [1, 257, 2, 275, 269, 1, 288, 1, 220]  # " a", " b c", " d", " "
     first = words(65535, 34, 0, 2, 4, 2, 15496, 995, *endings)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sparkprep.cli import main
 from sparkprep.console import safe_text
-from sparkprep.llmc import header, hellaswag, peek, shard, tokenizer_file
+from sparkprep.llmc import header, hellaswag, hellaswag_questions, peek, shard, tokenizer_file
 from sparkprep.tokenizer.tokenizer import Tokenizer
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 
@@ -198,8 +198,11 @@ def test_a_tokenizer_file_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_a_hellaswag_file_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "h.bin"
-    asked = [hellaswag.Question(f"He stands\x1b {n}", ("up.", "on a roof.", "still.", "by."), n % 4) for n in range(5)]
-    hellaswag.write(str(path), hellaswag.tokenise(asked))
+    asked = [
+        hellaswag_questions.Question(f"He stands\x1b {n}", ("up.", "on a roof.", "still.", "by."), n % 4)
+        for n in range(5)
+    ]
+    hellaswag.write(str(path), hellaswag_questions.tokenise(asked))
     shown = said(capsys, path)
     assert shown.startswith(f"{path}: HellaSwag file, version 1, 5 examples, the longest of ")
     assert shown.count("--- example") == 3

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparkprep.llmc import convert, hellaswag, shakespeare, tokenizer_file
+from sparkprep.llmc import convert, hellaswag, hellaswag_questions, shakespeare, tokenizer_file
 from sparkprep.tokenizer import vocabulary
 
 pytestmark = [
@@ -40,7 +40,7 @@ def test_hellaswag_is_that_of_llm_c(tmp_path: Path) -> None:
 def test_hellaswag_of_llm_c_is_read_as_its_questions(tmp_path: Path) -> None:
     path = tmp_path / "hellaswag_val.bin"
     path.write_bytes(unpacked("hellaswag_val.bin.gz"))
-    questions = list(hellaswag.read_questions(str(data("hellaswag_val.jsonl.gz"))))
+    questions = list(hellaswag_questions.read_questions(str(data("hellaswag_val.jsonl.gz"))))
     examples = list(hellaswag.read(str(path)))
     words = vocabulary.tokens()
     assert len(examples) == 10_042

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkprep.errors import UserError
-from sparkprep.llmc import header
+from sparkprep.llmc import header, hellaswag_questions
 from sparkprep.llmc import hellaswag as files
 from sparkprep.llmc.hellaswag import Example
 from trainer.checkpoints import model_file
@@ -270,7 +270,7 @@ def _write_questions(path: Path, count: int) -> None:
 def test_json_lines_are_asked_as_the_binary_file_made_of_them(tmp_path: Path) -> None:
     text, binary = tmp_path / "asked.jsonl", tmp_path / "asked.bin"
     _write_questions(text, 9)
-    files.write(str(binary), files.tokenise(files.read_questions(str(text))))
+    files.write(str(binary), hellaswag_questions.tokenise(hellaswag_questions.read_questions(str(text))))
     one, other = prepare(str(text), 64), prepare(str(binary), 64)
     for name in ("labels", "row_of", "tokens", "lengths", "endings"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name

@@ -126,7 +126,9 @@ def prepare(path: str, max_seq_len: int, limit: int | None = None) -> Questions:
     where it is damaged or has no examples, and for an example that the model cannot take in or that asks nothing.
     """
     if format_of(path) in JSONL_FORMATS:
-        examples = files.tokenise(islice(files.read_questions(path), limit))
+        from sparkprep.llmc import hellaswag_questions
+
+        examples = hellaswag_questions.tokenise(islice(hellaswag_questions.read_questions(path), limit))
     else:
         examples = list(islice(files.read(path), limit))
     if not examples:
