@@ -77,21 +77,25 @@ def _entry(place: str) -> str:
 
 
 def _signature(thing: Callable[..., Any]) -> str:
-    """The signature, a parameter a line where it is long."""
-    signature = inspect.signature(thing)
+    """The signature of a function or class, a parameter a line where it is long."""
     if isinstance(thing, type) and issubclass(thing, BaseException):
         return "(message)"
-    line = str(signature)
-    if len(line) <= 100:
-        return line
-    parameters, star = [], False
+    signature = inspect.signature(thing)
+    parameters, keywords = [], False
     for parameter in signature.parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY and not star:
-            parameters.append("    *,")
-            star = True
-        parameters.append(f"    {parameter},")
-    returns = "" if signature.return_annotation is signature.empty else f" -> {signature.return_annotation}"
-    return "(\n" + "\n".join(parameters) + f"\n){returns.replace(chr(39), '')}"
+        if parameter.kind is parameter.KEYWORD_ONLY and not keywords:
+            parameters.append("*")
+            keywords = True
+        annotation = "" if parameter.annotation is parameter.empty else f": {_name(parameter.annotation)}"
+        default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
+        parameters.append(f"{parameter.name}{annotation}{default}")
+    returns = "" if isinstance(thing, type) else f" -> {_name(signature.return_annotation)}"
+    line = f"({', '.join(parameters)}){returns}"
+    return line if len(line) <= 100 else "(\n" + "".join(f"    {each},\n" for each in parameters) + f"){returns}"
+
+
+def _name(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
 if __name__ == "__main__":
