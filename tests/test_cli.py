@@ -207,6 +207,7 @@ def test_an_existing_output_is_refused_before_anything_is_read(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "metrics.json").touch()
     said = error(capsys, "--input", source(tmp_path), "--output", tmp_path / "out")
     assert said == f"{tmp_path / 'out'} exists; pass --overwrite to replace it or choose another --output"
 
@@ -215,6 +216,7 @@ def test_overwrite_replaces_the_output_and_quiet_says_the_summary_only(
     spark: SparkSession, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     save(tmp_path / "out" / "kept" / "old.parquet", {"id": ["old"]})
+    (tmp_path / "out" / "metrics.json").touch()
     words = ["--input", source(tmp_path), "--output", tmp_path / "out", "--overwrite", "--quiet"]
     assert main(["dedup", *map(str, words)]) == 0
     said = capsys.readouterr()

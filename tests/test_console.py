@@ -61,11 +61,15 @@ def test_a_signal_unwinds_the_work_and_is_told_with_a_code_of_its_own(
             unwound.append(True)
         return 0
 
-    before = signal.getsignal(number)
-    code = guarded(work, debug=False, interrupted="stopped", signals=(signal.SIGTERM, signal.SIGHUP))
-    assert (code, unwound) == (128 + number, [True])
-    assert capsys.readouterr().err == "stopped\n"
-    assert signal.getsignal(number) == before
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    before = signal.signal(number, usual)  # whoever runs the tests may ignore it (nohup)
+    try:
+        code = guarded(work, debug=False, interrupted="stopped", signals=(signal.SIGTERM, signal.SIGHUP))
+        assert (code, unwound) == (128 + number, [True])
+        assert capsys.readouterr().err == "stopped\n"
+        assert signal.getsignal(number) == usual
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_signal_that_was_ignored_at_the_start_stays_ignored() -> None:

@@ -57,7 +57,7 @@ def test_words_are_read_as_their_kinds_tell() -> None:
     ("words", "said"),
     [
         (["--share", "0"], "--share: 0 is not above 0"),
-        (["--share", "nan"], "--share: nan is not a finite number"),
+        (["--share", "nan"], "--share: 'nan' is not a finite number"),
         (["--count", "0"], "-n/--count: 0 is below 1 (or -1)"),
         (["--count", "x"], "-n/--count: 'x' is not a whole number"),
         (["--rule", "three"], "--rule: 'three' is none of one, two"),

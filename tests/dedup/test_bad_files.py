@@ -28,9 +28,9 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def old_output(tmp_path: Path) -> Path:
-    """Something a user would miss, where the output is to go."""
+    """An earlier result, where the output is to go."""
     save(tmp_path / "out" / "kept" / "old.parquet", {"id": ["old"]})
-    (tmp_path / "out" / "notes.txt").write_text("mine")
+    (tmp_path / "out" / "metrics.json").write_text("old")
     return tmp_path / "out"
 
 
@@ -142,6 +142,14 @@ def test_a_folder_without_any_input_file_says_what_there_is(
 
 def test_no_input_at_all_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     assert "no input was given" in refused(spark, [], tmp_path / "out")
+
+
+def test_a_folder_with_a_file_that_no_run_made_is_never_replaced(
+    spark: SparkSession, source: Path, old_output: Path
+) -> None:
+    (old_output / "notes.txt").write_text("mine")
+    message = refused(spark, source, old_output, overwrite=True)
+    assert message == f"{old_output} holds files that no run of sparkprep made (notes.txt): choose another --output"
 
 
 def test_the_output_may_not_lie_in_the_input_nor_the_input_in_it(spark: SparkSession, source: Path) -> None:

@@ -135,7 +135,7 @@ def template_rows(documents: int) -> list[dict[str, object]]:
     return rows
 
 
-@pytest.mark.parametrize("budget", [10_000_000, 0])
+@pytest.mark.parametrize("budget", [10_000_000, pytest.param(0, marks=pytest.mark.slow)])
 def test_oversized_buckets_lose_no_near_duplicate(spark: SparkSession, tmp_path: Path, budget: int) -> None:
     rows = template_rows(300)
     source = corpus.write(tmp_path / "docs", rows)

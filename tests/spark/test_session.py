@@ -43,7 +43,7 @@ def test_settings_at_start_reach_the_jvm(spark: SparkSession) -> None:
 
 def test_plain_python_gets_a_quiet_local_session_and_the_users_settings_win() -> None:
     done = run_python(
-        "from sparkprep.spark.session import SIZES, get_session\n"
+        "from sparkprep.spark.clusters import SIZES\nfrom sparkprep.spark.session import get_session\n"
         "s = get_session('probe', SIZES['1k'])\n"
         "heap = s.sparkContext._jvm.java.lang.Runtime.getRuntime().maxMemory() >> 20\n"
         "print(s.sparkContext.master, heap, s.conf.get('spark.sql.shuffle.partitions'),"
@@ -167,6 +167,7 @@ def test_the_workers_tell_their_versions(spark: SparkSession) -> None:
     assert set(there) == {"python", "executable", *PACKAGES}
 
 
+@pytest.mark.slow
 def test_a_worker_without_the_packages_is_named_in_one_line(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
     python = tmp_path / "bare" / "bin" / "python"

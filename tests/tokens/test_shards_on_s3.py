@@ -34,6 +34,7 @@ def run_job(rows: Path, folder: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=240)
 
 
+@pytest.mark.slow
 def test_shards_on_s3_are_those_of_a_local_folder_and_a_second_run_makes_only_what_is_missing(
     spark: SparkSession, bucket: str, rows: Path, tmp_path: Path
 ) -> None:

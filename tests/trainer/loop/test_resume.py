@@ -74,6 +74,7 @@ def same_end(a: Path, b: Path, steps: int) -> None:
     assert not [each.name for each in b.iterdir() if ".partial-" in each.name]
 
 
+@pytest.mark.slow
 def test_a_run_killed_while_training_and_while_saving_ends_as_one_that_was_not(
     data: Path, whole: Path, tmp_path: Path
 ) -> None:
