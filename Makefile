@@ -125,7 +125,7 @@ check-golden: environment ## the same on a corpus with known truth, and our file
 	fi
 
 ##@ Measure (DATA=file or folder of Parquet; without it the embedded subsets; ARGS="..." for further options)
-.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-peers bench-memory bench-invariance
+.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-versus bench-peers bench-memory bench-invariance
 with_data = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 bench-kernel: environment ## text to signature on one core, against datasketch: DATA=docs.parquet
@@ -139,6 +139,9 @@ bench-tokens: setup ## CPU seconds of documents to shards, against Spark copying
 
 bench-job: setup ## CPU seconds of the job, against Spark copying the same: DATA=file or folder
 	@$(RUN) benchmarks/job.py $(with_data)
+
+bench-versus: setup ## CPU seconds of the job here and in another checkout, in turns: OTHER=folder DATA=docs.parquet
+	@$(RUN) benchmarks/versus.py "$(OTHER)" $(with_data)
 
 bench-peers: environment ## datasketch, Spark MLlib and this on the same file: DATA=docs.parquet PAIRS=docs.pairs.parquet
 	@$(RUN) benchmarks/peers.py $(if $(PAIRS),--pairs "$(PAIRS)") $(with_data)

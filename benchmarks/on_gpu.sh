@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Figures of one GPU in one go, on a machine that has a Python with PyTorch, NumPy and PyArrow and needs nothing installed:
 #   bash benchmarks/on_gpu.sh [FOLDER]       FOLDER: where the figures go (default: $OUT, else benchmarks-gpu)
-# Within some minutes: the machine, the trainer's quick tests of numbers, tokens a second of d12 at full size.
+# Within some minutes: the machine, and tokens a second of d12 at full size beside the share of a matrix product.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-${OUT:-benchmarks-gpu}}
