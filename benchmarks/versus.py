@@ -1,7 +1,7 @@
 """The jobs here and in another checkout of this project, in turns: CPU seconds of everything that each starts.
 
-Whether a change made them dearer: `python benchmarks/versus.py ../before` needs `make setup` done in both. Each checkout's
-own launcher and environment are used. The median counts; the spread shows what the machine's noise hides.
+Whether a change made them dearer: `python benchmarks/versus.py ../before` needs `make setup` done in both. The launcher
+and the environment of each checkout are used. The median counts; the spread shows what the noise of the machine hides.
 """
 
 from __future__ import annotations
