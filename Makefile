@@ -33,7 +33,7 @@ demo: setup ## deduplicate 10,000 documents of the real world, grade the result,
 		--shards demo/shards --shard-tokens 1000000 --name demo
 	@$(VENV)/bin/sparkprep convert tokenizer demo/shards/gpt2_tokenizer.bin --overwrite
 	@echo "Next: open demo/10k/report.html in a browser; \`.venv/bin/sparkprep peek demo/shards/demo_val_000000.bin\`"
-	@echo "shows the tokens; \`make train-final\` trains a small GPT-2 on them and plots its losses."
+	@echo "shows the tokens; \`make train-final ARGS=--rehearse\` trains a small GPT-2 on them and plots its losses."
 
 # On a GPU the real run; without one its rehearsal, on the demo's shards unless DATA names others.
 train-final: setup-train ## the seed-resumed final run: SEED_MODEL=file LR=rate DATA=shards OUT=folder (ARGS="..." for more)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         lambda: _run(words, verb),
         debug="--debug" in words,
         interrupted=verb.interrupted if verb else "interrupted",
-        signals=(signal.SIGTERM, signal.SIGHUP),
         explain=_of_spark,
     )
 
@@ -83,7 +81,7 @@ def _run(words: list[str], asked: Verb | None) -> int:
 
 
 def _of_spark(error: Exception) -> str | None:
-    """What to say of an exception that Spark raised, or the connection to its JVM, which ends with the JVM."""
+    """Say what to tell of an exception that Spark raised, or the connection to its JVM, which ends with the JVM."""
     of_spark = type(error).__module__.split(".")[0] in ("pyspark", "py4j")
     if not of_spark and not (isinstance(error, ConnectionError) and "pyspark" in sys.modules):
         return None

@@ -28,6 +28,8 @@ class Exit(IntEnum):
     """a mistake in the command line, the input or the surroundings, told in one line"""
     SPARK_FAILED = 3
     """Spark failed for a reason that is not known to be the user's"""
+    FAULT = 70
+    """a fault of ours, told with its traceback"""
     HUNG_UP = 128 + 1
     INTERRUPTED = 128 + 2
     BROKEN_PIPE = 128 + 13
@@ -39,7 +41,7 @@ class Ended(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.code = 128 + number
+        self.code = Exit(128 + number)
 
 
 _CONTROL_CHARACTERS = "\x00-\x1f\x7f-\x9f"  # they move the cursor, ring, change colours
@@ -86,7 +88,7 @@ def guarded(
     *,
     debug: bool,
     interrupted: str = "interrupted",
-    signals: Sequence[signal.Signals] = (signal.SIGTERM,),
+    signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGHUP),
     explain: Callable[[Exception], str | None] | None = None,
 ) -> int:
     """Run a program's work, its parsing of the command line included, and return its exit code.
@@ -94,7 +96,7 @@ def guarded(
     Whatever goes wrong is one line on stderr. A UserError is told as `error: ...`, with the traceback under `debug`.
     Ctrl-C, and each of `signals` that is not ignored, unwinds the work and is told as `interrupted`. A reader of our
     output that has gone (as in `| head`) ends it in silence. Of other exceptions `explain` may give the line for
-    Spark's failures; else it is a fault of ours and propagates.
+    Spark's failures; else it is a fault of ours, told with its traceback.
     """
     try:
         with _ended_by(signals):
@@ -102,7 +104,7 @@ def guarded(
             sys.stdout.flush()  # a reader that has gone is met here rather than at interpreter exit
             return code
     except UserError as error:
-        return _told(str(error), Exit.USER_ERROR, debug)
+        return _tell(str(error), Exit.USER_ERROR, debug)
     except KeyboardInterrupt as error:
         if debug:
             traceback.print_exc()
@@ -114,12 +116,17 @@ def guarded(
         return Exit.BROKEN_PIPE
     except Exception as error:
         message = explain(error) if explain else None
-        if message is None:
-            raise
-        return _told(f"{message}; --debug shows all of it", Exit.SPARK_FAILED, debug)
+        if message is not None:
+            return _tell(f"{message}; --debug shows all of it", Exit.SPARK_FAILED, debug)
+        traceback.print_exc()
+        say(
+            "error: this is a fault of sparkprep's own; please report it with what stands above",
+            stream=sys.stderr,
+        )
+        return Exit.FAULT
 
 
-def _told(message: str, code: Exit, debug: bool) -> int:
+def _tell(message: str, code: Exit, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     say(f"error: {safe_text(message)}", stream=sys.stderr)

@@ -49,6 +49,7 @@ class Integer:
         return value
 
     def check(self, value: Any) -> None:
+        """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
         if isinstance(value, bool) or not isinstance(value, int):
             raise argparse.ArgumentTypeError(f"{value!r} is not a whole number")
         if value == self.special:
@@ -77,6 +78,7 @@ class Number:
         return value
 
     def check(self, value: Any) -> None:
+        """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise argparse.ArgumentTypeError(f"{value!r} is not a number")
         if not math.isfinite(value):
@@ -99,6 +101,7 @@ class OneOf:
         return word
 
     def check(self, value: Any) -> None:
+        """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
         if value not in self.choices:
             raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(self.choices)}")
 
@@ -114,6 +117,7 @@ class Text:
         return word
 
     def check(self, value: Any) -> None:
+        """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
         if not isinstance(value, str):
             raise argparse.ArgumentTypeError(f"{value!r} is not a text")
         if not value and not self.empty:
@@ -130,6 +134,7 @@ class ZeroOrOne:
         return word == "1"
 
     def check(self, value: Any) -> None:
+        """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
         if not isinstance(value, bool):
             raise argparse.ArgumentTypeError(f"{value!r} is neither True nor False")
 
@@ -158,9 +163,9 @@ class Option:
     def help(self) -> str:
         """The meaning, with the default where there is one to tell, as argparse wants it."""
         default = self.default
-        told = default is not None and default != "" and not isinstance(self.kind, Switch)
+        has_default = default is not None and default != "" and not isinstance(self.kind, Switch)
         shown = int(default) if isinstance(default, bool) else f"{default:,}" if _is_large(default) else default
-        return (f"{self.meaning} (default {shown})" if told else self.meaning).replace("%", "%%")
+        return (f"{self.meaning} (default {shown})" if has_default else self.meaning).replace("%", "%%")
 
     def check(self, value: Any) -> str | None:
         """Say what is wrong with a value, or None. The default is always right: it may stand for "not set"."""
@@ -232,9 +237,9 @@ def markdown_table(options: Iterator[Option]) -> str:
 class Parser(argparse.ArgumentParser):
     """A parser whose flags are never abbreviated, whose examples keep their lines, and whose errors are one line."""
 
-    def __init__(self, **told: Any) -> None:
-        told.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(allow_abbrev=False, **told)
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         """Raise UserError with one line; argparse's whole usage would hide it."""

@@ -42,9 +42,21 @@ def test_debug_shows_the_traceback_above_the_line(capsys: pytest.CaptureFixture[
     assert line == "error: x"
 
 
-def test_a_fault_of_ours_is_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError):
-        guarded(failing(ZeroDivisionError()), debug=False)
+def test_a_fault_of_ours_is_told_with_its_traceback_and_a_code_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert guarded(failing(ZeroDivisionError("oops")), debug=False) == Exit.FAULT
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "ZeroDivisionError: oops" in said
+    assert said.splitlines()[-1].startswith("error: this is a fault of sparkprep's")
+
+
+def test_a_failure_that_can_be_explained_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    explain = {"ValueError": "Spark failed: of this"}
+    code = guarded(failing(ValueError()), debug=False, explain=lambda error: explain.get(type(error).__name__))
+    assert code == Exit.SPARK_FAILED
+    assert capsys.readouterr().err == "error: Spark failed: of this; --debug shows all of it\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -64,7 +76,7 @@ def test_a_signal_unwinds_the_work_and_is_told_with_a_code_of_its_own(
     usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
     before = signal.signal(number, usual)  # whoever runs the tests may ignore it (nohup)
     try:
-        code = guarded(work, debug=False, interrupted="stopped", signals=(signal.SIGTERM, signal.SIGHUP))
+        code = guarded(work, debug=False, interrupted="stopped")
         assert (code, unwound) == (128 + number, [True])
         assert capsys.readouterr().err == "stopped\n"
         assert signal.getsignal(number) == usual
@@ -80,7 +92,7 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored() -> None:
             os.kill(os.getpid(), signal.SIGHUP)
             return 0
 
-        assert guarded(work, debug=False, signals=(signal.SIGHUP,)) == 0
+        assert guarded(work, debug=False) == 0
     finally:
         signal.signal(signal.SIGHUP, before)
 

@@ -98,7 +98,7 @@ def _input(args: argparse.Namespace) -> list[str]:
 
 
 def summary(metrics: dict[str, Any], output: str) -> str:
-    """The table at the end of a run."""
+    """Return the table at the end of a run, as text."""
     counts, recall = metrics["counts"], metrics["recall"]
     share = f"{100 * counts['removed'] / counts['input']:.1f} %" if counts["input"] else "-"
     banding = metrics["banding"]

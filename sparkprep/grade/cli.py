@@ -5,7 +5,7 @@ import json
 import math
 from pathlib import Path
 
-from sparkprep.console import add_debug, safe_text, say
+from sparkprep.console import Exit, add_debug, safe_text, say
 from sparkprep.errors import UserError
 from sparkprep.grade.figures import F1_DEFINITION, Figure
 from sparkprep.grade.grading import Grade, grade
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def table(result: Grade) -> str:
-    """The figures as aligned lines, each with its counts and its definition."""
+    """Return the figures as aligned lines, each with its counts and its definition."""
     rows = [("", "", "value", "counts", "definition")]
     for scores in result.scores:
         rows.append((scores.subject, "precision", *_cells(scores.precision)))
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         elif limit is not None and figure.value is not None and figure.value < limit:
             print(f"FAILED: {name} {_decimal(figure.value)} is below {flag} {limit:g}")
             failed = True
-    return 1 if failed else 0
+    return Exit.CHECK_FAILED if failed else Exit.DONE
 
 
 def _cells(figure: Figure) -> tuple[str, str, str]:

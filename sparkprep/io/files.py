@@ -19,13 +19,13 @@ _HASHED = 1 << 24  # bytes at a time
 
 
 def exists(path: str) -> bool:
-    """True if a file or folder lies at `path` (a dangling symbolic link does not count)."""
+    """Return whether a file or folder lies at `path` (a dangling symbolic link does not count)."""
     system, inner = filesystem(path)
     return bool(system.get_file_info(inner).type != pafs.FileType.NotFound)
 
 
 def open_input(path: str) -> BinaryIO:
-    """A seekable binary stream over a file. Raises UserError naming the file if it cannot be opened."""
+    """Open a file as a seekable binary stream. Raises UserError naming the file if it cannot be opened."""
     system, inner = filesystem(path)
     try:
         return cast(BinaryIO, system.open_input_file(inner))
@@ -41,7 +41,7 @@ def write_text(path: str, text: str) -> None:
 
 @contextlib.contextmanager
 def open_whole(path: str) -> Iterator[BinaryIO]:
-    """A stream to a new file that appears under its name when the block ends without an error, and not before.
+    """Open a stream to a new file that appears under its name when the block ends without an error, and not before.
 
     It is written under a name beside it that begins with a dot, synced and renamed; on S3 uploaded, then copied to its
     key. Raises UserError naming the file where the disk is full or may not be written.
@@ -78,7 +78,7 @@ def make_folder(path: str) -> None:
 
 
 def file_names(path: str) -> list[str]:
-    """The names of the files in a folder, sorted; none where there is no folder."""
+    """Return the names of the files in a folder, sorted; none where there is no folder."""
     system, inner = filesystem(path)
     infos = system.get_file_info(pafs.FileSelector(inner, allow_not_found=True))
     return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
@@ -99,7 +99,7 @@ def delete_file(path: str) -> None:
 
 
 def cause(error: BaseException) -> str:
-    """The short cause inside an OSError or Arrow error, without its code and repeated path."""
+    """Return the short cause inside an OSError or Arrow error, without its code and repeated path."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).strip().split("\n")[0]

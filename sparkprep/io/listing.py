@@ -43,7 +43,7 @@ def stamps(files: Sequence[DataFile]) -> list[list[str | int]]:
 
 
 def list_files(paths: Sequence[str | os.PathLike[str]]) -> list[DataFile]:
-    """The data files at `paths` (files, or folders searched to the bottom), sorted by path, each once.
+    """Return the data files at `paths` (files, or folders searched to the bottom), sorted by path, each once.
 
     In folders, names that start with '.' or '_' are passed over, as Spark does, and so are unknown extensions. Raises
     UserError for a missing path, a path without any data file, an unknown extension of a file named outright, and for
@@ -66,7 +66,7 @@ def list_files(paths: Sequence[str | os.PathLike[str]]) -> list[DataFile]:
 
 
 def format_of(name: str) -> str | None:
-    """The format that a file name's extension tells, or None if it is not one of KNOWN_EXTENSIONS."""
+    """Return the format that a file name's extension tells, or None if it is not one of KNOWN_EXTENSIONS."""
     name = name.lower()
     if name.endswith(".parquet"):
         return PARQUET

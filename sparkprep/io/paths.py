@@ -16,13 +16,13 @@ _GLOB_CHARACTERS = re.compile(r"([\[\]{}*?\\])")
 
 
 def scheme_of(path: str) -> str:
-    """The URI scheme in lower case; "" for a plain local path."""
+    """Return the URI scheme in lower case; "" for a plain local path."""
     match = _SCHEME.match(path)
     return match.group(1).lower() if match else ""
 
 
 def is_local(path: str) -> bool:
-    """True for a local path or a file: URI, False for s3://. Raises UserError for any other scheme."""
+    """Return True for a local path or a file: URI, False for s3://. Raises UserError for any other scheme."""
     scheme = scheme_of(path)
     if scheme in ("", "file"):
         return True
@@ -32,7 +32,7 @@ def is_local(path: str) -> bool:
 
 
 def normalise(path: str | os.PathLike[str]) -> str:
-    """An absolute local path (symbolic links kept, `~/` expanded), or the s3:// URI without a trailing slash."""
+    """Return an absolute local path (symbolic links kept, `~/` expanded), or the s3:// URI without a trailing slash."""
     text = os.fspath(path)
     if not text:
         raise UserError("an empty path was given where a file or folder is needed")
@@ -44,12 +44,12 @@ def normalise(path: str | os.PathLike[str]) -> str:
 
 
 def join_path(path: str, *names: str) -> str:
-    """The path of something inside a folder, local or on S3."""
+    """Return the path of something inside a folder, local or on S3."""
     return os.path.join(path, *names) if is_local(path) else "/".join([path.rstrip("/"), *names])
 
 
 def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
-    """The pyarrow file system that holds `path`, and the path as that file system writes it.
+    """Return the pyarrow file system that holds `path`, and the path as that file system writes it.
 
     For S3, credentials and region come from the environment as for any AWS client; AWS_ENDPOINT_URL_S3 (or
     AWS_ENDPOINT_URL) names another endpoint.
@@ -65,7 +65,7 @@ def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
 
 
 def spark_uri(path: str) -> str:
-    """What to hand to `spark.read` so that exactly this file or folder is read.
+    """Return what to hand to `spark.read` so that exactly this file or folder is read.
 
     Spark takes []{}*? in a path for a pattern, so they are escaped; a local path gets the scheme `file:`, because on a
     cluster a bare path would mean HDFS. Blanks, '%' and '#' stay: Hadoop takes the text after the scheme as it is.
@@ -74,6 +74,6 @@ def spark_uri(path: str) -> str:
 
 
 def spark_target(path: str) -> str:
-    """What to hand to `DataFrame.write`: as `spark_uri`, but unescaped, since Spark writes to the name as it stands."""
+    """Return what to hand to `DataFrame.write`: `spark_uri` unescaped, since Spark writes to the name as it stands."""
     path = normalise(path)
     return f"file:{path}" if is_local(path) else path

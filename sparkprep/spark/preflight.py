@@ -22,7 +22,7 @@ _CURE = (
 
 
 def preflight(spark: SparkSession) -> dict[str, str]:
-    """Versions of Python and of the packages on the workers; UserError in one line where they do not do.
+    """Return the versions of Python and of the packages on the workers; UserError in one line where they do not do.
 
     Costs one task of one row, and nothing at all in a local session whose workers run this very Python.
     A worker must have every package of `PACKAGES`, the driver's Python version to the minor, and the driver's
@@ -47,12 +47,12 @@ def _comparable(name: str, version: str) -> str:
 
 
 def driver_versions() -> dict[str, str]:
-    """Name -> version for Python, its executable and `PACKAGES`; "" for a package that is not there."""
+    """Return name -> version for Python, its executable and `PACKAGES`; "" for a package that is not there."""
     return dict(_inspector(PACKAGES)())
 
 
 def worker_versions(spark: SparkSession) -> dict[str, str]:
-    """The same from one worker, by running one task; UserError where no Python worker comes up there."""
+    """Return the same of one worker, by running one task; raises UserError where no Python worker comes up there."""
     inspect = _inspector(PACKAGES)
 
     def look(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:

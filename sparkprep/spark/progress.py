@@ -47,6 +47,7 @@ class Progress:
         return time.monotonic() - self._start
 
     def summary(self) -> list[dict[str, Any]]:
+        """Return what the stages did, as JSON knows it."""
         return [asdict(stage) for stage in self.stages]
 
     @contextmanager

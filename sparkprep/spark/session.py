@@ -38,7 +38,7 @@ _PLAIN_PYTHON = {"spark.ui.showConsoleProgress": "false"}
 def get_session(
     app_name: str, settings: Size | Mapping[str, str] | None = None, master: str | None = None
 ) -> SparkSession:
-    """The running session where there is one, untouched; else a new one.
+    """Return the running session where there is one, untouched; else a new one.
 
     - Under spark-submit (also on YARN) the master, the memory and every `--conf` are what the command says.
     - In plain Python (`python jobs/dedup.py`, a notebook, a test) it is `local[*]` with 4 GB for the driver, unless
@@ -107,7 +107,7 @@ def _running_session() -> SparkSession | None:
 
 
 def is_local(spark: SparkSession) -> bool:
-    """True where driver and workers are on this machine. False for Spark Connect, which does not say."""
+    """Return True where driver and workers are on this machine. False for Spark Connect, which does not say."""
     try:
         return str(spark.sparkContext.master).startswith("local")
     except (PySparkException, AttributeError):

@@ -1,7 +1,7 @@
-"""Compile the kernels once and leave them in Numba's cache, so that no worker compiles:
+"""Compile the kernels once and leave them in Numba's cache, so that no worker compiles: `make setup` runs it.
 
-It runs the functions that the Spark tasks run, on two documents, so that what is compiled is what they will ask for.
-It also imports what a job imports, so that Python leaves its compiled modules beside the packages.
+What Spark's tasks call is called for two documents, so that what is compiled is what they will ask for. What a job
+imports is imported too, so that Python leaves its compiled modules beside the packages.
 """
 
 import importlib
@@ -27,6 +27,7 @@ IMPORTED = (
 
 
 def main() -> None:
+    """Run the kernels once and import what jobs import; say how long it took."""
     start = time.monotonic()
     for module in IMPORTED:
         importlib.import_module(module)

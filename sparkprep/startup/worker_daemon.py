@@ -1,4 +1,4 @@
-"""The process that Spark forks its Python workers from (`spark.python.daemon.module`), with the kernels loaded.
+"""The process that Spark forks its Python workers from (`spark.python.daemon.module`), with dedup's kernels loaded.
 
 PySpark's own daemon forks workers that know nothing: each of them imports NumPy, PyArrow and Numba and reads the
 compiled kernels from disk, 1 to 2 s of CPU. Here that happens once. And at the start of every task a worker of Spark

@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     from sparkprep.tokens.manifest import verify
 
     if args.verify:
+        if args.input:
+            raise UserError("--verify only checks the shards of --output: leave out --input, or --verify")
         manifest = verify(args.output)
         say(safe_text(f"{args.output}: all {len(manifest['shards'])} shards are what the manifest tells"))
         _print_manifest(manifest, args.output)

@@ -44,6 +44,7 @@ class BadLines:
         return word
 
     def check(self, value: Any) -> None:
+        """Raise argparse.ArgumentTypeError for a value that is neither a count nor a share."""
         try:
             parse_max_bad(value)
         except (UserError, TypeError) as error:
