@@ -101,28 +101,51 @@ def test_no_module_imports_itself_by_a_detour_not_even_for_types() -> None:
         visit(name, ())
 
 
-# Rooms of sparkprep from the ground up; a room may import from those before it, and from itself.
-GROUND_UP = (
-    ("errors", "units"),
-    ("options", "console"),
-    ("io",),
-    ("tokenizer", "spark"),
-    ("documents",),
-    ("llmc", "sample"),
-    ("dedup", "grade"),
-    ("tokens", "startup"),
-    ("cli",),
-)
+# Rooms and modules of a package from the ground up: each may import from the floors below it, and from itself.
+GROUND_UP = {
+    "sparkprep": (
+        ("errors", "units"),
+        ("options", "console"),
+        ("io",),
+        ("tokenizer", "spark"),
+        ("documents",),
+        ("llmc", "sample"),
+        ("dedup", "grade"),
+        ("tokens", "startup"),
+        ("cli",),
+    ),
+    "sparkprep.dedup": (
+        ("kernels", "contents"),
+        ("settings",),
+        ("keep",),
+        ("columns",),
+        ("workspace", "masks", "inputs"),
+        ("signatures", "candidates", "verify"),
+        ("resolve",),
+        ("report",),
+        ("pipeline",),
+        ("cli",),
+    ),
+    "trainer": (
+        ("flags", "device", "confidence", "xorshift", "run_files"),
+        ("models", "data"),
+        ("optim", "checkpoints", "runs"),
+        ("settings", "evaluate", "generate"),
+        ("loop", "convert"),
+        ("final",),
+        ("commands",),
+    ),
+}
 
 
-def test_a_room_imports_only_from_the_floors_below() -> None:
-    floor = {room: height for height, rooms in enumerate(GROUND_UP) for room in rooms}
-    names = {name.split(".")[1] for name in modules_of(ROOT / "sparkprep") if "." in name} - {"__main__"}
-    assert names == set(floor), "a new room must be given its floor"
-    for name, path in modules_of(ROOT / "sparkprep").items():
-        room = [*name.split("."), ""][1]
-        if room not in floor:
-            continue
+@pytest.mark.parametrize("package", GROUND_UP)
+def test_a_room_imports_only_from_the_floors_below(package: str) -> None:
+    folder = ROOT / ("train" if package == "trainer" else "") / package.replace(".", "/")
+    floor = {room: height for height, rooms in enumerate(GROUND_UP[package]) for room in rooms}
+    modules = {path: path.relative_to(folder).parts[0].removesuffix(".py") for path in folder.rglob("*.py")}
+    assert set(modules.values()) - {"__init__", "__main__"} == set(floor), "a new room must be given its floor"
+    for path, room in modules.items():
         for other in imports_of(path):
-            if other.startswith("sparkprep.") and (top := other.split(".")[1]) in floor and top != room:
-                assert floor[top] < floor[room], f"{name} imports {other}"
+            below = other.removeprefix(f"{package}.").split(".")[0]
+            if room in floor and other.startswith(f"{package}.") and below in floor and below != room:
+                assert floor[below] < floor[room], f"{path.relative_to(ROOT)} imports {other}"

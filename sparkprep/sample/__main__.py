@@ -12,6 +12,7 @@ from sparkprep.sample.build import FILES, SIZES, embedded
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Put the files of a subset where they can be looked at."""
     parser = argparse.ArgumentParser(
         prog="python -m sparkprep.sample",
         description="Copy an embedded graded subset (documents, pairs, clusters, sources) to a folder.",
