@@ -71,7 +71,7 @@ class Trainer:
         self.run, self.log, self.settings = run, log, run.settings
         self.schedule = run.settings.schedule(run.steps)
         compiled = machine.to_be_compiled(self.settings.compile, run.device)
-        self.loss = torch.compile(run.model, dynamic=False) if compiled else run.model
+        self.loss_of = torch.compile(run.model, dynamic=False) if compiled else run.model
         flops = run.model.shape.flops_per_token(self.settings.seq_len)
         self.speed = Speed(flops, self.settings.tokens_per_update, peak)
 
@@ -121,7 +121,7 @@ class Trainer:
             run.loader.reset()
         total = torch.zeros((), device=run.device)
         for _ in range(s.micro_steps):
-            loss = self.loss(*to_device(run.loader.next(), s.micro_batch, run.device)) / s.micro_steps
+            loss = self.loss_of(*to_device(run.loader.next(), s.micro_batch, run.device)) / s.micro_steps
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         norm = run.optimizer.norm()
@@ -175,7 +175,7 @@ class Trainer:
             loss = validate_tokens(run.model, run.val_shards, s.val_tokens, s.micro_batch, s.seq_len, run.device)
         else:
             assert run.val_loader is not None
-            loss = validate_batches(self.loss, run.val_loader, s.micro_batch, s.val_batches, run.device)
+            loss = validate_batches(self.loss_of, run.val_loader, s.micro_batch, s.val_batches, run.device)
         print(f"val loss {loss:f}", flush=True)
         self.log.validation(step, loss)
 
