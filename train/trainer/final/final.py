@@ -21,7 +21,7 @@ from sparkprep.units import human_bytes
 from trainer import device as machine
 from trainer.checkpoints import checkpoint, model_file
 from trainer.data.loader import Loader, open_shards
-from trainer.final.cost import estimate, last_step
+from trainer.final.cost import checkpoint_bytes, checkpoints_due, estimate
 from trainer.flags import DEVICES
 from trainer.loop.loop import train
 from trainer.loop.run import Run
@@ -184,24 +184,15 @@ def _check_disk(settings: TrainSettings) -> str:
     """Return the line about the disk. Raises UserError where checkpoints that are still to be written find no room."""
     if settings.checkpoint_every == 0:
         raise UserError("-n 0: no weights would ever be written; give -n 1000")
-    head = model_file.read_header(settings.model or "")
-    parameters = head.shape.num_parameters
-    each = checkpoint.bytes_needed(max(head.bytes, 2 * parameters), parameters, masters=settings.masters)
+    size = checkpoint_bytes(settings)
     make_folder(settings.output)
-    count = _checkpoints_to_come(settings)
+    count = checkpoints_due(settings)
+    if settings.keep:
+        count = min(count, settings.keep + 1)  # an old one is deleted when the new one is whole
     free = shutil.disk_usage(settings.output).free
-    if count * each + _KEPT_FREE > free:
+    if count * size + _KEPT_FREE > free:
         raise UserError(
-            f"-o {settings.output}: {count} checkpoints of {human_bytes(each)} are to be written and "
+            f"-o {settings.output}: {count} checkpoints of {human_bytes(size)} are to be written and "
             f"{human_bytes(free)} are free; free some, choose another disk, or keep fewer with -nk 1"
         )
-    return f"{count} checkpoints of {human_bytes(each)} to come, {human_bytes(free)} free"
-
-
-def _checkpoints_to_come(settings: TrainSettings) -> int:
-    """Return how many checkpoints will lie in the folder that are not there yet."""
-    start, last, every = settings.start_step, last_step(settings), settings.checkpoint_every
-    # llm.c, and so the trainer, saves before its first update too where the first step is due.
-    due = last // every - start // every + (last % every > 0) + (start > 0 and start % every == 0)
-    count = due - sum(start <= each.step <= last for each in checkpoint.find(settings.output))
-    return min(count, settings.keep + 1) if settings.keep else count
+    return f"{count} checkpoints of {human_bytes(size)} to come, {human_bytes(free)} free"
