@@ -6,7 +6,6 @@ Only safetensors files are read: a PyTorch pickle may run any program when it is
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import cause, exists, file_names, open_input
+from sparkprep.io.files import cause, exists, file_names
+from sparkprep.io.json_files import read_json
 from sparkprep.io.paths import is_local, normalise
 from sparkprep.tokenizer.vocabulary import VOCABULARY_SIZE
 from trainer.checkpoints import model_file
@@ -86,7 +86,7 @@ def import_folder(
 
 def shape_of(path: str) -> Shape:
     """Return the shape that a `config.json` tells. Raises UserError naming the field that makes it no model of ours."""
-    config = _json(path)
+    config = _json_object(path)
     if config.get("model_type") != "gpt2":
         raise UserError(f"{path}: model_type is {config.get('model_type')!r}; only 'gpt2' can be a model of llm.c")
     for field, allowed in _REQUIRED.items():
@@ -123,7 +123,7 @@ def _weight_files(folder: str) -> list[str]:
                 f"which writes {WEIGHTS}"
             )
         raise UserError(f"{folder}: neither {WEIGHTS} nor {INDEX} is in it; name the folder that holds the weights")
-    listed = _json(index).get("weight_map")
+    listed = _json_object(index).get("weight_map")
     if not isinstance(listed, dict) or not listed or not all(isinstance(name, str) for name in listed.values()):
         raise UserError(f"{index}: its weight_map does not tell the files of tensors; copy the file anew")
     names = sorted(set(listed.values()))
@@ -212,14 +212,9 @@ def _opened(path: str) -> Iterator[Any]:
         raise UserError(f"{path}: cannot be read as safetensors: {cause(error)}; copy it anew") from error
 
 
-def _json(path: str) -> dict[str, Any]:
+def _json_object(path: str) -> dict[str, Any]:
     """Return the object in a JSON file."""
-    with open_input(path) as stream:
-        data = stream.read()
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON: {cause(error)}; copy it anew") from error
+    content = read_json(path, "copy it anew")
     if not isinstance(content, dict):
         raise UserError(f"{path}: a JSON object was expected; copy it anew")
     return content
