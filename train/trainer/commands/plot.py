@@ -12,8 +12,8 @@ from sparkprep.console import add_debug, guarded, safe_text, say
 from sparkprep.errors import UserError
 from sparkprep.io.paths import is_local, normalise
 from sparkprep.options import Parser
+from trainer import run_files
 from trainer.runs import history as runs_of
-from trainer.runs import log as run_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,12 +87,12 @@ def _folders(given: str, endpoint_url: str | None) -> list[str]:
     from trainer.runs.bucket import ROOT, RunStore
 
     if is_local(given):
-        if os.path.isfile(os.path.join(normalise(given), run_log.NAME)):
+        if os.path.isfile(os.path.join(normalise(given), run_files.LOG)):
             return [normalise(given)]
         store = RunStore(given)
         folders = [folder for cluster in store.clusters() for folder in store.fetch(cluster)]
         if not folders:
-            raise UserError(f"{given}: no {run_log.NAME} in it or in its folders; give a run's folder (its -o)")
+            raise UserError(f"{given}: no {run_files.LOG} in it or in its folders; give a run's folder (its -o)")
         return folders
     bucket, _, rest = given.split("://", 1)[1].strip("/").partition("/")
     parts = rest.split("/")

@@ -22,10 +22,10 @@ from sparkprep.io.files import write_text
 from sparkprep.io.listing import JSONL_FORMATS, format_of
 from sparkprep.llmc import hellaswag as files
 from sparkprep.llmc.hellaswag import ENDINGS, Example
+from trainer.confidence import wilson
 from trainer.device import attention_kernels, copy_to_device
 from trainer.models import loss as losses
 from trainer.models.layout import Model
-from trainer.runs.history import wilson
 
 BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
 """Tokens at a time: on a GPU enough to fill it, on a CPU what stays near the caches."""

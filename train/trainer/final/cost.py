@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from trainer import run_files
 from trainer.checkpoints import checkpoint, model_file
 from trainer.evaluate import hellaswag
 from trainer.loop.loop import train
@@ -98,7 +99,7 @@ def probe(settings: TrainSettings) -> float:
             val_tokens=settings.seq_len,
         )
         train(short)
-        times = run_log.read(os.path.join(folder, run_log.NAME)).ms
+        times = run_log.read(os.path.join(folder, run_files.LOG)).ms
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return float(times[min(PROBE_FROM, len(times) - 1) :].max()) / 1000
@@ -106,7 +107,7 @@ def probe(settings: TrainSettings) -> float:
 
 def logged_step_seconds(folder: str) -> float | None:
     """Return the seconds of the worst of the last steps in a run's log; None where it tells no times."""
-    path = os.path.join(folder, run_log.NAME)
+    path = os.path.join(folder, run_files.LOG)
     if not os.path.exists(path):
         return None
     times = run_log.read(path).ms
