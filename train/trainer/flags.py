@@ -17,6 +17,9 @@ from sparkprep.options import Integer, Kind, Option, Switch, Text
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "bf16", "fp32")
 """What several scripts let choose; here, where no PyTorch must be loaded to print a help."""
+BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
+"""Tokens of HellaSwag at a time, for the same reason here: on a GPU what fills it, on a CPU what stays near the caches.
+"""
 MEANINGLESS = "accepted, without meaning here: one process, one GPU"
 
 

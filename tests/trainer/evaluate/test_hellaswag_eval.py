@@ -21,6 +21,7 @@ from trainer.checkpoints import model_file
 from trainer.commands import hellaswag as hellaswag_cli
 from trainer.evaluate import hellaswag
 from trainer.evaluate.hellaswag import Questions, evaluate, prepare
+from trainer.flags import BATCH_TOKENS
 from trainer.models.gpt2 import GPT2, Shape
 from trainer.models.layout import views_of
 
@@ -145,7 +146,7 @@ def test_no_batch_size_changes_an_answer(model: GPT2, asked: tuple[str, list[Exa
     )
 
 
-@pytest.mark.parametrize("budget", sorted(hellaswag.BATCH_TOKENS.values()))
+@pytest.mark.parametrize("budget", sorted(BATCH_TOKENS.values()))
 def test_an_eighth_of_the_padded_tokens_is_more_than_it_computes(tmp_path: Path, budget: int) -> None:
     shape = Shape(1, 1, 2, max_seq_len=1024, vocab_size=300)
     path = str(tmp_path / "hellaswag_val.bin")

@@ -13,7 +13,8 @@ from sparkprep.errors import UserError
 from trainer.checkpoints import checkpoint, model_file
 from trainer.commands.final import main
 from trainer.final.cost import checkpoints_due
-from trainer.final.final import FinalRun, run_final
+from trainer.final.final import run_final
+from trainer.final.settings import FinalRun
 from trainer.loop.loop import train
 from trainer.models.gpt2 import GPT2, Shape
 from trainer.runs import log as run_log

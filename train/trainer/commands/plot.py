@@ -26,6 +26,8 @@ examples:
   %(prog)s s3://my-bucket/experiments/cluster-1    all runs of a cluster; logs are put into downloaded_logs/
 
 EXP is a folder with a main.log, a folder of such folders, or s3://BUCKET/experiments/CLUSTER[/EXP].
+
+exit codes: docs/environment.md
 """
 PANELS = ("loss", "hellaswag", "lr", "all")
 _STREAMS = {"train": "train", "val": "validation", "validation": "validation"}
@@ -33,7 +35,7 @@ _DEFAULT_NAME = "plot.png"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the arguments, print the runs' summaries and write the picture; 0, or 2 for a mistake."""
+    """Parse the arguments, print the runs' summaries, write the picture and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
     return guarded(lambda: run(_parser().parse_args(words)), debug="--debug" in words)
 
@@ -59,6 +61,7 @@ def _parser() -> Parser:
 
 def run(args: argparse.Namespace) -> int:
     """Plot as the arguments say. Raises UserError for what is no run, and where the picture cannot be written."""
+    # Here, as Matplotlib takes a second to import, which --help must not.
     from trainer.runs import plots
 
     streams = _streams(args.streams)

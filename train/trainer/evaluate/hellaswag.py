@@ -24,11 +24,9 @@ from sparkprep.llmc import hellaswag as files
 from sparkprep.llmc.hellaswag import ENDINGS, Example
 from trainer.confidence import wilson
 from trainer.device import attention_kernels, copy_to_device
+from trainer.flags import BATCH_TOKENS
 from trainer.models import loss as losses
 from trainer.models.layout import Model
-
-BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
-"""Tokens at a time: on a GPU enough to fill it, on a CPU what stays near the caches."""
 
 Integers = npt.NDArray[np.int64]
 
