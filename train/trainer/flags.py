@@ -45,8 +45,8 @@ IGNORED = (
 class Parser(options.Parser):
     """A parser of llm.c's pairs. `given` holds, after a parse, the long names that the command line gave, bare."""
 
-    def __init__(self, accepted: Sequence[Option], **described: Any) -> None:
-        super().__init__(add_help=False, **described)
+    def __init__(self, accepted: Sequence[Option], **kwargs: Any) -> None:
+        super().__init__(add_help=False, **kwargs)
         self.given: frozenset[str] = frozenset()
         self._by_word = {word: option for option in accepted for word in (*option.short, option.flag)}
         for option in accepted:

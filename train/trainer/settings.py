@@ -141,7 +141,7 @@ class TrainSettings:
     @property
     def shape(self) -> Shape:
         """That of a new model: one that -e names, or a GPT-2 of the sizes given."""
-        from trainer.models.gpt2 import Shape as GPT2Shape
+        from trainer.models.gpt2 import GPT2Shape
 
         named = _named_shapes()
         return named[self.model] if self.model in named else GPT2Shape(self.layers, self.heads, self.channels)
@@ -238,7 +238,7 @@ def _no_divisor(s: TrainSettings) -> str:
         nearest = max(1, round(total / (s.micro_batch * seq_len))) * s.micro_batch * seq_len
         return f"-d {total} is no multiple of -t {seq_len}; take -d {nearest}"
     rows = total // seq_len
-    fitting = {each for b in range(1, math.isqrt(rows) + 1) if rows % b == 0 for each in (b, rows // b)}
+    fitting = {size for b in range(1, math.isqrt(rows) + 1) if rows % b == 0 for size in (b, rows // b)}
     near = sorted(sorted(fitting, key=lambda b: abs(b - s.micro_batch))[:3])
     return (
         f"-b {s.micro_batch} times -t {seq_len} does not divide -d {total}; with these -t and -d, "

@@ -16,9 +16,9 @@ from trainer.commands import convert_hf as convert_hf_cli
 from trainer.convert import huggingface
 from trainer.convert.huggingface_import import import_folder
 from trainer.generate import prompts
-from trainer.models.gpt2 import GPT2, Shape
+from trainer.models.gpt2 import GPT2, GPT2Shape
 
-SHAPE = Shape(2, 2, 32, 64)
+SHAPE = GPT2Shape(2, 2, 32, 64)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from trainer.final.cost import checkpoints_due
 from trainer.final.final import run_final
 from trainer.final.settings import FinalRun
 from trainer.loop.loop import train
-from trainer.models.gpt2 import GPT2, Shape
+from trainer.models.gpt2 import GPT2, GPT2Shape
 from trainer.runs import log as run_log
 
 START, STEPS = 30, 60
@@ -39,7 +39,7 @@ def final(tmp_path: Path) -> FinalRun:
     """A final run of a tiny model over enough tokens."""
     write_shards(tmp_path / "shards", [2000, 1500])
     write_shards(tmp_path / "shards", [300], "val")
-    model = GPT2(Shape(1, 2, 16))
+    model = GPT2(GPT2Shape(1, 2, 16))
     model.initialise()
     seed = str(tmp_path / "seed_model.bin")
     model_file.write(seed, model.shape, model.flat, 5)

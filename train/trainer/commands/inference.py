@@ -164,7 +164,7 @@ def _prompt(request: Request, most: int) -> bytes:
 
 def _groups(path: str, header: ModelHeader, device: str, precision: str) -> list[list[tuple[str, str]]]:
     """Return what the table at the start tells."""
-    from trainer.loop.parameters import model_rows
+    from trainer.loop.parameter_table import model_rows
 
     return [[("device", device), ("precision", precision)], [("model path", path), *model_rows(header.shape)]]
 

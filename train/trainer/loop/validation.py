@@ -46,7 +46,7 @@ def validate_tokens(
 
 def check_val_tokens(shards: Sequence[ShardFile], tokens: int, seq_len: int) -> None:
     """Raise UserError where the shards hold fewer rows than a validation of so many tokens wants."""
-    have = sum((each.header.tokens - 1) // seq_len for each in shards) * seq_len
+    have = sum((shard.header.tokens - 1) // seq_len for shard in shards) * seq_len
     if have < tokens:
         raise UserError(
             f"--val-tokens {tokens}: the validation shards hold {have:,} in rows of {seq_len}; give --val-tokens {have}"

@@ -77,8 +77,8 @@ class AdamW:
         self._inner.found_inf = skip.to(torch.float32).reshape(())
         for group in self._inner.param_groups:
             group["lr"] = rate
-        for each in self._steps:
-            each.fill_(step)  # the kernel adds one
+        for count in self._steps:
+            count.fill_(step)  # the kernel adds one
         self._inner.step()
         self.count_draws(micro_steps)
         if not self.masters:
