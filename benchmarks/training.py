@@ -24,7 +24,7 @@ from trainer import device as chosen
 from trainer.flags import DEVICES, PRECISIONS
 from trainer.loop.loop import Trainer
 from trainer.loop.start import begin
-from trainer.models.gpt2 import NAMED, Shape
+from trainer.models.gpt2 import NAMED, GPT2Shape
 from trainer.runs.log import RunLog
 from trainer.settings import defaults
 
@@ -36,7 +36,7 @@ def main() -> int:
     args = _arguments()
     device = chosen.choose_device(args.device)
     dtype = chosen.choose_dtype(args.precision, device)
-    shape = NAMED[args.shape] if args.shape in NAMED else Shape(*(int(part) for part in args.shape.split(",")))
+    shape = NAMED[args.shape] if args.shape in NAMED else GPT2Shape(*(int(part) for part in args.shape.split(",")))
     peak = max(chosen.measured_peak(device, dtype) for _ in range(3))
     total = args.total_batch
     print(machine())
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def _in_turns(
-    args: argparse.Namespace, shape: Shape, micro_batch: int, device: torch.device, dtype: torch.dtype
+    args: argparse.Namespace, shape: GPT2Shape, micro_batch: int, device: torch.device, dtype: torch.dtype
 ) -> list[tuple[str, float | None, str]]:
     """(name, seconds of an update or None where memory lacked, GiB of the GPU); the best run's median counts."""
     gpu = device.type == "cuda"
@@ -106,7 +106,7 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
-def _ours(args: argparse.Namespace, shape: Shape, micro_batch: int) -> list[float]:
+def _ours(args: argparse.Namespace, shape: GPT2Shape, micro_batch: int) -> list[float]:
     """Seconds of each update, as a run takes them: with its data, its log values and its optimizer."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("train", "val"):
@@ -137,7 +137,7 @@ def _ours(args: argparse.Namespace, shape: Shape, micro_batch: int) -> list[floa
 
 
 def _theirs(
-    args: argparse.Namespace, shape: Shape, rows: int, device: torch.device, dtype: torch.dtype, compiled: bool
+    args: argparse.Namespace, shape: GPT2Shape, rows: int, device: torch.device, dtype: torch.dtype, compiled: bool
 ) -> list[float]:
     """The same of transformers' model, trained as its users do: autocast, clip_grad_norm_, fused AdamW on a GPU."""
     from transformers import GPT2Config, GPT2LMHeadModel

@@ -9,11 +9,11 @@ from runs_of_training import command
 
 from trainer.checkpoints import model_file
 from trainer.commands.train import main
-from trainer.models.gpt2 import GPT2, Shape
+from trainer.models.gpt2 import GPT2, GPT2Shape
 
 LAST = 12
 SHAPE = {"1d": 1, "1c": 8, "1h": 1}
-SMALL = Shape(1, 1, 8)
+SMALL = GPT2Shape(1, 1, 8)
 Capsys = pytest.CaptureFixture[str]
 
 
@@ -69,7 +69,7 @@ def put_nan(path: Path) -> None:
         file.write(np.array([np.nan], "<f4").tobytes())
 
 
-def seed_model(path: Path, scale: float = 1.0, shape: Shape = SMALL) -> Path:
+def seed_model(path: Path, scale: float = 1.0, shape: GPT2Shape = SMALL) -> Path:
     model = GPT2(shape)
     model.initialise()
     model_file.write(str(path), shape, model.flat * scale, 3)

@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -42,6 +44,15 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def copy_to_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
+    """Return an array as a tensor of its shape and dtype on a device.
+
+    A GPU is given it from pinned memory, so that the copy waits for nothing and nothing waits for it.
+    """
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def precision_name(dtype: torch.dtype) -> str:

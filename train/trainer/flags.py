@@ -17,6 +17,9 @@ from sparkprep.options import Integer, Kind, Option, Switch, Text
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "bf16", "fp32")
 """What several scripts let choose; here, where no PyTorch must be loaded to print a help."""
+BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
+"""Tokens of HellaSwag at a time, for the same reason here: on a GPU what fills it, on a CPU what stays near the caches.
+"""
 MEANINGLESS = "accepted, without meaning here: one process, one GPU"
 
 
@@ -42,8 +45,8 @@ IGNORED = (
 class Parser(options.Parser):
     """A parser of llm.c's pairs. `given` holds, after a parse, the long names that the command line gave, bare."""
 
-    def __init__(self, accepted: Sequence[Option], **described: Any) -> None:
-        super().__init__(add_help=False, **described)
+    def __init__(self, accepted: Sequence[Option], **kwargs: Any) -> None:
+        super().__init__(add_help=False, **kwargs)
         self.given: frozenset[str] = frozenset()
         self._by_word = {word: option for option in accepted for word in (*option.short, option.flag)}
         for option in accepted:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparkprep.errors import UserError
 from sparkprep.options import (
@@ -27,11 +27,10 @@ from sparkprep.options import (
     options_of,
 )
 from trainer.flags import DEVICES, IGNORED, PRECISIONS, Parser
-from trainer.models.architectures import named_shapes
-from trainer.models.gpt2 import MAX_SEQ_LEN
-from trainer.models.gpt2 import Shape as GPT2Shape
-from trainer.models.layout import Shape
 from trainer.optim.schedule import SCHEDULERS, Schedule
+
+if TYPE_CHECKING:
+    from trainer.models.layout import Shape
 
 ON_NAN = ("stop", "skip")
 COMPILE = ("auto", "yes", "no")
@@ -47,6 +46,8 @@ examples:
 The second one may be given again and again: it starts from the seed once, and after that goes on where it stopped.
 The output folder gets main.log, run_parameters.txt, and for each checkpoint model_STEP.bin, state_STEP_00000.bin,
 checkpoint_STEP.json (SHA-256 of both) and, last of all, DONE_STEP.
+
+exit codes: docs/environment.md
 """
 
 
@@ -88,7 +89,7 @@ class TrainSettings:
     micro_batch: int = option(
         64, "rows at a time; sets memory, the order of the data and what -m covers", Integer(1), short=("-b",)
     )
-    seq_len: int = option(MAX_SEQ_LEN, "tokens in a row", Integer(1), short=("-t",))
+    seq_len: int = option(1024, "tokens in a row", Integer(1), short=("-t",))
     total_batch: int = option(524288, "tokens in an update; -1: one micro-batch", Integer(1, special=-1), short=("-d",))
     steps: int = option(4725, "updates of the whole schedule; -1: one epoch", Integer(1, special=-1), short=("-x",))
     stop_after: int = option(
@@ -140,13 +141,15 @@ class TrainSettings:
     @property
     def shape(self) -> Shape:
         """That of a new model: one that -e names, or a GPT-2 of the sizes given."""
-        named = named_shapes()
+        from trainer.models.gpt2 import GPT2Shape
+
+        named = _named_shapes()
         return named[self.model] if self.model in named else GPT2Shape(self.layers, self.heads, self.channels)
 
     @property
     def model_file(self) -> str | None:
         """The file to start from, None for random weights."""
-        return None if self.model in named_shapes() else self.model
+        return None if self.model in _named_shapes() else self.model
 
     @property
     def tokens_per_update(self) -> int:
@@ -190,6 +193,14 @@ def check(settings: TrainSettings) -> None:
         raise UserError("; ".join(problems))
 
 
+def _named_shapes() -> dict[str, Shape]:
+    """Return the sizes that have names."""
+    # Here, as models need PyTorch, which takes seconds to import, and --help asks for no shape.
+    from trainer.models.architectures import named_shapes
+
+    return named_shapes()
+
+
 def _problems(s: TrainSettings) -> list[str]:
     problems = []
     rows = s.micro_batch * s.seq_len
@@ -204,8 +215,8 @@ def _problems(s: TrainSettings) -> list[str]:
     if s.model is None and s.channels % s.heads:
         problems.append(f"-1c {s.channels} channels do not divide into -1h {s.heads} heads; change one of them")
     if s.model_file is not None and not s.model_file.endswith(".bin"):
-        problems.append(f"-e {s.model}: neither a .bin file nor one of {', '.join(named_shapes())}")
-    if s.model in named_shapes():
+        problems.append(f"-e {s.model}: neither a .bin file nor one of {', '.join(_named_shapes())}")
+    if s.model in _named_shapes():
         wrong = ", ".join(SIZES[name] for name in s.contradicted(s.shape))
         if wrong:
             problems.append(f"-e {s.model} has {s.shape}, which {wrong} contradicts; leave out one of both")
@@ -227,7 +238,7 @@ def _no_divisor(s: TrainSettings) -> str:
         nearest = max(1, round(total / (s.micro_batch * seq_len))) * s.micro_batch * seq_len
         return f"-d {total} is no multiple of -t {seq_len}; take -d {nearest}"
     rows = total // seq_len
-    fitting = {each for b in range(1, math.isqrt(rows) + 1) if rows % b == 0 for each in (b, rows // b)}
+    fitting = {size for b in range(1, math.isqrt(rows) + 1) if rows % b == 0 for size in (b, rows // b)}
     near = sorted(sorted(fitting, key=lambda b: abs(b - s.micro_batch))[:3])
     return (
         f"-b {s.micro_batch} times -t {seq_len} does not divide -d {total}; with these -t and -d, "

@@ -30,15 +30,15 @@ from sparkprep.llmc.shard import ShardFile, ShardHeader
 from trainer.checkpoints import model_file, state_file
 from trainer.checkpoints.state_file import Moments, StateHeader
 from trainer.data.loader import Loader, LoaderState
-from trainer.models.gpt2 import GPT2, Shape
+from trainer.models.gpt2 import GPT2, GPT2Shape
 from trainer.models.layout import views_of
 
 TINY = Sizes(max_seq_len=3, vocab=5, layers=1, heads=1, channels=1)
 U64 = st.integers(0, 2**64 - 1)
 
 
-def ours(sizes: Sizes) -> Shape:
-    return Shape(sizes.layers, sizes.heads, sizes.channels, sizes.max_seq_len, sizes.vocab)
+def ours(sizes: Sizes) -> GPT2Shape:
+    return GPT2Shape(sizes.layers, sizes.heads, sizes.channels, sizes.max_seq_len, sizes.vocab)
 
 
 @st.composite
@@ -110,7 +110,7 @@ def test_a_model_file_of_llmcs_layout_is_read(
 
 
 def test_gpt2s_own_vocabulary_and_counts_are_those_of_llmc(tmp_path: Path) -> None:
-    shape = Shape(1, 1, 64)
+    shape = GPT2Shape(1, 1, 64)
     assert (shape.vocab_size, shape.padded_vocab_size, shape.num_parameters) == (50257, 50304, 3_335_104)
     model = GPT2(shape)
     model.initialise()
@@ -121,7 +121,7 @@ def test_gpt2s_own_vocabulary_and_counts_are_those_of_llmc(tmp_path: Path) -> No
     assert sizes == Sizes(1024, 50257, 1, 1, 64)
     assert not tensors["wte"][50257:].any()
     assert (tensors["ln1w"] == 1).all()
-    assert count(Sizes(1024, 50257, 12, 12, 768)) == Shape(12, 12, 768).num_parameters == 124_475_904
+    assert count(Sizes(1024, 50257, 12, 12, 768)) == GPT2Shape(12, 12, 768).num_parameters == 124_475_904
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=50))
@@ -395,7 +395,7 @@ def test_a_state_of_another_shape_is_refused(state_path: Path) -> None:
 
 def test_a_model_of_another_shape_is_refused_with_both(model_path: Path) -> None:
     with pytest.raises(UserError, match=r"model_00000003\.bin: it has 1 layers, 1 channels.*2 layers, 4 channels"):
-        model_file.load(str(model_path), GPT2(Shape(2, 1, 4, 3, 5)))
+        model_file.load(str(model_path), GPT2(GPT2Shape(2, 1, 4, 3, 5)))
 
 
 @pytest.mark.parametrize("version", [3, 5])

@@ -14,10 +14,10 @@ from sparkprep.tokenizer import vocabulary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from trainer.checkpoints import model_file
 from trainer.commands import inference as inference_cli
-from trainer.models.gpt2 import GPT2, Shape
+from trainer.models.gpt2 import GPT2, GPT2Shape
 from trainer.models.layout import views_of
 
-SHAPE = Shape(2, 2, 32, 64)
+SHAPE = GPT2Shape(2, 2, 32, 64)
 PROMPT = "The GitHub project llm.c is a"
 IDS = "464 21722 1628 32660 76 13 66 318 257"
 
@@ -189,7 +189,7 @@ def test_weights_that_are_no_numbers_are_named(write, folder):
 
 
 def test_a_model_of_other_tokens_is_refused(write, folder):
-    shape = Shape(1, 1, 8, 16, vocab_size=300)
+    shape = GPT2Shape(1, 1, 8, 16, vocab_size=300)
     model_file.write(str(folder / "other.bin"), shape, torch.zeros(shape.num_parameters), 3)
     code, _, err = write("-e", "other.bin")
     assert code == 2

@@ -12,7 +12,7 @@ from sparkprep.errors import UserError
 from sparkprep.options import Switch, options_of
 from trainer.commands.train import main
 from trainer.flags import IGNORED
-from trainer.models.gpt2 import Shape
+from trainer.models.gpt2 import GPT2Shape
 from trainer.settings import TrainSettings, parse
 
 # The fork's flags, as its parser reads them, with the defaults that its code has (its help tells others), and the names
@@ -120,7 +120,7 @@ def test_the_courses_long_command_line_is_read_with_the_digit_and_with_the_lette
 @pytest.mark.parametrize("letter", ["1", "l"])
 def test_each_of_both_spellings_sets_the_shape(letter: str) -> None:
     settings = parse(f"-{letter}d 3 -{letter}c 40 -{letter}h 5".split())
-    assert settings.shape == Shape(layers=3, heads=5, channels=40)
+    assert settings.shape == GPT2Shape(layers=3, heads=5, channels=40)
 
 
 def test_no_flag_at_all_means_the_forks_defaults() -> None:
@@ -302,7 +302,7 @@ def test_a_shape_that_the_model_file_decides_need_not_divide() -> None:
 
 def test_a_shape_that_agrees_with_a_named_model_may_be_given() -> None:
     settings = parse(["-e", "d24", "-1d", "24", "-1c", "1024", "-1h", "16"])
-    assert (settings.shape, settings.model_file) == (Shape(24, 16, 1024), None)
+    assert (settings.shape, settings.model_file) == (GPT2Shape(24, 16, 1024), None)
 
 
 def test_an_output_that_is_a_file_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -16,9 +16,9 @@ from trainer.commands import convert_hf as convert_hf_cli
 from trainer.convert import huggingface
 from trainer.convert.huggingface_import import import_folder
 from trainer.generate import prompts
-from trainer.models.gpt2 import GPT2, Shape
+from trainer.models.gpt2 import GPT2, GPT2Shape
 
-SHAPE = Shape(2, 2, 32, 64)
+SHAPE = GPT2Shape(2, 2, 32, 64)
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def test_files_that_are_missing_damaged_or_pickles_are_named(copy, tmp_path):
     with pytest.raises(UserError, match=r"pytorch_model\.bin: a PyTorch pickle.*save_pretrained"):
         import_folder(str(copy), back)
     (copy / "config.json").write_text("nothing")
-    with pytest.raises(UserError, match=r"config\.json: not JSON"):
+    with pytest.raises(UserError, match=r"config\.json: not sound JSON .*; copy it anew"):
         import_folder(str(copy), back)
     (copy / "config.json").unlink()
     with pytest.raises(UserError, match=r"config\.json: cannot be read"):

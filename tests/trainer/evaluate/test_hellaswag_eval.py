@@ -21,10 +21,11 @@ from trainer.checkpoints import model_file
 from trainer.commands import hellaswag as hellaswag_cli
 from trainer.evaluate import hellaswag
 from trainer.evaluate.hellaswag import Questions, evaluate, prepare
-from trainer.models.gpt2 import GPT2, Shape
+from trainer.flags import BATCH_TOKENS
+from trainer.models.gpt2 import GPT2, GPT2Shape
 from trainer.models.layout import views_of
 
-SMALL = Shape(2, 2, 16, max_seq_len=40, vocab_size=300)
+SMALL = GPT2Shape(2, 2, 16, max_seq_len=40, vocab_size=300)
 REAL_LENGTHS = {"context": (9, 115), "ending": (3, 51)}  # as in the validation set: rows of 83 tokens on average
 
 
@@ -41,7 +42,7 @@ def examples_of(seed: int, count: int, context: tuple[int, int], ending: tuple[i
     ]
 
 
-def model_of(shape: Shape, scale: float = 20.0) -> GPT2:
+def model_of(shape: GPT2Shape, scale: float = 20.0) -> GPT2:
     """A model whose logits are larger than initial ones so that scores differ; its padded rows hold rubbish."""
     model = GPT2(shape)
     model.initialise(seed=7)
@@ -145,9 +146,9 @@ def test_no_batch_size_changes_an_answer(model: GPT2, asked: tuple[str, list[Exa
     )
 
 
-@pytest.mark.parametrize("budget", sorted(hellaswag.BATCH_TOKENS.values()))
+@pytest.mark.parametrize("budget", sorted(BATCH_TOKENS.values()))
 def test_an_eighth_of_the_padded_tokens_is_more_than_it_computes(tmp_path: Path, budget: int) -> None:
-    shape = Shape(1, 1, 2, max_seq_len=1024, vocab_size=300)
+    shape = GPT2Shape(1, 1, 2, max_seq_len=1024, vocab_size=300)
     path = str(tmp_path / "hellaswag_val.bin")
     files.write(path, examples_of(2, 300, **REAL_LENGTHS, vocab=shape.vocab_size))
     questions = prepare(path, shape.max_seq_len)

@@ -12,8 +12,11 @@ from runs_of_training import write_shards
 from sparkprep.errors import UserError
 from trainer.checkpoints import checkpoint, model_file
 from trainer.commands.final import main
-from trainer.final.final import FinalRun, run_final
-from trainer.models.gpt2 import GPT2, Shape
+from trainer.final.cost import checkpoints_due
+from trainer.final.final import run_final
+from trainer.final.settings import FinalRun
+from trainer.loop.loop import train
+from trainer.models.gpt2 import GPT2, GPT2Shape
 from trainer.runs import log as run_log
 
 START, STEPS = 30, 60
@@ -36,7 +39,7 @@ def final(tmp_path: Path) -> FinalRun:
     """A final run of a tiny model over enough tokens."""
     write_shards(tmp_path / "shards", [2000, 1500])
     write_shards(tmp_path / "shards", [300], "val")
-    model = GPT2(Shape(1, 2, 16))
+    model = GPT2(GPT2Shape(1, 2, 16))
     model.initialise()
     seed = str(tmp_path / "seed_model.bin")
     model_file.write(seed, model.shape, model.flat, 5)
@@ -79,6 +82,18 @@ def test_it_checks_estimates_trains_to_the_end_and_then_has_nothing_left(
     run_final(final, say)  # again: from its last checkpoint, without a probe
     assert "probe" not in [line.split()[0] for line in said]
     assert "step   31" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("start", "steps"), [(20, [50, 40, 20]), (30, [50, 40])])
+def test_the_checkpoints_due_are_those_that_are_written(final: FinalRun, start: int, steps: list[int]) -> None:
+    whole = replace(final, start_step=start)
+    stopped = with_options(whole, stop_after=50).settings()
+    os.mkdir(final.output or "")
+    assert checkpoints_due(stopped) == len(steps)
+    train(stopped)
+    assert [each.step for each in checkpoint.find(final.folder)] == steps
+    assert checkpoints_due(stopped) == 0
+    assert checkpoints_due(whole.settings()) == 1
 
 
 def test_its_command_line_goes_on_with_the_same_run(

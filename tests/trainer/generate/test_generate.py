@@ -12,9 +12,9 @@ from sparkprep.tokenizer import vocabulary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from trainer.generate.generate import TextStream, generate, sample_ids, text_of
 from trainer.generate.sampler import Choice, Coins, Sampler, pick
-from trainer.models.gpt2 import GPT2, Shape
+from trainer.models.gpt2 import GPT2, GPT2Shape
 
-SHAPE = Shape(2, 2, 32, 64)
+SHAPE = GPT2Shape(2, 2, 32, 64)
 WORDS = (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)
 SINGLE_BYTES = [bytes([byte]) for byte in range(256)]
 

@@ -19,7 +19,7 @@ from trainer.data.loader import Loader, open_shards
 from trainer.loop.loop import Trainer
 from trainer.loop.start import begin
 from trainer.loop.validation import validate_batches, validate_tokens
-from trainer.models.gpt2 import GPT2, Shape
+from trainer.models.gpt2 import GPT2, GPT2Shape
 from trainer.optim.adamw import AdamW, round_stochastically
 from trainer.optim.outliers import OutlierDetector
 from trainer.runs import log as run_log
@@ -31,7 +31,7 @@ DECAYED = {"wte", "wpe", "qkvw", "attprojw", "fcw", "fcprojw"}
 CPU = torch.device("cpu")
 Values = npt.NDArray[np.float64]
 TINY = float(np.finfo(np.float32).tiny)  # below it a float32 loses its digits
-LOSSES_APART = 2 * likely(loss_roundings(Shape(2, 2, 8), length=16))
+LOSSES_APART = 2 * likely(loss_roundings(GPT2Shape(2, 2, 8), length=16))
 """Between the mean losses of the same rows from products of different shapes."""
 
 
@@ -87,7 +87,7 @@ def float64(values: torch.Tensor) -> Values:
 def test_updates_are_those_of_llmcs_formulas(first: int, norm: float) -> None:
     sizes = Sizes(max_seq_len=5, vocab=40, layers=2, heads=2, channels=4)
     random = np.random.default_rng(first)
-    model = GPT2(Shape(2, 2, 4, 5, 40))
+    model = GPT2(GPT2Shape(2, 2, 4, 5, 40))
     model.initialise()
     optimizer = AdamW(model, weight_decay=0.1)
     size = count(sizes)
@@ -116,7 +116,7 @@ def test_updates_are_those_of_llmcs_formulas(first: int, norm: float) -> None:
 
 
 def test_eps_is_added_outside_the_root_of_the_corrected_second_moment() -> None:
-    model = GPT2(Shape(1, 1, 1, 2, 5))
+    model = GPT2(GPT2Shape(1, 1, 1, 2, 5))
     optimizer = AdamW(model, weight_decay=0.0)
     optimizer.gradients.fill_(1e-8)
     optimizer.update(0, 1.0, optimizer.norm(), torch.tensor(False), 1)
@@ -126,7 +126,7 @@ def test_eps_is_added_outside_the_root_of_the_corrected_second_moment() -> None:
 
 
 def test_the_gradient_is_divided_by_its_norm_alone() -> None:
-    model = GPT2(Shape(1, 1, 1, 2, 5))
+    model = GPT2(GPT2Shape(1, 1, 1, 2, 5))
     optimizer = AdamW(model, weight_decay=0.0)
     optimizer.gradients[:9] = 0.5  # their squares add up to 2.25 without rounding, in whatever order
     optimizer.update(0, 0.0, optimizer.norm(), torch.tensor(False), 1)
@@ -137,7 +137,7 @@ def test_the_gradient_is_divided_by_its_norm_alone() -> None:
 
 def first_gradient(data: Path, rows: int, micro_steps: int) -> tuple[Values, Values]:
     """(weights, gradient) of a random model on the first micro-batches of the shuffled data."""
-    model = GPT2(Shape(2, 2, 8))
+    model = GPT2(GPT2Shape(2, 2, 8))
     model.initialise()
     optimizer = AdamW(model, 0.0)
     loader = Loader(open_shards(str(data / "t_train_*.bin"), "-id"), rows, 16, 42, "-id")
@@ -253,7 +253,7 @@ def test_micro_batches_of_any_size_add_up_to_the_same_gradient(data: Path, tmp_p
     assert np.linalg.norm(gradient) > 0.1
     # Each of the two is off by its roundings: products of other shapes add up in another order. Of 6 equal shares one
     # that is weighted wrongly, or one token of 96 left out, changes a hundredth of the gradient at least.
-    apart = 2 * likely(gradient_roundings(Shape(2, 2, 8), tokens=96, length=16))
+    apart = 2 * likely(gradient_roundings(GPT2Shape(2, 2, 8), tokens=96, length=16))
     assert apart < 1e-3
     for rows in (1, 2, 3):
         (other,), g = found[rows]
@@ -273,7 +273,7 @@ def losses_of_rows(model: GPT2, rows: list[npt.NDArray[np.uint16]]) -> Values:
 @pytest.fixture(scope="module")
 def model() -> GPT2:
     """With losses that differ from row to row by much, and logits near 1: they alone are larger than at the start."""
-    found = GPT2(Shape(2, 2, 8))
+    found = GPT2(GPT2Shape(2, 2, 8))
     found.initialise()
     with torch.no_grad():
         found.leaves("lnf.weight")[0].mul_(20)
@@ -307,7 +307,7 @@ def test_validation_by_batches_is_the_mean_of_their_means_from_the_start(batches
 
 
 def test_the_log_has_the_validation_loss_of_the_flags(data: Path, tmp_path: Path) -> None:
-    fresh = GPT2(Shape(2, 2, 8))
+    fresh = GPT2(GPT2Shape(2, 2, 8))
     fresh.initialise()
     shards = open_shards(str(data / "t_val_*.bin"), "-iv")
     by_tokens = losses_of_rows(fresh, [shards[0].tokens[16 * n : 16 * n + 17] for n in range(6)]).mean()

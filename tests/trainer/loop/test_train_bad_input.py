@@ -12,7 +12,7 @@ from short_runs import Capsys, flip, names, put_nan, refused, seed_model, steps,
 from sparkprep.llmc import shard
 from trainer.checkpoints import model_file
 from trainer.commands.train import main
-from trainer.models.gpt2 import Shape
+from trainer.models.gpt2 import GPT2Shape
 
 
 @pytest.mark.parametrize("flag", ["id", "iv"])
@@ -176,7 +176,7 @@ def test_shape_flags_that_contradict_the_model_file_are_named(data: Path, tmp_pa
 
 
 def test_rows_longer_than_the_models_positions_are_refused(data: Path, tmp_path: Path, capsys: Capsys) -> None:
-    path = seed_model(tmp_path / "seed.bin", shape=Shape(1, 1, 8, max_seq_len=32))
+    path = seed_model(tmp_path / "seed.bin", shape=GPT2Shape(1, 1, 8, max_seq_len=32))
     said = refused(capsys, tmp_path / "out", data, e=path, t=48, d=96)
     assert f"-t 48: {path} has 32 positions; give -t 32 or less" in said
 
@@ -184,7 +184,7 @@ def test_rows_longer_than_the_models_positions_are_refused(data: Path, tmp_path:
 def test_a_model_with_few_positions_is_trained_and_sampled_within_them(
     data: Path, tmp_path: Path, capsys: Capsys
 ) -> None:
-    path = seed_model(tmp_path / "seed.bin", shape=Shape(1, 1, 8, max_seq_len=32))
+    path = seed_model(tmp_path / "seed.bin", shape=GPT2Shape(1, 1, 8, max_seq_len=32))
     assert main(words(tmp_path / "out", data, e=path, t=32, x=2, s=1, g=64)) == 0
     out, err = capsys.readouterr()
     assert out.count("generating:") == 2
@@ -193,6 +193,6 @@ def test_a_model_with_few_positions_is_trained_and_sampled_within_them(
 
 
 def test_a_model_of_a_smaller_vocabulary_is_refused(data: Path, tmp_path: Path, capsys: Capsys) -> None:
-    path = seed_model(tmp_path / "seed.bin", shape=Shape(1, 1, 8, vocab_size=300))
+    path = seed_model(tmp_path / "seed.bin", shape=GPT2Shape(1, 1, 8, vocab_size=300))
     said = refused(capsys, tmp_path / "out", data, e=path)
     assert f"{path}: its vocabulary has 300 tokens, and the shards' 50,257" in said

@@ -10,7 +10,7 @@ from bounds import likely, loss_roundings
 from short_runs import LAST, SMALL, Capsys, content, names, refused, same_end, seed_model, started_from, steps, words
 
 from trainer.commands.train import main
-from trainer.models.gpt2 import Shape
+from trainer.models.gpt2 import GPT2Shape
 from trainer.runs.history import load_run
 
 
@@ -183,7 +183,7 @@ def test_a_run_is_read_back_from_its_log_and_its_table(whole: Path, data: Path) 
     run = load_run(str(whole))
     assert run.missing == ()
     assert run.learning_rate == 0.01
-    assert run.num_parameters == Shape(1, 1, 8).num_parameters
+    assert run.num_parameters == GPT2Shape(1, 1, 8).num_parameters
     assert run.history.train.steps.tolist() == list(range(LAST))
     assert run.history.validation.steps.tolist() == [LAST]
     assert np.isfinite(run.history.ms).all()

@@ -21,7 +21,7 @@ from trainer.data.batches import to_device
 from trainer.data.loader import Loader, open_shards
 from trainer.loop.loop import Trainer
 from trainer.loop.start import begin
-from trainer.models.gpt2 import GPT2, NAMED, Shape
+from trainer.models.gpt2 import GPT2, NAMED, GPT2Shape
 from trainer.runs import log as run_log
 from trainer.runs.log import RunLog
 from trainer.settings import TrainSettings, parse
@@ -90,7 +90,7 @@ def test_losses_are_those_of_a_plain_implementation_over_ten_updates(tmp_path: P
     ours = run_log.read(str(tmp_path / "out" / "main.log")).train.values
 
     settings = parse(words)
-    model = GPT2(Shape(2, 2, 16))
+    model = GPT2(GPT2Shape(2, 2, 16))
     model.initialise()
     plain = PlainGPT2({t.name: [p.detach() for p in model.leaves(t.name)] for t in model.shape.tensors()}, heads=2)
     loader = Loader(open_shards(settings.train_data, "-id"), 2, 16, 42, "-id")
@@ -151,7 +151,7 @@ def test_the_first_loss_of_d12_on_real_text_is_that_of_llmc(real_tokens: npt.NDA
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_traced_for_a_compiler_it_gives_the_same_loss_and_gradients(dtype: torch.dtype) -> None:
-    shape = Shape(1, 2, 16, max_seq_len=200)
+    shape = GPT2Shape(1, 2, 16, max_seq_len=200)
     plain, traced = GPT2(shape, dtype=dtype), GPT2(shape, dtype=dtype)
     plain.initialise()
     traced.initialise()

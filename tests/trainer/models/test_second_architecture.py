@@ -61,7 +61,7 @@ class BigramShape:
     def flops_per_token(self, seq_len: int) -> int:
         return 6 * self.num_parameters
 
-    def rows(self) -> list[tuple[str, str]]:
+    def size_table(self) -> list[tuple[str, str]]:
         return [("channels C", str(self.channels))]
 
     def build(self, *, device: str | torch.device, dtype: torch.dtype, recompute: int = 0) -> Bigram:

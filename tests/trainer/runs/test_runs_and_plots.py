@@ -17,8 +17,9 @@ from matplotlib.text import Text
 
 from sparkprep.errors import UserError
 from trainer.commands import plot as plot_cli
+from trainer.confidence import wilson
 from trainer.runs import plots
-from trainer.runs.history import LoggedRun, load_run, load_runs, summary, summary_line, table, wilson
+from trainer.runs.history import HELLASWAG_EXAMPLES, LoggedRun, load_run, load_runs, summary, summary_line, table
 from trainer.runs.plot_layout import colour, spread
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
@@ -91,12 +92,12 @@ def test_the_table_is_aligned_and_runs_of_one_name_are_told_apart(tmp_path: Path
 
 def test_the_interval_is_wilsons() -> None:
     # Its ends are the true parts from which the observed one lies 1.96 standard deviations away.
-    for end in wilson(0.2945):
+    for end in wilson(0.2945, HELLASWAG_EXAMPLES):
         assert abs(0.2945 - end) == pytest.approx(1.959964 * math.sqrt(end * (1 - end) / 10042))
-    low, high = wilson(0.0)
+    low, high = wilson(0.0, HELLASWAG_EXAMPLES)
     assert low == 0
     assert 0 < high < 0.001
-    assert wilson(1.0)[1] == pytest.approx(1)
+    assert wilson(1.0, HELLASWAG_EXAMPLES)[1] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 14])

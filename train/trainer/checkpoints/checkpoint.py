@@ -16,6 +16,7 @@ from typing import Any
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import delete_file, file_names, sha256_of, write_text
+from sparkprep.io.json_files import read_json
 from trainer.checkpoints import model_file, parts, state_file
 from trainer.checkpoints.state_file import Moments, StateHeader
 from trainer.data.loader import LoaderState
@@ -80,17 +81,20 @@ def read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return what the .json tells; empty for a checkpoint of llm.c. Raises UserError where it is damaged."""
     if not os.path.exists(checkpoint.manifest):
         return {}
-    try:
-        with open(checkpoint.manifest, encoding="utf-8") as file:
-            content = json.load(file)
-        if not isinstance(content, dict) or not all(
-            isinstance(each.get("bytes"), int) and isinstance(each.get("sha256"), str)
-            for each in content["files"].values()
-        ):
-            raise ValueError("its fields are not those of a checkpoint")
-        return content
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise UserError(f"{checkpoint.manifest}: damaged: {error}; {parts.AGAIN}") from error
+    content = read_json(checkpoint.manifest, parts.AGAIN)
+    if not _is_manifest(content):
+        raise UserError(f"{checkpoint.manifest}: damaged: its fields are not those of a checkpoint; {parts.AGAIN}")
+    manifest: dict[str, Any] = content
+    return manifest
+
+
+def _is_manifest(content: Any) -> bool:
+    """Return whether what a JSON file holds tells the size and the SHA-256 of each file of a checkpoint."""
+    files = content.get("files") if isinstance(content, dict) else None
+    return isinstance(files, dict) and all(
+        isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and isinstance(entry.get("sha256"), str)
+        for entry in files.values()
+    )
 
 
 def architecture_of(manifest: dict[str, Any]) -> str:

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause, make_folder
 from sparkprep.io.paths import normalise
+from trainer import run_files
 from trainer.checkpoints import checkpoint
-from trainer.runs.log import NAME as LOG_NAME
-from trainer.runs.parameters import NAME as PARAMETERS_NAME
 
 LOCK_NAME = ".lock"
 _EARLIER = "earlier-{}"
@@ -59,8 +58,8 @@ def set_aside(folder: str) -> str | None:
     numbers = (n for n in range(1, 1_000_000) if not os.path.exists(os.path.join(folder, _EARLIER.format(n))))
     target = os.path.join(folder, _EARLIER.format(next(numbers)))
     make_folder(target)
-    paths = [path for each in checkpoints for path in (each.done, each.manifest, each.state, each.model)]
-    for path in (*paths, os.path.join(folder, LOG_NAME), os.path.join(folder, PARAMETERS_NAME)):
+    paths = [path for files in checkpoints for path in (files.done, files.manifest, files.state, files.model)]
+    for path in (*paths, os.path.join(folder, run_files.LOG), os.path.join(folder, run_files.PARAMETERS)):
         if os.path.exists(path):
             os.replace(path, os.path.join(target, os.path.basename(path)))
     return target

@@ -54,6 +54,7 @@ def read_header(path: str) -> ModelHeader:
     first, size = header.read_first(path)
     architectures = by_magic()
     magic = int.from_bytes(first[:4], "little", signed=True)
+    # For a magic that is none of ours any will do, since `unpack` refuses the file then, and says what it seems to be.
     architecture = architectures.get(magic) or next(iter(architectures.values()))
     fields = header.unpack(path, first, architecture.MAGIC, tuple(architecture.VERSIONS), KIND)
     try:

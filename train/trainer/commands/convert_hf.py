@@ -17,12 +17,12 @@ examples:
 
 Import reads safetensors (one file or several), never pickles. Nothing is fetched from the internet.
 
-exit code: 0; 2 where a file or folder will not do
+exit codes: docs/environment.md
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the arguments and convert; the exit code is told in EPILOG."""
+    """Parse the arguments, convert and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
     return guarded(lambda: run(_parser().parse_args(words)), debug="--debug" in words)
 
@@ -55,6 +55,7 @@ def _parser() -> Parser:
 
 def run(args: argparse.Namespace) -> int:
     """Convert as the arguments say and tell what was written; UserError for what cannot be."""
+    # Here, as PyTorch takes seconds to import, which --help must not.
     from trainer.convert import huggingface, huggingface_import
 
     if args.verb == "export":

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from sparkprep.console import add_debug, guarded, safe_text, say
 from sparkprep.errors import UserError
 from sparkprep.options import Parser, add_options, from_arguments
+from trainer.final.settings import FinalRun
 
 EPILOG = """\
 examples:
@@ -19,18 +20,18 @@ examples:
   python train/train_final.py --rehearse           the same path in small, on any machine
 
 Interrupted, it goes on where it stopped when the same command is given again.
+
+exit codes: docs/environment.md
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check, estimate and train; 0 at the end of the run, 2 for what a user can mend."""
+    """Parse the arguments, check, estimate and train; return the exit code."""
     words = sys.argv[1:] if argv is None else argv
     return guarded(lambda: run(_parser().parse_args(words)), debug="--debug" in words)
 
 
 def _parser() -> Parser:
-    from trainer.final.final import FinalRun
-
     parser = Parser(
         prog="train_final.py", description="Train a seed model on to the end of its schedule.", epilog=EPILOG
     )
@@ -45,9 +46,10 @@ def _parser() -> Parser:
 
 def run(args: argparse.Namespace) -> int:
     """Check, estimate and train as the arguments say, and show the run. Raises UserError for what stands in the way."""
+    # Here, as PyTorch takes seconds to import, which --help must not.
     import torch
 
-    from trainer.final.final import FinalRun, run_final
+    from trainer.final.final import run_final
     from trainer.final.rehearsal import MARK, rehearse
 
     final = from_arguments(FinalRun, args)

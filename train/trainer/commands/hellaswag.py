@@ -8,18 +8,18 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sparkprep.console import add_debug, guarded, safe_text, say
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists
 from sparkprep.options import Integer, Parser
-from trainer.checkpoints import model_file
-from trainer.device import choose_device, choose_dtype, device_name, precision_name
-from trainer.evaluate import hellaswag
-from trainer.evaluate.hellaswag import HellaSwagResult, Questions
-from trainer.flags import DEVICES, PRECISIONS
-from trainer.models.layout import Model
+from trainer.flags import BATCH_TOKENS, DEVICES, PRECISIONS
 from trainer.runs.history import CHANCE, GPT2_124M_HELLASWAG
+
+if TYPE_CHECKING:
+    from trainer.evaluate.hellaswag import HellaSwagResult, Questions
+    from trainer.models.layout import Shape
 
 DATA = "data/hellaswag_val.bin"
 
@@ -32,18 +32,23 @@ examples:
 An ending's score is the mean loss of its tokens after the context; the lowest is picked. Accuracies are those of llm.c,
 which compare with other sources only where these ask in the same way (token-normalised, without lm-eval's byte count).
 
-exit code: 0; 2 for a user's mistake; 130 when interrupted
+exit codes: docs/environment.md
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate a model file; 0, 2 for a user's mistake, 130 when interrupted."""
+    """Parse the arguments, evaluate and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
     return guarded(lambda: run(_parser().parse_args(words)), debug="--debug" in words)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate as the arguments say, print the result, write the scores. Raises UserError for what cannot be."""
+    # Here, as PyTorch takes seconds to import, which --help must not.
+    from trainer.checkpoints import model_file
+    from trainer.device import choose_device, choose_dtype, device_name, precision_name
+    from trainer.evaluate import hellaswag
+
     device = choose_device(args.device)
     head = model_file.read_header(args.model)
     questions = hellaswag.prepare(_existing(args.data), head.shape.max_seq_len, args.limit)
@@ -51,12 +56,13 @@ def run(args: argparse.Namespace) -> int:
     start = time.monotonic()
     result = hellaswag.evaluate_watched(model, questions, args.batch_tokens)
     seconds = time.monotonic() - start
+    names = device_name(device), precision_name(model.dtype)
     target = _scores_path(args)
     # The result is told before its file is written: an evaluation of minutes must not be lost to a full disk.
     if args.json:
-        say(_as_json(args, model, result, questions, seconds, target))
+        say(_as_json(args, names, result, questions, seconds, target))
     else:
-        say(safe_text(_as_text(args, model, result), keep="\n"))
+        say(safe_text(_as_text(args, model.shape, names, result), keep="\n"))
         say(_cost(result, questions, seconds))
     if target:
         hellaswag.write_scores(target, result, questions)
@@ -85,7 +91,7 @@ def _parser() -> Parser:
         type=Integer(1),
         metavar="N",
         help="tokens computed at a time; more take more memory and change no answer (default "
-        + ", ".join(f"{tokens:,} on {kind.upper()}" for kind, tokens in hellaswag.BATCH_TOKENS.items())
+        + ", ".join(f"{tokens:,} on {kind.upper()}" for kind, tokens in BATCH_TOKENS.items())
         + ")",
     )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default: a GPU if there is one")
@@ -114,10 +120,11 @@ def _scores_path(args: argparse.Namespace) -> str | None:
     return f"{os.path.splitext(args.model)[0]}_hellaswag.csv"
 
 
-def _as_text(args: argparse.Namespace, model: Model, result: HellaSwagResult) -> str:
+def _as_text(args: argparse.Namespace, shape: Shape, names: tuple[str, str], result: HellaSwagResult) -> str:
+    """Return the result in lines. names: of device and number format."""
     low, high = result.interval()
     return (
-        f"{args.model}: {model.shape}; {device_name(model.device)}, {precision_name(model.dtype)}\n"
+        f"{args.model}: {shape}; {', '.join(names)}\n"
         f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:.4f} "
         f"(95 % interval {low:.4f} to {high:.4f})\n"
         f"for comparison: OpenAI's GPT-2 124M {GPT2_124M_HELLASWAG:.4f}, chance {CHANCE:.4f}"
@@ -134,12 +141,14 @@ def _cost(result: HellaSwagResult, questions: Questions, seconds: float) -> str:
 
 def _as_json(
     args: argparse.Namespace,
-    model: Model,
+    names: tuple[str, str],
     result: HellaSwagResult,
     questions: Questions,
     seconds: float,
     scores: str | None,
 ) -> str:
+    """Return the result as one JSON object. names: of device and number format."""
+    device, precision = names
     return json.dumps(
         {
             "model": args.model,
@@ -151,8 +160,8 @@ def _as_json(
             "tokens_computed": result.tokens_computed,
             "tokens_padded": questions.padded_tokens,
             "seconds": round(seconds, 3),
-            "device": device_name(model.device),
-            "precision": precision_name(model.dtype),
+            "device": device,
+            "precision": precision,
             "scores": scores,
         }
     )

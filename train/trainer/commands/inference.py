@@ -35,7 +35,7 @@ examples:
 The same seed gives the same text on the same machine. In a prompt, <|endoftext|> is the token of that name; a prompt
 file is taken byte for byte, its last line break too.
 
-exit code: 0; 2 for a mistake in the command line or a file
+exit codes: docs/environment.md
 """
 SEVERAL_MACHINES = tuple(
     meaningless(name, f"-{name}", kind=Text(empty=True)) for name in ("pn", "pr", "pg", "pm", "ps", "pp")
@@ -77,7 +77,7 @@ class Request:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the arguments and write text; the exit code is told in EPILOG."""
+    """Parse the arguments, write text and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
     return guarded(lambda: run(parse(words)), debug="--debug" in words)
 
@@ -94,6 +94,7 @@ def parse(words: Sequence[str]) -> Request:
 
 def run(request: Request) -> int:
     """Load, tell what was loaded, and write. Raises UserError before any weight is read, but for damaged weights."""
+    # Here, as PyTorch takes seconds to import, which --help must not.
     from trainer import device as devices
     from trainer.checkpoints import model_file
     from trainer.generate import generate
@@ -163,7 +164,7 @@ def _prompt(request: Request, most: int) -> bytes:
 
 def _groups(path: str, header: ModelHeader, device: str, precision: str) -> list[list[tuple[str, str]]]:
     """Return what the table at the start tells."""
-    from trainer.loop.parameters import model_rows
+    from trainer.loop.parameter_table import model_rows
 
     return [[("device", device), ("precision", precision)], [("model path", path), *model_rows(header.shape)]]
 

@@ -12,8 +12,8 @@ from sparkprep.console import add_debug, guarded, safe_text, say
 from sparkprep.errors import UserError
 from sparkprep.io.paths import is_local, normalise
 from sparkprep.options import Parser
+from trainer import run_files
 from trainer.runs import history as runs_of
-from trainer.runs import log as run_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +26,8 @@ examples:
   %(prog)s s3://my-bucket/experiments/cluster-1    all runs of a cluster; logs are put into downloaded_logs/
 
 EXP is a folder with a main.log, a folder of such folders, or s3://BUCKET/experiments/CLUSTER[/EXP].
+
+exit codes: docs/environment.md
 """
 PANELS = ("loss", "hellaswag", "lr", "all")
 _STREAMS = {"train": "train", "val": "validation", "validation": "validation"}
@@ -33,7 +35,7 @@ _DEFAULT_NAME = "plot.png"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the arguments, print the runs' summaries and write the picture; 0, or 2 for a mistake."""
+    """Parse the arguments, print the runs' summaries, write the picture and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
     return guarded(lambda: run(_parser().parse_args(words)), debug="--debug" in words)
 
@@ -59,6 +61,7 @@ def _parser() -> Parser:
 
 def run(args: argparse.Namespace) -> int:
     """Plot as the arguments say. Raises UserError for what is no run, and where the picture cannot be written."""
+    # Here, as Matplotlib takes a second to import, which --help must not.
     from trainer.runs import plots
 
     streams = _streams(args.streams)
@@ -87,12 +90,12 @@ def _folders(given: str, endpoint_url: str | None) -> list[str]:
     from trainer.runs.bucket import ROOT, RunStore
 
     if is_local(given):
-        if os.path.isfile(os.path.join(normalise(given), run_log.NAME)):
+        if os.path.isfile(os.path.join(normalise(given), run_files.LOG)):
             return [normalise(given)]
         store = RunStore(given)
         folders = [folder for cluster in store.clusters() for folder in store.fetch(cluster)]
         if not folders:
-            raise UserError(f"{given}: no {run_log.NAME} in it or in its folders; give a run's folder (its -o)")
+            raise UserError(f"{given}: no {run_files.LOG} in it or in its folders; give a run's folder (its -o)")
         return folders
     bucket, _, rest = given.split("://", 1)[1].strip("/").partition("/")
     parts = rest.split("/")

@@ -6,17 +6,20 @@ import sys
 from collections.abc import Sequence
 
 from sparkprep.console import guarded
+from trainer.settings import TrainSettings, parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train; 0 when the run has come to its end, 2 for what a user can mend, 130 when interrupted."""
+    """Parse the arguments, train and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
 
-    def work() -> int:
-        from trainer import settings
-        from trainer.loop.loop import train
+    return guarded(lambda: run(parse(words)), debug="--debug" in words)
 
-        train(settings.parse(words))
-        return 0
 
-    return guarded(work, debug="--debug" in words)
+def run(settings: TrainSettings) -> int:
+    """Train as the settings say. Raises UserError for what a user can mend."""
+    # Here, as PyTorch takes seconds to import, which --help must not.
+    from trainer.loop.loop import train
+
+    train(settings)
+    return 0

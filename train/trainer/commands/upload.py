@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from sparkprep.console import add_debug, guarded, safe_text, say
+from sparkprep.console import Exit, add_debug, guarded, safe_text, say
 from sparkprep.io import s3
 from sparkprep.options import Parser
 from sparkprep.units import human_bytes
@@ -25,12 +25,12 @@ examples:
 Files go to s3://BUCKET/experiments/CLUSTER/NAME-OF-EXP/. Credentials are those of the aws command (environment,
 ~/.aws, the machine's role); they are never arguments. Hidden files are left out.
 
-exit code: 0; 1 where some files failed (they are listed); 2 where nothing could be begun
+exit codes: docs/environment.md
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the arguments and upload; the exit code is told in EPILOG."""
+    """Parse the arguments, upload and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
     return guarded(lambda: run(_parser().parse_args(words)), debug="--debug" in words)
 
@@ -50,7 +50,7 @@ def _parser() -> Parser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Upload as the arguments say: 0, or 1 where a file failed. Raises UserError where nothing can be begun."""
+    """Upload as the arguments say; CHECK_FAILED where a file failed. Raises UserError where nothing can be begun."""
     bucket = s3.bucket_name(args.bucket)
     plan = upload.plan_upload(args.experiment, args.cluster, everything=args.all)
     for sentence in plan.left_out:
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     elif not args.quiet:
         folder = "/".join(plan.items[0].key.split("/")[:3])
         _say(f"uploaded {count_files(done)}, {human_bytes(plan.bytes)}, to s3://{bucket}/{folder}/")
-    return 1 if failures else 0
+    return Exit.CHECK_FAILED if failures else Exit.DONE
 
 
 def _send(client: Any, bucket: str, plan: UploadPlan, *, quiet: bool) -> list[str]:

@@ -23,7 +23,7 @@ from sparkprep.io.output import OutputFolder
 from sparkprep.tokenizer import vocabulary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT, END_OF_TEXT_WORD, VOCABULARY_SIZE
 from trainer.checkpoints import model_file
-from trainer.models.gpt2 import INITIAL_STD, LAYER_NORM_EPS, Shape
+from trainer.models.gpt2 import INITIAL_STD, LAYER_NORM_EPS, GPT2Shape
 from trainer.models.layout import views_of
 
 WEIGHTS = "model.safetensors"
@@ -63,7 +63,7 @@ class Place:
     values: torch.Tensor
 
 
-def places(flat: torch.Tensor, shape: Shape) -> Iterator[Place]:
+def places(flat: torch.Tensor, shape: GPT2Shape) -> Iterator[Place]:
     """Yield their tensors as views of our flat buffer of shape.num_parameters elements, without its padded rows."""
     for ours, parts in views_of(flat, shape.tensors()).items():
         if ours in _OF_MODEL:
@@ -75,9 +75,9 @@ def places(flat: torch.Tensor, shape: Shape) -> Iterator[Place]:
             yield Place(f"h.{layer}.{_OF_LAYER[module]}.{kind}", turned)
 
 
-def config_of(shape: Shape, dtype: torch.dtype) -> dict[str, Any]:
+def config_of(shape: GPT2Shape, dtype: torch.dtype) -> dict[str, Any]:
     """Return what `config.json` says of a model of ours. No dropout: none was there when it was trained."""
-    name = next(name for name, each in DTYPES.items() if each == dtype)
+    name = next(name for name, stored in DTYPES.items() if stored == dtype)
     return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -104,7 +104,7 @@ def config_of(shape: Shape, dtype: torch.dtype) -> dict[str, Any]:
     }
 
 
-def export(model: str, folder: str, *, dtype: str | None = None, overwrite: bool = False) -> Shape:
+def export(model: str, folder: str, *, dtype: str | None = None, overwrite: bool = False) -> GPT2Shape:
     """Write a model file as a folder, local, that appears whole or not at all; returns the model's shape.
 
     dtype: one of DTYPES, by default that of the file. Raises UserError for what is no model file, for other tokens than
@@ -112,7 +112,7 @@ def export(model: str, folder: str, *, dtype: str | None = None, overwrite: bool
     """
     header = model_file.read_header(model)
     shape = header.shape
-    if not isinstance(shape, Shape):
+    if not isinstance(shape, GPT2Shape):
         raise UserError(f"{model}: its model is {shape.NAME}, and only GPT-2 can be exported; give another model")
     if shape.vocab_size != VOCABULARY_SIZE:
         raise UserError(
@@ -136,7 +136,7 @@ def export(model: str, folder: str, *, dtype: str | None = None, overwrite: bool
     return shape
 
 
-def _texts(shape: Shape, dtype: torch.dtype) -> dict[str, str]:
+def _texts(shape: GPT2Shape, dtype: torch.dtype) -> dict[str, str]:
     """Return the files beside the weights, by name."""
     merges = "".join(f"{left} {right}\n" for left, right in vocabulary.merges())
     return {
@@ -160,7 +160,7 @@ def _special_tokens() -> dict[str, str]:
     return {f"{role}_token": END_OF_TEXT_WORD.decode() for role in ("bos", "eos", "unk")}
 
 
-def _tokenizer_config(shape: Shape) -> dict[str, Any]:
+def _tokenizer_config(shape: GPT2Shape) -> dict[str, Any]:
     return {
         "tokenizer_class": "GPT2Tokenizer",
         "model_max_length": shape.max_seq_len,

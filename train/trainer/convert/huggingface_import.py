@@ -6,7 +6,6 @@ Only safetensors files are read: a PyTorch pickle may run any program when it is
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -17,13 +16,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import cause, exists, file_names, open_input
+from sparkprep.io.files import cause, exists, file_names
+from sparkprep.io.json_files import read_json
 from sparkprep.io.paths import is_local, normalise
 from sparkprep.tokenizer.vocabulary import VOCABULARY_SIZE
 from trainer.checkpoints import model_file
 from trainer.checkpoints.parts import Written
 from trainer.convert.huggingface import CONFIG, PREFIX, WEIGHTS, places
-from trainer.models.gpt2 import LAYER_NORM_EPS, Shape
+from trainer.models.gpt2 import LAYER_NORM_EPS, GPT2Shape
 
 INDEX = f"{WEIGHTS}.index.json"
 
@@ -60,7 +60,7 @@ class _Entry:
 
 def import_folder(
     folder: str, output: str, *, version: int | None = None, overwrite: bool = False
-) -> tuple[Shape, Written]:
+) -> tuple[GPT2Shape, Written]:
     """Write the GPT-2 in a local folder as a model file; returns its shape and what was written.
 
     version: 3 (float32) or 5 (bfloat16); by default 5 where all tensors are bfloat16, else 3. Raises UserError naming
@@ -80,13 +80,13 @@ def import_folder(
     flat = torch.zeros(shape.num_parameters)
     _fill(flat, shape, tensors)
     if version is None:
-        version = 5 if {each.dtype for each in tensors.values()} == {"BF16"} else 3
+        version = 5 if {tensor.dtype for tensor in tensors.values()} == {"BF16"} else 3
     return shape, model_file.write(output, shape, flat, version)
 
 
-def shape_of(path: str) -> Shape:
+def shape_of(path: str) -> GPT2Shape:
     """Return the shape that a `config.json` tells. Raises UserError naming the field that makes it no model of ours."""
-    config = _json(path)
+    config = _json_object(path)
     if config.get("model_type") != "gpt2":
         raise UserError(f"{path}: model_type is {config.get('model_type')!r}; only 'gpt2' can be a model of llm.c")
     for field, allowed in _REQUIRED.items():
@@ -106,7 +106,7 @@ def shape_of(path: str) -> Shape:
             f"{path}: n_inner is {config['n_inner']!r}, and llm.c's GPT-2 has 4 n_embd, {4 * channels}; "
             "give another model"
         )
-    return Shape(sizes["n_layer"], heads, channels, sizes["n_positions"])
+    return GPT2Shape(sizes["n_layer"], heads, channels, sizes["n_positions"])
 
 
 def _weight_files(folder: str) -> list[str]:
@@ -123,7 +123,7 @@ def _weight_files(folder: str) -> list[str]:
                 f"which writes {WEIGHTS}"
             )
         raise UserError(f"{folder}: neither {WEIGHTS} nor {INDEX} is in it; name the folder that holds the weights")
-    listed = _json(index).get("weight_map")
+    listed = _json_object(index).get("weight_map")
     if not isinstance(listed, dict) or not listed or not all(isinstance(name, str) for name in listed.values()):
         raise UserError(f"{index}: its weight_map does not tell the files of tensors; copy the file anew")
     names = sorted(set(listed.values()))
@@ -152,19 +152,19 @@ def _tensors(paths: Iterable[str]) -> dict[str, _Entry]:
     return tensors
 
 
-def _compare(folder: str, shape: Shape, tensors: dict[str, _Entry]) -> None:
+def _compare(folder: str, shape: GPT2Shape, tensors: dict[str, _Entry]) -> None:
     """Raise UserError where the tensors are not those of the shape, all that is wrong in one message."""
     # On "meta" tensors have shapes and no memory: a configuration may tell more than there is.
     expected = {p.name: tuple(p.values.shape) for p in places(torch.empty(shape.num_parameters, device="meta"), shape)}
     expected_head = {**expected, _HEAD: expected["wte.weight"]}
     missing = [name for name in expected if name not in tensors]
-    unknown = [each.key for name, each in tensors.items() if name not in expected_head]
+    unknown = [tensor.key for name, tensor in tensors.items() if name not in expected_head]
     other = [
-        f"{each.key} {list(each.shape)} instead of {list(expected_head[name])}"
-        for name, each in tensors.items()
-        if name in expected_head and each.shape != expected_head[name]
+        f"{tensor.key} {list(tensor.shape)} instead of {list(expected_head[name])}"
+        for name, tensor in tensors.items()
+        if name in expected_head and tensor.shape != expected_head[name]
     ]
-    types = [f"{each.key} {each.dtype}" for each in tensors.values() if each.dtype not in _DTYPES]
+    types = [f"{tensor.key} {tensor.dtype}" for tensor in tensors.values() if tensor.dtype not in _DTYPES]
     wrong = [
         f"{what}: {', '.join(names[:_SHOWN])}{f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''}"
         for what, names in (
@@ -182,15 +182,15 @@ def _compare(folder: str, shape: Shape, tensors: dict[str, _Entry]) -> None:
         )
 
 
-def _fill(flat: torch.Tensor, shape: Shape, tensors: dict[str, _Entry]) -> None:
+def _fill(flat: torch.Tensor, shape: GPT2Shape, tensors: dict[str, _Entry]) -> None:
     """Copy the tensors to their places. Raises UserError for values not finite and a head that is not `wte`."""
     with contextlib.ExitStack() as stack:
-        files = {path: stack.enter_context(_opened(path)) for path in {each.path for each in tensors.values()}}
+        files = {path: stack.enter_context(_opened(path)) for path in {tensor.path for tensor in tensors.values()}}
 
-        def read(each: _Entry) -> torch.Tensor:
-            values: torch.Tensor = files[each.path].get_tensor(each.key).float()
+        def read(tensor: _Entry) -> torch.Tensor:
+            values: torch.Tensor = files[tensor.path].get_tensor(tensor.key).float()
             if not torch.isfinite(values).all():
-                raise UserError(f"{each.path}: {each.key} has values that are not finite; give another folder")
+                raise UserError(f"{tensor.path}: {tensor.key} has values that are not finite; give another folder")
             return values
 
         for place in places(flat, shape):
@@ -212,14 +212,9 @@ def _opened(path: str) -> Iterator[Any]:
         raise UserError(f"{path}: cannot be read as safetensors: {cause(error)}; copy it anew") from error
 
 
-def _json(path: str) -> dict[str, Any]:
+def _json_object(path: str) -> dict[str, Any]:
     """Return the object in a JSON file."""
-    with open_input(path) as stream:
-        data = stream.read()
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON: {cause(error)}; copy it anew") from error
+    content = read_json(path, "copy it anew")
     if not isinstance(content, dict):
         raise UserError(f"{path}: a JSON object was expected; copy it anew")
     return content

@@ -56,10 +56,10 @@ class Loader:
     def __init__(self, shards: Sequence[ShardFile], rows: int, seq_len: int, seed: int | None, flag: str) -> None:
         self.window = rows * seq_len
         self.shards = list(shards)
-        for each in shards:
-            if each.header.tokens <= self.window:
+        for shard in shards:
+            if shard.header.tokens <= self.window:
                 raise UserError(
-                    f"{each.path}: {each.header.tokens:,} tokens are fewer than the {self.window + 1:,} of one "
+                    f"{shard.path}: {shard.header.tokens:,} tokens are fewer than the {self.window + 1:,} of one "
                     f"micro-batch (-b {rows} times -t {seq_len}, plus one); give a smaller -b, or leave this shard "
                     f"out of {flag}"
                 )
@@ -71,7 +71,7 @@ class Loader:
     @property
     def tokens(self) -> int:
         """Of all shards, used or not."""
-        return sum(each.header.tokens for each in self.shards)
+        return sum(shard.header.tokens for shard in self.shards)
 
     @property
     def windows(self) -> int:
@@ -156,9 +156,9 @@ def rows_from_start(shards: Sequence[ShardFile], tokens: int, seq_len: int) -> I
     for a token that is none of GPT-2's.
     """
     left = tokens // seq_len
-    for each in shards:
-        for row in range(min(left, (each.header.tokens - 1) // seq_len)):
-            yield _checked(each, row * seq_len, seq_len + 1)
+    for shard in shards:
+        for row in range(min(left, (shard.header.tokens - 1) // seq_len)):
+            yield _checked(shard, row * seq_len, seq_len + 1)
             left -= 1
 
 

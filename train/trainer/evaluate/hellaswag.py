@@ -22,13 +22,11 @@ from sparkprep.io.files import write_text
 from sparkprep.io.listing import JSONL_FORMATS, format_of
 from sparkprep.llmc import hellaswag as files
 from sparkprep.llmc.hellaswag import ENDINGS, Example
-from trainer.device import attention_kernels
+from trainer.confidence import wilson
+from trainer.device import attention_kernels, copy_to_device
+from trainer.flags import BATCH_TOKENS
 from trainer.models import loss as losses
 from trainer.models.layout import Model
-from trainer.runs.history import wilson
-
-BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
-"""Tokens at a time: on a GPU enough to fill it, on a CPU what stays near the caches."""
 
 Integers = npt.NDArray[np.int64]
 
@@ -181,8 +179,8 @@ def evaluate(
     # cuDNN's attention, which training prefers, would build a plan for every new shape; here each batch has its own.
     with torch.inference_mode(), attention_kernels(device, deterministic=True):
         for batch in questions.batches(plan):
-            positions, targets = _to_device(batch.positions, device), _to_device(batch.targets, device)
-            hidden = model.hidden(_to_device(batch.ids, device)).flatten(0, 1).index_select(0, positions)
+            positions, targets = copy_to_device(batch.positions, device), copy_to_device(batch.targets, device)
+            hidden = model.hidden(copy_to_device(batch.ids, device)).flatten(0, 1).index_select(0, positions)
             end = filled + len(targets)
             token_losses[filled:end] = losses.token_losses(hidden, head, targets, model.shape.vocab_size)
             filled = end
@@ -229,9 +227,3 @@ def _check(path: str, example: Example, max_seq_len: int) -> None:
             f"{place} takes {example.longest_row:,} tokens, and the model has {max_seq_len:,} positions; give a model "
             "with more, or another file"
         )
-
-
-def _to_device(values: Integers, device: torch.device) -> torch.Tensor:
-    """Copy to a GPU from pinned memory, so that the copy waits for nothing and nothing waits for it."""
-    tensor = torch.from_numpy(values)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

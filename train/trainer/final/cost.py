@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from trainer import run_files
 from trainer.checkpoints import checkpoint, model_file
 from trainer.evaluate import hellaswag
 from trainer.loop.loop import train
@@ -49,13 +50,35 @@ def estimate(settings: TrainSettings, price_per_hour: float, say: Callable[[str]
     last = last_step(settings)
     steps = max(0, last - first)
     evaluations = _evaluation_seconds(settings, first, last, step_seconds)
-    hours = (steps * step_seconds + evaluations + _saving_seconds(settings, steps)) / 3600
+    saving = checkpoints_due(settings) * checkpoint_bytes(settings) / _WRITE_BYTES_A_SECOND
+    hours = (steps * step_seconds + evaluations + saving) / 3600
     return Estimate(step_seconds, hours, hours * price_per_hour, steps)
 
 
 def last_step(settings: TrainSettings) -> int:
     """Return the step at which a run stops."""
     return settings.stop_after if settings.stop_after != -1 else settings.steps
+
+
+def checkpoints_due(settings: TrainSettings) -> int:
+    """Return how many checkpoints a run, begun or not, is still to write: at multiples of -n, and at its end."""
+    every = settings.checkpoint_every
+    if every == 0:
+        return 0
+    checkpoints = checkpoint.find(settings.output)
+    # The checkpoint that a run goes on from is not written again; that of its very first step is, unless that is 0.
+    first = checkpoints[0].step + 1 if checkpoints else max(1, settings.start_step)
+    last = last_step(settings)
+    return last // every - (first - 1) // every + (last % every > 0) if first <= last else 0
+
+
+def checkpoint_bytes(settings: TrainSettings) -> int:
+    """Return the bytes of one checkpoint: its weights as bfloat16, or in the format of the file that they come from."""
+    parameters = _shape(settings).num_parameters
+    model_bytes = 2 * parameters
+    if settings.model_file is not None:
+        model_bytes = max(model_bytes, model_file.read_header(settings.model_file).bytes)
+    return checkpoint.bytes_needed(model_bytes, parameters, masters=settings.masters)
 
 
 def probe(settings: TrainSettings) -> float:
@@ -76,7 +99,7 @@ def probe(settings: TrainSettings) -> float:
             val_tokens=settings.seq_len,
         )
         train(short)
-        times = run_log.read(os.path.join(folder, run_log.NAME)).ms
+        times = run_log.read(os.path.join(folder, run_files.LOG)).ms
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return float(times[min(PROBE_FROM, len(times) - 1) :].max()) / 1000
@@ -84,7 +107,7 @@ def probe(settings: TrainSettings) -> float:
 
 def logged_step_seconds(folder: str) -> float | None:
     """Return the seconds of the worst of the last steps in a run's log; None where it tells no times."""
-    path = os.path.join(folder, run_log.NAME)
+    path = os.path.join(folder, run_files.LOG)
     if not os.path.exists(path):
         return None
     times = run_log.read(path).ms
@@ -105,11 +128,3 @@ def _evaluation_seconds(settings: TrainSettings, first: int, last: int, step_sec
     if settings.hellaswag and os.path.exists(settings.hellaswag_data):
         tokens += len(hellaswag.prepare(settings.hellaswag_data, _shape(settings).max_seq_len).tokens)
     return count * tokens / settings.tokens_per_update * step_seconds * _FORWARD_SHARE
-
-
-def _saving_seconds(settings: TrainSettings, steps: int) -> float:
-    if settings.checkpoint_every == 0:
-        return 0.0
-    parameters = _shape(settings).num_parameters
-    size = checkpoint.bytes_needed(2 * parameters, parameters, masters=settings.masters)
-    return (1 + steps // settings.checkpoint_every) * size / _WRITE_BYTES_A_SECOND

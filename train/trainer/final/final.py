@@ -10,105 +10,26 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import make_folder
-from sparkprep.io.paths import normalise
-from sparkprep.options import Integer, Number, OneOf, Switch, Text, check_options, option, options_of
+from sparkprep.options import Switch, options_of
 from sparkprep.units import human_bytes
 from trainer import device as machine
 from trainer.checkpoints import checkpoint, model_file
 from trainer.data.loader import Loader, open_shards
-from trainer.final.cost import estimate, last_step
-from trainer.flags import DEVICES
+from trainer.final.cost import checkpoint_bytes, checkpoints_due, estimate
+from trainer.final.settings import FinalRun
 from trainer.loop.loop import train
 from trainer.loop.run import Run
 from trainer.loop.start import SHUFFLE_SEED
-from trainer.settings import TrainSettings, check, defaults
+from trainer.settings import TrainSettings
 
 _KEPT_FREE = 1 << 30
-
-
-@dataclass(frozen=True)
-class FinalRun:
-    """A final run. changes: what else its training is to have, as names and values of TrainSettings."""
-
-    seed_model: str | None = option(None, "the model file to start from", Text(), "FILE")
-    learning_rate: float | None = option(None, "highest learning rate of the schedule", Number(0, above=True), "X")
-    data: str | None = option(
-        None,
-        "folder of token shards (NAME_train_*.bin and NAME_val_*.bin), or a pattern of the former",
-        Text(),
-        "FOLDER",
-    )
-    output: str | None = option(
-        None, "folder of logs and checkpoints (default logGPT, of a rehearsal: rehearsal)", Text(), "FOLDER"
-    )
-    start_step: int = option(2365, "updates the seed has had", Integer(0))
-    steps: int = option(4725, "updates of the whole schedule", Integer(1))
-    micro_batch: int = option(32, "rows at a time", Integer(1), short=("-b",))
-    hellaswag_data: str | None = option(
-        None, "hellaswag_val.bin (default data/hellaswag_val.bin, if it is there)", Text(), "FILE"
-    )
-    val_tokens: int | None = option(None, "tokens of a validation: the same set for any --micro-batch", Integer(1))
-    keep: int = option(0, "keep only the newest N checkpoints; 0: all", Integer(0))
-    price_per_hour: float = option(1.5, "dollars", Number(0), "X")
-    budget: float | None = option(None, "do not start where the estimate is above so many dollars", Number(0), "X")
-    allow_repeats: bool = option(False, "bear that too few shards are gone through more than once", Switch())
-    device: str = option("auto", "cpu trains the real thing on a CPU", OneOf(DEVICES))
-    changes: tuple[tuple[str, Any], ...] = ()
-
-    def __post_init__(self) -> None:
-        check_options(self)
-
-    @property
-    def folder(self) -> str:
-        """Where it writes to."""
-        return normalise(self.output or "logGPT")
-
-    def settings(self) -> TrainSettings:
-        """Return the settings of its training, whose flags are those of the course. Raises UserError for what lacks."""
-        for value, flag in (
-            (self.seed_model, "SEED_MODEL=file (--seed-model)"),
-            (self.learning_rate, "LR=rate (--learning-rate)"),
-            (self.data, "DATA=folder (--data)"),
-        ):
-            if value is None:
-                raise UserError(f"{flag} is missing; --help shows an example")
-        if self.start_step >= self.steps:
-            raise UserError(
-                f"--start-step {self.start_step} leaves nothing of the {self.steps} steps (--steps); give a smaller one"
-            )
-        train_data, val_data = shard_patterns(self.data or "")
-        same = ("learning_rate", "start_step", "steps", "micro_batch", "val_tokens", "keep", "device")
-        values: dict[str, Any] = {
-            "output": self.folder,
-            "train_data": train_data,
-            "val_data": val_data,
-            "resume": True,
-            "model": self.seed_model,
-            **{name: getattr(self, name) for name in same},
-        }
-        if self.hellaswag_data is not None:
-            values["hellaswag_data"] = self.hellaswag_data
-        settings = defaults(**{**values, **dict(self.changes)})
-        check(settings)
-        return settings
-
-
-def shard_patterns(data: str) -> tuple[str, str]:
-    """Return the patterns of the training and validation shards of a folder, or of a pattern that names the former."""
-    if os.path.isdir(data):
-        return os.path.join(data, "*_train_*.bin"), os.path.join(data, "*_val_*.bin")
-    if "_train_" in os.path.basename(data):
-        folder, name = os.path.split(data)
-        return data, os.path.join(folder, name.replace("_train_", "_val_"))
-    raise UserError(
-        f"--data {data}: neither a folder of shards nor a pattern with _train_ in it; `sparkprep tokenize … --shards "
-        "FOLDER` makes such a folder"
-    )
+_FLAGS_ALWAYS_TOLD = (
+    *("output", "train_data", "val_data", "micro_batch", "resume"),
+    *("model", "start_step", "learning_rate", "steps"),
+)
 
 
 def run_final(final: FinalRun, say: Callable[[str], None], *, check_only: bool = False) -> Run | None:
@@ -134,15 +55,12 @@ def run_final(final: FinalRun, say: Callable[[str], None], *, check_only: bool =
     return None if check_only else train(settings)
 
 
-_ALWAYS = ("output", "train_data", "val_data", "micro_batch", "resume", "model", "start_step", "learning_rate", "steps")
-
-
 def command(settings: TrainSettings) -> str:
     """Return the command line of train_gpt2.py that does the same: to be given again after an interruption."""
     options = {option.name: option for option in options_of(TrainSettings)}
     changed = [name for name, option in options.items() if getattr(settings, name) != option.default]
     words = ["python train/train_gpt2.py"]
-    for name in [*_ALWAYS, *(name for name in changed if name not in _ALWAYS)]:
+    for name in [*_FLAGS_ALWAYS_TOLD, *(name for name in changed if name not in _FLAGS_ALWAYS_TOLD)]:
         option, value = options[name], getattr(settings, name)
         words.append(option.short[0] if option.short else option.flag)
         if not isinstance(option.kind, Switch):
@@ -184,24 +102,15 @@ def _check_disk(settings: TrainSettings) -> str:
     """Return the line about the disk. Raises UserError where checkpoints that are still to be written find no room."""
     if settings.checkpoint_every == 0:
         raise UserError("-n 0: no weights would ever be written; give -n 1000")
-    head = model_file.read_header(settings.model or "")
-    parameters = head.shape.num_parameters
-    each = checkpoint.bytes_needed(max(head.bytes, 2 * parameters), parameters, masters=settings.masters)
+    size = checkpoint_bytes(settings)
     make_folder(settings.output)
-    count = _checkpoints_to_come(settings)
+    count = checkpoints_due(settings)
+    if settings.keep:
+        count = min(count, settings.keep + 1)  # an old one is deleted when the new one is whole
     free = shutil.disk_usage(settings.output).free
-    if count * each + _KEPT_FREE > free:
+    if count * size + _KEPT_FREE > free:
         raise UserError(
-            f"-o {settings.output}: {count} checkpoints of {human_bytes(each)} are to be written and "
+            f"-o {settings.output}: {count} checkpoints of {human_bytes(size)} are to be written and "
             f"{human_bytes(free)} are free; free some, choose another disk, or keep fewer with -nk 1"
         )
-    return f"{count} checkpoints of {human_bytes(each)} to come, {human_bytes(free)} free"
-
-
-def _checkpoints_to_come(settings: TrainSettings) -> int:
-    """Return how many checkpoints will lie in the folder that are not there yet."""
-    start, last, every = settings.start_step, last_step(settings), settings.checkpoint_every
-    # llm.c, and so the trainer, saves before its first update too where the first step is due.
-    due = last // every - start // every + (last % every > 0) + (start > 0 and start % every == 0)
-    count = due - sum(start <= each.step <= last for each in checkpoint.find(settings.output))
-    return min(count, settings.keep + 1) if settings.keep else count
+    return f"{count} checkpoints of {human_bytes(size)} to come, {human_bytes(free)} free"

@@ -11,7 +11,7 @@ from sparkprep.errors import UserError
 from sparkprep.io.files import make_folder, open_whole, write_text
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.checkpoint import Checkpoint
-from trainer.final.final import FinalRun, shard_patterns
+from trainer.final.settings import FinalRun, shard_patterns
 from trainer.loop.loop import train
 from trainer.settings import defaults
 

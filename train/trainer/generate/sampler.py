@@ -1,8 +1,8 @@
 """How a token is drawn from logits: llm.c's coins, its walk along the cumulative softmax, and what narrows the choice.
 
-The coins are those of llm.c's sampler.h: xorshift* 64 (Vigna, "An experimental exploration of Marsaglia's xorshift
-generators, scrambled", 2016). Top-k: Fan et al. 2018; top-p (the nucleus): Holtzman et al. 2020. Everything works on
-NumPy in float64 and in one order, so that a seed gives the same tokens wherever the logits are the same.
+The coins are those of llm.c's sampler.h (`trainer/xorshift.py`). Top-k: Fan et al. 2018; top-p (the nucleus): Holtzman
+et al. 2020. Everything works on NumPy in float64 and in one order, so that a seed gives the same tokens wherever the
+logits are the same.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkprep.errors import UserError
+from trainer import xorshift
 
 DEFAULT_SEED = 1337
 
 Logits = npt.NDArray[np.floating[Any]]
 Probabilities = npt.NDArray[np.float64]
-
-_MASK = (1 << 64) - 1
-_MULTIPLIER = 0x2545F4914F6CDD1D
 
 
 class Coins:
@@ -32,18 +30,14 @@ class Coins:
     """
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
-        if not 0 < seed <= _MASK:
+        if not 0 < seed <= xorshift.MASK:
             raise UserError(f"the seed {seed} gives no random numbers; give one from 1 to 2^64 - 1")
         self._state = seed
 
     def next(self) -> float:
         """Return the next one."""
-        state = self._state
-        state ^= state >> 12
-        state ^= (state << 25) & _MASK
-        state ^= state >> 27
-        self._state = state
-        high = ((state * _MULTIPLIER) & _MASK) >> 32
+        self._state = xorshift.advance(self._state)
+        high = ((self._state * xorshift.MULTIPLIER) & xorshift.MASK) >> 32
         return (high >> 8) / (1 << 24)
 
 

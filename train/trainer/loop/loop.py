@@ -22,7 +22,7 @@ from trainer.checkpoints.folder import held
 from trainer.checkpoints.state_file import Moments, StateHeader
 from trainer.data.batches import to_device
 from trainer.evaluate import hellaswag
-from trainer.loop import memory, parameters, samples
+from trainer.loop import memory, parameter_table, samples
 from trainer.loop.resume import manifest_of
 from trainer.loop.run import Run
 from trainer.loop.speed import Speed
@@ -59,7 +59,7 @@ def train(settings: TrainSettings) -> Run:
             ) from error
         kernels = machine.attention_kernels(run.device, deterministic=settings.deterministic)
         with kernels, RunLog(folder, resume=settings.resume) as log:
-            print(run_parameters.append(folder, parameters.groups(run, peak)), end="", flush=True)
+            print(run_parameters.append(folder, parameter_table.groups(run, peak)), end="", flush=True)
             Trainer(run, log, peak).train()
         return run
 
@@ -71,7 +71,7 @@ class Trainer:
         self.run, self.log, self.settings = run, log, run.settings
         self.schedule = run.settings.schedule(run.steps)
         compiled = machine.to_be_compiled(self.settings.compile, run.device)
-        self.loss = torch.compile(run.model, dynamic=False) if compiled else run.model
+        self.loss_of = torch.compile(run.model, dynamic=False) if compiled else run.model
         flops = run.model.shape.flops_per_token(self.settings.seq_len)
         self.speed = Speed(flops, self.settings.tokens_per_update, peak)
 
@@ -95,10 +95,10 @@ class Trainer:
 
     def _iterate(self, step: int, *, entering: bool) -> None:
         s, last = self.settings, step == self.run.stop
-        due = s.val_every > 0 and step % s.val_every == 0
-        if due or last:
+        validation_due = s.val_every > 0 and step % s.val_every == 0
+        if validation_due or last:
             self._validate(step)
-        if self.run.questions is not None and ((due and step > 0) or last):
+        if self.run.questions is not None and ((validation_due and step > 0) or last):
             self._score(step)
         if s.sample_every > 0 and ((step > 0 and step % s.sample_every == 0) or last):
             samples.show(self.run.model, self.run.words, s.sample_tokens)
@@ -121,20 +121,20 @@ class Trainer:
             run.loader.reset()
         total = torch.zeros((), device=run.device)
         for _ in range(s.micro_steps):
-            loss = self.loss(*to_device(run.loader.next(), s.micro_batch, run.device)) / s.micro_steps
+            loss = self.loss_of(*to_device(run.loader.next(), s.micro_batch, run.device)) / s.micro_steps
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         norm = run.optimizer.norm()
-        values = torch.stack([total, norm])
-        limited = s.skip_loss > 0 or s.skip_norm > 0
-        early = values.tolist() if limited else None  # only a limit needs them before the update
-        scores = self._scores(*early) if early else (math.nan, math.nan)
+        loss_and_norm = torch.stack([total, norm])
+        skips_outliers = s.skip_loss > 0 or s.skip_norm > 0
+        host_values = loss_and_norm.tolist() if skips_outliers else None  # only a limit needs them before the update
+        scores = self._scores(*host_values) if host_values else (math.nan, math.nan)
         reason = self._reason(*scores)
-        skip = ~torch.isfinite(values).all()
+        skip = ~torch.isfinite(loss_and_norm).all()
         run.optimizer.update(step, rate, norm, skip | bool(reason), s.micro_steps)
-        loss_value, norm_value = early or values.tolist()
+        loss_value, norm_value = host_values or loss_and_norm.tolist()
         machine.synchronise(run.device)
-        if not early:
+        if not host_values:
             scores = self._scores(loss_value, norm_value)
         if not (math.isfinite(loss_value) and math.isfinite(norm_value)):
             reason = "not a number"
@@ -175,7 +175,7 @@ class Trainer:
             loss = validate_tokens(run.model, run.val_shards, s.val_tokens, s.micro_batch, s.seq_len, run.device)
         else:
             assert run.val_loader is not None
-            loss = validate_batches(self.loss, run.val_loader, s.micro_batch, s.val_batches, run.device)
+            loss = validate_batches(self.loss_of, run.val_loader, s.micro_batch, s.val_batches, run.device)
         print(f"val loss {loss:f}", flush=True)
         self.log.validation(step, loss)
 

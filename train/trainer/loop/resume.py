@@ -58,17 +58,17 @@ class LoadedCheckpoint:
 
 def newest_sound(settings: TrainSettings, checkpoints: list[Checkpoint], device: torch.device) -> LoadedCheckpoint:
     """Return the newest checkpoint that is sound, loaded. Raises UserError where none is."""
-    for each in checkpoints:
+    for files in checkpoints:
         try:
-            return _load(settings, each, device)
+            return _load(settings, files, device)
         except DoesNotFit:
             raise
         except UserError as error:
             print(f"warning: {error}; this checkpoint is left out", file=sys.stderr)
+    steps = ", ".join(str(files.step) for files in checkpoints)
     raise UserError(
-        f"{os.path.dirname(checkpoints[0].done)}: none of its checkpoints (steps "
-        f"{', '.join(str(each.step) for each in checkpoints)}) is sound; restore one of them, or start anew in another "
-        "folder (-o)"
+        f"{os.path.dirname(checkpoints[0].done)}: none of its checkpoints (steps {steps}) is sound; restore one of "
+        "them, or start anew in another folder (-o)"
     )
 
 
@@ -150,4 +150,4 @@ def restore_data(loaded: LoadedCheckpoint, loader: Loader) -> None:
 
 def names_and_tokens(loader: Loader) -> list[list[Any]]:
     """Return the name and the number of tokens of each shard, as a manifest keeps them."""
-    return [[os.path.basename(each.path), each.header.tokens] for each in loader.shards]
+    return [[os.path.basename(shard.path), shard.header.tokens] for shard in loader.shards]

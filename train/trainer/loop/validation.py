@@ -13,6 +13,7 @@ from sparkprep.errors import UserError
 from sparkprep.llmc.shard import ShardFile
 from trainer.data.batches import to_device
 from trainer.data.loader import Loader, rows_from_start
+from trainer.device import copy_to_device
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(ids, targets), both (rows, T) -> the mean loss, a scalar."""
@@ -37,7 +38,7 @@ def validate_tokens(
     with torch.no_grad():
         windows = rows_from_start(shards, tokens, seq_len)
         while group := list(islice(windows, rows)):
-            ids = torch.from_numpy(np.stack(group).astype(np.int64)).to(device)
+            ids = copy_to_device(np.stack(group).astype(np.int64), device)
             total += loss(ids[:, :-1].contiguous(), ids[:, 1:].contiguous()).double() * len(group)
             count += len(group)
     return total.item() / count
@@ -45,7 +46,7 @@ def validate_tokens(
 
 def check_val_tokens(shards: Sequence[ShardFile], tokens: int, seq_len: int) -> None:
     """Raise UserError where the shards hold fewer rows than a validation of so many tokens wants."""
-    have = sum((each.header.tokens - 1) // seq_len for each in shards) * seq_len
+    have = sum((shard.header.tokens - 1) // seq_len for shard in shards) * seq_len
     if have < tokens:
         raise UserError(
             f"--val-tokens {tokens}: the validation shards hold {have:,} in rows of {seq_len}; give --val-tokens {have}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainer.models.gpt2 import Shape as GPT2Shape
+from trainer.models.gpt2 import GPT2Shape
 from trainer.models.layout import Shape
 
 ARCHITECTURES: tuple[type[Shape], ...] = (GPT2Shape,)

@@ -30,7 +30,7 @@ _MAX_FIELD = 1 << 20  # of layers, heads, channels, positions, tokens: beyond it
 
 
 @dataclass(frozen=True)
-class Shape:
+class GPT2Shape:
     """layers, heads, channels; max_seq_len: positions it has; vocab_size: real tokens, to which padding is added."""
 
     NAME: ClassVar[str] = "gpt2"
@@ -45,12 +45,12 @@ class Shape:
     vocab_size: int = VOCABULARY_SIZE
 
     @classmethod
-    def named(cls) -> Mapping[str, Shape]:
+    def named(cls) -> Mapping[str, GPT2Shape]:
         """Return GPT-2 small, medium, large and XL by llm.c's names."""
         return NAMED
 
     @classmethod
-    def of_fields(cls, fields: Sequence[int]) -> Shape:
+    def of_fields(cls, fields: Sequence[int]) -> GPT2Shape:
         """Return the shape that a header tells. Raises ValueError for sizes that make no GPT-2."""
         max_seq_len, vocab_size, layers, heads, channels, padded = fields[:6]
         if not all(0 < field <= _MAX_FIELD for field in fields[:5]):
@@ -110,7 +110,7 @@ class Shape:
         """
         return 6 * self.num_parameters + 6 * self.layers * self.channels * seq_len
 
-    def rows(self) -> list[tuple[str, str]]:
+    def size_table(self) -> list[tuple[str, str]]:
         """Return the sizes as llm.c's table of parameters names them."""
         return [
             ("max_sequence_length T", str(self.max_seq_len)),
@@ -129,11 +129,11 @@ class Shape:
         return f"{self.layers} layers, {self.channels} channels, {self.heads} heads"
 
 
-NAMED: Mapping[str, Shape] = {
-    "d12": Shape(12, 12, 768),
-    "d24": Shape(24, 16, 1024),
-    "d36": Shape(36, 20, 1280),
-    "d48": Shape(48, 25, 1600),
+NAMED: Mapping[str, GPT2Shape] = {
+    "d12": GPT2Shape(12, 12, 768),
+    "d24": GPT2Shape(24, 16, 1024),
+    "d36": GPT2Shape(36, 20, 1280),
+    "d48": GPT2Shape(48, 25, 1600),
 }
 """GPT-2 small, medium, large and XL by llm.c's names (Radford et al. 2019, table 2)."""
 
@@ -196,7 +196,7 @@ class GPT2(nn.Module):
 
     def __init__(
         self,
-        shape: Shape,
+        shape: GPT2Shape,
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,

@@ -105,7 +105,7 @@ class Shape(Protocol):
     def flops_per_token(self, seq_len: int) -> int:
         """Return the floating-point operations of one token of training in rows of `seq_len`."""
 
-    def rows(self) -> list[tuple[str, str]]:
+    def size_table(self) -> list[tuple[str, str]]:
         """Return the sizes as names and values for the table of a run's parameters."""
 
     def build(self, *, device: str | torch.device, dtype: torch.dtype, recompute: int = 0) -> Model:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer import xorshift
 from trainer.models.layout import Model, views_of
 
 BETAS = (0.9, 0.95)
@@ -16,7 +17,6 @@ CLIP_NORM = 1.0
 
 ROUNDING_SEED = 13371337
 """First state of the generator that llm.c's stochastic rounding takes its seeds from."""
-_MASK_64 = (1 << 64) - 1
 
 
 class AdamW:
@@ -77,8 +77,8 @@ class AdamW:
         self._inner.found_inf = skip.to(torch.float32).reshape(())
         for group in self._inner.param_groups:
             group["lr"] = rate
-        for each in self._steps:
-            each.fill_(step)  # the kernel adds one
+        for count in self._steps:
+            count.fill_(step)  # the kernel adds one
         self._inner.step()
         self.count_draws(micro_steps)
         if not self.masters:
@@ -86,8 +86,9 @@ class AdamW:
 
     def count_draws(self, micro_steps: int) -> None:
         """Bring the generator of llm.c's rounding to where llm.c would have it: its state stands in the state file."""
-        self.rounding_before = _xorshift(self.rounding, micro_steps)
-        self.rounding = _xorshift(self.rounding_before, len(self.model.shape.tensors()))  # a draw for each tensor
+        self.rounding_before = xorshift.advance(self.rounding, micro_steps)
+        tensors = self.model.shape.tensors()
+        self.rounding = xorshift.advance(self.rounding_before, len(tensors))  # a draw for each
 
 
 def round_stochastically(values: Tensor, seed: int) -> None:
@@ -109,12 +110,3 @@ def _segments(model: Model) -> list[tuple[bool, int, int]]:
         segments.append((decayed, start, end))
         start = end
     return segments
-
-
-def _xorshift(state: int, draws: int) -> int:
-    """Return the state of a 64-bit xorshift* generator after so many draws (Vigna 2016, shifts 12, 25, 27)."""
-    for _ in range(draws):
-        state ^= state >> 12
-        state = (state ^ (state << 25)) & _MASK_64
-        state ^= state >> 27
-    return state

@@ -31,5 +31,5 @@ class OutlierDetector:
         if len(self._values) < WINDOW:
             return math.nan
         mean = math.fsum(self._values) / WINDOW
-        deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in self._values) / WINDOW)
+        deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in self._values) / WINDOW)
         return (value - mean) / deviation if deviation > 0 else 0.0

@@ -10,7 +10,7 @@ from sparkprep.errors import UserError
 from sparkprep.io import s3
 from sparkprep.io.files import cause
 from sparkprep.io.paths import is_local, normalise
-from trainer.runs import log as run_log
+from trainer import run_files
 
 ROOT = "experiments"
 """The first part of every key: experiments/CLUSTER/EXPERIMENT/file."""
@@ -66,7 +66,7 @@ class RunStore:
         """Return the names of the runs of a cluster, sorted: those that have a main.log."""
         if self.is_local:
             return _runs_in(self._folder(cluster))
-        return sorted({parts[0] for parts in self._keys(cluster) if parts[1:] == [run_log.NAME]})
+        return sorted({parts[0] for parts in self._keys(cluster) if parts[1:] == [run_files.LOG]})
 
     def fetch(self, cluster: str, experiments: Sequence[str] | None = None) -> list[str]:
         """Return the local folders of these runs (None: all), sorted; from S3 their .txt and .log files are downloaded.
@@ -132,4 +132,4 @@ def _runs_in(path: str) -> list[str]:
     """Return the names of the folders in a folder that hold a log, sorted; none where there is no such folder."""
     if not os.path.isdir(path):
         return []
-    return [name for name in _folders(path) if os.path.isfile(os.path.join(path, name, run_log.NAME))]
+    return [name for name in _folders(path) if os.path.isfile(os.path.join(path, name, run_files.LOG))]

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from sparkprep.errors import UserError
 from sparkprep.io.paths import join_path, normalise
+from trainer import run_files
+from trainer.confidence import wilson
 from trainer.runs import log as run_log
 from trainer.runs import parameters as run_parameters
 from trainer.runs.log import History
@@ -19,7 +21,6 @@ GPT2_124M_HELLASWAG = 0.294463
 """Accuracy of OpenAI's 124M checkpoint, asked in llm.c's way (its notebook of runs)."""
 CHANCE = 0.25
 
-_Z95 = 1.959964  # standard deviations to both sides that hold 95 % of a normal distribution
 _UNKNOWN = "-"
 _COLUMNS = (
     *("run", "parameters", "LR", "last step"),
@@ -79,15 +80,7 @@ class LoggedRun:
         if not len(stream) or not math.isfinite(stream.values[-1]):
             return None
         value = float(stream.values[-1])
-        return Accuracy(int(stream.steps[-1]), value, *wilson(value))
-
-
-def wilson(accuracy: float, examples: int = HELLASWAG_EXAMPLES) -> tuple[float, float]:
-    """Return the ends of the 95 % interval of a part of so many independent examples (Wilson, 1927)."""
-    spread = _Z95**2 / examples
-    middle = (accuracy + spread / 2) / (1 + spread)
-    half = _Z95 / (1 + spread) * math.sqrt(max(0.0, accuracy * (1 - accuracy)) / examples + spread / (4 * examples))
-    return max(0.0, middle - half), min(1.0, middle + half)
+        return Accuracy(int(stream.steps[-1]), value, *wilson(value, HELLASWAG_EXAMPLES))
 
 
 def load_run(folder: str) -> LoggedRun:
@@ -96,14 +89,14 @@ def load_run(folder: str) -> LoggedRun:
     Raises UserError where there is no main.log or it is not one.
     """
     folder = normalise(folder)
-    history = run_log.read(join_path(folder, run_log.NAME))
+    history = run_log.read(join_path(folder, run_files.LOG))
     missing: list[str] = []
     parameters: dict[str, str] = {}
     try:
-        parameters = run_parameters.read(join_path(folder, run_parameters.NAME))
+        parameters = run_parameters.read(join_path(folder, run_files.PARAMETERS))
     except UserError as error:
         missing.append(f"{error} (so neither learning rate nor model size is known)")
-    log = join_path(folder, run_log.NAME)
+    log = join_path(folder, run_files.LOG)
     if not len(history.train):
         missing.append(f"{log}: no training loss (trl) yet")
     if not len(history.validation):

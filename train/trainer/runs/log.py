@@ -24,8 +24,7 @@ import numpy.typing as npt
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause, exists, make_folder, open_input
 from sparkprep.io.paths import is_local, normalise
-
-NAME = "main.log"
+from trainer import run_files
 
 Steps = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -55,7 +54,7 @@ class RunLog:
         if not is_local(folder):
             raise UserError(f"{folder}: a log is written line by line, which S3 cannot; give a local folder")
         make_folder(folder)
-        self.path = os.path.join(normalise(folder), NAME)
+        self.path = os.path.join(normalise(folder), run_files.LOG)
         try:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | (0 if resume else os.O_TRUNC)
             self._file = os.open(self.path, flags, 0o666)

@@ -18,8 +18,8 @@ from sparkprep.console import safe_text
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause, exists, make_folder, open_input
 from sparkprep.io.paths import is_local, normalise
+from trainer import run_files
 
-NAME = "run_parameters.txt"
 LEARNING_RATE = "learning rate (LR)"
 NUM_PARAMETERS = "num_parameters"
 
@@ -50,7 +50,7 @@ def append(folder: str, groups: Sequence[Sequence[tuple[str, str]]]) -> str:
     if not is_local(folder):
         raise UserError(f"{folder}: a run writes to a local folder; upload it afterwards")
     make_folder(folder)
-    path = os.path.join(normalise(folder), NAME)
+    path = os.path.join(normalise(folder), run_files.PARAMETERS)
     try:
         with open(path, "ab", buffering=0) as file:
             file.write(table.encode("utf-8"))

@@ -18,7 +18,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import open_whole
-from trainer.runs.history import CHANCE, GPT2_124M_HELLASWAG, LoggedRun, wilson
+from trainer.confidence import wilson
+from trainer.runs.history import CHANCE, GPT2_124M_HELLASWAG, HELLASWAG_EXAMPLES, LoggedRun
 from trainer.runs.log import Steps, Values
 from trainer.runs.plot_layout import GREY, Label, Panel, colour, figure_of, pale
 
@@ -189,7 +190,7 @@ def _hellaswag_panel(axes: Axes, runs: Sequence[LoggedRun]) -> list[Label]:
         if not finite.any():
             continue
         steps, values = stream.steps[finite], stream.values[finite]
-        low, high = np.array([wilson(value) for value in values.tolist()]).T
+        low, high = np.array([wilson(value, HELLASWAG_EXAMPLES) for value in values.tolist()]).T
         if len(steps) == 1:  # a band of no width would not be seen
             around = [values - low, high - values]
             axes.errorbar(steps, values, yerr=around, color=colour(i), capsize=4, linewidth=1.2, fmt="none")
@@ -201,7 +202,8 @@ def _hellaswag_panel(axes: Axes, runs: Sequence[LoggedRun]) -> list[Label]:
         labels.append(Label(float(values[-1]), f"{values[-1]:.4f} @ {steps[-1]}", colour(i)))
     if not labels:
         return _empty(axes, "no HellaSwag accuracy (eval) in these logs")
-    for value, text in ((GPT2_124M_HELLASWAG, "GPT-2 124M 0.2945"), (CHANCE, "chance 0.25")):
+    others = ((GPT2_124M_HELLASWAG, f"GPT-2 124M {GPT2_124M_HELLASWAG:.4f}"), (CHANCE, f"chance {CHANCE:.2f}"))
+    for value, text in others:
         axes.axhline(value, color=GREY, linewidth=1.0, linestyle=":")
         labels.append(Label(value, text, GREY))
     margin = (max(ends) - min(ends)) * 0.06

@@ -27,7 +27,7 @@ def _machine(model: Model, peak: float) -> Rows:
 
 def model_rows(shape: Shape) -> Rows:
     """Return the rows about a model's sizes."""
-    return [*shape.rows(), (NUM_PARAMETERS, str(shape.num_parameters))]
+    return [*shape.size_table(), (NUM_PARAMETERS, str(shape.num_parameters))]
 
 
 def _settings(run: Run) -> Rows:
