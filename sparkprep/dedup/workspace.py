@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
+from typing import Literal
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -197,6 +198,7 @@ class Search:
 
     @property
     def candidates(self) -> CandidateTables:
+        """What this search finds; what search 0 finds lies in `Workspace.candidates`, from which all start."""
         return CandidateTables(join_path(self.folder, "candidates"))
 
     @property
@@ -265,10 +267,17 @@ class Workspace:
     def signatures(self) -> Table:
         return self._intermediate("signatures", signature_schema(self.documents.schema, self.settings))
 
-    def search(self, number: int) -> Search:
-        """Return the tables of that search, from 0."""
-        id_type = signature_schema(self.documents.schema, self.settings)["id"].dataType
-        return Search(join_path(self.output.scratch, f"search-{number}"), id_type)
+    @property
+    def candidates(self) -> CandidateTables:
+        """The candidates of search 0."""
+        return CandidateTables(join_path(self.output.scratch, "candidates"))
+
+    def search(self, place: Literal["driver", "cluster"], number: int) -> Search:
+        """Return the tables of that search, from 0, as the module of `resolve` writes them that works in that place.
+
+        Each has its own: the cluster starts anew where the driver has given up.
+        """
+        return Search(join_path(self.output.scratch, place, f"search-{number}"), self._id_type)
 
     @property
     def copies(self) -> Table:
@@ -293,12 +302,16 @@ class Workspace:
     @property
     def removed(self) -> Table:
         """The result: REMOVED_COLUMNS of each removed document."""
-        schema = removed_schema(self.search(0).id_type)
+        schema = removed_schema(self._id_type)
         return Table(self.result(REMOVED), T.StructType([schema[name] for name in REMOVED_COLUMNS]))
 
     def result(self, name: str) -> str:
         """Return the path of something in the folder that becomes the output."""
         return join_path(self.output.work, name)
+
+    @property
+    def _id_type(self) -> T.DataType:
+        return signature_schema(self.documents.schema, self.settings)["id"].dataType
 
     def _intermediate(self, name: str, schema: str | T.StructType) -> Table:
         return Table(join_path(self.output.scratch, name), schema)

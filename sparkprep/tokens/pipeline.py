@@ -14,6 +14,8 @@ from sparkprep import __version__
 from sparkprep.documents.keys import KEY
 from sparkprep.documents.opening import open_paths
 from sparkprep.documents.parquet import reading as parquet
+from sparkprep.documents.parquet.damage import why_spark_died
+from sparkprep.errors import UserError
 from sparkprep.io.files import write_text
 from sparkprep.io.json_files import read_json
 from sparkprep.io.listing import list_files, stamps
@@ -59,8 +61,12 @@ def tokenize(
         opened = open_paths(spark, paths, folder, progress, settings.text_column, settings.max_bad)
         summary = opened.summary
         rows = os.path.join(folder.scratch, "rows")
+
+        def why_died() -> UserError | None:
+            return why_spark_died(opened.files, summary.stored_columns, summary.largest_row_group_text_bytes)
+
         with (
-            explained([file.path for file in opened.files]),
+            explained([file.path for file in opened.files], why_died),
             parquet.times_as_they_stand(spark),
             progress.stage("tokenize", summary.rows) as stage,
         ):

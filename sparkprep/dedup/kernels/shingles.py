@@ -29,8 +29,6 @@ BYTE, ONE, ZERO, THREE = U64(0x80), U64(1), U64(0), U64(3)
 CAPITAL_SIGMA, FINAL_SIGMA, DOTTED_I = 0x3A3, 0x3C2, 0x130
 CHARACTER_SEED = U64(0x243F6A8885A308D3)  # keeps characters apart from words of one character
 
-Bytes = npt.NDArray[np.uint8]
-
 
 @njit(cache=True, inline="always")
 def eight_bytes(data, pos, end):

@@ -1,7 +1,8 @@
 """The pair stages in DataFrames, for more pairs than the driver's budget allows: compare, decide, write removed/.
 
-`driver.py` does the same in NumPy where the pairs are fewer; both give the same answer. Only counts and samples of
-fixed size come to the driver here.
+`driver.py` does the same in NumPy where the pairs are fewer: both remove the same documents for the same ones, and come
+to the same counts. Only the examples that the report shows may be others, being drawn here by hash. Nothing but counts
+and samples of fixed size comes to the driver.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
 
     Documents that stay are searched again where buckets were oversized, as in `driver`.
     """
-    search = work.search(0)
+    search = work.search("cluster", 0)
     with work.progress.stage("verify"):
-        candidates = read_all(work.spark, search.candidates.all)
+        candidates = read_all(work.spark, work.candidates.all)
         pairs = _saved(_pairs(candidates), search.pairs)
         edges = _similar(work, pairs, work.settings.threshold, search.comparison)
         copies = _saved(_copies(candidates), work.copies)
@@ -52,13 +53,14 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
         for number in range(1, MOST_SEARCHES):
             if not counts.hot_buckets:
                 break
-            search = work.search(number)
+            search = work.search("cluster", number)
             counts = _search_again(work, removed, search)
             new = _saved(_pairs(read_all(work.spark, search.candidates.all)).exceptAll(pairs), search.pairs)
-            more = _similar(work, new, work.settings.threshold, search.comparison)
-            if more.isEmpty():
+            new_edges = _similar(work, new, work.settings.threshold, search.comparison)
+            pairs = pairs.union(new)
+            if new_edges.isEmpty():
                 break
-            pairs, edges = pairs.union(new), edges.union(more)
+            edges = edges.union(new_edges)
             removed = _decide(work, edges, best, search)
         work.removed.write(removed.select(*REMOVED_COLUMNS))
         work.removed_mask.write(masks.aggregate(removed.select(KEY)))
