@@ -26,6 +26,7 @@ HellaSwag are numbered from 0. Control characters in texts are shown as escapes.
 exit code: 0; 1 where a shard has tokens that are none of GPT-2's; 2 if the file cannot be read
 """
 
+# What reads the files is imported where it is used: --help and a wrong flag need neither NumPy nor the vocabulary.
 SHOWN_CHARACTERS = 400
 _SHOWN_COUNT = 3
 _SHOWN_TOKENS = 10
