@@ -254,7 +254,7 @@ def _task_numbers(spark: SparkSession, indices: list[int]) -> dict[int, int]:
 def _refuse_strangers(folder: str, plan: ShardPlan, notes: Mapping[str, Note]) -> None:
     """Refuse shards of our names of which nothing is noted: a trainer's glob would take them for ours."""
     name = re.escape(plan.shards[0].file.removesuffix("_val_000000.bin"))
-    mine = {shard.file for shard in plan.shards}
+    planned = {shard.file for shard in plan.shards}
     for file in file_names(folder):
-        if re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file) and file not in mine and file not in notes:
+        if re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file) and file not in planned and file not in notes:
             raise UserError(f"{join_path(folder, file)}: a shard of this name that is not of this run; move it away")

@@ -228,17 +228,17 @@ def document_shingles(data, start, end, table, width, buffer):
     for i in range(size):
         poly = poly * K2 + buffer[i]
         leave *= K2
-    # The hash takes the place of the word that leaves the window: one buffer serves both. The hash of the whole is a
+    # The hash takes the place of the word that leaves the window: one buffer serves both. The hash of the text is a
     # sum of terms that each know their place, so that the terms need not wait for one another.
-    mix, whole = K4 ^ U64(size), U64(n)
+    mix, text_hash = K4 ^ U64(size), U64(n)
     for i in range(n - size):
         h = fold(poly ^ K3, mix)
         poly = poly * K2 + (buffer[i + size] - buffer[i] * leave)
         buffer[i] = h
-        whole += fold(h + U64(i), K0)
+        text_hash += fold(h + U64(i), K0)
     buffer[n - size] = fold(poly ^ K3, mix)
-    whole += fold(buffer[n - size] + U64(n - size), K0)
-    return n - size + 1, whole
+    text_hash += fold(buffer[n - size] + U64(n - size), K0)
+    return n - size + 1, text_hash
 
 
 @njit(cache=True)

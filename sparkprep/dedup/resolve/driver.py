@@ -17,28 +17,19 @@ import pyarrow.dataset as ds
 
 from sparkprep.dedup import masks
 from sparkprep.dedup.candidates import CandidateCounts, write_candidates
+from sparkprep.dedup.columns import REMOVED_COLUMNS, RowKind
 from sparkprep.dedup.keep import RANK, keep_order
 from sparkprep.dedup.kernels import clusters
+from sparkprep.dedup.kernels.arrays import F64, I64
 from sparkprep.dedup.kernels.components import rows_missing, unique_rows
 from sparkprep.dedup.resolve import grouping, outcome
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.verify import GROUP_SHINGLES, compare
-from sparkprep.dedup.workspace import (
-    MOST_SEARCHES,
-    REMOVED_COLUMNS,
-    CandidateTables,
-    Comparison,
-    RowKind,
-    Search,
-    Workspace,
-)
+from sparkprep.dedup.workspace import MOST_SEARCHES, CandidateTables, Comparison, Search, Workspace
 from sparkprep.documents.batches import LONG_TEXT
 from sparkprep.documents.keys import KEY
 from sparkprep.spark.tables import Table
-
-I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
 
 NO_PAIRS = np.empty((0, 2), np.int64)
 
