@@ -99,8 +99,8 @@ def _shard(path: str, number: int | None, count: int | None) -> int:
         say("\nmost common tokens")
     for token, times in statistics.most_common(_SHOWN_TOKENS):
         say(f"  {token:>5}  {times / statistics.tokens:>7.2%}  {times:>12,}  {peek.word(token)}")
-    wanted = _SHOWN_COUNT if count is None else count
-    for each in itertools.islice(peek.documents(tokens), wanted):
+    shown = _SHOWN_COUNT if count is None else count
+    for each in itertools.islice(peek.documents(tokens), shown):
         text, more = peek.beginning(tokens[each.start : each.end], SHOWN_CHARACTERS)
         say(f"\n{_border(each)}\n{text}{' …' if more else ''}")
     if statistics.unknown:

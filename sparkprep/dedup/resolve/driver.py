@@ -71,7 +71,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
                 break
             search = work.search("driver", number)
             counts = _search_again(work, removed, search)
-            if counts.pairs > budget:
+            if counts.pairs > budget:  # repeats included: too many even to be read
                 return None
             new = rows_missing(unique_rows(_of_kind(search.candidates, RowKind.PAIR)), graph.compared)
             if len(graph.compared) + len(new) > budget:

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.documents.parquet import footers
 from sparkprep.documents.parquet import reading as parquet
-from sparkprep.documents.parquet.damage import find_damaged
+from sparkprep.documents.parquet.damage import LARGE_ROW_GROUP, find_damaged, why_spark_died
 from sparkprep.errors import UserError
 from sparkprep.io.listing import list_files
 from sparkprep.spark.failures import explained
@@ -248,6 +248,9 @@ def test_a_file_damaged_before_its_footer_is_named_when_spark_meets_it(spark: Sp
     damage = find_damaged(files, ["id"])
     assert str(damage).startswith(f"{bad}: damaged Parquet file")
     assert find_damaged(files[1:], ["id", "text"]) is None
+    assert str(why_spark_died(files, ["id"], 0)) == str(damage)
+    assert why_spark_died(files[1:], ["id", "text"], LARGE_ROW_GROUP) is None
+    assert "0.4 GB of tokens" in str(why_spark_died(files[1:], ["id", "text"], 400_000_000, "tokens"))
 
 
 @pytest.mark.parametrize(
