@@ -20,13 +20,14 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from sparkprep.dedup import masks
+from sparkprep.dedup.columns import CANDIDATES, RowKind
 from sparkprep.dedup.keep import RANK, spark_order
 from sparkprep.dedup.kernels import buckets
 from sparkprep.dedup.kernels.band_keys import band_keys
 from sparkprep.dedup.kernels.bands import SLOTS, further
 from sparkprep.dedup.kernels.buckets import Entries
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.workspace import CANDIDATES, CandidateTables, RowKind
+from sparkprep.dedup.workspace import CandidateTables
 from sparkprep.documents.keys import KEY
 from sparkprep.io.arrow import matrix_from_binary
 from sparkprep.spark.session import spark_conf
@@ -59,7 +60,7 @@ def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> I
     start, rows = 0, []
     for p, end in enumerate(ends.tolist()):
         if end > start or (p == 0 and len(exact)):
-            blob = Entries(entries.bucket[start:end], entries.key[start:end], entries.whole[start:end]).pack()
+            blob = Entries(entries.bucket[start:end], entries.key[start:end], entries.text_hash[start:end]).pack()
             rows.append((p, blob, exact.tobytes() if p == 0 else b""))
         start = end
     if rows:
@@ -70,23 +71,23 @@ def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> I
 
 
 def first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterator[pa.RecordBatch]:
-    """Turn rows of (KEY, shingles, whole, id_hash, bands) into blobs of bucket and identifier entries."""
+    """Turn rows of (KEY, shingles, text_hash, id_hash, bands) into blobs of bucket and identifier entries."""
     for batch in batches:
         key = np.asarray(batch[KEY])
         has_id = np.asarray(batch["id_hash"].is_valid())
         ids = buckets.id_entries(key[has_id], np.asarray(batch["id_hash"].fill_null(0)).view(np.uint64)[has_id])
         bands = matrix_from_binary(batch["bands"], np.uint64)
-        whole = np.asarray(batch["whole"]).view(np.uint64)
-        some = np.flatnonzero(np.asarray(batch["shingles"]) > 0)
-        first, original = buckets.copies(key[some], whole[some])
-        is_copy = original != key[some]
-        exact = np.stack([original[is_copy], key[some][is_copy]], axis=1)
-        first = some[first]
+        text_hash = np.asarray(batch["text_hash"]).view(np.uint64)
+        with_words = np.flatnonzero(np.asarray(batch["shingles"]) > 0)
+        first, original = buckets.copies(key[with_words], text_hash[with_words])
+        is_copy = original != key[with_words]
+        exact = np.stack([original[is_copy], key[with_words][is_copy]], axis=1)
+        first = with_words[first]
         width = bands.shape[1]
         entries = Entries(
             np.concatenate([bands[first].reshape(-1), ids.bucket]),
             np.concatenate([np.repeat(key[first], width), ids.key]),
-            np.concatenate([np.repeat(whole[first], width), ids.whole]),
+            np.concatenate([np.repeat(text_hash[first], width), ids.text_hash]),
         )
         yield from _blobs(entries, exact, partitions)
 
@@ -94,23 +95,23 @@ def first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterato
 def further_entries(
     batches: Iterator[pa.RecordBatch], partitions: int, slots: npt.NDArray[np.int64]
 ) -> Iterator[pa.RecordBatch]:
-    """Turn rows of (KEY, whole, tiny) into blobs of entries of a more selective banding, a few thousand rows at a time.
+    """Turn rows of (KEY, text_hash, tiny) into blobs of entries of a more selective banding, 2000 at a time.
 
     slots: int64 (bands, rows), that banding.
     """
-    none = np.empty((0, 2), np.int64)
-    for whole_batch in batches:
-        for start in range(0, len(whole_batch), 2000):
-            batch = whole_batch.slice(start, 2000)
+    no_copies = np.empty((0, 2), np.int64)
+    for large_batch in batches:
+        for start in range(0, len(large_batch), 2000):
+            batch = large_batch.slice(start, 2000)
             tiny = matrix_from_binary(batch["tiny"], np.uint8)
             keys = np.empty((len(batch), slots.shape[0]), np.uint64)
             band_keys(tiny, slots, keys)
             # Band numbers from 1 on: band 0 would report the exact copies a second time.
             keys += np.uint64(1)
             width = slots.shape[0]
-            key, whole = np.asarray(batch[KEY]), np.asarray(batch["whole"]).view(np.uint64)
+            key, text_hash = np.asarray(batch[KEY]), np.asarray(batch["text_hash"]).view(np.uint64)
             yield from _blobs(
-                Entries(keys.reshape(-1), np.repeat(key, width), np.repeat(whole, width)), none, partitions
+                Entries(keys.reshape(-1), np.repeat(key, width), np.repeat(text_hash, width)), no_copies, partitions
             )
 
 
@@ -164,7 +165,7 @@ def _compare_along_keep_order(
                 state = buckets.Leaders(int(bucket[start]), leaders)
             part = batch.slice(start, end - start)
             tiny = matrix_from_binary(part["tiny"], np.uint8)
-            yield _rows(RowKind.PAIR, state.meet(np.asarray(part[KEY]), tiny.view(np.uint8), near, sure))
+            yield _rows(RowKind.PAIR, state.meet(np.asarray(part[KEY]), tiny, near, sure))
     if state is not None:
         yield _rows(RowKind.UNCOMPARED, np.array([[state.bucket, state.uncompared]], np.int64))
 
@@ -189,7 +190,7 @@ def _write(rows: DataFrame, table: Table) -> dict[str, int]:
     return {name: int(value) for name, value in counts.get.items()}
 
 
-def _bucketed(rows: DataFrame, entries: partial[Iterator[pa.RecordBatch]], cap: int, tasks: int) -> DataFrame:
+def _search_by_bucket(rows: DataFrame, entries: partial[Iterator[pa.RecordBatch]], cap: int, tasks: int) -> DataFrame:
     """Turn rows into entries, shuffle those by bucket, and return what the buckets hold as candidates rows."""
     blobs = rows.mapInArrow(entries, _BLOBS).repartition(tasks, "part")
     return blobs.mapInArrow(partial(search_buckets, cap=cap), CANDIDATES)
@@ -212,12 +213,12 @@ def write_candidates(
     tasks = max(_tasks(documents, banding.bands), least_tasks if documents > 50_000 else 1)
     with spark_conf(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH)}):
         entries = partial(first_entries, partitions=4 * tasks)
-        rows = signatures.select(KEY, "shingles", "whole", "id_hash", "bands")
-        counts = _write(_bucketed(rows, entries, settings.bucket_cap, tasks), tables.buckets)
+        rows = signatures.select(KEY, "shingles", "text_hash", "id_hash", "bands")
+        counts = _write(_search_by_bucket(rows, entries, settings.bucket_cap, tasks), tables.buckets)
         pairs, uncompared = counts["pairs"], 0
         if counts["hot"]:
-            more, uncompared = _split_hot_buckets(signatures, settings, tables)
-            pairs += more
+            pairs_of_hot, uncompared = _split_hot_buckets(signatures, settings, tables)
+            pairs += pairs_of_hot
     return CandidateCounts(pairs, counts["exact"], counts["hot"], uncompared, counts["duplicate_ids"])
 
 
@@ -228,10 +229,10 @@ def _split_hot_buckets(signatures: DataFrame, settings: Settings, tables: Candid
     hot, pairs = _write_mask(in_hot, tables.hot), 0
     split = further(settings.threshold, settings.banding.rows, settings.seed)
     if split is not None:
-        members = masks.inside(signatures.select(KEY, "whole", "tiny"), hot)
+        members = masks.inside(signatures.select(KEY, "text_hash", "tiny"), hot)
         tasks = _tasks(members.count(), split.bands)
         entries = partial(further_entries, partitions=4 * tasks, slots=split.slots)
-        counts = _write(_bucketed(members, entries, settings.bucket_cap, tasks), tables.split)
+        counts = _write(_search_by_bucket(members, entries, settings.bucket_cap, tasks), tables.split)
         pairs += counts["pairs"]
         if not counts["hot"]:
             return pairs, 0

@@ -1,8 +1,8 @@
-"""The input of a run: opened, checked against the settings, and looked at again where Spark died over it."""
+"""The input of a run: opened, and checked against the settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -11,18 +11,10 @@ from pyspark.sql import types as T
 from sparkprep.dedup.keep import keep_column
 from sparkprep.dedup.settings import Settings
 from sparkprep.documents.opening import Opened, open_paths, spool_frame
-from sparkprep.documents.parquet.damage import find_damaged
-from sparkprep.documents.parquet.footers import InputSummary
 from sparkprep.documents.parquet.schemas import check_names
 from sparkprep.errors import UserError
-from sparkprep.io.listing import DataFile
 from sparkprep.io.output import OutputFolder
 from sparkprep.spark.progress import Progress
-
-LARGE_ROW_GROUP = 256 << 20
-"""Bytes of text from which a row group, which Spark reads as one piece, is worth a thought."""
-MOST_TO_SEARCH = 10 << 30
-"""Bytes of input that are read on the driver to find a damaged file, where Spark died without naming one."""
 
 
 def open_documents(
@@ -71,20 +63,3 @@ def _check_order(settings: Settings, nested: Mapping[str, bool]) -> None:
             raise UserError(
                 f"{flag}: column {column!r} holds lists, maps or structs, which have no order; name another"
             )
-
-
-def why_spark_died(files: Sequence[DataFile], summary: InputSummary) -> UserError | None:
-    """Return why Spark's JVM may answer no more: a damaged page took it down, or a row group too large for it."""
-    if summary.file_bytes <= MOST_TO_SEARCH:
-        stored = [name for name in summary.schema.names if name not in summary.folder_columns]
-        damage = find_damaged(files, stored)
-        if damage:
-            return damage
-    largest = summary.largest_row_group_text_bytes
-    if largest > LARGE_ROW_GROUP:
-        return UserError(
-            f"Spark's driver died in mid-run: a row group of the input holds {largest / 1e9:.1f} GB of text, which "
-            "Spark reads as one piece: give it more memory (spark-submit --driver-memory 8g, SPARK_DRIVER_MEMORY=8g), "
-            "or write the input anew in smaller row groups"
-        )
-    return None

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from sparkprep.dedup.kernels.arrays import run_starts
 from sparkprep.documents.keys import KEY, MASK_BITS, MASK_WORD
 from sparkprep.spark.tables import Table
 
@@ -36,7 +37,7 @@ def of_keys(keys: npt.NDArray[np.int64]) -> pa.Table:
     """Return the mask of a set of keys, int64 (n,) in any order, repeats allowed."""
     keys = np.unique(keys)
     words = keys >> 6
-    starts = np.flatnonzero(np.append(True, words[1:] != words[:-1])) if keys.size else np.empty(0, np.int64)
+    starts = run_starts(words)
     bits = np.uint64(1) << (keys & 63).astype(np.uint64)
     masks = np.bitwise_or.reduceat(bits, starts) if keys.size else bits
     return pa.table({MASK_WORD: words[starts], MASK_BITS: masks.view(np.int64)})
@@ -52,17 +53,17 @@ def aggregate(keys: DataFrame) -> DataFrame:
     )
 
 
-def _flagged(documents: DataFrame, mask: DataFrame, how: str) -> DataFrame:
+def _join_mask(documents: DataFrame, mask: DataFrame, how: str) -> DataFrame:
     return documents.join(F.broadcast(mask), F.expr(f"shiftright({KEY}, 6)") == F.col(MASK_WORD), how)
 
 
 def inside(documents: DataFrame, mask: DataFrame) -> DataFrame:
     """Return the rows whose key is in the set."""
     bit = F.expr(f"shiftright({MASK_BITS}, cast({KEY} & 63 as int)) & 1")
-    return _flagged(documents, mask, "inner").where(bit == 1).drop(MASK_WORD, MASK_BITS)
+    return _join_mask(documents, mask, "inner").where(bit == 1).drop(MASK_WORD, MASK_BITS)
 
 
 def outside(documents: DataFrame, mask: DataFrame) -> DataFrame:
     """Return the rows whose key is not in the set."""
     bit = F.expr(f"shiftright(coalesce({MASK_BITS}, 0L), cast({KEY} & 63 as int)) & 1")
-    return _flagged(documents, mask, "left").where(bit == 0).drop(MASK_WORD, MASK_BITS)
+    return _join_mask(documents, mask, "left").where(bit == 0).drop(MASK_WORD, MASK_BITS)

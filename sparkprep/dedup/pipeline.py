@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkprep.dedup import masks
 from sparkprep.dedup.candidates import CandidateCounts, write_candidates
 from sparkprep.dedup.contents import KEPT, MADE, METRICS, REMOVED, REPORT
-from sparkprep.dedup.inputs import LARGE_ROW_GROUP, open_documents, why_spark_died
+from sparkprep.dedup.inputs import open_documents
 from sparkprep.dedup.report import examples, metrics, page, sources
 from sparkprep.dedup.resolve import cluster as on_cluster
 from sparkprep.dedup.resolve import driver as on_driver
@@ -27,11 +27,14 @@ from sparkprep.dedup.signatures import Tally, write_signatures
 from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.batches import batch_settings
 from sparkprep.documents.keys import KEY
+from sparkprep.documents.parquet.damage import LARGE_ROW_GROUP, why_spark_died
 from sparkprep.documents.parquet.reading import times_as_they_stand
+from sparkprep.errors import UserError
 from sparkprep.io.files import write_text
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import filesystem, join_path, spark_uri
 from sparkprep.spark.failures import explained, let_tasks_end
+from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import get_session, spark_conf
 from sparkprep.spark.tables import Table
@@ -86,6 +89,7 @@ def deduplicate(
         atexit.register(shutil.rmtree, holder, ignore_errors=True)
         output = os.path.join(holder, "result")
     documents = source if isinstance(source, DataFrame) else _paths(source)
+    preflight(spark)
     progress = Progress(spark, stream)
     paths = [] if isinstance(documents, DataFrame) else documents
     with OutputFolder(output, overwrite, paths, MADE) as folder:
@@ -115,19 +119,23 @@ def _open_and_run(
     opened = open_documents(spark, source, settings, folder, progress)
     files, summary = opened.files, opened.summary
     work = Workspace(
-        spark,
-        settings,
-        folder,
-        progress,
-        ["a DataFrame"] if isinstance(source, DataFrame) else source,
-        files,
-        summary,
-        opened.rejected,
-        single_file,
-        opened.warnings,
+        spark=spark,
+        settings=settings,
+        output=folder,
+        progress=progress,
+        inputs=["a DataFrame"] if isinstance(source, DataFrame) else source,
+        files=files,
+        summary=summary,
+        rejected=opened.rejected,
+        single_file=single_file,
+        warnings=opened.warnings,
     )
+
+    def why_died() -> UserError | None:
+        return why_spark_died(files, summary.stored_columns, summary.largest_row_group_text_bytes)
+
     # Times as they stand for ids and keep columns too, which go through tables of ours.
-    with explained([file.path for file in files], lambda: why_spark_died(files, summary)), times_as_they_stand(spark):
+    with explained([file.path for file in files], why_died), times_as_they_stand(spark):
         tally = _sketch(work)
         counts = _search(work, tally)
         outcome = _resolve(work, counts)
@@ -159,14 +167,17 @@ def _spread(work: Workspace) -> DataFrame:
 def _search(work: Workspace, tally: Tally) -> CandidateCounts:
     """Write the candidates of search 0."""
     with work.progress.stage("candidates", tally.documents):
-        signatures, tables = work.signatures.read(work.spark), work.search(0).candidates
+        signatures, tables = work.signatures.read(work.spark), work.candidates
         return write_candidates(signatures, work.settings, tables, tally.documents, work.cores)
 
 
 def _resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
-    """Verify the candidates and write removed/: on the driver, as far as its budget goes."""
-    on_one_machine = counts.pairs + counts.exact <= work.settings.driver_budget
-    return on_driver.resolve(work, counts) if on_one_machine else on_cluster.resolve(work, counts)
+    """Verify the candidates and write removed/: on the driver, or all of it anew on the cluster if that cannot hold it.
+
+    Either gives the same rows, so that the driver's budget is no part of the answer.
+    """
+    outcome = on_driver.resolve(work, counts)
+    return on_cluster.resolve(work, counts) if outcome is None else outcome
 
 
 def _write(work: Workspace, outcome: Outcome) -> None:

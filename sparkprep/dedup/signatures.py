@@ -17,15 +17,14 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparkprep.dedup.columns import TextState
 from sparkprep.dedup.keep import keep_column
 from sparkprep.dedup.kernels.band_keys import band_keys
 from sparkprep.dedup.kernels.sketch import sketch
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.workspace import TextState
-from sparkprep.documents.batches import LONG_TEXT, batch_settings, one_by_one
+from sparkprep.documents.batches import LONG_TEXT, scan_twice
 from sparkprep.documents.keys import KEY, identifier, quoted
 from sparkprep.io.arrow import matrix_to_binary
-from sparkprep.spark.session import spark_conf
 from sparkprep.spark.tables import Table
 
 _HOST = r"^[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
@@ -116,7 +115,7 @@ def sketch_batches(
                 "bytes": size.cast(pa.int64()),
                 "chars": pc.fill_null(pc.utf8_length(text), 0).cast(pa.int64()),
                 "shingles": sketches.shingles,
-                "whole": sketches.whole.view(np.int64),
+                "text_hash": sketches.text_hash.view(np.int64),
                 "state": state.astype(np.int64),
                 "bands": matrix_to_binary(keys),
                 "tiny": matrix_to_binary(sketches.signatures.astype(np.uint8)),
@@ -129,21 +128,21 @@ def write_signatures(
 ) -> Tally:
     """Write the signature rows of `documents` (KEY and the input's columns) to the table, and count them.
 
-    A second scan follows for texts of LONG_TEXT bytes and more, only where the first one met any: where it wrote
-    fewer rows than `expected`, the number of documents. average_text_bytes: of the row group where it is greatest.
+    expected: the number of documents. average_text_bytes: of the row group where it is greatest. Texts of LONG_TEXT
+    bytes and more are left to a second scan (`scan_twice`).
     """
-    spark = documents.sparkSession
     columns = _columns(documents, settings)
     is_long = F.octet_length("text") >= LONG_TEXT
     short = columns.withColumn("is_long", F.coalesce(is_long, F.lit(False))).withColumn(
         "text", F.when(~F.col("is_long"), F.col("text"))
     )
-    with spark_conf(spark, batch_settings(average_text_bytes)):
-        tally = _write(short, settings, signatures, "errorifexists")
-    if tally.documents < expected:
-        with spark_conf(spark, one_by_one()):
-            tally += _write(columns.where(is_long), settings, signatures, "append")
-    return tally
+    return scan_twice(
+        documents.sparkSession,
+        average_text_bytes,
+        expected,
+        lambda: _write(short, settings, signatures, "errorifexists"),
+        lambda: _write(columns.where(is_long), settings, signatures, "append"),
+    )
 
 
 def _write(columns: DataFrame, settings: Settings, signatures: Table, mode: str) -> Tally:

@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import functions as F
 
+from sparkprep.dedup.columns import SIMILAR_PAIRS
 from sparkprep.dedup.kernels.shingles import common, document_shingles, drop_repeats
 from sparkprep.dedup.kernels.unicode import table
-from sparkprep.dedup.workspace import SIMILAR_PAIRS, ComparisonPart, Workspace
+from sparkprep.dedup.workspace import ComparisonPart, Workspace
 from sparkprep.documents.batches import batch_settings, one_by_one
 from sparkprep.documents.keys import KEY, quoted
 from sparkprep.io.arrow import text_buffers
@@ -55,15 +56,15 @@ def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: flo
                 buffer = np.empty(end - start + 1, np.uint64)
             n, _ = document_shingles(data, start, end, lookup, width, buffer)
             buffer[:n].sort()
-            mine = drop_repeats(buffer[:n])
-            sets[keys[row]] = mine
+            shingles = drop_repeats(buffer[:n])
+            sets[keys[row]] = shingles
             for partner in partners:
                 other = sets[partner]
                 # Sets of very different sizes cannot be that similar, whatever they share.
-                if min(mine.size, other.size) < threshold * max(mine.size, other.size):
+                if min(shingles.size, other.size) < threshold * max(shingles.size, other.size):
                     continue
-                shared = common(mine, other)
-                jaccard = shared / (mine.size + other.size - shared)
+                shared = common(shingles, other)
+                jaccard = shared / (shingles.size + other.size - shared)
                 if jaccard >= threshold:
                     left.append(partner)
                     right.append(keys[row])

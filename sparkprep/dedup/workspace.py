@@ -1,4 +1,5 @@
-"""The contract between the stages: every table that one stage writes and another reads, its columns, and its place.
+"""The contract between the stages: every table that one stage writes and another reads, its columns (those that
+`columns` names), and its place.
 
 A stage gets the `Workspace`, or tables of it, and knows no other stage's file names. All tables but the results lie in
 the output folder's scratch, which goes when the run ends.
@@ -7,17 +8,31 @@ the output folder's scratch, which goes when the run ends.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 from functools import cached_property
+from typing import Literal
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
+from sparkprep.dedup.columns import (
+    BEST_OF_COPIES,
+    CANDIDATES,
+    COPIES,
+    DECISIONS,
+    GROUPS,
+    LINKS,
+    MASK,
+    PAIRS,
+    REMOVED_COLUMNS,
+    SIMILAR_PAIRS,
+    SIZED_GROUPS,
+    removed_schema,
+    signature_schema,
+)
 from sparkprep.dedup.contents import KEPT, REMOVED
-from sparkprep.dedup.keep import keep_column
 from sparkprep.dedup.settings import Settings
-from sparkprep.documents.keys import KEY, MASK_BITS, MASK_WORD
+from sparkprep.documents.keys import KEY
 from sparkprep.documents.parquet import reading as parquet
 from sparkprep.documents.parquet.footers import InputSummary
 from sparkprep.io.listing import DataFile
@@ -26,81 +41,8 @@ from sparkprep.io.paths import join_path
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.tables import Table
 
-
-class TextState(IntEnum):
-    """What the column `state` of the signature rows says of a document's text."""
-
-    NULL = 0
-    EMPTY = 1
-    WITHOUT_WORDS = 2
-    WITH_WORDS = 3
-
-
-class RowKind(IntEnum):
-    """What a row (kind, a, b) of the candidates tables says."""
-
-    PAIR = 0
-    """keys a < b are a candidate pair"""
-    EXACT = 1
-    """key b has the same normalised text as key a"""
-    HOT = 2
-    """key b lies in the oversized bucket a"""
-    HOT_BUCKET = 3
-    """the oversized bucket a has b documents"""
-    SAME_ID = 4
-    """b further documents bear the identifier of key a"""
-    UNCOMPARED = 5
-    """b pairs of the bucket a were not compared"""
-
-
-CANDIDATES = "kind int, a long, b long"
-MASK = f"{MASK_WORD} long, {MASK_BITS} long"
-PAIRS = "a long, b long"
-"""Keys of two documents, a < b."""
-SIMILAR_PAIRS = f"{PAIRS}, jaccard double"
-COPIES = "first long, copy long"
-"""`first` is the least key with the normalised text of `copy`."""
-BEST_OF_COPIES = f"first long, {KEY} long, best long"
-"""For each document with an exact copy, the one of them that comes first in the keep order."""
-GROUPS = f"{KEY} long, group long, partners array<long>"
-"""The documents of a group are brought together; each is compared with its partners, lesser keys of the same group."""
-SIZED_GROUPS = f"{GROUPS}, size long"
-"""`size`: bytes of the longest text in the group."""
-LINKS = "u long, v long"
-DECISIONS = f"{KEY} long, kept_key long, jaccard double"
-"""A removed document and the kept one that it is removed for; jaccard is nan where no edge joins them."""
-REMOVED_COLUMNS = ("id", "kept_id", "jaccard", "rule")
-"""The columns of the result's removed/."""
 MOST_SEARCHES = 10
 """Two or three are usual where buckets are oversized, one where they are not."""
-
-
-def signature_schema(documents: T.StructType, settings: Settings) -> T.StructType:
-    """Return the columns of the signature rows.
-
-    Of the input come `id`, `keep` where the keep order is that of a column, and `source` where there is such a column.
-    row_hash: of all columns. id_hash: null where there is no identifier. bytes, chars: of the text. shingles: their
-    number, repeats counted. whole: hash of the normalised text. state: `TextState`. bands: uint64 (bands,), the keys of
-    the document's buckets. tiny: uint8 (slots,), the signature's low bytes.
-    """
-    types = {column.name: column.dataType for column in documents.fields}
-    keep = keep_column(settings)
-    columns: dict[str, T.DataType] = {KEY: T.LongType(), "id": types.get(settings.id_column, T.StringType())}
-    if keep:
-        columns["keep"] = types[keep]
-    if settings.source_column in types:
-        columns["source"] = T.StringType()
-    numbers = ("row_hash", "id_hash", "bytes", "chars", "shingles", "whole", "state")
-    columns |= {name: T.LongType() for name in numbers}
-    columns |= {"bands": T.BinaryType(), "tiny": T.BinaryType()}
-    return T.StructType([T.StructField(name, kind) for name, kind in columns.items()])
-
-
-def removed_schema(id_type: T.DataType) -> T.StructType:
-    """Return the columns of what is known of a removed document: DECISIONS, the rule, and both identifiers."""
-    keys = [T.StructField(KEY, T.LongType()), T.StructField("kept_key", T.LongType())]
-    ids = [T.StructField("id", id_type), T.StructField("kept_id", id_type)]
-    return T.StructType([*keys, *ids, T.StructField("jaccard", T.DoubleType()), T.StructField("rule", T.StringType())])
 
 
 @dataclass(frozen=True)
@@ -197,6 +139,7 @@ class Search:
 
     @property
     def candidates(self) -> CandidateTables:
+        """What this search finds; what search 0 finds lies in `Workspace.candidates`, from which all start."""
         return CandidateTables(join_path(self.folder, "candidates"))
 
     @property
@@ -265,10 +208,17 @@ class Workspace:
     def signatures(self) -> Table:
         return self._intermediate("signatures", signature_schema(self.documents.schema, self.settings))
 
-    def search(self, number: int) -> Search:
-        """Return the tables of that search, from 0."""
-        id_type = signature_schema(self.documents.schema, self.settings)["id"].dataType
-        return Search(join_path(self.output.scratch, f"search-{number}"), id_type)
+    @property
+    def candidates(self) -> CandidateTables:
+        """The candidates of search 0."""
+        return CandidateTables(join_path(self.output.scratch, "candidates"))
+
+    def search(self, place: Literal["driver", "cluster"], number: int) -> Search:
+        """Return the tables of that search, from 0, as the module of `resolve` writes them that works in that place.
+
+        Each has its own: the cluster starts anew where the driver has given up.
+        """
+        return Search(join_path(self.output.scratch, place, f"search-{number}"), self._id_type)
 
     @property
     def copies(self) -> Table:
@@ -293,12 +243,16 @@ class Workspace:
     @property
     def removed(self) -> Table:
         """The result: REMOVED_COLUMNS of each removed document."""
-        schema = removed_schema(self.search(0).id_type)
+        schema = removed_schema(self._id_type)
         return Table(self.result(REMOVED), T.StructType([schema[name] for name in REMOVED_COLUMNS]))
 
     def result(self, name: str) -> str:
         """Return the path of something in the folder that becomes the output."""
         return join_path(self.output.work, name)
+
+    @property
+    def _id_type(self) -> T.DataType:
+        return signature_schema(self.documents.schema, self.settings)["id"].dataType
 
     def _intermediate(self, name: str, schema: str | T.StructType) -> Table:
         return Table(join_path(self.output.scratch, name), schema)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+# Spark is imported in the one function that needs it: the names are of use without Spark too, as to the kernels.
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 

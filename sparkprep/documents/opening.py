@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.documents.jsonl.max_bad import parse_max_bad
 from sparkprep.documents.jsonl.spool import spool
 from sparkprep.documents.jsonl.tasks import JsonlSettings
-from sparkprep.documents.parquet.footers import InputSummary, inspect
+from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.documents.parquet.reading import times_as_they_stand
 from sparkprep.io.listing import PARQUET, DataFile, list_files
 from sparkprep.io.output import OutputFolder
-from sparkprep.io.paths import spark_target
+from sparkprep.io.paths import normalise, scheme_of, spark_target
+from sparkprep.spark.failures import explained
 from sparkprep.spark.progress import Progress
 
 
@@ -41,26 +43,36 @@ def open_paths(
     """Open Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in its rejected/."""
     files, rejected, warnings = list_files(paths), 0, list[str]()
     if files[0].format != PARQUET:
-        spooled = _spooled(folder)
-        with progress.stage("read") as stage:
+        spooled = _spool_folder(folder)
+        with explained([file.path for file in files]), progress.stage("read") as stage:
             options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
             summary = spool(spark, files, spooled, os.path.join(folder.work, "rejected"), options)
             stage.documents, rejected = summary.documents, summary.rejected
             warnings = [f"rejected {line}" for line in summary.first_rejected]
             warnings += [f"column {c} holds values of several kinds: kept as text" for c in summary.as_text]
         files = list_files([spooled])
-    return Opened(files, inspect(files, text_column), rejected, warnings)
+    return Opened(files, summarise(files, text_column), rejected, warnings)
 
 
 def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, text_column: str) -> Opened:
     """Open a DataFrame, written as Parquet first: it is computed once, may be costly, or not be the same twice."""
-    spooled = _spooled(folder)
-    with progress.stage("read"), times_as_they_stand(source.sparkSession):
+    spooled = _spool_folder(folder)
+    with (
+        explained(_files_behind(source)),
+        progress.stage("read"),
+        times_as_they_stand(source.sparkSession),
+    ):
         source.write.parquet(spark_target(spooled))
     files = list_files([spooled])
-    return Opened(files, inspect(files, text_column))
+    return Opened(files, summarise(files, text_column))
 
 
-def _spooled(folder: OutputFolder) -> str:
+def _spool_folder(folder: OutputFolder) -> str:
     """Return where the documents lie that were written anew, of any job."""
     return os.path.join(folder.scratch, "documents")
+
+
+def _files_behind(source: DataFrame) -> list[str]:
+    """Return the files that a DataFrame reads, as far as Spark knows them: to be named where one of them is damaged."""
+    names = [unquote(name) for name in source.inputFiles()]
+    return [normalise(name) if scheme_of(name) == "file" else name for name in names]

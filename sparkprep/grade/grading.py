@@ -21,7 +21,7 @@ from sparkprep.grade.loading import (
     truth_kind,
 )
 from sparkprep.grade.settings import GradeSettings
-from sparkprep.grade.tables import open_table
+from sparkprep.grade.tables import ParquetTable, open_table
 
 JACCARD_TOLERANCE = 1e-6  # a stated Jaccard farther from the true one is reported
 
@@ -97,14 +97,13 @@ def grade(
     """
     if not 0 < threshold <= 1:
         raise UserError(f"threshold {threshold} is not in (0, 1]")
-    notes: list[str] = []
     kept_ids, audit = load_result(output, id_column)
     input_ids = None if input is None else open_table(input, "input").strings(id_column, "--id-column")
     truth_table = open_table(truth, "truth")
     kind = truth_kind(truth_table, id_column)
+    named = truth_ids(truth_table, kind, id_column)
 
     parts = [kept_ids] + ([audit.removed] if audit else [])
-    named = truth_ids(truth_table, kind, id_column)
     of_output = Documents(parts)
     require_common(of_output, f"output {output}", named, f"truth {truth}")
     if input_ids is not None:
@@ -115,31 +114,73 @@ def grade(
     elif audit is None:
         raise UserError(f"{output} has no removed/ folder, so what was removed is not known: give --input")
     documents = Documents(parts)
+
+    notes: list[str] = []
     kept = documents.mask(kept_ids)
     # Looked up once: each look-up hashes all ids anew. int64[k, 2], the rows of removed/ as (removed, kept).
     stated = (
         None if audit is None else np.column_stack([documents.numbers(audit.removed), documents.numbers(audit.kept)])
     )
     _note_odd_ids(notes, kept_ids, kept, stated, None if input_ids is None else documents.mask(input_ids))
-
-    counts = {"documents": len(kept), "kept": int(np.sum(kept)), "removed": int(np.sum(~kept))}
-    audit_pairs = None if audit is None or stated is None else _audit_pairs(audit, stated, notes)
+    judged = _Judged(documents, kept, audit, stated, notes)
     if kind == "pairs":
-        pairs, jaccard = true_pairs(truth_table, documents, notes)
-        if jaccard is not None:
-            _note_jaccards(notes, audit, stated, documents, pairs, jaccard, threshold)
-            pairs = pairs[jaccard >= threshold]
-        counts["true_pairs"] = len(pairs)
-        scores = figures.against_pairs(kept, pairs, audit_pairs)
-        return Grade(kind, None if jaccard is None else threshold, counts, scores, notes)
+        return _against_pairs(judged, truth_table, threshold)
     if kind == "clusters":
-        clusters = cluster_numbers(truth_table, documents, notes)
-        counts["clusters"] = int(clusters.max(initial=-1)) + 1
-        return Grade(kind, None, counts, figures.against_clusters(kept, clusters, audit_pairs), notes)
-    note_unknown(documents, named, notes)
-    true_kept = documents.mask(named[0])
-    counts["listed"] = int(np.sum(true_kept))
-    return Grade(kind, None, counts, figures.against_kept(kept, true_kept), notes)
+        return _against_clusters(judged, truth_table)
+    return _against_kept(judged, named)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A result as it is held against a truth.
+
+    documents  all of them, by number
+    kept       bool[n], which of them were kept
+    audit      removed/, where there is such a folder
+    stated     int64[k, 2], its rows as numbers of (removed, kept)
+    notes      what is said of both so far
+    """
+
+    documents: Documents
+    kept: Mask
+    audit: Audit | None
+    stated: Ints | None
+    notes: list[str]
+
+    def counts(self, **of_truth: int) -> dict[str, int]:
+        """Return the counts of the grade."""
+        kept = int(np.sum(self.kept))
+        return {"documents": len(self.kept), "kept": kept, "removed": len(self.kept) - kept, **of_truth}
+
+    def audit_pairs(self) -> Ints | None:
+        """Return the rows of removed/ that can be judged, None where there is no such folder."""
+        return None if self.audit is None or self.stated is None else _audit_pairs(self.audit, self.stated, self.notes)
+
+
+def _against_pairs(judged: _Judged, truth: ParquetTable, threshold: float) -> Grade:
+    audit_pairs = judged.audit_pairs()
+    pairs, jaccard = true_pairs(truth, judged.documents, judged.notes)
+    if jaccard is not None:
+        _note_jaccards(judged, pairs, jaccard, threshold)
+        pairs = pairs[jaccard >= threshold]
+    scores = figures.against_pairs(judged.kept, pairs, audit_pairs)
+    counts = judged.counts(true_pairs=len(pairs))
+    return Grade("pairs", None if jaccard is None else threshold, counts, scores, judged.notes)
+
+
+def _against_clusters(judged: _Judged, truth: ParquetTable) -> Grade:
+    audit_pairs = judged.audit_pairs()
+    clusters = cluster_numbers(truth, judged.documents, judged.notes)
+    scores = figures.against_clusters(judged.kept, clusters, audit_pairs)
+    return Grade("clusters", None, judged.counts(clusters=int(clusters.max(initial=-1)) + 1), scores, judged.notes)
+
+
+def _against_kept(judged: _Judged, named: list[pa.ChunkedArray]) -> Grade:
+    judged.audit_pairs()  # for its notes, and what it refuses
+    note_unknown(judged.documents, named, judged.notes)
+    true_kept = judged.documents.mask(named[0])
+    scores = figures.against_kept(judged.kept, true_kept)
+    return Grade("kept", None, judged.counts(listed=int(np.sum(true_kept))), scores, judged.notes)
 
 
 def _audit_pairs(audit: Audit, stated: Ints, notes: list[str]) -> Ints:
@@ -181,23 +222,16 @@ def _note_odd_ids(
         notes.append(f"{new:,} documents of the output are not in the input")
 
 
-def _note_jaccards(
-    notes: list[str],
-    audit: Audit | None,
-    stated: Ints | None,
-    documents: Documents,
-    pairs: Ints,
-    jaccard: Floats,
-    threshold: float,
-) -> None:
+def _note_jaccards(judged: _Judged, pairs: Ints, jaccard: Floats, threshold: float) -> None:
     """Say where the truth may end above the threshold, and where removed/ states another Jaccard than the true one."""
+    audit, stated, notes = judged.audit, judged.stated, judged.notes
     if len(pairs) == 0:
         return
     if jaccard.min() > threshold:
         notes.append(f"the least Jaccard in the truth is {jaccard.min():.4g}: it may lack pairs down to {threshold:g}")
     if audit is None or audit.jaccard is None or stated is None:
         return
-    keys, true_keys = (figures.pair_keys(p, len(documents)) for p in (stated, pairs))
+    keys, true_keys = (figures.pair_keys(p, len(judged.documents)) for p in (stated, pairs))
     order = np.argsort(true_keys)
     place = np.minimum(np.searchsorted(true_keys[order], keys), len(order) - 1)
     matching = true_keys[order][place] == keys

@@ -88,11 +88,14 @@ def runs_from_lists(column: pa.Array) -> tuple[npt.NDArray[np.int64], Offsets]:
 
 def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     """Return a column as Python values; bytes that are not UTF-8 in a string, which Spark bears, become U+FFFD."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
         wide = pa.types.is_large_string(column.type)
+        if not (wide or pa.types.is_string(column.type)):
+            raise
         raw = column.cast(pa.large_binary() if wide else pa.binary()).to_pylist()
-        return [None if value is None else value.decode("utf-8", "replace") for value in raw]
-    values: list[Any] = column.to_pylist()
+        values = [None if value is None else value.decode("utf-8", "replace") for value in raw]
     return values
 
 

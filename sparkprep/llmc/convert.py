@@ -13,6 +13,8 @@ from sparkprep.io.files import exists
 from sparkprep.io.paths import is_local, join_path, normalise
 from sparkprep.tokenizer.vocabulary import VOCABULARY_SIZE
 
+# The module of each format is imported by the function that writes it, which bears its name.
+
 
 def tokenizer(output: str, overwrite: bool = False) -> str:
     """Write GPT-2's vocabulary as gpt2_tokenizer.bin, by which llm.c prints tokens."""

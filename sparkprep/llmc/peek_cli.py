@@ -26,6 +26,7 @@ HellaSwag are numbered from 0. Control characters in texts are shown as escapes.
 exit code: 0; 1 where a shard has tokens that are none of GPT-2's; 2 if the file cannot be read
 """
 
+# What reads the files is imported where it is used: --help and a wrong flag need neither NumPy nor the vocabulary.
 SHOWN_CHARACTERS = 400
 _SHOWN_COUNT = 3
 _SHOWN_TOKENS = 10
@@ -70,11 +71,11 @@ def _shard(path: str, number: int | None, count: int | None) -> int:
     opened = shard.open_shard(path)
     tokens = opened.tokens
     if number is not None:
-        found = peek.document(tokens, number)
-        if found is None:
+        document = peek.document(tokens, number)
+        if document is None:
             raise UserError(f"{path}: no document {number}; {_numbers(tokens)}")
-        say(_border(found))
-        for piece in peek.text(tokens[found.start : found.end]):
+        say(_border(document))
+        for piece in peek.text(tokens[document.start : document.end]):
             say(piece, end="")
         say("")
         return 0
@@ -98,8 +99,8 @@ def _shard(path: str, number: int | None, count: int | None) -> int:
         say("\nmost common tokens")
     for token, times in statistics.most_common(_SHOWN_TOKENS):
         say(f"  {token:>5}  {times / statistics.tokens:>7.2%}  {times:>12,}  {peek.word(token)}")
-    wanted = _SHOWN_COUNT if count is None else count
-    for each in itertools.islice(peek.documents(tokens), wanted):
+    shown = _SHOWN_COUNT if count is None else count
+    for each in itertools.islice(peek.documents(tokens), shown):
         text, more = peek.beginning(tokens[each.start : each.end], SHOWN_CHARACTERS)
         say(f"\n{_border(each)}\n{text}{' …' if more else ''}")
     if statistics.unknown:
@@ -115,14 +116,14 @@ def _shard(path: str, number: int | None, count: int | None) -> int:
 def _tokenizer(path: str, number: int | None, count: int | None) -> int:
     from sparkprep.llmc import peek, tokenizer_file
 
-    found = tokenizer_file.read(path)
+    file = tokenizer_file.read(path)
     if number is not None:
         raise UserError(f"{path}: a tokenizer file has no documents; leave out --document {number}")
     say(
-        f"{safe_text(path)}: tokenizer file, version {found.version}, {len(found.tokens):,} tokens, "
-        f"end-of-text is {found.end_of_text:,}"
+        f"{safe_text(path)}: tokenizer file, version {file.version}, {len(file.tokens):,} tokens, "
+        f"end-of-text is {file.end_of_text:,}"
     )
-    for token, content in enumerate(found.tokens[: _SHOWN_TOKENS if count is None else count]):
+    for token, content in enumerate(file.tokens[: _SHOWN_TOKENS if count is None else count]):
         say(f"  {token:>5}  {peek.token_text(content)}")
     return 0
 
@@ -130,17 +131,17 @@ def _tokenizer(path: str, number: int | None, count: int | None) -> int:
 def _hellaswag(path: str, number: int | None, count: int | None) -> int:
     from sparkprep.llmc import hellaswag
 
-    found = hellaswag.read_header(path)
+    header = hellaswag.read_header(path)
     if number is not None:
         example = next(itertools.islice(hellaswag.read(path), number, None), None)
         if example is None:
-            raise UserError(f"{path}: no example {number}; it has 0 to {found.examples - 1}")
+            raise UserError(f"{path}: no example {number}; it has 0 to {header.examples - 1}")
         _example(example)
         return 0
     longest = max((example.longest_row for example in hellaswag.read(path)), default=0)
     say(
-        f"{safe_text(path)}: HellaSwag file, version {found.version}, {found.examples:,} examples, the longest of "
-        f"{found.longest_bytes:,} bytes; longest context and ending {longest:,} tokens"
+        f"{safe_text(path)}: HellaSwag file, version {header.version}, {header.examples:,} examples, the longest of "
+        f"{header.longest_bytes:,} bytes; longest context and ending {longest:,} tokens"
     )
     for example in itertools.islice(hellaswag.read(path), _SHOWN_COUNT if count is None else count):
         say("")
@@ -158,8 +159,8 @@ def _example(example: Example) -> None:
         say(f"  {'*' if choice == example.label else ' '} {choice} {''.join(peek.text(ending))}")
 
 
-def _border(found: Document) -> str:
-    return f"--- {found.name} · {found.end - found.start:,} tokens from position {found.start:,}"
+def _border(document: Document) -> str:
+    return f"--- {document.name} · {document.end - document.start:,} tokens from position {document.start:,}"
 
 
 def _numbers(tokens: Tokens) -> str:

@@ -89,14 +89,14 @@ def _exact(text: str, rng: random.Random) -> str:
     return text
 
 
-def _retyped(text: str, rng: random.Random) -> str:
+def _retype(text: str, rng: random.Random) -> str:
     """Change only signs between words, and only to such as separate words too."""
     text = rng.choice((str.upper, str.swapcase, str.lower))(text) if text.isascii() else text
     comma, stop, gap = rng.choice((";", " -", ",,")), rng.choice(("!", " .", "...")), rng.choice(("  ", "\n", "\t"))
     return text.replace(", ", f"{comma} ").replace(". ", f"{stop}{gap}").replace("\n", "\n" * rng.choice((1, 2)))
 
 
-def _edited(text: str, rng: random.Random) -> str:
+def _edit(text: str, rng: random.Random) -> str:
     tokens = _TOKEN.findall(text)
     words = [i for i, token in enumerate(tokens) if token[0].isalnum()]
     for i in rng.sample(words, max(1, round(len(words) * rng.uniform(0.002, 0.04)))):
@@ -111,7 +111,7 @@ def _edited(text: str, rng: random.Random) -> str:
     return "".join(tokens)
 
 
-def _shortened(text: str, rng: random.Random) -> str | None:
+def _shorten(text: str, rng: random.Random) -> str | None:
     paragraphs = text.split("\n\n")
     if len(paragraphs) < 6:
         return None
@@ -120,7 +120,7 @@ def _shortened(text: str, rng: random.Random) -> str | None:
     return "\n\n".join(paragraphs)
 
 
-def _wrapped(text: str, rng: random.Random) -> str | None:
+def _wrap(text: str, rng: random.Random) -> str | None:
     if len(text) < 600:  # around a short text the wrapping would be most of the document
         return None
     return f"{rng.choice(_HEADERS)}\n\n{text}\n\n{rng.choice(_FOOTERS)}"
@@ -128,8 +128,8 @@ def _wrapped(text: str, rng: random.Random) -> str | None:
 
 RECIPES: dict[str, Callable[[str, random.Random], str | None]] = {
     "exact": _exact,
-    "retyped": _retyped,
-    "edited": _edited,
-    "shortened": _shortened,
-    "wrapped": _wrapped,
+    "retyped": _retype,
+    "edited": _edit,
+    "shortened": _shorten,
+    "wrapped": _wrap,
 }

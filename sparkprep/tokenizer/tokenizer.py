@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparkprep.io.arrow import python_values
 from sparkprep.tokenizer import bpe
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT, END_OF_TEXT_WORD, PATTERN, merges, ranks, shown_bytes
 
@@ -46,10 +47,10 @@ class Tokenizer:
         ids, offsets = [np.empty(0, np.uint16)], [np.zeros(1, np.int64)]
         total = 0
         for part in _slices(texts):
-            some, ends = self._encode(_strings(part))
-            ids.append(some)
+            part_ids, ends = self._encode([text or "" for text in python_values(part)])
+            ids.append(part_ids)
             offsets.append(ends[1:] + total)
-            total += len(some)
+            total += len(part_ids)
         return np.concatenate(ids), np.concatenate(offsets)
 
     def encode_one(self, text: str) -> Ids:
@@ -112,14 +113,6 @@ def _slices(texts: pa.Array) -> Iterator[pa.Array]:
             start, held = row, 0
         held += size
     yield texts.slice(start)
-
-
-def _strings(texts: pa.Array) -> list[str]:
-    try:
-        return [text or "" for text in texts.to_pylist()]
-    except UnicodeDecodeError:
-        raw = texts.cast(pa.large_binary() if pa.types.is_large_string(texts.type) else pa.binary()).to_pylist()
-        return [(text or b"").decode("utf-8", "replace") for text in raw]
 
 
 @cache

@@ -8,7 +8,6 @@ Multitask Learners" (2019).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 
@@ -64,14 +63,3 @@ def tokens() -> tuple[bytes, ...]:
 def ranks() -> dict[bytes, int]:
     """Return the id of each byte string; the lesser of two is merged first."""
     return {token: rank for rank, token in enumerate(tokens())}
-
-
-def decode(ids: Iterable[int]) -> bytes:
-    """Return the bytes that the ids stand for; end-of-text as `<|endoftext|>`. Raises IndexError for ids beyond it."""
-    words = _words()
-    return b"".join(words[int(i)] for i in ids)
-
-
-@cache
-def _words() -> tuple[bytes, ...]:
-    return (*tokens(), END_OF_TEXT_WORD)

@@ -27,7 +27,7 @@ ENTRY = "index long, file string, tokens long, documents long, sha256 string"
 """The columns of `Entry`."""
 
 _HASHERS = 4
-_MEND = "delete it, or take --overwrite on another folder"
+_MEND = "delete it, or choose another folder"
 _AGAIN = "delete it and run `sparkprep shards` again, which makes what is missing"
 
 

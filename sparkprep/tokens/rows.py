@@ -15,12 +15,11 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkprep.documents.batches import LONG_TEXT, batch_settings, one_by_one
+from sparkprep.documents.batches import LONG_TEXT, scan_twice
 from sparkprep.documents.keys import identifier, quoted
 from sparkprep.io.arrow import runs_to_binary
 from sparkprep.io.files import exists
 from sparkprep.io.paths import join_path, spark_target
-from sparkprep.spark.session import spark_conf
 from sparkprep.tokenizer.tokenizer import Tokenizer
 
 
@@ -57,21 +56,21 @@ def write_token_rows(
 ) -> TokenCounts:
     """Write the token rows of `documents` to `folder`, as snappy Parquet, and count them.
 
-    mean_text_bytes: the largest of any row group. expected: the number of documents; a second scan for texts of
-    LONG_TEXT and more follows only where the first one left some out.
+    mean_text_bytes: the largest of any row group. expected: the number of documents. Texts of LONG_TEXT bytes and more
+    are left to a second scan (`scan_twice`).
     """
-    spark = documents.sparkSession
     text = F.col(quoted(text_column))
     size = F.coalesce(F.octet_length(text), F.lit(0)).cast("long")
     rows = documents.select(
         identifier(documents, id_column, text_column).alias("id"), text.alias("text"), size.alias("bytes")
     )
-    with spark_conf(spark, batch_settings(mean_text_bytes)):
-        counts = _write(rows.where(F.col("bytes") < LONG_TEXT), folder, "errorifexists")
-    if counts.documents < expected:
-        with spark_conf(spark, one_by_one()):
-            counts += _write(rows.where(F.col("bytes") >= LONG_TEXT), folder, "append")
-    return counts
+    return scan_twice(
+        documents.sparkSession,
+        mean_text_bytes,
+        expected,
+        lambda: _write(rows.where(F.col("bytes") < LONG_TEXT), folder, "errorifexists"),
+        lambda: _write(rows.where(F.col("bytes") >= LONG_TEXT), folder, "append"),
+    )
 
 
 def _write(rows: DataFrame, folder: str, mode: str) -> TokenCounts:

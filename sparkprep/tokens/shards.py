@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkprep.documents.keys import quoted
+from sparkprep.documents.parquet.damage import why_spark_died
 from sparkprep.errors import UserError
 from sparkprep.io.files import (
     cause,
@@ -29,6 +31,7 @@ from sparkprep.io.files import (
 from sparkprep.io.listing import PARQUET, DataFile, list_files, stamps
 from sparkprep.io.paths import filesystem, join_path, normalise, spark_uri
 from sparkprep.spark.failures import explained
+from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import spark_conf
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
@@ -49,6 +52,7 @@ class TokenRows:
 
     is_list: whether the tokens are lists of numbers rather than binary. counted: whether a column `count` of ours says
     how many a row has. tokens_about: of all rows, end-of-text included, estimated from the footers.
+    largest_row_group: bytes of the tokens, uncompressed, in the row group where they are most.
     """
 
     files: list[DataFile]
@@ -58,14 +62,18 @@ class TokenRows:
     counted: bool
     rows: int
     tokens_about: int
+    largest_row_group: int
 
 
-def inspect(paths: Sequence[str], tokens_column: str, id_column: str) -> TokenRows:
-    """Read the footers of token rows. Raises UserError for what holds none, with the columns there are."""
+def summarise(paths: Sequence[str], tokens_column: str, id_column: str) -> TokenRows:
+    """Read the footers of token rows and return what they tell.
+
+    Raises UserError for what holds no token rows, with the columns there are.
+    """
     files = list_files(paths)
     if files[0].format != PARQUET:
         raise UserError(f"{files[0].path}: token rows are Parquet; run `sparkprep tokenize` on documents first")
-    rows = about = 0
+    rows, bytes_of_groups = 0, list[list[int]]()
     first: pa.Schema | None = None
     for file in files:
         system, inner = filesystem(file.path)
@@ -78,23 +86,21 @@ def inspect(paths: Sequence[str], tokens_column: str, id_column: str) -> TokenRo
         _check_columns(file.path, schema, tokens_column)
         leaf = next(i for i in range(footer.num_columns) if footer.schema.column(i).path.split(".")[0] == tokens_column)
         rows += footer.num_rows
-        about += (
-            sum(footer.row_group(g).column(leaf).total_uncompressed_size for g in range(footer.num_row_groups)) // 2
-        )
+        groups = [footer.row_group(g) for g in range(footer.num_row_groups)]
+        bytes_of_groups.append([group.column(leaf).total_uncompressed_size for group in groups])
     assert first is not None
     kind = first.field(tokens_column).type
     is_list = not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    has_count = "count" in first.names and pa.types.is_int64(first.field("count").type)
     return TokenRows(
-        files,
-        tokens_column,
-        id_column if id_column in first.names else None,
-        is_list,
-        not is_list
-        and tokens_column == "tokens"
-        and "count" in first.names
-        and pa.types.is_int64(first.field("count").type),
-        rows,
-        about + rows,
+        files=files,
+        tokens_column=tokens_column,
+        id_column=id_column if id_column in first.names else None,
+        is_list=is_list,
+        counted=not is_list and tokens_column == "tokens" and has_count,
+        rows=rows,
+        tokens_about=sum(sum(groups) // 2 for groups in bytes_of_groups) + rows,
+        largest_row_group=max(chain.from_iterable(bytes_of_groups), default=0),
     )
 
 
@@ -115,7 +121,7 @@ def _check_columns(path: str, schema: pa.Schema, tokens_column: str) -> None:
         raise UserError(f"{path}: column {tokens_column!r} is {kind}, not lists of numbers or binary; {hint}")
 
 
-def _placed(spark: SparkSession, rows: TokenRows, seed: int, bits: int) -> DataFrame:
+def _place(spark: SparkSession, rows: TokenRows, seed: int, bits: int) -> DataFrame:
     """Return the rows with `place` (their order), `bucket` and `length` (tokens, end-of-text included)."""
     tokens = F.col(quoted(rows.tokens_column))
     frame = spark.read.parquet(*(spark_uri(file.path) for file in rows.files))
@@ -151,7 +157,7 @@ def _length(tokens: Column, is_list: bool) -> Column:
 def make_plan(spark: SparkSession, rows: TokenRows, settings: ShardSettings) -> ShardPlan:
     """Count the tokens of each bucket and lay the shards over them. Only the buckets' table comes to the driver."""
     bits = planning.bucket_bits(rows.tokens_about, settings.shard_tokens)
-    placed = _placed(spark, rows, settings.seed, bits)
+    placed = _place(spark, rows, settings.seed, bits)
     table = (
         placed.groupBy("bucket").agg(F.sum("length").alias("length"), F.count(F.lit(1)).alias("documents")).collect()
     )
@@ -179,8 +185,15 @@ def make_shards(
     Raises UserError where the folder holds shards made from something else (without `overwrite`, which deletes them).
     """
     folder = normalise(folder)
-    rows = inspect(paths, tokens_column, id_column)
-    with progress.stage("count", rows.rows):
+    preflight(spark)
+    rows = summarise(paths, tokens_column, id_column)
+
+    def why_died() -> UserError | None:
+        columns = [rows.tokens_column, *([rows.id_column] if rows.id_column else [])]
+        return why_spark_died(rows.files, columns, rows.largest_row_group, "tokens")
+
+    paths_read = [file.path for file in rows.files]
+    with explained(paths_read, why_died), progress.stage("count", rows.rows):
         plan = make_plan(spark, rows, settings)
     make_folder(join_path(folder, NOTES))
     notes = read_notes(folder)
@@ -202,10 +215,9 @@ def make_shards(
     missing = [shard for shard in plan.shards if shard.index not in {entry.index for entry in entries}]
     if missing:
         size = 2 * sum(shard.tokens for shard in missing)
-        with progress.stage("write", plan.documents, size), explained([file.path for file in rows.files]):
+        with progress.stage("write", plan.documents, size), explained(paths_read, why_died):
             entries += _write(spark, rows, settings, plan, missing, folder)
-    source = [file.path for file in rows.files]
-    content = manifest.build(source, settings, plan, sorted(entries, key=lambda entry: entry.index))
+    content = manifest.build(paths_read, settings, plan, sorted(entries, key=lambda entry: entry.index))
     write_text(join_path(folder, MANIFEST), json.dumps(content, indent=1) + "\n")
     delete_folder(join_path(folder, NOTES))
     return content
@@ -220,7 +232,7 @@ def _write(
         first, last = plan.buckets_of(shard)
         places += [(bucket, shard.index, tasks[shard.index]) for bucket in range(first, last + 1)]
     table = spark.createDataFrame(places, "bucket int, shard int, task int")
-    placed = _placed(spark, rows, settings.seed, plan.bucket_bits).join(F.broadcast(table), "bucket")
+    placed = _place(spark, rows, settings.seed, plan.bucket_bits).join(F.broadcast(table), "bucket")
     ordered = placed.repartition(len(missing), "task").sortWithinPartitions("shard", "place", "name", "tokens")
     mean = 2 * plan.tokens / plan.documents
     batch = {"spark.sql.execution.arrow.maxRecordsPerBatch": str(max(1, min(BATCH_ROWS, int(BATCH_BYTES // mean))))}
@@ -244,7 +256,7 @@ def _task_numbers(spark: SparkSession, indices: list[int]) -> dict[int, int]:
 def _refuse_strangers(folder: str, plan: ShardPlan, notes: Mapping[str, Note]) -> None:
     """Refuse shards of our names of which nothing is noted: a trainer's glob would take them for ours."""
     name = re.escape(plan.shards[0].file.removesuffix("_val_000000.bin"))
-    mine = {shard.file for shard in plan.shards}
+    planned = {shard.file for shard in plan.shards}
     for file in file_names(folder):
-        if re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file) and file not in mine and file not in notes:
+        if re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file) and file not in planned and file not in notes:
             raise UserError(f"{join_path(folder, file)}: a shard of this name that is not of this run; move it away")

@@ -87,9 +87,9 @@ class _Writer:
     def add(self, tokens: npt.NDArray[np.uint16], starts: npt.NDArray[np.int64]) -> None:
         """Write of this piece of the stream what belongs to the shard."""
         first, end = self.shard.first - self.position, self.shard.first + self.shard.tokens - self.position
-        mine = tokens[max(0, first) : max(0, end)]
-        self._put(mine.astype("<u2", copy=False).data.cast("B"))
-        self.tokens += len(mine)
+        piece = tokens[max(0, first) : max(0, end)]
+        self._put(piece.astype("<u2", copy=False).data.cast("B"))
+        self.tokens += len(piece)
         self.documents += int(((starts >= first) & (starts < end)).sum())
         self.position += len(tokens)
 

@@ -91,6 +91,13 @@ def test_a_file_with_damaged_pages_is_named_and_the_old_output_stays(
     assert message.endswith("restore it or leave it out")
 
 
+def test_a_damaged_file_behind_a_dataframe_is_named(spark: SparkSession, source: Path, tmp_path: Path) -> None:
+    bad = save(source / "bad #1 %41.parquet", DOCUMENTS, row_group_size=50)
+    damage_pages(bad, "text")
+    message = refused(spark, spark.read.parquet(str(source)), tmp_path / "out")
+    assert message.startswith(f"{bad}: damaged Parquet file")
+
+
 class FailsAfter(io.StringIO):
     """A stream that breaks when a stage is told of."""
 

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkprep.dedup import masks
-from sparkprep.dedup.workspace import MASK
+from sparkprep.dedup.columns import MASK
 from sparkprep.documents.keys import KEY
 from sparkprep.spark.tables import Table
 

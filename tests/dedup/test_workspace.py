@@ -5,8 +5,9 @@ from functools import cached_property
 
 from pyspark.sql import types as T
 
+from sparkprep.dedup.columns import removed_schema, signature_schema
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.workspace import Search, removed_schema, signature_schema
+from sparkprep.dedup.workspace import Search
 from sparkprep.documents.keys import KEY
 from sparkprep.spark.tables import Table
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gpt2_bytes import decode
 
 from sparkprep.llmc import convert, hellaswag, hellaswag_questions, shakespeare, tokenizer_file
 from sparkprep.tokenizer import vocabulary
@@ -64,7 +65,7 @@ def test_tiny_shakespeare_is_that_of_llm_c(tmp_path: Path) -> None:
     golden = {name: unpacked(f"{name}.gz") for name in names}
     tokens = np.concatenate([np.frombuffer(golden[name][HEADER_BYTES:], "<u2") for name in names])
     # The text is what the tokens say without end-of-text: each section's blank line is part of the section.
-    text = vocabulary.decode(tokens[tokens != vocabulary.END_OF_TEXT])
+    text = decode(tokens[tokens != vocabulary.END_OF_TEXT])
     (tmp_path / "input.txt").write_bytes(text)
     convert.shakespeare(str(tmp_path / "input.txt"), str(tmp_path / "out"))
     for name in names:

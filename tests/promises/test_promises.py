@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import corpus
@@ -11,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from sparkprep import Settings, deduplicate
 from sparkprep.dedup.pipeline import Result
+from sparkprep.dedup.resolve import driver
 
 ROWS = corpus.documents()
 PAIRS = corpus.true_pairs(ROWS, 0.8)
@@ -146,3 +148,41 @@ def test_oversized_buckets_lose_no_near_duplicate(spark: SparkSession, tmp_path:
     assert kept == corpus.leaders(rows, corpus.true_pairs(rows, 0.8), ORDERS["longest"])
     again = deduplicate(Path(result.output, "kept"), Settings(bucket_cap=10, bucket_leaders=20), spark=spark)
     assert again.metrics["counts"]["removed"] == 0
+
+
+@pytest.mark.slow
+def test_a_budget_crossed_in_mid_search_changes_nothing(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = corpus.write(tmp_path / "docs", template_rows(120))
+    searches: list[int] = []
+    resolve, similar = driver.resolve, driver._similar
+
+    def resolve_any(work, counts):
+        """Let search 0 fit: the budget counts its pairs as often as the buckets give them, and they repeat a lot."""
+        return resolve(work, replace(counts, pairs=min(counts.pairs, work.settings.driver_budget)))
+
+    def noting(work, pairs, *others):
+        searches.append(len(pairs))
+        return similar(work, pairs, *others)
+
+    monkeypatch.setattr(driver, "resolve", resolve_any)
+    monkeypatch.setattr(driver, "_similar", noting)
+
+    def run(budget: int) -> Result:
+        settings = Settings(bucket_cap=5, bucket_leaders=20, bands=2, rows=4, driver_budget=budget)
+        return deduplicate(source, settings, spark=spark)
+
+    whole = run(10_000_000)
+    first, second = searches
+    assert first > 0
+    assert second > 0
+    crossed = run(first + second - 1)
+    assert searches == [first, second, first], "the driver must have given up at the second search"
+    stages = [stage["name"] for stage in crossed.metrics["stages"]]
+    assert stages.count("decide") == 2, "the cluster must have begun anew"
+    monkeypatch.undo()
+    for result in (crossed, run(0)):
+        assert rows_of(result) == rows_of(whole)
+        for figure in ("counts", "candidates", "recall", "clusters", "jaccard_histogram"):
+            assert result.metrics[figure] == whole.metrics[figure]

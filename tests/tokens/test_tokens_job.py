@@ -244,6 +244,20 @@ def test_ids_of_another_tokenizer_are_refused_with_the_token(spark: SparkSession
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
+def test_token_rows_with_damaged_pages_are_named_when_they_are_counted(
+    spark: SparkSession, tmp_path: Path, token_rows: Path
+) -> None:
+    bad = save(tmp_path / "rows" / "bad.parquet", pq.read_table(token_rows))
+    chunk = pq.read_metadata(bad).row_group(0).column(2)
+    assert chunk.path_in_schema == "count"
+    content = bytearray(bad.read_bytes())
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[start : start + chunk.total_compressed_size] = b"\xa5" * chunk.total_compressed_size
+    bad.write_bytes(content)
+    with pytest.raises(UserError, match=r"bad\.parquet: damaged Parquet file"):
+        make(spark, bad.parent, tmp_path / "shards")
+
+
 def test_verify_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no manifest\.json.*run `sparkprep shards` again"):
         verify(str(tmp_path))

@@ -10,13 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from sparkprep.dedup.kernels.arrays import I64, U64, run_starts
 from sparkprep.dedup.kernels.band_keys import BAND_BITS
 
-U64 = npt.NDArray[np.uint64]
-I64 = npt.NDArray[np.int64]
-
 ID_BAND = (1 << BAND_BITS) - 1
-"""The band number of entries that look for equal identifiers rather than equal slots; their `whole` is a count."""
+"""The band number of entries that look for equal identifiers rather than equal slots; their `text_hash` is a count."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +23,12 @@ class Entries:
 
     bucket: U64
     key: I64
-    whole: U64
+    text_hash: U64
     """hash of the document's normalised text"""
 
     def pack(self) -> bytes:
         """Return the three columns one after another, 24 bytes an entry."""
-        return self.bucket.tobytes() + self.key.tobytes() + self.whole.tobytes()
+        return self.bucket.tobytes() + self.key.tobytes() + self.text_hash.tobytes()
 
     @staticmethod
     def unpack(blobs: list[bytes]) -> "Entries":
@@ -39,35 +37,33 @@ class Entries:
         for blob in blobs:
             for column, part in zip(columns, np.frombuffer(blob, np.uint64).reshape(3, -1), strict=True):
                 column.append(part)
-        bucket, key, whole = (np.concatenate(c) if c else np.empty(0, np.uint64) for c in columns)
-        return Entries(bucket, key.view(np.int64), whole)
+        bucket, key, text_hash = (np.concatenate(c) if c else np.empty(0, np.uint64) for c in columns)
+        return Entries(bucket, key.view(np.int64), text_hash)
 
     def take(self, where: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Entries":
         """Return the entries at these positions, or where the mask is true."""
-        return Entries(self.bucket[where], self.key[where], self.whole[where])
+        return Entries(self.bucket[where], self.key[where], self.text_hash[where])
 
 
-def copies(key: I64, whole: U64) -> tuple[I64, I64]:
+def copies(key: I64, text_hash: U64) -> tuple[I64, I64]:
     """Return (positions of the first document of each text, first key of every document's text), both int64.
 
-    key, whole: of documents, by the hash of the normalised text. "First" is the least key.
+    key, text_hash: of documents, by the hash of the normalised text. "First" is the least key.
     """
-    order = np.lexsort((key, whole))
-    w = whole[order]
-    starts = np.flatnonzero(np.append(True, w[1:] != w[:-1])) if w.size else np.empty(0, np.int64)
+    order = np.lexsort((key, text_hash))
+    starts = run_starts(text_hash[order])
     first = order[starts]
     original = np.empty_like(key)
-    original[order] = np.repeat(key[first], np.diff(starts, append=w.size))
+    original[order] = np.repeat(key[first], np.diff(starts, append=order.size))
     return first, original
 
 
 def id_entries(key: I64, id_hash: U64) -> Entries:
     """Return one entry for each distinct identifier, with the number of its documents in place of a text's hash."""
     order = np.lexsort((key, id_hash))
-    h = id_hash[order]
-    starts = np.flatnonzero(np.append(True, h[1:] != h[:-1])) if h.size else np.empty(0, np.int64)
-    counts = np.diff(starts, append=h.size).astype(np.uint64)
-    return Entries(h[starts] | np.uint64(ID_BAND), key[order[starts]], counts)
+    starts = run_starts(id_hash[order])
+    counts = np.diff(starts, append=order.size).astype(np.uint64)
+    return Entries(id_hash[order[starts]] | np.uint64(ID_BAND), key[order[starts]], counts)
 
 
 @dataclass(frozen=True)
@@ -87,8 +83,8 @@ class BucketContents:
 
 
 @njit(cache=True)
-def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, hot_buckets, same_id):
-    """Go once over entries sorted by (bucket, whole, key); count the rows, and with `fill` write them."""
+def _walk(bucket, key, text_hash, cap, fill, pairs, exact, hot, hot_buckets, same_id):
+    """Go once over entries sorted by (bucket, text_hash, key); count the rows, and with `fill` write them."""
     n_pairs, n_exact, n_hot, n_hot_buckets, n_same = 0, 0, 0, 0, 0
     band_mask = np.uint64(ID_BAND)
     firsts = np.empty(bucket.size, np.int64)
@@ -101,7 +97,7 @@ def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, hot_buckets, same_id
         if band == band_mask:
             total = np.uint64(0)
             for i in range(start, end):
-                total += whole[i]
+                total += text_hash[i]
             if total > 1:
                 if fill:
                     same_id[n_same, 0] = key[start]
@@ -111,7 +107,7 @@ def _walk(bucket, key, whole, cap, fill, pairs, exact, hot, hot_buckets, same_id
             continue
         size = 0
         for i in range(start, end):
-            if i > start and whole[i] == whole[i - 1]:
+            if i > start and text_hash[i] == text_hash[i - 1]:
                 if band == 0:  # every document has one entry in band 0, so a copy is reported once
                     if fill:
                         exact[n_exact, 0] = firsts[size - 1]
@@ -149,12 +145,12 @@ def search(entries: Entries, cap: int) -> BucketContents:
         shared[1:] = b[1:] == b[:-1]
         shared[:-1] |= shared[1:]
         shared |= (b & np.uint64(ID_BAND)) == np.uint64(ID_BAND)
-    some = entries.take(order[shared])  # most buckets hold one document: the full sort is for the few others
-    some = some.take(np.lexsort((some.key, some.whole, some.bucket)))
-    none = np.empty((0, 2), np.int64)
-    sizes = _walk(some.bucket, some.key, some.whole, cap, False, none, none, none, none, none)
+    together = entries.take(order[shared])  # most buckets hold one document: the full sort is for the few others
+    together = together.take(np.lexsort((together.key, together.text_hash, together.bucket)))
+    columns, no_rows = (together.bucket, together.key, together.text_hash), np.empty((0, 2), np.int64)
+    sizes = _walk(*columns, cap, False, no_rows, no_rows, no_rows, no_rows, no_rows)
     tables = [np.empty((n, 2), np.int64) for n in sizes]
-    _walk(some.bucket, some.key, some.whole, cap, True, *tables)
+    _walk(*columns, cap, True, *tables)
     return BucketContents(*tables)
 
 
@@ -181,11 +177,11 @@ def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):
             having[same[k]] += 1
         # The most similar leaders are worth most: all that agree in more than `least` slots, and the first of those
         # that agree in just as many, PAIRS_PER_DOCUMENT in all.
-        least, more = slots, 0
-        while least > 0 and least - 1 >= near and more + having[least] <= PAIRS_PER_DOCUMENT:
-            more += having[least]
+        least, above = slots, 0
+        while least > 0 and least - 1 >= near and above + having[least] <= PAIRS_PER_DOCUMENT:
+            above += having[least]
             least -= 1
-        equal = PAIRS_PER_DOCUMENT - more
+        equal = PAIRS_PER_DOCUMENT - above
         best = 0
         for k in range(count):
             best = max(best, same[k])

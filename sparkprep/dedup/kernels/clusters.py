@@ -12,10 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from sparkprep.dedup.kernels.arrays import F64, I64
 from sparkprep.dedup.kernels.components import connected_components
-
-I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

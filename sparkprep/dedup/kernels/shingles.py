@@ -29,8 +29,6 @@ BYTE, ONE, ZERO, THREE = U64(0x80), U64(1), U64(0), U64(3)
 CAPITAL_SIGMA, FINAL_SIGMA, DOTTED_I = 0x3A3, 0x3C2, 0x130
 CHARACTER_SEED = U64(0x243F6A8885A308D3)  # keeps characters apart from words of one character
 
-Bytes = npt.NDArray[np.uint8]
-
 
 @njit(cache=True, inline="always")
 def eight_bytes(data, pos, end):
@@ -230,17 +228,17 @@ def document_shingles(data, start, end, table, width, buffer):
     for i in range(size):
         poly = poly * K2 + buffer[i]
         leave *= K2
-    # The hash takes the place of the word that leaves the window: one buffer serves both. The hash of the whole is a
+    # The hash takes the place of the word that leaves the window: one buffer serves both. The hash of the text is a
     # sum of terms that each know their place, so that the terms need not wait for one another.
-    mix, whole = K4 ^ U64(size), U64(n)
+    mix, text_hash = K4 ^ U64(size), U64(n)
     for i in range(n - size):
         h = fold(poly ^ K3, mix)
         poly = poly * K2 + (buffer[i + size] - buffer[i] * leave)
         buffer[i] = h
-        whole += fold(h + U64(i), K0)
+        text_hash += fold(h + U64(i), K0)
     buffer[n - size] = fold(poly ^ K3, mix)
-    whole += fold(buffer[n - size] + U64(n - size), K0)
-    return n - size + 1, whole
+    text_hash += fold(buffer[n - size] + U64(n - size), K0)
+    return n - size + 1, text_hash
 
 
 @njit(cache=True)

@@ -70,12 +70,12 @@ def fast_similarity_sketch(shingles, n, seed, signature):
 
 
 @njit(cache=True)
-def sketch_documents(data, offsets, valid, lookup, width, seed, signatures, shingles, whole):
+def sketch_documents(data, offsets, valid, lookup, width, seed, signatures, shingles, text_hash):
     """Fill in the signatures of a column of UTF-8 texts.
 
     data uint8 and offsets int64 (n + 1) as in Arrow; valid uint8 (n), 0 for a null text. Filled: signatures uint64
-    (n, slots), all EMPTY where a document has no shingle; shingles int64 (n), repeats counted; whole uint64 (n), the
-    hash of the normalised text.
+    (n, slots), all EMPTY where a document has no shingle; shingles int64 (n), repeats counted; text_hash uint64 (n), of
+    the normalised text.
     """
     longest = 0
     for d in range(valid.size):
@@ -84,9 +84,9 @@ def sketch_documents(data, offsets, valid, lookup, width, seed, signatures, shin
     # the worst that text written without blanks can do. Pages that are not touched cost nothing.
     buffer = np.empty(longest + 1, np.uint64)
     for d in range(valid.size):
-        shingles[d], whole[d] = 0, 0
+        shingles[d], text_hash[d] = 0, 0
         if valid[d]:
-            shingles[d], whole[d] = document_shingles(data, offsets[d], offsets[d + 1], lookup, width, buffer)
+            shingles[d], text_hash[d] = document_shingles(data, offsets[d], offsets[d + 1], lookup, width, buffer)
         if shingles[d]:
             fast_similarity_sketch(buffer, shingles[d], seed, signatures[d])
         else:
@@ -101,7 +101,7 @@ class Sketches:
     """(n, slots)"""
     shingles: npt.NDArray[np.int64]
     """(n,) number of shingles, repeats counted; 0 for a text without a word"""
-    whole: npt.NDArray[np.uint64]
+    text_hash: npt.NDArray[np.uint64]
     """(n,) hash of the normalised text"""
 
 
@@ -124,6 +124,6 @@ def sketch(texts: pa.Array, *, width: int = 5, seed: int = 1, slots: int = SLOTS
     n = len(texts)
     result = Sketches(np.empty((n, slots), np.uint64), np.empty(n, np.int64), np.empty(n, np.uint64))
     sketch_documents(
-        data, offsets, valid, table(), width, np.uint64(seed), result.signatures, result.shingles, result.whole
+        data, offsets, valid, table(), width, np.uint64(seed), result.signatures, result.shingles, result.text_hash
     )
     return result

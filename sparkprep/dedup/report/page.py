@@ -20,7 +20,9 @@ TEXT_LIMIT = 20_000
 
 # Characters that are invisible or change the order of what stands around them: controls except tab and line feed,
 # soft hyphen, zero-width and bidirectional controls, separators, lone surrogates, tags. The joiners U+200C/D stay:
-# Persian, Hindi and emoji need them.
+# Persian, Hindi and emoji need them. These are more than `console.safe_text` takes out for a terminal: here
+# two texts are compared, and a difference that cannot be seen must be shown; there only what moves the cursor or turns
+# the line round does harm, and an escape for every soft hyphen would.
 _HIDDEN = re.compile(
     r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c"
     r"\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"

@@ -1,5 +1,6 @@
 """The report's three figures as inline SVG: S-curve, Jaccard histogram, cluster sizes."""
 
+import io
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -147,8 +148,6 @@ def _inline(draw: Callable[["Axes"], None], name: str, label: str) -> str:
 
     No text of a user may reach a figure: what is drawn is numbers and this file's own words.
     """
-    import io
-
     import matplotlib  # an import of about a second: only for those who make a report
     from matplotlib.figure import Figure
 

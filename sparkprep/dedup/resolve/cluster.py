@@ -1,7 +1,8 @@
 """The pair stages in DataFrames, for more pairs than the driver's budget allows: compare, decide, write removed/.
 
-`driver.py` does the same in NumPy where the pairs are fewer; both give the same answer. Only counts and samples of
-fixed size come to the driver here.
+`driver.py` does the same in NumPy where the pairs are fewer: both remove the same documents for the same ones, and come
+to the same counts. Only the examples that the report shows may be others, being drawn here by hash. Nothing but counts
+and samples of fixed size comes to the driver.
 """
 
 from __future__ import annotations
@@ -16,23 +17,15 @@ from pyspark.sql import functions as F
 
 from sparkprep.dedup import masks
 from sparkprep.dedup.candidates import CandidateCounts, write_candidates
+from sparkprep.dedup.columns import DECISIONS, REMOVED_COLUMNS, SIMILAR_PAIRS, RowKind
 from sparkprep.dedup.keep import RANK, spark_order
 from sparkprep.dedup.resolve import outcome, stars
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.verify import GROUP_SHINGLES, compare
-from sparkprep.dedup.workspace import (
-    DECISIONS,
-    MOST_SEARCHES,
-    REMOVED_COLUMNS,
-    SIMILAR_PAIRS,
-    Comparison,
-    RowKind,
-    Search,
-    Workspace,
-)
+from sparkprep.dedup.workspace import MOST_SEARCHES, Comparison, Search, Workspace
 from sparkprep.documents.batches import LONG_TEXT
 from sparkprep.documents.keys import KEY
-from sparkprep.spark.tables import Table, read_all
+from sparkprep.spark.tables import read_all
 
 
 def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
@@ -40,35 +33,30 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
 
     Documents that stay are searched again where buckets were oversized, as in `driver`.
     """
-    search = work.search(0)
+    search = work.search("cluster", 0)
     with work.progress.stage("verify"):
-        candidates = read_all(work.spark, search.candidates.all)
-        pairs = _saved(_pairs(candidates), search.pairs)
+        candidates = read_all(work.spark, work.candidates.all)
+        pairs = stars.materialise(_pairs(candidates), search.pairs)
         edges = _similar(work, pairs, work.settings.threshold, search.comparison)
-        copies = _saved(_copies(candidates), work.copies)
+        copies = stars.materialise(_copies(candidates), work.copies)
     with work.progress.stage("decide"):
         best = _best_of_copies(work, copies)
         removed = _decide(work, edges, best, search)
         for number in range(1, MOST_SEARCHES):
             if not counts.hot_buckets:
                 break
-            search = work.search(number)
+            search = work.search("cluster", number)
             counts = _search_again(work, removed, search)
-            new = _saved(_pairs(read_all(work.spark, search.candidates.all)).exceptAll(pairs), search.pairs)
-            more = _similar(work, new, work.settings.threshold, search.comparison)
-            if more.isEmpty():
+            new = stars.materialise(_pairs(read_all(work.spark, search.candidates.all)).exceptAll(pairs), search.pairs)
+            new_edges = _similar(work, new, work.settings.threshold, search.comparison)
+            pairs = pairs.union(new)
+            if new_edges.isEmpty():
                 break
-            pairs, edges = pairs.union(new), edges.union(more)
+            edges = edges.union(new_edges)
             removed = _decide(work, edges, best, search)
         work.removed.write(removed.select(*REMOVED_COLUMNS))
         work.removed_mask.write(masks.aggregate(removed.select(KEY)))
         return _outcome(work.settings.threshold, pairs, edges, copies, removed)
-
-
-def _saved(rows: DataFrame, table: Table) -> DataFrame:
-    """Write rows once and read them back, so that no later stage computes them again."""
-    table.write(rows)
-    return table.read(rows.sparkSession)
 
 
 def _pairs(candidates: DataFrame) -> DataFrame:
@@ -96,7 +84,7 @@ def _copies(candidates: DataFrame) -> DataFrame:
 
 def _similar(work: Workspace, pairs: DataFrame, threshold: float, comparison: Comparison) -> DataFrame:
     """Compare pairs (a, b); return (a, b, jaccard) of those whose exact similarity reaches the threshold."""
-    groups = _saved(_assign(work, pairs), comparison.sized_groups)
+    groups = stars.materialise(_assign(work, pairs), comparison.sized_groups)
     for part, rows in (
         (comparison.ordinary, groups.where(F.col("size") < LONG_TEXT)),
         (comparison.long, groups.where(F.col("size") >= LONG_TEXT)),
@@ -141,7 +129,7 @@ def _assign(work: Workspace, pairs: DataFrame) -> DataFrame:
     return rows.join(shingles, KEY).select(KEY, "group", "partners", F.max("bytes").over(longest).alias("size"))
 
 
-def _ranked(work: Workspace) -> DataFrame:
+def _rank_columns(work: Workspace) -> DataFrame:
     signatures = work.signatures.read(work.spark)
     return signatures.select(*[c for c in RANK if c in signatures.columns])
 
@@ -153,8 +141,8 @@ def _best_of_copies(work: Workspace, copies: DataFrame) -> DataFrame:
     )
     together = Window.partitionBy("first").orderBy(*spark_order(work.settings))
     best = F.first(KEY).over(together.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing))
-    rows = members.join(_ranked(work), KEY).select("first", KEY, best.alias("best"))
-    return _saved(rows, work.best_of_copies)
+    rows = members.join(_rank_columns(work), KEY).select("first", KEY, best.alias("best"))
+    return stars.materialise(rows, work.best_of_copies)
 
 
 def _between_best(edges: DataFrame, best: DataFrame) -> DataFrame:
@@ -170,18 +158,18 @@ def _decide(work: Workspace, edges: DataFrame, best: DataFrame, search: Search) 
     """Apply the rule component by component; return the rows of `Search.removed`."""
     named = _between_best(edges, best)
     swapped = named.select(F.col("b").alias("a"), F.col("a").alias("b"), "jaccard")
-    both = _saved(named.union(swapped), search.edges)
+    both = stars.materialise(named.union(swapped), search.edges)
     links = both.where("a < b").select(F.col("a").alias("u"), F.col("b").alias("v"))
     roots = stars.components(links, search.star_round).select(F.col("node").alias(KEY), "root")
     neighbours = both.groupBy(F.col("a").alias(KEY)).agg(
         F.collect_list("b").alias("neighbours"), F.collect_list("jaccard").alias("similarity")
     )
-    rows = neighbours.join(roots, KEY).join(_ranked(work), KEY)
+    rows = neighbours.join(roots, KEY).join(_rank_columns(work), KEY)
     ordered = rows.repartition("root").sortWithinPartitions("root", *spark_order(work.settings))
     task = partial(_keep_or_remove, rule=work.settings.rule)
     columns = ordered.select("root", KEY, "neighbours", "similarity")
-    near = _saved(columns.mapInArrow(task, DECISIONS), search.near)
-    removed = _saved(_with_copies(work, near, best), search.removed)
+    near = stars.materialise(columns.mapInArrow(task, DECISIONS), search.near)
+    removed = stars.materialise(_with_copies(work, near, best), search.removed)
     return _with_similarity(work, removed, search) if work.settings.rule == "component" else removed
 
 
@@ -247,12 +235,11 @@ def _with_similarity(work: Workspace, removed: DataFrame, search: Search) -> Dat
     computed = _similar(work, missing, 0.0, search.unjoined).withColumnRenamed("jaccard", "computed")
     joined = removed.withColumn("a", low).withColumn("b", high).join(computed, ["a", "b"], "left")
     jaccard = F.when(F.isnan("jaccard"), F.col("computed")).otherwise(F.col("jaccard"))
-    return _saved(joined.withColumn("jaccard", jaccard).drop("a", "b", "computed"), search.completed)
+    return stars.materialise(joined.withColumn("jaccard", jaccard).drop("a", "b", "computed"), search.completed)
 
 
 def _outcome(threshold: float, pairs: DataFrame, edges: DataFrame, copies: DataFrame, removed: DataFrame) -> Outcome:
-    span = max(1.0 - threshold, 1e-12)
-    place = F.least(F.floor((F.col("jaccard") - threshold) / span * outcome.BINS), F.lit(outcome.BINS - 1))
+    place = F.least(F.floor(outcome.position(F.col("jaccard"), threshold)), F.lit(outcome.BINS - 1))
     histogram = np.zeros(outcome.BINS, np.int64)
     for row in edges.groupBy(place.cast("int").alias("bin")).count().collect():
         histogram[row["bin"]] = row["count"]
@@ -274,10 +261,10 @@ def _outcome(threshold: float, pairs: DataFrame, edges: DataFrame, copies: DataF
         histogram=histogram,
         cluster_sizes={r["size"]: r["count"] for r in clusters.groupBy("size").count().orderBy("size").collect()},
         cluster_heads=[head["size"] for head in heads],
-        clusters=_collected([row for frame in members for row in frame.collect()], columns),
-        pairs_sample=_collected(sorted(near.collect(), key=lambda row: row["jaccard"]), columns),
+        clusters=_table_of([row for frame in members for row in frame.collect()], columns),
+        pairs_sample=_table_of(sorted(near.collect(), key=lambda row: row["jaccard"]), columns),
     )
 
 
-def _collected(rows: list[Row], columns: list[str]) -> pa.Table:
+def _table_of(rows: list[Row], columns: list[str]) -> pa.Table:
     return pa.table({name: pa.array([row[name] for row in rows]) for name in columns})

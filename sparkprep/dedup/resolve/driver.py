@@ -1,6 +1,7 @@
 """The pair stages with NumPy on the driver, for as many pairs as its budget allows: compare, decide, write removed/.
 
-`cluster.py` does the same in DataFrames where there are more; both give the same answer.
+`cluster.py` does the same in DataFrames where there are more: both remove the same documents for the same ones, and
+come to the same counts. Only the examples that the report shows may be others.
 """
 
 from __future__ import annotations
@@ -16,20 +17,19 @@ import pyarrow.dataset as ds
 
 from sparkprep.dedup import masks
 from sparkprep.dedup.candidates import CandidateCounts, write_candidates
+from sparkprep.dedup.columns import REMOVED_COLUMNS, RowKind
 from sparkprep.dedup.keep import RANK, keep_order
 from sparkprep.dedup.kernels import clusters
+from sparkprep.dedup.kernels.arrays import F64, I64
 from sparkprep.dedup.kernels.components import rows_missing, unique_rows
 from sparkprep.dedup.resolve import grouping, outcome
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.verify import GROUP_SHINGLES, compare
-from sparkprep.dedup.workspace import MOST_SEARCHES, REMOVED_COLUMNS, Comparison, RowKind, Search, Workspace
+from sparkprep.dedup.workspace import MOST_SEARCHES, CandidateTables, Comparison, Search, Workspace
 from sparkprep.documents.batches import LONG_TEXT
 from sparkprep.documents.keys import KEY
 from sparkprep.spark.tables import Table
-
-I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
 
 NO_PAIRS = np.empty((0, 2), np.int64)
 
@@ -48,29 +48,37 @@ class Graph:
     """(c, 2) keys of documents with the same normalised text"""
 
 
-def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
+def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
     """Verify the candidates of search 0, decide who stays, write removed/ and the mask of the removed documents.
 
     Where buckets were too large to be searched fully, the documents that stay are searched again, and so on until that
-    gives no new pair: there are fewer of them each time.
+    gives no new pair: there are fewer of them each time. Returns None, with no result written, as soon as the pairs of
+    all searches are more than the driver's budget.
     """
-    search = work.search(0)
+    budget = work.settings.driver_budget
+    if counts.pairs + counts.exact > budget:
+        return None
+    search = work.search("driver", 0)
     with work.progress.stage("verify") as stage:
-        copies = unique_rows(of_kind(search, RowKind.EXACT))
+        copies = unique_rows(_of_kind(work.candidates, RowKind.EXACT))
         graph = Graph(NO_PAIRS, NO_PAIRS, np.empty(0), copies)
-        add_pairs(work, graph, search)
+        _add_edges(work, graph, unique_rows(_of_kind(work.candidates, RowKind.PAIR)), search)
         stage.documents = len(np.unique(graph.compared))
     with work.progress.stage("decide") as stage:
-        removed = decide(work, graph, search)
+        removed = _decide(work, graph, search)
         for number in range(1, MOST_SEARCHES):
-            fits = len(graph.compared) <= work.settings.driver_budget
-            if not (counts.hot_buckets and fits):
+            if not counts.hot_buckets:
                 break
-            search = work.search(number)
-            counts = search_again(work, removed, search)
-            if not add_pairs(work, graph, search):
+            search = work.search("driver", number)
+            counts = _search_again(work, removed, search)
+            if counts.pairs > budget:  # repeats included: too many even to be read
+                return None
+            new = rows_missing(unique_rows(_of_kind(search.candidates, RowKind.PAIR)), graph.compared)
+            if len(graph.compared) + len(new) > budget:
+                return None
+            if not _add_edges(work, graph, new, search):
                 break
-            removed = decide(work, graph, search)
+            removed = _decide(work, graph, search)
         stage.documents = len(np.unique(np.concatenate([graph.edges, copies])))
         work.removed.save(removed.select(list(REMOVED_COLUMNS)))
         work.removed_mask.save(masks.of_keys(np.asarray(removed[KEY])))
@@ -90,18 +98,16 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
     )
 
 
-def add_pairs(work: Workspace, graph: Graph, search: Search) -> bool:
-    """Compare the candidate pairs of a search that are new to the graph; return whether any reached the threshold."""
-    pairs = unique_rows(of_kind(search, RowKind.PAIR))
-    new = rows_missing(pairs, graph.compared)
-    edges, jaccard = similar(work, new, work.settings.threshold, search.comparison)
-    graph.compared = np.concatenate([graph.compared, new])
+def _add_edges(work: Workspace, graph: Graph, pairs: I64, search: Search) -> bool:
+    """Compare pairs, (n, 2) distinct and none compared yet, in a search's tables; return whether an edge is new."""
+    edges, jaccard = _similar(work, pairs, work.settings.threshold, search.comparison)
+    graph.compared = np.concatenate([graph.compared, pairs])
     graph.edges = np.concatenate([graph.edges, edges])
     graph.jaccard = np.concatenate([graph.jaccard, jaccard])
     return len(edges) > 0
 
 
-def search_again(work: Workspace, removed: pa.Table, search: Search) -> CandidateCounts:
+def _search_again(work: Workspace, removed: pa.Table, search: Search) -> CandidateCounts:
     """Write and count the candidates among the documents that stay."""
     search.left_out.save(masks.of_keys(np.asarray(removed[KEY])))
     staying = masks.outside(work.signatures.read(work.spark), search.left_out.read(work.spark))
@@ -109,32 +115,32 @@ def search_again(work: Workspace, removed: pa.Table, search: Search) -> Candidat
     return write_candidates(staying, work.settings, search.candidates, left, work.cores)
 
 
-def decide(work: Workspace, graph: Graph, search: Search) -> pa.Table:
+def _decide(work: Workspace, graph: Graph, search: Search) -> pa.Table:
     """Apply the rule; return (KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
     nodes = np.unique(np.concatenate([graph.edges, graph.copies]))
-    keys, ids = ranked(work.signatures, nodes, work.settings)
+    keys, ids = _rank(work.signatures, nodes, work.settings)
     by_key = np.argsort(keys)
     rank = by_key[np.searchsorted(keys, np.concatenate([graph.copies, graph.edges]), sorter=by_key)]
     copies, edges = rank[: len(graph.copies)], rank[len(graph.copies) :]
     rule = clusters.leader if work.settings.rule == "leader" else clusters.component
     decisions = rule(len(keys), copies, edges[:, 0], edges[:, 1], graph.jaccard)
-    removed = decisions_table(decisions, keys, ids)
+    removed = _decisions_table(decisions, keys, ids)
     unjoined = np.isnan(decisions.jaccard)
     # Rule `component`: ends of chains that no edge joins.
     return _with_similarity(work, removed, unjoined, search) if unjoined.any() else removed
 
 
-def of_kind(search: Search, kind: RowKind) -> I64:
-    """Return the (a, b) of a search's candidates rows of that kind, (n, 2)."""
+def _of_kind(candidates: CandidateTables, kind: RowKind) -> I64:
+    """Return the (a, b) of the candidates rows of that kind, (n, 2)."""
     parts = [
         np.stack([np.asarray(batch["a"]), np.asarray(batch["b"])], axis=1)
-        for table in search.candidates.all
+        for table in candidates.all
         for batch in table.batches(["a", "b"], ds.field("kind") == kind.value)
     ]
     return np.concatenate(parts).astype(np.int64) if parts else NO_PAIRS
 
 
-def look_up(signatures: Table, keys: I64, names: Sequence[str]) -> list[I64]:
+def _look_up(signatures: Table, keys: I64, names: Sequence[str]) -> list[I64]:
     """Return columns of the signature rows of these sorted keys, each of shape (keys,)."""
     columns = [np.zeros(len(keys), np.int64) for _ in names]
     for batch in signatures.batches([KEY, *names]):
@@ -147,10 +153,10 @@ def look_up(signatures: Table, keys: I64, names: Sequence[str]) -> list[I64]:
     return columns
 
 
-def assign(pairs: I64, signatures: Table) -> tuple[pa.Table, pa.Table]:
+def _assign(pairs: I64, signatures: Table) -> tuple[pa.Table, pa.Table]:
     """Return the groups that distinct pairs are compared in: (of ordinary texts, of those with a text of LONG_TEXT)."""
     nodes = np.unique(pairs)
-    shingles, size = look_up(signatures, nodes, ["shingles", "bytes"])
+    shingles, size = _look_up(signatures, nodes, ["shingles", "bytes"])
     table = grouping.assign(pairs, nodes, shingles, GROUP_SHINGLES)
     group = np.asarray(table["group"])
     long_nodes = nodes[size >= LONG_TEXT]
@@ -160,12 +166,12 @@ def assign(pairs: I64, signatures: Table) -> tuple[pa.Table, pa.Table]:
     return table.filter(pa.array(~with_long)), table.filter(pa.array(with_long))
 
 
-def similar(work: Workspace, pairs: I64, threshold: float, comparison: Comparison) -> tuple[I64, F64]:
+def _similar(work: Workspace, pairs: I64, threshold: float, comparison: Comparison) -> tuple[I64, F64]:
     """Compare distinct pairs (n, 2); return those whose exact similarity reaches the threshold, and that similarity."""
     if not len(pairs):
         return NO_PAIRS, np.empty(0)
     parts = (comparison.ordinary, comparison.long)
-    for part, groups in zip(parts, assign(pairs, work.signatures), strict=True):
+    for part, groups in zip(parts, _assign(pairs, work.signatures), strict=True):
         if groups.num_rows:
             part.groups.save(groups)
             compare(work, part, groups.num_rows, threshold)
@@ -177,14 +183,14 @@ def similar(work: Workspace, pairs: I64, threshold: float, comparison: Compariso
 def _with_similarity(work: Workspace, removed: pa.Table, unjoined: npt.NDArray[np.bool_], search: Search) -> pa.Table:
     """Compute the similarity of those removed documents and their kept ones that no edge joins."""
     ends = np.sort(np.stack([np.asarray(removed[KEY]), np.asarray(removed["kept_key"])], axis=1), axis=1)
-    pairs, computed = similar(work, unique_rows(ends[unjoined]), 0.0, search.unjoined)
+    pairs, computed = _similar(work, unique_rows(ends[unjoined]), 0.0, search.unjoined)
     of_pair = {(a, b): j for (a, b), j in zip(pairs.tolist(), computed.tolist(), strict=True)}
     jaccard = np.asarray(removed["jaccard"]).copy()
     jaccard[unjoined] = [of_pair[a, b] for a, b in ends[unjoined].tolist()]
     return removed.set_column(removed.schema.get_field_index("jaccard"), "jaccard", pa.array(jaccard))
 
 
-def ranked(signatures: Table, nodes: I64, settings: Settings) -> tuple[I64, pa.Array]:
+def _rank(signatures: Table, nodes: I64, settings: Settings) -> tuple[I64, pa.Array]:
     """Bring these documents in keep order; return their keys, and their identifiers as the input has them."""
     parts = []
     for batch in signatures.batches(None):
@@ -198,12 +204,12 @@ def ranked(signatures: Table, nodes: I64, settings: Settings) -> tuple[I64, pa.A
     return np.asarray(rows[KEY]), rows["id"].combine_chunks()
 
 
-def decisions_table(decisions: clusters.Decisions, ranked: I64, ids: pa.Array) -> pa.Table:
+def _decisions_table(decisions: clusters.Decisions, keys: I64, ids: pa.Array) -> pa.Table:
     """Return (KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
     return pa.table(
         {
-            KEY: ranked[decisions.removed],
-            "kept_key": ranked[decisions.kept],
+            KEY: keys[decisions.removed],
+            "kept_key": keys[decisions.kept],
             "id": ids.take(pa.array(decisions.removed)),
             "kept_id": ids.take(pa.array(decisions.kept)),
             "jaccard": decisions.jaccard,

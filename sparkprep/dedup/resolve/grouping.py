@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sparkprep.dedup.kernels.arrays import I64
 from sparkprep.dedup.kernels.components import connected_components
 from sparkprep.documents.keys import KEY
-
-I64 = npt.NDArray[np.int64]
 
 
 def assign(pairs: I64, nodes: I64, shingles: I64, limit: int) -> pa.Table:

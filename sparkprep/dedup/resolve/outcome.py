@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pyspark.sql import Column
 
 CLUSTERS, MEMBERS, PAIRS = 10, 10, 8
 """Sizes of the samples: largest clusters, removed documents shown of each, pairs."""
 BINS = 1000
 """Of the histogram of similarities."""
+
+J = TypeVar("J", npt.NDArray[np.float64], Column)
+"""Similarities on the driver or in a DataFrame."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,14 @@ class Outcome:
         return self.exact + self.near
 
 
+def position(jaccard: J, threshold: float) -> J:
+    """Return where similarities lie among the bins, as fractions: bin i from i to i + 1, a similarity of 1 at BINS."""
+    return (jaccard - threshold) / max(1.0 - threshold, 1e-12) * BINS
+
+
 def histogram(jaccard: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.int64]:
     """Count similarities, float64 (n,), in BINS equal bins from the threshold to 1, the last closed."""
-    span = max(1.0 - threshold, 1e-12)
-    place = np.minimum(((jaccard - threshold) / span * BINS).astype(np.int64), BINS - 1)
+    place = np.minimum(position(jaccard, threshold).astype(np.int64), BINS - 1)
     return np.bincount(place, minlength=BINS).astype(np.int64)
 
 
@@ -62,9 +71,9 @@ def samples(removed: pa.Table) -> tuple[list[int], pa.Table, pa.Table]:
     near = np.flatnonzero(jaccard < 1.0)
     near = near[np.lexsort((near, jaccard[near]))]
     spread = np.unique(np.linspace(0, max(0, len(near) - 1), PAIRS).round().astype(int))[: len(near)]
-    none = np.empty(0, np.int64)
+    no_rows = np.empty(0, np.int64)
     heads_sizes = (sizes[largest] + 1).tolist()
-    return heads_sizes, removed.take(pa.array(np.concatenate([none, *rows]))), removed.take(pa.array(near[spread]))
+    return heads_sizes, removed.take(pa.array(np.concatenate([no_rows, *rows]))), removed.take(pa.array(near[spread]))
 
 
 def cluster_sizes(kept: npt.NDArray[np.int64]) -> dict[int, int]:

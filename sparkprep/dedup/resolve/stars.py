@@ -20,7 +20,7 @@ def components(edges: DataFrame, table_of_round: Callable[[int], Table]) -> Data
     table_of_round: where the links (u, v) after so many rounds are written. Raises RuntimeError after 100 rounds.
     """
     spark = edges.sparkSession
-    current = _saved(
+    current = materialise(
         edges.select(F.greatest("u", "v").alias("u"), F.least("u", "v").alias("v")).distinct(), table_of_round(0)
     )
     before = None
@@ -30,13 +30,14 @@ def components(edges: DataFrame, table_of_round: Callable[[int], Table]) -> Data
             roots = current.select(F.col("v").alias("node"), F.col("v").alias("root")).distinct()
             return current.select(F.col("u").alias("node"), F.col("v").alias("root")).union(roots)
         before = now
-        current = _saved(_small_star(_large_star(current)), table_of_round(number))
+        current = materialise(_small_star(_large_star(current)), table_of_round(number))
     raise RuntimeError(f"connected components of {spark.sparkContext.appName} did not settle in 100 rounds")
 
 
-def _saved(edges: DataFrame, table: Table) -> DataFrame:
-    table.write(edges)
-    return table.read(edges.sparkSession)
+def materialise(rows: DataFrame, table: Table) -> DataFrame:
+    """Write rows once and read them back, so that nothing later computes them again."""
+    table.write(rows)
+    return table.read(rows.sparkSession)
 
 
 def _fingerprint(edges: DataFrame) -> tuple[int, int]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.documents.jsonl.kinds import Kind
 from sparkprep.documents.jsonl.lines import Split, plan_splits, read_lines
@@ -16,9 +17,6 @@ from sparkprep.documents.jsonl.tasks import JsonlSettings, Task, judge, mapped, 
 from sparkprep.errors import UserError
 from sparkprep.io.listing import DataFile, list_files
 from sparkprep.io.paths import filesystem, spark_target
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
 
 _MAX_ROWS_IN_BATCH = 10_000
 _REJECTED = pa.schema([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("content", pa.binary())])

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import pyarrow as pa
+from pyspark.sql import SparkSession
 
 from sparkprep.documents.jsonl.kinds import STRING, Kind
 from sparkprep.documents.jsonl.lines import DamagedFile, Split
 from sparkprep.documents.jsonl.tasks import JsonlSettings, Task, mapped, records_of
 from sparkprep.documents.parquet.schemas import check_names
 from sparkprep.errors import UserError
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 _MAX_COLUMNS = 5_000
 _SHOWN_BAD_LINES = 5
@@ -99,6 +97,7 @@ def first_line_numbers(surveys: Sequence[SplitSurvey]) -> dict[tuple[str, int], 
 
 
 def first_rejected_lines(surveys: Sequence[SplitSurvey], first_lines: dict[tuple[str, int], int]) -> list[str]:
+    """Return the first few bad lines as "file:line: reason"; first_lines: as `first_line_numbers` gives them."""
     shown = []
     for survey in surveys:
         path = survey.split.path

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
 
 from sparkprep.documents.jsonl.lines import Split, parse, read_lines
 from sparkprep.documents.jsonl.max_bad import MaxBad
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import DataType
 
 Task = Callable[[int], Iterator[pa.RecordBatch]]
 
@@ -53,21 +51,17 @@ def records_of(split: Split, settings: JsonlSettings) -> Iterator[tuple[dict[str
 def mapped(spark: SparkSession, tasks: int, task: Task, schema: pa.Schema) -> DataFrame:
     """Return a DataFrame of what `task` yields for 0..tasks-1, each number in a partition of its own."""
 
-    from pyspark.sql.types import StructField, StructType
-
     def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 yield from task(number)
 
-    fields = [StructField(column.name, spark_type(column.type)) for column in schema]
-    return spark.range(0, tasks, 1, numPartitions=tasks).mapInArrow(run, StructType(fields))
+    fields = [T.StructField(column.name, spark_type(column.type)) for column in schema]
+    return spark.range(0, tasks, 1, numPartitions=tasks).mapInArrow(run, T.StructType(fields))
 
 
-def spark_type(kind: pa.DataType) -> DataType:
+def spark_type(kind: pa.DataType) -> T.DataType:
     """Return the Spark type of the few Arrow types that JSON columns have."""
-    from pyspark.sql import types as T
-
     if pa.types.is_struct(kind):
         return T.StructType([T.StructField(part.name, spark_type(part.type)) for part in kind])
     if pa.types.is_list(kind):
@@ -79,5 +73,5 @@ def spark_type(kind: pa.DataType) -> DataType:
         pa.bool_(): T.BooleanType,
         pa.binary(): T.BinaryType,
     }
-    result: DataType = simple[kind]()
+    result: T.DataType = simple[kind]()
     return result

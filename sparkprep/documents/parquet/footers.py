@@ -49,6 +49,11 @@ class InputSummary:
     largest_mean_text_bytes: float
 
     @property
+    def stored_columns(self) -> list[str]:
+        """The columns that the files hold, those of folder names left out."""
+        return [name for name in self.schema.names if name not in self.folder_columns]
+
+    @property
     def has_long_texts(self) -> bool:
         """Whether in some row group most of the bytes are in texts of LONG_TEXT or more."""
         return self.largest_mean_text_bytes >= LONG_TEXT
@@ -62,7 +67,7 @@ class _Footer:
     row_group_text_bytes: tuple[int, ...]
 
 
-def inspect(files: Sequence[DataFile], text_column: str = "text") -> InputSummary:
+def summarise(files: Sequence[DataFile], text_column: str = "text") -> InputSummary:
     """Read every footer, in threads, and check that the files can be read as one table; return what they tell.
 
     Raises UserError, naming file and column, for: a file that is not sound Parquet, files whose schemas differ (the

@@ -25,8 +25,8 @@ def bucket_of(text: int, band: int, spread: int) -> int:
 
 
 def entries_of(rows: list[tuple[int, int, int]]) -> Entries:
-    bucket, key, whole = zip(*rows, strict=True) if rows else ((), (), ())
-    return Entries(np.array(bucket, np.uint64), np.array(key, np.int64), np.array(whole, np.uint64))
+    bucket, key, text_hash = zip(*rows, strict=True) if rows else ((), (), ())
+    return Entries(np.array(bucket, np.uint64), np.array(key, np.int64), np.array(text_hash, np.uint64))
 
 
 def as_set(table: np.ndarray) -> set[tuple[int, int]]:
@@ -42,13 +42,13 @@ def sorted_rows(table: np.ndarray) -> list[list[int]]:
 
 @given(documents, st.integers(1, 4), st.integers(2, 6), st.randoms(use_true_random=False))
 def test_pairs_copies_and_oversized_buckets_are_those_of_a_dictionary(docs, spread: int, cap: int, random) -> None:
-    rows = [(bucket_of(whole, band, spread), key, whole) for key, whole in docs for band in range(BANDS)]
+    rows = [(bucket_of(text_hash, band, spread), key, text_hash) for key, text_hash in docs for band in range(BANDS)]
     random.shuffle(rows)
     found = search(entries_of(rows), cap)
 
     held: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for bucket, key, whole in rows:
-        held[bucket][whole].append(key)
+    for bucket, key, text_hash in rows:
+        held[bucket][text_hash].append(key)
     pairs, hot, hot_buckets = [], [], []
     for bucket, texts in held.items():
         firsts = sorted(min(keys) for keys in texts.values())
@@ -59,8 +59,8 @@ def test_pairs_copies_and_oversized_buckets_are_those_of_a_dictionary(docs, spre
         else:
             pairs += [list(pair) for pair in combinations(firsts, 2)]
     by_text = defaultdict(list)
-    for key, whole in docs:
-        by_text[whole].append(key)
+    for key, text_hash in docs:
+        by_text[text_hash].append(key)
     exact = [[min(keys), key] for keys in by_text.values() for key in keys if key != min(keys)]
 
     assert sorted_rows(found.pairs) == sorted(pairs)
@@ -125,7 +125,7 @@ def test_identifiers_and_texts_do_not_disturb_each_other() -> None:
 def test_packed_entries_come_out_as_they_went_in(batches) -> None:
     parts = [entries_of([(w ^ 2**63, key, w) for key, w in docs]) for docs in batches]
     joined = Entries.unpack([part.pack() for part in parts])
-    for name, dtype in (("bucket", np.uint64), ("key", np.int64), ("whole", np.uint64)):
+    for name, dtype in (("bucket", np.uint64), ("key", np.int64), ("text_hash", np.uint64)):
         column = getattr(joined, name)
         assert column.dtype == dtype
         assert column.tolist() == [v for part in parts for v in getattr(part, name).tolist()]
@@ -134,15 +134,15 @@ def test_packed_entries_come_out_as_they_went_in(batches) -> None:
 def test_entries_are_taken_row_by_row() -> None:
     entries = entries_of([(1, 10, 100), (2, 20, 200), (3, 30, 300)])
     taken = entries.take(np.array([2, 0]))
-    assert (taken.bucket.tolist(), taken.key.tolist(), taken.whole.tolist()) == ([3, 1], [30, 10], [300, 100])
+    assert (taken.bucket.tolist(), taken.key.tolist(), taken.text_hash.tolist()) == ([3, 1], [30, 10], [300, 100])
     assert entries.take(np.array([False, True, False])).key.tolist() == [20]
 
 
 @given(st.lists(st.tuples(st.integers(-(2**62), 2**62), st.integers(0, 6)), max_size=30, unique_by=lambda row: row[0]))
 def test_copies_are_laid_to_the_least_key_of_their_text(rows) -> None:
     key = np.array([k for k, _ in rows], np.int64)
-    whole = np.array([w for _, w in rows], np.uint64)
-    first, original = copies(key, whole)
+    text_hash = np.array([w for _, w in rows], np.uint64)
+    first, original = copies(key, text_hash)
     least = {w: min(k for k, v in rows if v == w) for _, w in rows}
     assert original.tolist() == [least[w] for _, w in rows]
     assert sorted(key[first].tolist()) == sorted(least.values())

@@ -209,7 +209,7 @@ def test_a_column_is_sketched_row_by_row_whatever_its_arrow_type(kind: pa.DataTy
         assert found.signatures[i].tolist() == expected.tolist()
         assert (found.shingles[i] == 0) == (shingles.size == 0)
     assert found.shingles.tolist() == [5, 0, 0, 0, 1, 4, 36]
-    assert found.whole[1:4].tolist() == [0, 0, 0]
+    assert found.text_hash[1:4].tolist() == [0, 0, 0]
 
 
 def test_null_and_wordless_texts_have_empty_signatures() -> None:
@@ -228,7 +228,7 @@ def test_a_slice_is_sketched_as_its_own_rows(kind: pa.DataType) -> None:
             part = sketch(texts.slice(start, stop - start))
             assert part.signatures.tolist() == everything.signatures[start:stop].tolist()
             assert part.shingles.tolist() == everything.shingles[start:stop].tolist()
-            assert part.whole.tolist() == everything.whole[start:stop].tolist()
+            assert part.text_hash.tolist() == everything.text_hash[start:stop].tolist()
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()])
@@ -238,7 +238,7 @@ def test_a_chunk_of_no_rows_has_no_signatures(kind: pa.DataType) -> None:
     for texts in (pa.array([], kind), pa.array(TEXTS).cast(kind).slice(3, 0), *bare):
         found = sketch(texts)
         assert found.signatures.shape == (0, SLOTS)
-        assert found.shingles.shape == found.whole.shape == (0,)
+        assert found.shingles.shape == found.text_hash.shape == (0,)
 
 
 def test_the_width_of_shingles_is_respected() -> None:
@@ -282,7 +282,7 @@ GOLDEN = {
 @pytest.mark.parametrize("text", GOLDEN)
 def test_the_hashes_are_the_same_on_every_platform(text: str) -> None:
     """Written down once. An index or a run of yesterday would no longer match one of today if these changed."""
-    digest, whole = GOLDEN[text]
+    digest, text_hash = GOLDEN[text]
     found = sketch(pa.array([text]))
-    assert int(found.whole[0]) == whole
+    assert int(found.text_hash[0]) == text_hash
     assert hashlib.sha256(found.signatures.astype("<u8").tobytes()).hexdigest()[:32] == digest

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from pyspark.sql import SparkSession
 
+from sparkprep.dedup.columns import LINKS
 from sparkprep.dedup.resolve import stars
-from sparkprep.dedup.workspace import LINKS
 from sparkprep.spark.tables import Table
 
 

@@ -91,7 +91,7 @@ def test_what_was_spooled_is_read_as_parquet_with_dense_keys_in_line_order(spark
     put(tmp_path / "in/a.jsonl", *[{"text": "t", "n": n} for n in range(100)])
     run(spark, tmp_path, split_bytes=500)
     files = list_files([tmp_path / "out"])
-    rows = parquet.read(spark, files, footers.inspect(files)).select("n", "__key").collect()
+    rows = parquet.read(spark, files, footers.summarise(files)).select("n", "__key").collect()
     assert sorted(tuple(row) for row in rows) == [(n, n) for n in range(200)]
 
 

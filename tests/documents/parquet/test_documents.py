@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.documents.parquet import footers
 from sparkprep.documents.parquet import reading as parquet
-from sparkprep.documents.parquet.damage import find_damaged
+from sparkprep.documents.parquet.damage import LARGE_ROW_GROUP, find_damaged, why_spark_died
 from sparkprep.errors import UserError
 from sparkprep.io.listing import list_files
 from sparkprep.spark.failures import explained
@@ -32,12 +32,12 @@ def save(path: Path, columns: dict[str, Any] | None = None, **options: Any) -> P
 
 def load(spark: SparkSession, path: Path, **options: Any) -> DataFrame:
     files = list_files([path])
-    return parquet.read(spark, files, footers.inspect(files), **options)
+    return parquet.read(spark, files, footers.summarise(files), **options)
 
 
 def error_of(path: Path, **options: Any) -> str:
     with pytest.raises(UserError) as caught:
-        footers.inspect(list_files([path]), **options)
+        footers.summarise(list_files([path]), **options)
     return str(caught.value)
 
 
@@ -54,7 +54,7 @@ def three_files(tmp_path: Path) -> Path:
 
 def test_the_summary_tells_rows_row_groups_and_text_sizes(three_files: Path) -> None:
     files = list_files([three_files])
-    summary = footers.inspect(files)
+    summary = footers.summarise(files)
     assert (summary.file_rows, summary.rows, summary.row_groups) == ((700, 0, 500), 1200, 12)
     assert summary.schema.names == ["n", "text", "id"]
     assert summary.file_bytes == sum(f.size for f in files)
@@ -196,14 +196,14 @@ def test_no_rows_at_all_are_read_as_none(spark: SparkSession, tmp_path: Path) ->
     columns = {"id": pa.array([], pa.string()), "text": pa.array([], pa.string())}
     save(tmp_path / "a.parquet", columns)
     save(tmp_path / "b.parquet", columns)
-    summary = footers.inspect(list_files([tmp_path]))
+    summary = footers.summarise(list_files([tmp_path]))
     assert (summary.rows, summary.largest_mean_text_bytes) == (0, 0.0)
     assert load(spark, tmp_path).collect() == []
 
 
 def test_a_missing_id_column_is_allowed(tmp_path: Path) -> None:
     save(tmp_path / "a.parquet", {"text": ["x"]})
-    assert footers.inspect(list_files([tmp_path])).schema.names == ["text"]
+    assert footers.summarise(list_files([tmp_path])).schema.names == ["text"]
 
 
 def test_the_text_column_is_measured_where_it_lies_behind_nested_ones(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_the_text_column_is_measured_where_it_lies_behind_nested_ones(tmp_path: 
         "text": [f"{n:500}" for n in range(100)],
     }
     save(tmp_path / "a.parquet", columns)
-    assert 50_000 <= footers.inspect(list_files([tmp_path])).text_bytes < 60_000
+    assert 50_000 <= footers.summarise(list_files([tmp_path])).text_bytes < 60_000
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "garbage", "tail"])
@@ -238,7 +238,7 @@ def test_a_file_damaged_before_its_footer_is_named_when_spark_meets_it(spark: Sp
     content[2000:2400] = b"\xaa" * 400
     bad.write_bytes(content)
     files = list_files([tmp_path])
-    frame = parquet.read(spark, files, footers.inspect(files))
+    frame = parquet.read(spark, files, footers.summarise(files))
     paths = [file.path for file in files]
     with pytest.raises(UserError) as caught, explained(paths):
         frame.write.parquet(str(tmp_path / "out"))
@@ -248,6 +248,9 @@ def test_a_file_damaged_before_its_footer_is_named_when_spark_meets_it(spark: Sp
     damage = find_damaged(files, ["id"])
     assert str(damage).startswith(f"{bad}: damaged Parquet file")
     assert find_damaged(files[1:], ["id", "text"]) is None
+    assert str(why_spark_died(files, ["id"], 0)) == str(damage)
+    assert why_spark_died(files[1:], ["id", "text"], LARGE_ROW_GROUP) is None
+    assert "0.4 GB of tokens" in str(why_spark_died(files[1:], ["id", "text"], 400_000_000, "tokens"))
 
 
 @pytest.mark.parametrize(
