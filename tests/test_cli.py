@@ -215,7 +215,7 @@ def test_an_existing_output_is_refused_before_anything_is_read(
 def test_overwrite_replaces_the_output_and_quiet_says_the_summary_only(
     spark: SparkSession, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    save(tmp_path / "out" / "kept" / "old.parquet", {"id": ["old"]})
+    save(tmp_path / "out" / "kept" / "part-00000.snappy.parquet", {"id": ["old"]})
     (tmp_path / "out" / "metrics.json").touch()
     words = ["--input", source(tmp_path), "--output", tmp_path / "out", "--overwrite", "--quiet"]
     assert main(["dedup", *map(str, words)]) == 0

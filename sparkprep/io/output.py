@@ -19,8 +19,8 @@ from sparkprep.io.files import cause
 from sparkprep.io.mounts import mounts_below
 from sparkprep.io.paths import is_local, normalise
 
-PARQUET_FOLDER = r"(?:[^/]+\.parquet|_SUCCESS|\.[^/]+\.crc)"
-"""What Spark or PyArrow put into a folder that is one table."""
+PARQUET_FOLDER = r"(?:part-\d{5}(?:-[0-9a-f-]{36}[.-]c\d{3})?\.snappy\.parquet|_SUCCESS|\.(?:part-[^/]+|_SUCCESS)\.crc)"
+"""What Spark and we put into a folder that is one table; a user's own file hardly bears such a name."""
 
 _SHOWN = 5
 _LOCK = ".lock"
@@ -175,13 +175,16 @@ class OutputFolder:
         strangers, marked = [], False
         for relative in _files_below(self.path):
             marked = marked or (bool(self._made) and self._made[0].fullmatch(relative) is not None)
-            if not any(pattern.fullmatch(relative) for pattern in self._made):
+            is_link = os.path.islink(os.path.join(self.path, relative))
+            if is_link or not any(pattern.fullmatch(relative) for pattern in self._made):
                 strangers.append(relative)
                 if len(strangers) > _SHOWN:
                     break
         if strangers:
             shown = ", ".join(strangers[:_SHOWN]) + (", ..." if len(strangers) > _SHOWN else "")
-            raise UserError(f"{self.path} holds files that no run of sparkprep made ({shown}): choose another --output")
+            raise UserError(
+                f"{self.path} holds files that a run of this kind does not make ({shown}): choose another --output"
+            )
         if not marked:
             raise UserError(f"{self.path} is no result of such a run: choose another --output, or delete it yourself")
 

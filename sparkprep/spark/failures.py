@@ -67,6 +67,8 @@ def cause_of_failure(error: BaseException) -> str:
     That is the last line of the Python traceback in it, with its file; else the innermost Java exception that says
     something; else the first line that does.
     """
+    if isinstance(error, ConnectionError):
+        return "its Java process has ended (killed, or out of memory)"
     text = _whole_text(error).split("\nDriver stacktrace:")[0]
     raised = _raised(text)
     if raised:

@@ -195,7 +195,6 @@ def make_shards(
     paths_read = [file.path for file in rows.files]
     with explained(paths_read, why_died), progress.stage("count", rows.rows):
         plan = make_plan(spark, rows, settings)
-    make_folder(join_path(folder, NOTES))
     notes = read_notes(folder)
     if any(note.plan != plan.fingerprint for note in notes.values()):
         if not overwrite:
@@ -208,6 +207,7 @@ def make_shards(
         notes = {}
     _refuse_strangers(folder, plan, notes)
     delete_file(join_path(folder, MANIFEST))
+    make_folder(join_path(folder, NOTES))
     with progress.stage("check") as stage:
         planned = {shard.file for shard in plan.shards}
         entries = sound_entries(folder, {file: note for file, note in notes.items() if file in planned})

@@ -29,7 +29,7 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def old_output(tmp_path: Path) -> Path:
     """An earlier result, where the output is to go."""
-    save(tmp_path / "out" / "kept" / "old.parquet", {"id": ["old"]})
+    save(tmp_path / "out" / "kept" / "part-00000.snappy.parquet", {"id": ["old"]})
     (tmp_path / "out" / "metrics.json").write_text("old")
     return tmp_path / "out"
 
@@ -156,7 +156,10 @@ def test_a_folder_with_a_file_that_no_run_made_is_never_replaced(
 ) -> None:
     (old_output / "notes.txt").write_text("mine")
     message = refused(spark, source, old_output, overwrite=True)
-    assert message == f"{old_output} holds files that no run of sparkprep made (notes.txt): choose another --output"
+    assert (
+        message
+        == f"{old_output} holds files that a run of this kind does not make (notes.txt): choose another --output"
+    )
 
 
 def test_the_output_may_not_lie_in_the_input_nor_the_input_in_it(spark: SparkSession, source: Path) -> None:

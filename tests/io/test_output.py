@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from trees import put, tree
 
 from sparkprep.errors import UserError
-from sparkprep.io.output import OutputFolder
+from sparkprep.io.output import PARQUET_FOLDER, OutputFolder
 
 MADE = (r"old|first", r"new|kept/.*")
 
@@ -210,7 +211,7 @@ def test_overwrite_replaces_nothing_that_no_run_made(tmp_path: Path, stranger: s
     else:
         put(tmp_path / "out" / stranger)
     before = tree(tmp_path)
-    with pytest.raises(UserError, match=rf"no run of sparkprep made \({re.escape(stranger)}\): choose another"):
+    with pytest.raises(UserError, match=rf"a run of this kind does not make \({re.escape(stranger)}\): choose another"):
         OutputFolder(tmp_path / "out", overwrite=True, made=MADE)
     assert tree(tmp_path) == before
 
@@ -219,22 +220,45 @@ def test_overwrite_does_not_delete_what_a_link_in_the_output_leads_to(tmp_path: 
     put(tmp_path / "elsewhere/a")
     put(tmp_path / "out/old")
     (tmp_path / "out/kept").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="no run of sparkprep made"):
+    with pytest.raises(UserError, match="a run of this kind does not make"):
         OutputFolder(tmp_path / "out", overwrite=True, made=MADE)
+
+
+@pytest.mark.parametrize("name", ["part-00001-mine.snappy.parquet", "part-99999.parquet", "docs.parquet"])
+def test_a_table_of_ours_is_told_from_files_of_a_user_beside_it(tmp_path: Path, name: str) -> None:
+    made = (r"metrics\.json", rf"kept/{PARQUET_FOLDER}")
+    ours = f"part-00000-{uuid.uuid4()}-c000.snappy.parquet"
+    for path in (
+        "metrics.json",
+        f"kept/{ours}",
+        f"kept/.{ours}.crc",
+        "kept/_SUCCESS",
+        "kept/part-00001.snappy.parquet",
+    ):
+        put(tmp_path / "out" / path)
+    OutputFolder(tmp_path / "out", overwrite=True, made=made)
+    put(tmp_path / "out" / "kept" / name)
+    with pytest.raises(UserError, match=rf"does not make \(kept/{re.escape(name)}\)"):
+        OutputFolder(tmp_path / "out", overwrite=True, made=made)
+    (tmp_path / "out" / "kept" / name).unlink()
+    (tmp_path / "out" / "kept" / "part-00002.snappy.parquet").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"does not make \(kept/part-00002"):
+        OutputFolder(tmp_path / "out", overwrite=True, made=made)
 
 
 def test_a_folder_with_our_names_but_without_the_mark_is_no_result(tmp_path: Path) -> None:
     put(tmp_path / "out/kept/part-0.parquet")
     with pytest.raises(UserError, match="no result of such a run"):
         OutputFolder(tmp_path / "out", overwrite=True, made=MADE)
-    with pytest.raises(UserError, match="no run of sparkprep made"):  # and nothing at all is ours unless it is said
+    # And nothing at all is ours unless it is said.
+    with pytest.raises(UserError, match="a run of this kind does not make"):
         OutputFolder(tmp_path / "out", overwrite=True)
 
 
 def test_a_file_that_comes_in_mid_run_saves_its_folder_and_the_result(tmp_path: Path) -> None:
     put(tmp_path / "out/old")
     with (  # noqa: PT012
-        pytest.raises(UserError, match="no run of sparkprep made") as caught,
+        pytest.raises(UserError, match="a run of this kind does not make") as caught,
         OutputFolder(tmp_path / "out", overwrite=True, made=MADE) as output,
     ):
         put(Path(output.work) / "new")
@@ -277,7 +301,7 @@ def test_a_folder_that_holds_a_mount_point_is_not_replaced(mounted: Path) -> Non
 
 _KILLED = """\
 import os, signal, sys
-from sparkprep.io.output import OutputFolder
+from sparkprep.io.output import PARQUET_FOLDER, OutputFolder
 folder = OutputFolder(sys.argv[1], overwrite=False)
 folder.__enter__()
 open(os.path.join(folder.work, "new"), "w").write("x")

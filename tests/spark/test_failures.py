@@ -30,7 +30,7 @@ def test_a_users_mistake_found_by_a_worker_stays_one(spark: SparkSession) -> Non
 
         for _ in batches:
             raise UserError("x.parquet: row 3 holds an orange; peel it")
-        yield
+        yield from ()
 
     with pytest.raises(UserError, match=r"^x.parquet: row 3 holds an orange; peel it$"), explained():
         spark.range(1).mapInArrow(refusing, "id long").collect()
@@ -70,6 +70,10 @@ def test_a_death_of_spark_is_told_with_the_reason_that_is_found() -> None:
         explained(why_died=lambda: UserError("a large row group")),
     ):
         raise ConnectionResetError
+
+
+def test_a_connection_that_is_gone_means_that_java_has_ended() -> None:
+    assert cause_of_failure(ConnectionRefusedError(111, "Connection refused")).startswith("its Java process has ended")
 
 
 def test_other_errors_pass() -> None:

@@ -252,7 +252,7 @@ def test_nothing_that_exists_is_replaced_unasked(made, tmp_path, capsys):
         assert "--overwrite" in capsys.readouterr().err
     assert (tmp_path / "folder/note.txt").read_text() == (tmp_path / "old.bin").read_text() == "mine"
     assert convert_hf_cli.main([*export, "--overwrite"]) == 2
-    assert "no run of sparkprep made (note.txt)" in capsys.readouterr().err
+    assert "a run of this kind does not make (note.txt)" in capsys.readouterr().err
     (tmp_path / "folder/note.txt").unlink()
     for command in (export, export, back):
         assert convert_hf_cli.main([*command, "--overwrite"]) == 0
