@@ -49,7 +49,9 @@ def _command(checkout: Path, job: str, data: Path, output: Path) -> list[str]:
     launcher = checkout / ".venv" / "bin" / "spark-submit"
     if not launcher.exists():
         raise SystemExit(f"{checkout}: not set up: run `make setup` there")
-    return [str(launcher), str(script), "--input", str(data), "--output", str(output), "--quiet"]
+    # In its own folder: Python's workers look for packages in the current one first, and would find ours.
+    start = ["env", f"--chdir={checkout}", str(launcher)]
+    return [*start, str(script), "--input", str(data.resolve()), "--output", str(output), "--quiet"]
 
 
 if __name__ == "__main__":
