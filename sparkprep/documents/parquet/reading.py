@@ -11,6 +11,20 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_type
+from pyspark.sql.types import (
+    BooleanType,
+    ByteType,
+    DateType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    ShortType,
+    StringType,
+    StructField,
+    StructType,
+)
 
 from sparkprep.documents.keys import KEY, quoted
 from sparkprep.documents.parquet.footers import InputSummary
@@ -26,6 +40,18 @@ _AS_THEY_STAND = {"datetimeRebaseMode": "CORRECTED", "int96RebaseMode": "CORRECT
 # them (PARQUET-2429): with the usual 64 kB a page of 1 GB takes hours. The decompressor keeps what the first read in a
 # JVM was told; where that was another, large pages are read, but slowly.
 _LARGE_PAGES = {"io.file.buffer.size": str(8 << 20)}
+# The types that Spark reads in one way only, whatever its settings; others may be noted as one of several.
+_PLAIN = {
+    pa.bool_(): BooleanType,
+    pa.int8(): ByteType,
+    pa.int16(): ShortType,
+    pa.int32(): IntegerType,
+    pa.int64(): LongType,
+    pa.float32(): FloatType,
+    pa.float64(): DoubleType,
+    pa.string(): StringType,
+    pa.date32(): DateType,
+}
 _WRITTEN_AS_THEY_STAND = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
@@ -54,8 +80,9 @@ def read(
     folders = partition_values(files)
 
     # The schema comes from one file, since all were found alike: Spark then opens no further footers for it.
-    schema = spark.read.parquet(spark_uri(files[0].path)).schema
-    reader = spark.read.schema(schema).options(**_AS_THEY_STAND, **(_LARGE_PAGES if summary.has_long_texts else {}))
+    reader = spark.read.schema(_schema(spark, files[0], summary)).options(
+        **_AS_THEY_STAND, **(_LARGE_PAGES if summary.has_long_texts else {})
+    )
     frame = reader.parquet(*[spark_uri(file.path) for file in files])
     stored = [quoted(column) for column in names if column not in from_folders]
     row = F.col("_metadata.row_index")
@@ -91,6 +118,31 @@ def times_as_they_stand(spark: SparkSession) -> Iterator[None]:
     """
     with spark_conf(spark, _WRITTEN_AS_THEY_STAND):
         yield
+
+
+def _schema(spark: SparkSession, file: DataFile, summary: InputSummary) -> StructType:
+    """Return the columns of `file` as Spark sees them; as the file has them where Spark's note in it is out of date.
+
+    Spark notes in the footer which columns it wrote, and believes that note when it reads. pandas and pyarrow keep the
+    note when they write the file again, with a column more or of another type.
+    """
+    noted = {field.name: field for field in spark.read.parquet(spark_uri(file.path)).schema}
+    fields = []
+    for name in summary.stored_columns:
+        kind = summary.schema.field(name).type
+        field = noted.get(name)
+        if field is None or (kind in _PLAIN and type(field.dataType) in _PLAIN.values()):
+            try:
+                told = _PLAIN[kind]() if kind in _PLAIN else from_arrow_type(kind, prefer_timestamp_ntz=True)
+            except TypeError:
+                raise UserError(
+                    f"{file.path}: its note of what Spark wrote does not know column {name!r} of type {kind}: write the"
+                    " file without it, with pyarrow's table.replace_schema_metadata(None)"
+                ) from None
+            if field is None or type(told) is not type(field.dataType):
+                field = StructField(name, told)
+        fields.append(field)
+    return StructType(fields)
 
 
 def _names_in_spark(frame: DataFrame, files: Sequence[DataFile]) -> list[tuple[int, str]]:

@@ -192,6 +192,45 @@ def test_columns_in_folder_names_are_read(spark: SparkSession, tmp_path: Path) -
     assert "folders name columns differently" in error_of(tmp_path / "in")
 
 
+def written_by_spark_and_again_by_pyarrow(spark: SparkSession, tmp_path: Path, change: Any) -> Path:
+    """Return a folder with one file that carries Spark's note of its columns, but no longer those columns."""
+    folder = tmp_path / "rewritten"
+    spark.createDataFrame([(1, "one", "x"), (2, "two", "y")], "n long, text string, gone string").coalesce(
+        1
+    ).write.parquet(str(folder))
+    (path,) = folder.glob("part-*.parquet")
+    table = pq.read_table(path)
+    assert b"org.apache.spark.sql.parquet.row.metadata" in table.schema.metadata
+    for checksum in folder.glob(".*.crc"):
+        checksum.unlink()
+    pq.write_table(change(table), path)
+    return folder
+
+
+def test_a_file_that_another_program_wrote_again_is_read_as_it_is(spark: SparkSession, tmp_path: Path) -> None:
+    def change(table: pa.Table) -> pa.Table:
+        more = table.drop_columns(["gone"]).append_column("langs", pa.array([["en"], ["de", "fr"]]))
+        more = more.append_column("seen", pa.array([dt.date(2020, 1, 2)] * 2)).append_column(
+            "score", pa.array([0.5, 1.5])
+        )
+        return more.set_column(0, "n", pa.array(["a", "b"]))
+
+    folder = written_by_spark_and_again_by_pyarrow(spark, tmp_path, change)
+    (first, second) = sorted(load(spark, folder).collect())
+    assert first.asDict() == {
+        "n": "a", "text": "one", "langs": ["en"], "seen": dt.date(2020, 1, 2), "score": 0.5, "__key": 0,
+    }  # fmt: skip
+    assert (second.n, second.langs) == ("b", ["de", "fr"])
+
+
+def test_a_new_column_in_such_a_file_that_cannot_be_told_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    def change(table: pa.Table) -> pa.Table:
+        return table.append_column("flags", pa.array([1, 2], pa.uint32()))
+
+    with pytest.raises(UserError, match=r"part-.*parquet: .* column 'flags' of type uint32: write the file without"):
+        load(spark, written_by_spark_and_again_by_pyarrow(spark, tmp_path, change))
+
+
 def test_no_rows_at_all_are_read_as_none(spark: SparkSession, tmp_path: Path) -> None:
     columns = {"id": pa.array([], pa.string()), "text": pa.array([], pa.string())}
     save(tmp_path / "a.parquet", columns)
