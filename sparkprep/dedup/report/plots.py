@@ -111,11 +111,12 @@ def cluster_sizes(clusters: Mapping[int, int]) -> str:
         sizes, numbers = [p[0] for p in points], [p[1] for p in points]
         axes.set_xscale("log")
         axes.set_yscale("log")
+        # Before anything is drawn: limits of one point alone would be no interval, which Matplotlib warns of.
+        axes.set_xlim(1.7, max(12.0, max(sizes) * 1.3))
+        axes.set_ylim(0.7, max(12.0, max(numbers) * 1.6))
         if len(points) <= 60:  # with more the stems would run into one surface
             axes.vlines(sizes, 0.1, numbers, color=ACCENT, linewidth=2, alpha=0.35)
         axes.plot(sizes, numbers, "o", color=ACCENT, markersize=5 if len(points) <= 60 else 2.5, markeredgewidth=0)
-        axes.set_xlim(1.7, max(12.0, max(sizes) * 1.3))
-        axes.set_ylim(0.7, max(12.0, max(numbers) * 1.6))
         for axis, highest in ((axes.xaxis, max(sizes)), (axes.yaxis, max(numbers))):
             ticks = _log_ticks(highest)
             axis.set_ticks(ticks, [compact(tick) for tick in ticks])

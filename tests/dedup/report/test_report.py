@@ -350,6 +350,12 @@ def test_figures_without_data_are_empty() -> None:
     assert plots.cluster_sizes({2: 0}) == ""
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [2, 10, 99, 100, 1000])
+def test_clusters_of_one_size_are_drawn_without_a_warning(size: int) -> None:
+    assert "<svg" in plots.cluster_sizes({size: 1})
+
+
 @pytest.mark.parametrize("highest", [1, 2, 3, 7, 10, 99, 1200, 10**12])
 def test_axis_ticks_are_few_and_ascending(highest: int) -> None:
     for ticks in (plots._linear_ticks(highest), plots._log_ticks(highest)):
