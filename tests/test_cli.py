@@ -94,7 +94,8 @@ def test_a_run_that_is_told_to_end_says_so_and_leaves_nothing(
 ) -> None:
     source(tmp_path)
     before = listing(tmp_path)
-    command = [*JOB, "--input", "docs.jsonl", "--output", "out"]
+    # Under nohup SIGHUP comes ignored, which a job lets stand; these tests may be under it.
+    command = ["env", "--default-signal=HUP", *JOB, "--input", "docs.jsonl", "--output", "out"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as job:
