@@ -94,8 +94,8 @@ def test_a_run_that_is_told_to_end_says_so_and_leaves_nothing(
 ) -> None:
     source(tmp_path)
     before = listing(tmp_path)
-    # Under nohup SIGHUP comes ignored, which a job lets stand; these tests may be under it.
-    command = ["env", "--default-signal=HUP", *JOB, "--input", "docs.jsonl", "--output", "out"]
+    # Under nohup, and in the background of a script, these come ignored, which a job lets stand; tests may be so run.
+    command = ["env", "--default-signal=HUP,INT", *JOB, "--input", "docs.jsonl", "--output", "out"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as job:
