@@ -19,6 +19,8 @@ from pyspark.sql import functions as F
 
 from sparkprep.documents.keys import quoted
 from sparkprep.documents.parquet.damage import why_spark_died
+from sparkprep.documents.parquet.reading import stored_schema
+from sparkprep.documents.parquet.schemas import plain_type
 from sparkprep.errors import UserError
 from sparkprep.io.files import (
     cause,
@@ -50,12 +52,14 @@ BATCH_BYTES = 16 << 20
 class TokenRows:
     """Token rows as they lie.
 
-    is_list: whether the tokens are lists of numbers rather than binary. counted: whether a column `count` of ours says
-    how many a row has. tokens_about: of all rows, end-of-text included, estimated from the footers.
-    largest_row_group: bytes of the tokens, uncompressed, in the row group where they are most.
+    columns: those in use, with plain types. is_list: whether the tokens are lists of numbers rather than binary.
+    counted: whether a column `count` of ours says how many a row has. tokens_about: of all rows, end-of-text included,
+    estimated from the footers. largest_row_group: bytes of the tokens, uncompressed, in the row group where they are
+    most.
     """
 
     files: list[DataFile]
+    columns: pa.Schema
     tokens_column: str
     id_column: str | None
     is_list: bool
@@ -92,8 +96,10 @@ def summarise(paths: Sequence[str], tokens_column: str, id_column: str) -> Token
     kind = first.field(tokens_column).type
     is_list = not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
     has_count = "count" in first.names and pa.types.is_int64(first.field("count").type)
+    named = {tokens_column, id_column, "count"}
     return TokenRows(
         files=files,
+        columns=pa.schema([pa.field(each.name, plain_type(each.type)) for each in first if each.name in named]),
         tokens_column=tokens_column,
         id_column=id_column if id_column in first.names else None,
         is_list=is_list,
@@ -124,7 +130,8 @@ def _check_columns(path: str, schema: pa.Schema, tokens_column: str) -> None:
 def _place(spark: SparkSession, rows: TokenRows, seed: int, bits: int) -> DataFrame:
     """Return the rows with `place` (their order), `bucket` and `length` (tokens, end-of-text included)."""
     tokens = F.col(quoted(rows.tokens_column))
-    frame = spark.read.parquet(*(spark_uri(file.path) for file in rows.files))
+    schema = stored_schema(spark, rows.files[0].path, rows.columns)
+    frame = spark.read.schema(schema).parquet(*(spark_uri(file.path) for file in rows.files))
     name = F.col(quoted(rows.id_column)) if rows.id_column else tokens
     place = F.xxhash64(F.lit(seed), name)
     # The hash is signed: with its first bit turned over, the buckets stand in the hash's own order.

@@ -132,6 +132,17 @@ def test_lists_of_numbers_from_elsewhere_give_the_same_shards(
     assert digests(tmp_path / "out") == digests(shards)
 
 
+def test_a_column_that_another_program_added_to_token_rows_is_read(
+    spark: SparkSession, token_rows: Path, shards: Path, tmp_path: Path
+) -> None:
+    table = pa.concat_tables([pq.ParquetFile(path).read() for path in sorted(token_rows.glob("*.parquet"))])
+    assert b"org.apache.spark.sql.parquet.row.metadata" in table.schema.metadata  # it knows nothing of the new column
+    lists = [np.frombuffer(tokens, "<u2").tolist() for tokens in table["tokens"].to_pylist()]
+    more = table.append_column("input_ids", pa.array(lists, pa.list_(pa.int32())))
+    make(spark, save(tmp_path / "rows.parquet", more), tmp_path / "out", tokens_column="input_ids")
+    assert digests(tmp_path / "out") == digests(shards)
+
+
 def test_rows_without_an_identifier_are_ordered_by_their_tokens(
     spark: SparkSession, token_rows: Path, tmp_path: Path
 ) -> None:

@@ -41,17 +41,7 @@ _AS_THEY_STAND = {"datetimeRebaseMode": "CORRECTED", "int96RebaseMode": "CORRECT
 # JVM was told; where that was another, large pages are read, but slowly.
 _LARGE_PAGES = {"io.file.buffer.size": str(8 << 20)}
 # The types that Spark reads in one way only, whatever its settings; others may be noted as one of several.
-_PLAIN = {
-    pa.bool_(): BooleanType,
-    pa.int8(): ByteType,
-    pa.int16(): ShortType,
-    pa.int32(): IntegerType,
-    pa.int64(): LongType,
-    pa.float32(): FloatType,
-    pa.float64(): DoubleType,
-    pa.string(): StringType,
-    pa.date32(): DateType,
-}
+_PLAIN = (BooleanType, ByteType, ShortType, IntegerType, LongType, FloatType, DoubleType, StringType, DateType)
 _WRITTEN_AS_THEY_STAND = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
@@ -79,16 +69,17 @@ def read(
     from_folders = [column for column in summary.folder_columns if column in names]
     folders = partition_values(files)
 
+    stored = [column for column in names if column not in from_folders]
     # The schema comes from one file, since all were found alike: Spark then opens no further footers for it.
-    reader = spark.read.schema(_schema(spark, files[0], summary)).options(
+    all_stored = pa.schema(map(summary.schema.field, summary.stored_columns))
+    reader = spark.read.schema(stored_schema(spark, files[0].path, all_stored)).options(
         **_AS_THEY_STAND, **(_LARGE_PAGES if summary.has_long_texts else {})
     )
     frame = reader.parquet(*[spark_uri(file.path) for file in files])
-    stored = [quoted(column) for column in names if column not in from_folders]
     row = F.col("_metadata.row_index")
     if len(files) == 1:
         constants = [F.lit(folders[0][column]).alias(column) for column in from_folders]  # no join for one file
-        frame = frame.select(*stored, *constants, row.alias(KEY))
+        frame = frame.select(*map(quoted, stored), *constants, row.alias(KEY))
         return frame.select(*map(quoted, names), KEY)
 
     offsets = list(accumulate(summary.file_rows, initial=0))
@@ -101,7 +92,7 @@ def read(
     }
     fields = [f"{quoted(column)} {kind}" for column, kind in kinds.items()]
     offset_of_file = spark.createDataFrame(table, ", ".join(["__name string", "__offset long", *fields]))
-    numbered = frame.select(*stored, F.col("_metadata.file_path").alias("__file"), row.alias("__row"))
+    numbered = frame.select(*map(quoted, stored), F.col("_metadata.file_path").alias("__file"), row.alias("__row"))
     # A left join with a check rather than an inner one: a name that did not match must not lose its rows in silence.
     numbered = numbered.join(F.broadcast(offset_of_file), F.col("__file") == F.col("__name"), "left")
     unknown = F.raise_error(F.concat(F.lit("not among the input files: "), F.col("__file"))).cast("long")
@@ -120,29 +111,33 @@ def times_as_they_stand(spark: SparkSession) -> Iterator[None]:
         yield
 
 
-def _schema(spark: SparkSession, file: DataFile, summary: InputSummary) -> StructType:
-    """Return the columns of `file` as Spark sees them; as the file has them where Spark's note in it is out of date.
+def stored_schema(spark: SparkSession, path: str, columns: pa.Schema) -> StructType:
+    """Return `columns` of the file at `path` as Spark sees them; as they lie where Spark's note is out of date.
 
     Spark notes in the footer which columns it wrote, and believes that note when it reads. pandas and pyarrow keep the
-    note when they write the file again, with a column more or of another type.
+    note when they write the file again, with a column more or of another type. columns: of the file, with plain types.
+    Raises UserError, naming the column, for a new one of a type that cannot be told without the note.
     """
-    noted = {field.name: field for field in spark.read.parquet(spark_uri(file.path)).schema}
-    fields = []
-    for name in summary.stored_columns:
-        kind = summary.schema.field(name).type
-        field = noted.get(name)
-        if field is None or (kind in _PLAIN and type(field.dataType) in _PLAIN.values()):
-            try:
-                told = _PLAIN[kind]() if kind in _PLAIN else from_arrow_type(kind, prefer_timestamp_ntz=True)
-            except TypeError:
-                raise UserError(
-                    f"{file.path}: its note of what Spark wrote does not know column {name!r} of type {kind}: write the"
-                    " file without it, with pyarrow's table.replace_schema_metadata(None)"
-                ) from None
-            if field is None or type(told) is not type(field.dataType):
-                field = StructField(name, told)
-        fields.append(field)
-    return StructType(fields)
+    noted = {field.name: field for field in spark.read.parquet(spark_uri(path)).schema}
+    return StructType([_field(path, column, noted.get(column.name)) for column in columns])
+
+
+def _field(path: str, column: pa.Field, noted: StructField | None) -> StructField:
+    try:
+        stored = from_arrow_type(column.type, prefer_timestamp_ntz=True)
+    except TypeError:
+        if noted is not None:
+            return noted
+        raise UserError(
+            f"{path}: its note of what Spark wrote does not know column {column.name!r} of type {column.type}: write "
+            "the file without it, with pyarrow's table.replace_schema_metadata(None)"
+        ) from None
+    if noted is None:
+        return StructField(column.name, stored)
+    changed = (
+        isinstance(stored, _PLAIN) and isinstance(noted.dataType, _PLAIN) and type(stored) is not type(noted.dataType)
+    )
+    return StructField(column.name, stored) if changed else noted
 
 
 def _names_in_spark(frame: DataFrame, files: Sequence[DataFile]) -> list[tuple[int, str]]:
