@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
 from checkout import ROOT
 from dedup_runs import DONE_PARTS, listing, prose, save
+from processes import descendants, kill
 from pyspark.sql import SparkSession
 
 from sparkprep import __version__
@@ -173,9 +173,8 @@ def test_a_death_of_spark_in_mid_run_is_told_and_leaves_nothing(tmp_path: Path) 
         for line in job.stderr:
             if line.startswith("sketch") and STAGE_LINE.fullmatch(line.rstrip()):
                 break
-        java = [child for child in psutil.Process(job.pid).children(recursive=True) if child.name() == "java"]
-        for child in java:  # as a system without memory does
-            child.kill()
+        java = [child.pid for child in descendants(job.pid) if child.name == "java"]
+        kill(*java)
         said = job.stderr.read()
         assert job.wait(timeout=120) == 2, said
     assert java

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from dedup_runs import prose, save
+from processes import descendants, kill
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError
@@ -279,8 +278,6 @@ def test_verify_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:
 def test_after_a_kill_in_the_middle_the_next_run_gives_the_same_files(
     target: str, token_rows: Path, tmp_path: Path, spark: SparkSession
 ) -> None:
-    import psutil
-
     settings = ["--name", "t", "--shard-tokens", "40", "--val-tokens", "40"]
     command = [sys.executable, "-m", "sparkprep.cli", "shards", "--input", str(token_rows), *settings, "--quiet"]
     out = tmp_path / "out"
@@ -288,13 +285,12 @@ def test_after_a_kill_in_the_middle_the_next_run_gives_the_same_files(
     deadline = time.monotonic() + 120
     while len(list(out.glob("*.bin"))) < 5 and time.monotonic() < deadline:
         time.sleep(0.01)
-    family = psutil.Process(process.pid).children(recursive=True)
+    family = descendants(process.pid)
     if target == "driver":
-        for victim in [*family, psutil.Process(process.pid)]:
-            os.kill(victim.pid, signal.SIGKILL)
-    else:
-        forks = [p for p in family if "sparkprep.startup.worker_daemon" in p.cmdline() and p.ppid() != process.pid]
-        os.kill(forks[-1].pid, signal.SIGKILL)
+        kill(*(relative.pid for relative in family), process.pid)
+    else:  # one that works: the daemon that made it stays, and makes another
+        daemons = {relative.pid for relative in family if "sparkprep.startup.worker_daemon" in relative.command}
+        kill(next(relative.pid for relative in reversed(family) if relative.parent in daemons))
     process.wait(timeout=120)
     left = digests(out)
     make(spark, token_rows, tmp_path / "whole", ShardSettings("t", 40, 40))
