@@ -7,6 +7,7 @@ arrays with 32-bit as with 64-bit ("large") offsets. A null counts as a row with
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,52 @@ def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
         raw = column.cast(pa.large_binary() if wide else pa.binary()).to_pylist()
         values = [None if value is None else value.decode("utf-8", "replace") for value in raw]
     return values
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """Return a column of texts, bytes or numbers without a dictionary, and without views into other buffers."""
+    if isinstance(column, pa.ExtensionArray):
+        return plain(column.storage)
+    if pa.types.is_dictionary(column.type):
+        return plain(column.dictionary_decode())
+    if pa.types.is_string_view(column.type):
+        return column.cast(pa.large_string())
+    if pa.types.is_binary_view(column.type):
+        return column.cast(pa.large_binary())
+    return column
+
+
+def cast_batch(batch: pa.RecordBatch, schema: pa.Schema, constants: Mapping[str, Any]) -> pa.RecordBatch:
+    """Return a batch with the columns of a schema, in its types.
+
+    A column that the batch lacks has its value of `constants` in every row, or is null.
+    """
+    if batch.schema.equals(schema, check_metadata=False):
+        return pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+    columns = []
+    for field in schema:
+        index = batch.schema.get_field_index(field.name)
+        if index < 0:
+            value = pa.scalar(constants.get(field.name), field.type)
+            columns.append(pa.repeat(value, batch.num_rows))
+        else:
+            column = batch.column(index)
+            columns.append(column if column.type == field.type else _cast(column, field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def concatenated(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+    """Return batches of one schema, at least one, as one."""
+    if len(batches) == 1:
+        return batches[0]
+    columns = [pa.concat_arrays([batch.column(index) for batch in batches]) for index in range(len(schema))]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+    return column.cast(kind)
 
 
 def _offsets(column: pa.Array) -> Offsets:

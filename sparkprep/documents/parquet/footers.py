@@ -9,136 +9,123 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sparkprep.documents.batches import LONG_TEXT
-from sparkprep.documents.parquet.schemas import (
-    check_names,
-    check_same_schema,
-    check_text_column,
-    leaves,
-    plain_type,
-    unreadable,
-)
-from sparkprep.documents.partitions import partition_types, partition_values
+from sparkprep.documents.parquet.schemas import check_text_column, unify
+from sparkprep.documents.partitions import PartitionValue, partition_types, partition_values
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause
 from sparkprep.io.listing import DataFile
-from sparkprep.io.paths import filesystem, is_local, spark_uri
+from sparkprep.io.parquet import READ_ERRORS
+from sparkprep.io.paths import filesystem
 
 _FOOTER_READERS = 16
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A row group: its rows, and the bytes of its texts, uncompressed but as encoded.
+
+    Where a file repeats texts and stores them as a dictionary, the bytes are less than those of the decoded texts.
+    """
+
+    rows: int
+    text_bytes: int
 
 
 @dataclass(frozen=True)
 class InputSummary:
     """What the footers of a set of Parquet files tell, without reading any row.
 
-    schema: of the first file, then the columns named by folders; Arrow types with dictionaries and large variants
-    written plainly. file_rows: rows of each file, in the order of the files. folder_columns: those of the schema that
-    stand in folder names only. The sizes are bytes of the text column, uncompressed but as encoded: where a file
-    repeats texts and stores them as a dictionary, they are less than the decoded text. largest_mean_text_bytes: bytes a
-    row in the row group where that is greatest.
+    schema: in which all rows can be written, then the columns named by folders (folder_values has a value of each for
+    every file). row_groups: of each file, in the order of the files. widened: where the files' types differ harmlessly,
+    a line each.
     """
 
+    files: tuple[DataFile, ...]
     schema: pa.Schema
-    file_rows: tuple[int, ...]
-    folder_columns: tuple[str, ...]
-    rows: int
-    file_bytes: int
-    row_groups: int
-    text_bytes: int
-    largest_row_group_text_bytes: int
-    largest_mean_text_bytes: float
+    text_column: str
+    folder_values: tuple[dict[str, PartitionValue], ...]
+    row_groups: tuple[tuple[RowGroup, ...], ...]
+    widened: tuple[str, ...] = ()
 
     @property
-    def stored_columns(self) -> list[str]:
-        """The columns that the files hold, those of folder names left out."""
-        return [name for name in self.schema.names if name not in self.folder_columns]
+    def rows(self) -> int:
+        return sum(group.rows for groups in self.row_groups for group in groups)
 
     @property
-    def has_long_texts(self) -> bool:
-        """Whether in some row group most of the bytes are in texts of LONG_TEXT or more."""
-        return self.largest_mean_text_bytes >= LONG_TEXT
+    def text_bytes(self) -> int:
+        return sum(group.text_bytes for groups in self.row_groups for group in groups)
+
+    @property
+    def file_bytes(self) -> int:
+        return sum(file.size for file in self.files)
+
+    @property
+    def largest_mean_text_bytes(self) -> float:
+        """Bytes a row in the row group where that is greatest."""
+        means = (g.text_bytes / g.rows for groups in self.row_groups for g in groups if g.rows)
+        return max(means, default=0.0)
 
 
 @dataclass(frozen=True)
 class _Footer:
     schema: pa.Schema
-    problem: str | None
-    row_group_rows: tuple[int, ...]
-    row_group_text_bytes: tuple[int, ...]
+    row_groups: tuple[RowGroup, ...]
 
 
-def summarise(files: Sequence[DataFile], text_column: str = "text") -> InputSummary:
+def summarise(
+    files: Sequence[DataFile], text_column: str = "text", columns: Sequence[str] | None = None
+) -> InputSummary:
     """Read every footer, in threads, and check that the files can be read as one table; return what they tell.
 
-    Raises UserError, naming file and column, for: a file that is not sound Parquet, files whose schemas differ (the
-    order of columns may), a column type that Spark cannot read, columns that differ only by case, reserved names, and
-    a text column that is missing or not a string.
+    columns: those that will be read besides the text; None: all. Raises UserError, naming file and column, for a file
+    that is not sound Parquet, columns whose types contradict each other, two columns of one name, and a text column
+    that is missing or no string.
     """
     with ThreadPoolExecutor(_FOOTER_READERS) as pool:
         footers = list(pool.map(lambda file: _read_footer(file, text_column), files))
-    first = footers[0].schema
-    check_names(files[0].path, first.names)
-    check_text_column(files[0].path, first, text_column)
+    distinct: list[tuple[str, pa.Schema]] = []
     for file, footer in zip(files, footers, strict=True):
-        if footer.problem:
-            raise UserError(f"{file.path}: {footer.problem}")
-        check_same_schema(files[0].path, first, file.path, footer.schema)
-    schema = first
-    present = {name.lower() for name in first.names}
-    folder_types = {c: t for c, t in partition_types(partition_values(files)).items() if c.lower() not in present}
-    for column, kind in folder_types.items():
-        schema = schema.append(pa.field(column, kind))
-    check_names(files[0].path, schema.names)
-    group_rows = [rows for footer in footers for rows in footer.row_group_rows]
-    group_bytes = [size for footer in footers for size in footer.row_group_text_bytes]
+        if not any(footer.schema.equals(schema) for _, schema in distinct):
+            distinct.append((file.path, footer.schema))
+    if not any(text_column in schema.names for _, schema in distinct):
+        check_text_column(*distinct[0], text_column)
+    wanted = None if columns is None else [text_column, *columns]
+    unified = unify(distinct, wanted)
+    check_text_column(distinct[0][0], unified.schema, text_column)
+    values = partition_values(files)
+    schema = unified.schema
+    for column, kind in partition_types(values).items():
+        if column not in schema.names and (wanted is None or column in wanted):
+            schema = schema.append(pa.field(column, kind))
     return InputSummary(
+        files=tuple(files),
         schema=schema,
-        file_rows=tuple(sum(footer.row_group_rows) for footer in footers),
-        folder_columns=tuple(folder_types),
-        rows=sum(group_rows),
-        file_bytes=sum(file.size for file in files),
-        row_groups=len(group_rows),
-        text_bytes=sum(group_bytes),
-        largest_row_group_text_bytes=max(group_bytes, default=0),
-        largest_mean_text_bytes=max((b / r for b, r in zip(group_bytes, group_rows, strict=True)), default=0.0),
+        text_column=text_column,
+        folder_values=tuple(values),
+        row_groups=tuple(footer.row_groups for footer in footers),
+        widened=unified.widened,
     )
 
 
-def _open(file: DataFile) -> pq.FileMetaData:
+def _read_footer(file: DataFile, text_column: str) -> _Footer:
     if file.size == 0:
         raise UserError(f"{file.path}: the file is empty (0 bytes), not Parquet; restore it or leave it out")
     system, inner = filesystem(file.path)
     try:
-        return pq.read_metadata(inner, filesystem=system)
-    except (OSError, pa.ArrowException) as error:
+        metadata = pq.read_metadata(inner, filesystem=system)
+    except READ_ERRORS as error:
         raise UserError(
             f"{file.path}: not a sound Parquet file (cut short or damaged): {cause(error)}; restore it or leave it out"
         ) from error
-
-
-def _read_footer(file: DataFile, text_column: str) -> _Footer:
-    name = file.path.rsplit("/", 1)[-1]
-    if name.startswith(("_", ".")):
-        raise UserError(f"{file.path}: Spark passes over files whose names start with '_' or '.'; rename it")
-    if is_local(file.path) and ":" in (file.path if "\\" in spark_uri(file.path) else name):
-        # Hadoop takes what stands before the colon for a scheme: in file names always, in folders where it looks for
-        # patterns, which is when something in the path had to be escaped.
-        raise UserError(f"{file.path}: Spark cannot read a local file with ':' in its name or folder; rename it")
-    metadata = _open(file)
     try:
-        effective = metadata.schema.to_arrow_schema()
-    except (pa.ArrowException, OSError) as error:
+        schema = metadata.schema.to_arrow_schema()
+    except READ_ERRORS as error:
         raise UserError(f"{file.path}: the schema cannot be read: {cause(error)}") from error
-    schema = pa.schema([pa.field(field.name, plain_type(field.type)) for field in effective])
-    leaf, text_leaf = 0, None
-    for field in schema:
-        if field.name == text_column and text_leaf is None:
-            text_leaf = leaf
-        leaf += leaves(field.type)
-    rows, sizes = [], []
+    leaves = (i for i in range(metadata.num_columns) if metadata.schema.column(i).path == text_column)
+    leaf = next(leaves, None)
+    groups = []
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
-        if group.num_rows:
-            rows.append(group.num_rows)
-            sizes.append(0 if text_leaf is None else group.column(text_leaf).total_uncompressed_size)
-    return _Footer(schema, unreadable(metadata), tuple(rows), tuple(sizes))
+        size = 0 if leaf is None else group.column(leaf).total_uncompressed_size
+        groups.append(RowGroup(group.num_rows, size))
+    return _Footer(schema, tuple(groups))

@@ -1,82 +1,144 @@
-"""Which Parquet schemas can be read, and together: the checks on names and types, without Spark."""
+"""Which Parquet schemas make one table, and whether its text can be read: the checks on names and types."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from sparkprep.documents.keys import RESERVED_COLUMNS
 from sparkprep.errors import UserError
 
-
-def plain_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type as Spark sees it: no dictionaries, views, large variants, time zones, names of list items."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return plain_type(kind.storage_type)
-    if pa.types.is_dictionary(kind):
-        return plain_type(kind.value_type)
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
-        return pa.binary()
-    if pa.types.is_timestamp(kind):
-        # Nanoseconds without a zone can only be the old INT96 here (true nanoseconds are refused): an instant.
-        return pa.timestamp("us", "UTC") if kind.tz or kind.unit == "ns" else pa.timestamp("us")
-    if pa.types.is_map(kind):
-        return pa.map_(plain_type(kind.key_type), plain_type(kind.item_type))
-    if pa.types.is_struct(kind):
-        return pa.struct([pa.field(field.name, plain_type(field.type)) for field in kind])
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return pa.list_(pa.field("element", plain_type(kind.value_type)))
-    return kind
+_WRITERS_NOTES = (b"org.apache.spark.sql.parquet.row.metadata", b"pandas", b"huggingface")
+"""Keys under which writers note the types of columns: not true any more of a schema that was widened."""
+_MOST_SHOWN = 10
+_EXACT_BITS = {"halffloat": 11, "float": 24, "double": 53}
+"""Whole numbers of so many bits are exact as such a float."""
 
 
-def leaves(kind: pa.DataType) -> int:
-    """Return how many Parquet columns a (plain) Arrow type takes."""
-    if not pa.types.is_nested(kind):
-        return 1
-    return sum(leaves(kind.field(index).type) for index in range(kind.num_fields))
+@dataclass(frozen=True)
+class UnifiedSchema:
+    """The schema of files that are read as one table.
+
+    widened: what differs harmlessly, a line for each column, to be told.
+    """
+
+    schema: pa.Schema
+    widened: tuple[str, ...]
 
 
-_UNREADABLE: tuple[tuple[str, Callable[[Any], bool]], ...] = (
-    ("timestamp in nanoseconds", lambda leaf: "nanoseconds" in str(leaf.logical_type)),
-    ("time of day", lambda leaf: leaf.logical_type.type == "TIME"),
-    ("UUID", lambda leaf: leaf.logical_type.type == "UUID"),
-    ("16-bit float", lambda leaf: leaf.logical_type.type == "FLOAT16"),
-    ("interval", lambda leaf: leaf.converted_type == "INTERVAL"),
-    ("decimal of over 38 digits", lambda leaf: leaf.converted_type == "DECIMAL" and leaf.precision > 38),
-)
+def unify(schemas: Sequence[tuple[str, pa.Schema]], columns: Sequence[str] | None = None) -> UnifiedSchema:
+    """Return the one schema in which the rows of all files can be written without a loss.
 
-
-def unreadable(metadata: pq.FileMetaData) -> str | None:
-    """Return which column has a type that Spark refuses, in words; None if all can be read."""
-    for index in range(metadata.num_columns):
-        leaf = metadata.schema.column(index)
-        for name, is_it in _UNREADABLE:
-            if is_it(leaf):
-                return (
-                    f"column '{leaf.path}' has a type that Spark cannot read ({name}); "
-                    "rewrite it as another type (timestamps: microseconds) or drop the column"
-                )
-    return None
-
-
-def check_names(path: str, names: Sequence[str]) -> None:
-    """Raise UserError for a reserved name, an empty one, or two that differ only by case; path: for the message."""
-    by_lower: dict[str, str] = {}
+    schemas: (path, schema) of each distinct one; columns: those that matter, None for all. Types may differ where one
+    holds all values of the other: null and anything, narrower and wider numbers, dictionary and plain, a column that is
+    missing. Raises UserError that names all contradictions together.
+    """
+    first_path, first = schemas[0]
+    for path, schema in schemas:
+        _check_names(path, schema.names)
+    names = [n for n in _all_names(schema for _, schema in schemas) if columns is None or n in columns]
+    fields, widened, contradictions = [], [], []
     for name in names:
-        lower = name.lower()
-        if lower in by_lower:
-            raise UserError(
-                f"{path}: columns '{by_lower[lower]}' and '{name}' have the same name, or differ only by case, which "
-                "Spark cannot tell apart; rename one"
-            )
-        if lower in RESERVED_COLUMNS or not name:
-            raise UserError(f"{path}: a column may not be named '{name}'; rename it")
-        by_lower[lower] = name
+        having = [(path, schema.field(name)) for path, schema in schemas if name in schema.names]
+        path, field = having[0]
+        nullable = len(having) < len(schemas) or any(each.nullable for _, each in having)
+        kind = field.type
+        for other_path, other in having[1:]:
+            wider = common_type(kind, other.type)
+            if wider is None:
+                contradictions.append(f"column '{name}' is {other.type} in {other_path}, but {kind} in {path}")
+                break
+            kind = wider
+        if any(each.type != kind for _, each in having):
+            kinds = " and ".join(dict.fromkeys(str(each.type) for _, each in having))
+            widened.append(f"column {name} is {kinds}: read as {kind}")
+        if len(having) < len(schemas):
+            without = next(path for path, schema in schemas if name not in schema.names)
+            widened.append(f"column {name} is not in {without} and {len(schemas) - len(having)} kinds of file: null there")
+        fields.append(field if field.type == kind and field.nullable == nullable else field.with_type(kind).with_nullable(nullable))
+    if contradictions:
+        more = f"; and {len(contradictions) - _MOST_SHOWN} more" if len(contradictions) > _MOST_SHOWN else ""
+        raise UserError("; ".join(contradictions[:_MOST_SHOWN]) + more + ": write each column as one type")
+    metadata = dict(first.metadata or {})
+    if widened:
+        metadata = {key: value for key, value in metadata.items() if key not in _WRITERS_NOTES}
+    return UnifiedSchema(pa.schema(fields, metadata or None), tuple(widened))
+
+
+def common_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
+    """Return the type that holds every value of both exactly; None where there is none.
+
+    >>> common_type(pa.int32(), pa.int64())
+    DataType(int64)
+    >>> common_type(pa.int64(), pa.float64()) is None
+    True
+    """
+    if a == b:
+        return a
+    if pa.types.is_dictionary(a) or pa.types.is_dictionary(b):
+        return common_type(*(kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (a, b)))
+    if pa.types.is_struct(a) and pa.types.is_struct(b):
+        return _common_struct(a, b)
+    if _is_list(a) and _is_list(b):
+        value = common_type(a.value_type, b.value_type)
+        if value is None:
+            return None
+        field = a.value_field.with_type(value)
+        wide = pa.types.is_large_list(a) or pa.types.is_large_list(b)
+        return pa.large_list(field) if wide else pa.list_(field)
+    try:
+        merged = pa.unify_schemas([pa.schema([("x", a)]), pa.schema([("x", b)])], promote_options="permissive")
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return None
+    kind = merged.field("x").type
+    return None if any(_loses(each, kind) for each in (a, b)) else kind
+
+
+def _loses(kind: pa.DataType, into: pa.DataType) -> bool:
+    """Whether values of a type would be rounded, or become instants of another zone, in the type that Arrow takes."""
+    if pa.types.is_floating(into):
+        if pa.types.is_integer(kind):
+            bits = kind.bit_width - (1 if pa.types.is_signed_integer(kind) else 0)
+            return bits > _EXACT_BITS[str(into)]
+        return pa.types.is_decimal(kind)
+    if pa.types.is_integer(into) and pa.types.is_unsigned_integer(kind) and pa.types.is_signed_integer(into):
+        return bool(kind.bit_width >= into.bit_width)
+    return bool(pa.types.is_binary(into) or pa.types.is_large_binary(into)) and (
+        pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    )
+
+
+def _common_struct(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
+    fields = []
+    for name in dict.fromkeys([field.name for field in (*a, *b)]):
+        places = [kind.field(index) for kind in (a, b) if (index := kind.get_field_index(name)) >= 0]
+        kind = places[0].type if len(places) == 1 else common_type(places[0].type, places[1].type)
+        if kind is None:
+            return None
+        fields.append(places[0].with_type(kind).with_nullable(len(places) == 1 or any(p.nullable for p in places)))
+    return pa.struct(fields)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _all_names(schemas: Iterable[pa.Schema]) -> list[str]:
+    return list(dict.fromkeys(name for schema in schemas for name in schema.names))
+
+
+def _check_names(path: str, names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{path}: two columns are named '{twice}'; rename one")
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether a column of the type holds text: strings of any size, plain or as a dictionary."""
+    if pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def check_text_column(path: str, schema: pa.Schema, text_column: str) -> None:
@@ -87,30 +149,10 @@ def check_text_column(path: str, schema: pa.Schema, text_column: str) -> None:
             "name it by --text-column"
         )
     kind = schema.field(text_column).type
-    if pa.types.is_binary(kind):
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise UserError(
             f"{path}: column '{text_column}' holds bytes, not text (it lacks Parquet's string annotation); "
             "rewrite it as a string column or name another by --text-column"
         )
-    if not pa.types.is_string(kind):
+    if not (is_text(kind) or pa.types.is_null(kind)):
         raise UserError(f"{path}: column '{text_column}' is {kind}, not text; name another by --text-column")
-
-
-def check_same_schema(first_path: str, first: pa.Schema, path: str, schema: pa.Schema) -> None:
-    """Raise UserError where two files differ in columns or types; the order of columns may differ."""
-    if schema.equals(first):
-        return
-    for name in first.names:
-        if name not in schema.names:
-            raise UserError(f"{path}: no column '{name}', which {first_path} has; give both files the same columns")
-    for name in schema.names:
-        if name not in first.names:
-            raise UserError(f"{path}: column '{name}' is not in {first_path}; give both files the same columns")
-    if len(schema.names) != len(set(schema.names)):
-        check_names(path, schema.names)
-    for field in first:
-        other = schema.field(field.name).type
-        if not other.equals(field.type):
-            raise UserError(
-                f"{path}: column '{field.name}' is {other}, but {field.type} in {first_path}; write both as one type"
-            )

@@ -1,0 +1,183 @@
+"""The documents of an input as pieces, each read by one task: planned from the footers, streamed by PyArrow.
+
+A document's key is its place in the input: 0..N-1 in the order of the files and of the rows in each. A piece holds
+consecutive keys: whole row groups, or a run of rows of one that is too large. However large a row group is, a task
+holds some batches of its rows and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sparkprep.documents.parquet.footers import InputSummary, RowGroup
+from sparkprep.errors import UserError
+from sparkprep.io.arrow import cast_batch, concatenated
+from sparkprep.io.files import cause
+from sparkprep.io.parquet import READ_ERRORS, open_parquet
+
+PIECE_BYTES = 128 << 20
+"""Of text in a piece, at most about."""
+LEAST_PIECE_BYTES = 8 << 20
+"""Below this, a task costs more than it shares out."""
+BATCH_BYTES = 16 << 20
+BATCH_ROWS = 512
+STEP_ROWS = 32
+"""Rows that are decoded at once: texts are of any length, so that batches are filled by bytes, step by step."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows of one file: of row groups first..first + groups - 1, after the first `skip` rows, so many rows."""
+
+    file: int
+    first: int
+    groups: int
+    skip: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive documents that one task reads."""
+
+    first_key: int
+    rows: int
+    text_bytes: int
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """An input, as tasks read it."""
+
+    summary: InputSummary
+    pieces: tuple[Piece, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.summary.schema
+
+    @property
+    def first_keys(self) -> npt.NDArray[np.int64]:
+        """The first key of each piece, int64 (pieces,)."""
+        return np.array([piece.first_key for piece in self.pieces], np.int64)
+
+    def pieces_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the number of the piece that each key, int64 (n,), lies in."""
+        return np.searchsorted(self.first_keys, keys, side="right") - 1
+
+    def batches(self, number: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a piece in order, with these columns (None: all), as the schema has them.
+
+        A batch holds up to BATCH_ROWS rows of about BATCH_BYTES, or one longer one. Raises UserError, naming the file
+        and the row group, where they cannot be read.
+        """
+        names = self.schema.names if columns is None else list(columns)
+        schema = pa.schema([self.schema.field(name) for name in names], self.schema.metadata)
+        for span in self.pieces[number].spans:
+            yield from _gathered(self._rows_of(span, schema), schema)
+
+    def _rows_of(self, span: Span, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        file = self.summary.files[span.file]
+        planned, values = self.summary.row_groups[span.file], self.summary.folder_values[span.file]
+        skip, left = span.skip, span.rows
+        with open_parquet(file.path) as opened:
+            if [opened.metadata.row_group(g).num_rows for g in range(opened.num_row_groups)] != [
+                group.rows for group in planned
+            ]:
+                raise UserError(f"{file.path}: has changed while the job ran; run again when nothing writes to it")
+            stored = [name for name in schema.names if name in opened.schema_arrow.names]
+            for group in range(span.first, span.first + span.groups):
+                for batch in _decoded(opened, file.path, group, stored, _step(planned[group])):
+                    if skip >= batch.num_rows:
+                        skip -= batch.num_rows
+                        continue
+                    batch = batch.slice(skip, left)
+                    skip, left = 0, left - batch.num_rows
+                    yield cast_batch(batch, schema, values)
+                    if not left:
+                        return
+
+
+def _decoded(opened: object, path: str, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    try:
+        for batch in opened.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False):  # type: ignore[attr-defined]
+            # A name with dots also brings the column that is nested so.
+            yield batch if batch.schema.names == columns else batch.select(columns)
+    except READ_ERRORS as error:
+        raise UserError(
+            f"{path}: row group {group} cannot be read: {cause(error)}; restore the file or leave it out"
+        ) from error
+
+
+def _step(group: RowGroup) -> int:
+    mean = group.text_bytes / max(1, group.rows)
+    return int(min(STEP_ROWS, max(1, BATCH_BYTES // max(1.0, mean))))
+
+
+def _gathered(steps: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Put steps together into batches that are worth a call."""
+    held: list[pa.RecordBatch] = []
+    rows = size = 0
+    for step in steps:
+        if held and size + step.nbytes > BATCH_BYTES:
+            yield concatenated(held, schema)
+            held, rows, size = [], 0, 0
+        held.append(step)
+        rows, size = rows + step.num_rows, size + step.nbytes
+        if rows >= BATCH_ROWS:
+            yield concatenated(held, schema)
+            held, rows, size = [], 0, 0
+    if held:
+        yield concatenated(held, schema)
+
+
+def plan(summary: InputSummary, tasks: int) -> Documents:
+    """Cut an input into pieces of about equal bytes of text, for so many tasks that run at once.
+
+    Raises nothing; an input without rows has no piece.
+    """
+    wanted = summary.text_bytes // max(1, 2 * tasks)
+    size = min(PIECE_BYTES, max(LEAST_PIECE_BYTES, wanted))
+    pieces: list[Piece] = []
+    current = Piece(0, 0, 0, ())
+    for file, groups in enumerate(summary.row_groups):
+        for number, group in enumerate(groups):
+            for skip, rows in _cuts(group, size):
+                text = group.text_bytes * rows // max(1, group.rows)
+                if current.rows and current.text_bytes + text > size:
+                    pieces.append(current)
+                    current = Piece(current.first_key + current.rows, 0, 0, ())
+                current = _with(current, Span(file, number, 1, skip, rows), text)
+    if current.rows:
+        pieces.append(current)
+    return Documents(summary, tuple(pieces))
+
+
+def _cuts(group: RowGroup, size: int) -> Iterator[tuple[int, int]]:
+    """Yield (first row, rows) of the parts of a row group: itself, unless it is worth more than one piece.
+
+    Each part is reached by decoding what lies before it.
+    """
+    parts = min(group.rows, max(1, round(group.text_bytes / size)))
+    ends = list(accumulate([group.rows // parts] * (parts - 1), initial=0)) if parts else []
+    for start, end in zip(ends, [*ends[1:], group.rows], strict=True):
+        if end > start:
+            yield start, end - start
+
+
+def _with(piece: Piece, span: Span, text_bytes: int) -> Piece:
+    """Return a piece with more rows; row groups that follow one another whole make one span."""
+    spans = piece.spans
+    last = spans[-1] if spans else None
+    if last and not span.skip and last.file == span.file and span.first == last.first + last.groups:
+        spans = (*spans[:-1], replace(last, groups=last.groups + 1, rows=last.rows + span.rows))
+    else:
+        spans = (*spans, span)
+    return replace(piece, rows=piece.rows + span.rows, text_bytes=piece.text_bytes + text_bytes, spans=spans)

@@ -1,0 +1,138 @@
+"""Parquet files through PyArrow, inside tasks and on the driver: read some rows at a time, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sparkprep.errors import UserError
+from sparkprep.io.files import cause, open_whole
+from sparkprep.io.paths import filesystem, is_local
+
+ROW_GROUP_BYTES = 64 << 20
+"""Of rows in memory, from which a row group is written."""
+PAGE_BYTES = 1 << 20
+BUFFER_BYTES = {True: 1 << 20, False: 8 << 20}
+"""Of a column that are read at a time; by whether the file is local, where a read costs less."""
+READ_ERRORS = (OSError, pa.ArrowException, IndexError, ValueError)
+"""What PyArrow raises for a file that is not sound inside."""
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A Parquet file that lies whole under its name."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@contextmanager
+def open_parquet(path: str) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file to be read piece by piece: of a row group never more than some pages are in memory.
+
+    Raises UserError where it is not there, cannot be read, or is no sound Parquet file, in the block too.
+    """
+    system, inner = filesystem(path)
+    try:
+        with pq.ParquetFile(
+            inner, filesystem=system, pre_buffer=False, buffer_size=BUFFER_BYTES[is_local(path)]
+        ) as file:
+            yield file
+    except READ_ERRORS as error:
+        raise UserError(f"{path}: {cause(error)}") from error
+
+
+class ParquetSink:
+    """A Parquet file that is being written: rows are collected until they are worth a row group.
+
+    plain: columns that are written without looking for repeated values, as long texts are.
+    """
+
+    def __init__(self, stream: BinaryIO, schema: pa.Schema, compression: str, plain: Sequence[str] = ()) -> None:
+        self._out = _Counted(stream)
+        self._rows: list[pa.RecordBatch] = []
+        self._held = 0
+        self.rows = 0
+        self.schema = schema
+        names = [name for name in schema.names if name not in plain]
+        self._writer = pq.ParquetWriter(
+            pa.PythonFile(self._out, mode="w"),
+            schema,
+            compression=compression,
+            use_dictionary=names if plain else compression != "none",
+            data_page_size=PAGE_BYTES,
+            write_batch_size=64,
+        )
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows of the sink's schema."""
+        if not batch.num_rows:
+            return
+        self._rows.append(batch)
+        self._held += batch.nbytes
+        self.rows += batch.num_rows
+        if self._held >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        rows = pa.Table.from_batches(self._rows, self.schema)
+        self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+        self._rows, self._held = [], 0
+
+    def close(self) -> WrittenFile:
+        """Write what is left and the footer; the file appears when its stream is closed."""
+        if self._rows:
+            self._flush()
+        self._writer.close()
+        return WrittenFile(self.rows, self._out.size, self._out.digest.hexdigest())
+
+
+class _Counted:
+    """A stream that counts and hashes what goes through it."""
+
+    closed = False
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.size, self.digest = 0, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self._stream.write(data)
+        self.digest.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        """Leave that to the stream's owner."""
+
+    def close(self) -> None:
+        """Leave that to the stream's owner."""
+
+
+def write_parquet(
+    path: str,
+    batches: Iterator[pa.RecordBatch],
+    schema: pa.Schema,
+    *,
+    compression: str = "snappy",
+    plain: Sequence[str] = (),
+) -> WrittenFile:
+    """Write batches of one schema as a Parquet file that appears whole or not at all; return what was written.
+
+    plain: columns written without a dictionary. Raises UserError naming the file where it cannot be written.
+    """
+    with open_whole(path) as stream:
+        sink = ParquetSink(stream, schema, compression, plain)
+        for batch in batches:
+            sink.write(batch)
+        return sink.close()
