@@ -9,31 +9,33 @@ this leaves out are counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkprep.dedup import masks
 from sparkprep.dedup.columns import CANDIDATES, RowKind
-from sparkprep.dedup.keep import RANK, spark_order
 from sparkprep.dedup.kernels import buckets
 from sparkprep.dedup.kernels.band_keys import band_keys
 from sparkprep.dedup.kernels.bands import SLOTS, further
 from sparkprep.dedup.kernels.buckets import Entries
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.workspace import CandidateTables
+from sparkprep.dedup.workspace import CandidateTables, Search, Workspace
+from sparkprep.documents import addressed
 from sparkprep.documents.keys import KEY
+from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.io.arrow import matrix_from_binary
 from sparkprep.spark.session import spark_conf
-from sparkprep.spark.tables import Table
+from sparkprep.spark.tables import Table, spark_schema
+from sparkprep.spark.tasks import run_tasks
 
 _BLOBS = "part int, entries binary, exact binary"
+_MEMBERS = f"{KEY} long, tiny binary, rank binary, text_hash long"
 
 ROWS_PER_BATCH = 20_000
 ENTRIES_PER_TASK = 4_000_000
@@ -170,83 +172,143 @@ def _compare_along_keep_order(
         yield _rows(RowKind.UNCOMPARED, np.array([[state.bucket, state.uncompared]], np.int64))
 
 
-def _write(rows: DataFrame, table: Table) -> dict[str, int]:
-    """Write candidates rows and return their counts."""
-    kind, b = F.col("kind"), F.col("b")
-
-    def total(value: Column, name: str) -> Column:
-        return F.coalesce(F.sum(value), F.lit(0)).alias(name)
-
-    counts = Observation()
-    observed = rows.observe(
-        counts,
-        total((kind == RowKind.PAIR.value).cast("long"), "pairs"),
-        total((kind == RowKind.EXACT.value).cast("long"), "exact"),
-        total((kind == RowKind.HOT_BUCKET.value).cast("long"), "hot"),
-        total(F.when(kind == RowKind.SAME_ID.value, b), "duplicate_ids"),
-        total(F.when(kind == RowKind.UNCOMPARED.value, b), "uncompared"),
-    )
-    table.write(observed)
-    return {name: int(value) for name, value in counts.get.items()}
-
-
-def _search_by_bucket(rows: DataFrame, entries: partial[Iterator[pa.RecordBatch]], cap: int, tasks: int) -> DataFrame:
-    """Turn rows into entries, shuffle those by bucket, and return what the buckets hold as candidates rows."""
-    blobs = rows.mapInArrow(entries, _BLOBS).repartition(tasks, "part")
-    return blobs.mapInArrow(partial(search_buckets, cap=cap), CANDIDATES)
+def _count(rows: pa.RecordBatch) -> dict[str, int]:
+    kind, b = np.asarray(rows["kind"]), np.asarray(rows["b"])
+    numbers = np.bincount(kind, minlength=len(RowKind))
+    return {
+        "pairs": numbers[RowKind.PAIR],
+        "exact": numbers[RowKind.EXACT],
+        "hot": numbers[RowKind.HOT_BUCKET],
+        "duplicate_ids": b[kind == RowKind.SAME_ID].sum(),
+        "uncompared": b[kind == RowKind.UNCOMPARED].sum(),
+    }
 
 
 def _tasks(documents: int, bands: int) -> int:
     return max(1, math.ceil(documents * bands / ENTRIES_PER_TASK))
 
 
-def write_candidates(
-    signatures: DataFrame, settings: Settings, tables: CandidateTables, documents: int, least_tasks: int
-) -> CandidateCounts:
-    """Write the candidates of the signature rows to the tables.
+@dataclass(frozen=True)
+class BucketSearch:
+    """A search of the buckets of all documents, or of those that are not left out."""
 
-    `documents` is the number of signature rows, `least_tasks` how many tasks the machine runs at once.
-    """
-    spark = signatures.sparkSession
-    banding = settings.banding
-    # A task for each core is only worth its start where there is something to share.
-    tasks = max(_tasks(documents, banding.bands), least_tasks if documents > 50_000 else 1)
-    with spark_conf(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH)}):
-        entries = partial(first_entries, partitions=4 * tasks)
-        rows = signatures.select(KEY, "shingles", "text_hash", "id_hash", "bands")
-        counts = _write(_search_by_bucket(rows, entries, settings.bucket_cap, tasks), tables.buckets)
-        pairs, uncompared = counts["pairs"], 0
-        if counts["hot"]:
-            pairs_of_hot, uncompared = _split_hot_buckets(signatures, settings, tables)
-            pairs += pairs_of_hot
-    return CandidateCounts(pairs, counts["exact"], counts["hot"], uncompared, counts["duplicate_ids"])
+    spark: SparkSession
+    settings: Settings
+    documents: Documents
+    signatures: Table
+    left_out: Table | None
+    """KEYS of the documents that are not searched; None where all are"""
+    tables: CandidateTables
+    number: int
+    """of documents that are searched"""
 
+    @staticmethod
+    def among_all(work: Workspace) -> BucketSearch:
+        """Return the search of all documents."""
+        return BucketSearch(
+            work.spark, work.settings, work.documents, work.signatures, None, work.candidates, work.summary.rows
+        )
 
-def _split_hot_buckets(signatures: DataFrame, settings: Settings, tables: CandidateTables) -> tuple[int, int]:
-    """Search the documents of oversized buckets otherwise; return (candidate pairs, pairs left uncompared)."""
-    spark = signatures.sparkSession
-    in_hot = tables.buckets.read(spark).where(F.col("kind") == RowKind.HOT.value)
-    hot, pairs = _write_mask(in_hot, tables.hot), 0
-    split = further(settings.threshold, settings.banding.rows, settings.seed)
-    if split is not None:
-        members = masks.inside(signatures.select(KEY, "text_hash", "tiny"), hot)
-        tasks = _tasks(members.count(), split.bands)
-        entries = partial(further_entries, partitions=4 * tasks, slots=split.slots)
-        counts = _write(_search_by_bucket(members, entries, settings.bucket_cap, tasks), tables.split)
-        pairs += counts["pairs"]
-        if not counts["hot"]:
-            return pairs, 0
-        hot = _write_mask(tables.split.read(spark).where(F.col("kind") == RowKind.HOT.value), tables.still_hot)
-    rank = [name for name in RANK if name in signatures.columns]
-    members = masks.inside(signatures.select("tiny", *rank), hot)
-    in_buckets = members.join(in_hot.select(F.col("a").alias("bucket"), F.col("b").alias(KEY)), KEY)
-    ordered = in_buckets.repartition("bucket").sortWithinPartitions("bucket", *spark_order(settings))
-    compare = partial(_compare_along_keep_order, threshold=settings.threshold, leaders=settings.bucket_leaders)
-    counts = _write(ordered.select("bucket", KEY, "tiny").mapInArrow(compare, CANDIDATES), tables.ordered)
-    return pairs + counts["pairs"], counts["uncompared"]
+    @staticmethod
+    def among_staying(work: Workspace, search: Search) -> BucketSearch:
+        """Return a further search, of the documents that are not in its table of those left out."""
+        number = work.summary.rows - search.left_out.rows
+        return BucketSearch(
+            work.spark, work.settings, work.documents, work.signatures, search.left_out, search.candidates, number
+        )
 
+    def run(self, least_tasks: int) -> CandidateCounts:
+        """Write the candidates to the tables and count them; least_tasks: how many tasks run at once."""
+        banding = self.settings.banding
+        # A task for each core is only worth its start where there is something to share.
+        tasks = max(_tasks(self.number, banding.bands), least_tasks if self.number > 50_000 else 1)
+        with spark_conf(self.spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH)}):
+            entries = partial(first_entries, partitions=4 * tasks)
+            columns = [KEY, "shingles", "text_hash", "id_hash", "bands"]
+            pieces = list(self.signatures.parts or {})
+            counts = self._by_bucket(pieces, columns, entries, None, tasks, self.tables.buckets)
+            pairs, uncompared = counts.get("pairs", 0), 0
+            if counts.get("hot"):
+                pairs_of_hot, uncompared = self._split_hot_buckets()
+                pairs += pairs_of_hot
+        named = (counts.get(name, 0) for name in ("exact", "hot"))
+        return CandidateCounts(pairs, *named, uncompared, counts.get("duplicate_ids", 0))
 
-def _write_mask(in_hot: DataFrame, mask: Table) -> DataFrame:
-    """Write the mask of the documents in these oversized buckets, and read it back: it is computed once."""
-    mask.write(masks.aggregate(in_hot.select(F.col("b").alias(KEY))))
-    return mask.read(in_hot.sparkSession)
+    def _rows(self, piece: int, columns: list[str], only: Table | None) -> Iterator[pa.RecordBatch]:
+        """Yield signature rows of a piece: of `only` these documents, or of all that are not left out."""
+        chosen = only or self.left_out
+        keys = addressed.keys_of(chosen, piece) if chosen else None
+        for batch in self.signatures.part(piece, columns):
+            if keys is not None:
+                hit = addressed.is_among(np.asarray(batch[KEY]), keys)
+                batch = batch.filter(pa.array(hit if only else ~hit))
+            if batch.num_rows:
+                yield batch
+
+    def _by_bucket(
+        self,
+        pieces: list[int],
+        columns: list[str],
+        entries: partial[Iterator[pa.RecordBatch]],
+        only: Table | None,
+        tasks: int,
+        table: Table,
+    ) -> dict[str, int]:
+        """Turn signature rows into entries, shuffle those by bucket, write what the buckets hold, and count it."""
+        source, cap = self._source(), self.settings.bucket_cap
+
+        def task(piece: int) -> Iterator[pa.RecordBatch]:
+            yield from entries(source(piece, columns, only))
+
+        blobs = run_tasks(self.spark, pieces, task, _BLOBS).repartition(tasks, "part")
+        found = blobs.mapInArrow(partial(search_buckets, cap=cap), spark_schema(CANDIDATES))
+        return table.write(found, _count)
+
+    def _source(self) -> Callable[[int, list[str], Table | None], Iterator[pa.RecordBatch]]:
+        """Return `_rows` for the tasks, which have no session."""
+        return replace(self, spark=None)._rows  # type: ignore[arg-type]
+
+    def _split_hot_buckets(self) -> tuple[int, int]:
+        """Search the documents of oversized buckets otherwise; return (candidate pairs, pairs left uncompared)."""
+        in_hot = self._hot(self.tables.buckets)
+        self._address(in_hot, self.tables.hot)
+        hot, pairs = self.tables.hot, 0
+        split = further(self.settings.threshold, self.settings.banding.rows, self.settings.seed)
+        if split is not None:
+            tasks = _tasks(hot.rows, split.bands)
+            entries = partial(further_entries, partitions=4 * tasks, slots=split.slots)
+            columns = [KEY, "text_hash", "tiny"]
+            counts = self._by_bucket(list(hot.parts or {}), columns, entries, hot, tasks, self.tables.split)
+            pairs += counts.get("pairs", 0)
+            if not counts.get("hot"):
+                return pairs, 0
+            hot = self.tables.still_hot
+            self._address(self._hot(self.tables.split), hot)
+        ordered = self._in_keep_order(in_hot, hot)
+        compare = partial(
+            _compare_along_keep_order, threshold=self.settings.threshold, leaders=self.settings.bucket_leaders
+        )
+        found = ordered.select("bucket", KEY, "tiny").mapInArrow(compare, spark_schema(CANDIDATES))
+        counts = self.tables.ordered.write(found, _count)
+        return pairs + counts.get("pairs", 0), counts.get("uncompared", 0)
+
+    def _in_keep_order(self, in_hot: DataFrame, hot: Table) -> DataFrame:
+        """Return (bucket, KEY, tiny) of these documents, sorted by bucket and keep order."""
+        source = self._source()
+        columns = [KEY, "tiny", "rank", "text_hash"]
+
+        def task(piece: int) -> Iterator[pa.RecordBatch]:
+            for batch in source(piece, columns, hot):
+                yield batch.select(columns)
+
+        members = run_tasks(self.spark, list(hot.parts or {}), task, _MEMBERS)
+        of_buckets = members.join(in_hot.select(F.col("a").alias("bucket"), F.col("b").alias(KEY)), KEY)
+        # Exact copies stand in a bucket as one, so that the text tells apart what is equal in the keep order.
+        return of_buckets.repartition("bucket").sortWithinPartitions("bucket", "rank", "text_hash", KEY)
+
+    def _hot(self, table: Table) -> DataFrame:
+        return table.read(self.spark).where(F.col("kind") == RowKind.HOT.value)
+
+    def _address(self, in_hot: DataFrame, keys: Table) -> None:
+        """Write which documents lie in these oversized buckets."""
+        addressed.write(keys, self.documents, in_hot.select(F.col("b").alias(KEY)).distinct())

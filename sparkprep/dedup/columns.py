@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from pyspark.sql import types as T
+import pyarrow as pa
 
-from sparkprep.dedup.keep import keep_column
-from sparkprep.dedup.settings import Settings
-from sparkprep.documents.keys import KEY, MASK_BITS, MASK_WORD
+from sparkprep.documents.keys import KEY
 
 
 class TextState(IntEnum):
@@ -37,49 +35,61 @@ class RowKind(IntEnum):
     """b pairs of the bucket a were not compared"""
 
 
-CANDIDATES = "kind int, a long, b long"
-MASK = f"{MASK_WORD} long, {MASK_BITS} long"
-PAIRS = "a long, b long"
+def _columns(names: str, kind: pa.DataType) -> list[pa.Field]:
+    return [pa.field(name, kind) for name in names.split()]
+
+
+def _keys(names: str) -> list[pa.Field]:
+    return _columns(names, pa.int64())
+
+
+CANDIDATES = pa.schema([pa.field("kind", pa.int32()), *_keys("a b")])
+KEYS = pa.schema(_keys(KEY))
+"""A set of documents, each key in the part of the piece that holds the document (`documents.addressed`)."""
+PAIRS = pa.schema(_keys("a b"))
 """Keys of two documents, a < b."""
-SIMILAR_PAIRS = f"{PAIRS}, jaccard double"
-COPIES = "first long, copy long"
+SIMILAR_PAIRS = PAIRS.append(pa.field("jaccard", pa.float64()))
+COPIES = pa.schema(_keys("first copy"))
 """`first` is the least key with the normalised text of `copy`."""
-BEST_OF_COPIES = f"first long, {KEY} long, best long"
+BEST_OF_COPIES = pa.schema(_keys(f"first {KEY} best"))
 """For each document with an exact copy, the one of them that comes first in the keep order."""
-GROUPS = f"{KEY} long, group long, partners array<long>"
+GROUPS = pa.schema([*_keys(f"{KEY} group"), pa.field("partners", pa.list_(pa.int64()))])
 """The documents of a group are brought together; each is compared with its partners, lesser keys of the same group."""
-SIZED_GROUPS = f"{GROUPS}, size long"
+SIZED_GROUPS = GROUPS.append(pa.field("size", pa.int64()))
 """`size`: bytes of the longest text in the group."""
-LINKS = "u long, v long"
-DECISIONS = f"{KEY} long, kept_key long, jaccard double"
+TEXTS = pa.schema([*GROUPS, pa.field("text", pa.large_string())])
+"""The groups with the texts of their documents, on the way to where they are compared."""
+LINKS = pa.schema(_keys("u v"))
+DECISIONS = pa.schema([*_keys(f"{KEY} kept_key"), pa.field("jaccard", pa.float64())])
 """A removed document and the kept one that it is removed for; jaccard is nan where no edge joins them."""
+ROW_HASHES = pa.schema(_keys(f"{KEY} row_hash"))
+"""A hash of all columns of each document that another one equals in the keep order."""
 REMOVED_COLUMNS = ("id", "kept_id", "jaccard", "rule")
 """The columns of the result's removed/."""
 
+SIGNATURES = pa.schema(
+    [
+        *_keys(KEY),
+        *_columns("id rank", pa.binary()),
+        pa.field("source", pa.string()),
+        *_keys("id_hash bytes chars shingles text_hash state"),
+        *_columns("bands tiny", pa.binary()),
+    ]
+)
+"""The signature rows: one for each document, in the part of the document's piece.
 
-def signature_schema(documents: T.StructType, settings: Settings) -> T.StructType:
-    """Return the columns of the signature rows.
+id: the identifier's bytes (`io.arrow.to_bytes`). rank: bytes that sort as the keep order does, documents that are equal
+in it alike (`kernels.rank`). source: the host of the document's URL, or what it has in the source column; null where
+there is no such column. id_hash: null where there is no identifier. bytes, chars: of the text. shingles: their number,
+repeats counted. text_hash: of the normalised text. state: `TextState`. bands: uint64 (bands,), the keys of the
+document's buckets. tiny: uint8 (slots,), the signature's low bytes.
+"""
 
-    Of the input come `id`, `keep` where the keep order is that of a column, and `source` where there is such a column.
-    row_hash: of all columns. id_hash: null where there is no identifier. bytes, chars: of the text. shingles: their
-    number, repeats counted. text_hash: of the normalised text. state: `TextState`. bands: uint64 (bands,), the keys of
-    the document's buckets. tiny: uint8 (slots,), the signature's low bytes.
-    """
-    types = {column.name: column.dataType for column in documents.fields}
-    keep = keep_column(settings)
-    columns: dict[str, T.DataType] = {KEY: T.LongType(), "id": types.get(settings.id_column, T.StringType())}
-    if keep:
-        columns["keep"] = types[keep]
-    if settings.source_column in types:
-        columns["source"] = T.StringType()
-    numbers = ("row_hash", "id_hash", "bytes", "chars", "shingles", "text_hash", "state")
-    columns |= {name: T.LongType() for name in numbers}
-    columns |= {"bands": T.BinaryType(), "tiny": T.BinaryType()}
-    return T.StructType([T.StructField(name, kind) for name, kind in columns.items()])
+NAMED_DECISIONS = pa.schema([*DECISIONS, pa.field("rule", pa.string()), *_columns("id kept_id", pa.binary())])
+"""What is known of a removed document: DECISIONS, the rule, and both identifiers' bytes."""
 
 
-def removed_schema(id_type: T.DataType) -> T.StructType:
-    """Return the columns of what is known of a removed document: DECISIONS, the rule, and both identifiers."""
-    keys = [T.StructField(KEY, T.LongType()), T.StructField("kept_key", T.LongType())]
-    ids = [T.StructField("id", id_type), T.StructField("kept_id", id_type)]
-    return T.StructType([*keys, *ids, T.StructField("jaccard", T.DoubleType()), T.StructField("rule", T.StringType())])
+def removed_schema(id_type: pa.DataType) -> pa.Schema:
+    """Return the schema of the result's removed/, REMOVED_COLUMNS, for identifiers of this type."""
+    ids = [pa.field("id", id_type), pa.field("kept_id", id_type)]
+    return pa.schema([*ids, pa.field("jaccard", pa.float64()), pa.field("rule", pa.string())])

@@ -1,20 +1,32 @@
-"""The input of a run: opened, and checked against the settings."""
+"""The input of a run: opened, checked against the settings, and cut into the pieces that tasks read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from sparkprep.dedup.keep import keep_column
+from sparkprep.dedup.kernels.rank import has_order
 from sparkprep.dedup.settings import Settings
+from sparkprep.dedup.signatures import Columns
+from sparkprep.documents.keys import id_column, named_column
 from sparkprep.documents.opening import Opened, open_paths, spool_frame
-from sparkprep.documents.parquet.schemas import check_names
 from sparkprep.errors import UserError
 from sparkprep.io.output import OutputFolder
 from sparkprep.spark.progress import Progress
+
+DEFAULT_SOURCE = "url"
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input that was opened, and which of its columns the run looks at."""
+
+    opened: Opened
+    columns: Columns
 
 
 def open_documents(
@@ -23,7 +35,7 @@ def open_documents(
     settings: Settings,
     folder: OutputFolder,
     progress: Progress,
-) -> Opened:
+) -> Input:
     """Return a DataFrame or paths as Parquet files of documents.
 
     Raises UserError where they cannot be read, or lack a column that the settings need.
@@ -33,13 +45,39 @@ def open_documents(
         opened = spool_frame(source, folder, progress, settings.text_column)
     else:
         opened = open_paths(spark, source, folder, progress, settings.text_column, settings.max_bad)
-    _check_order(settings, {field.name: pa.types.is_nested(field.type) for field in opened.summary.schema})
-    return opened
+    return Input(opened, choose_columns(opened.summary.schema, settings))
+
+
+def choose_columns(schema: pa.Schema, settings: Settings) -> Columns:
+    """Return which columns of an input with this schema the settings mean.
+
+    Raises UserError for one that is named and not there, and for one that has no order where an order is needed.
+    """
+    identifier = id_column(settings.id_column, schema.names)
+    source = named_column("--source-column", settings.source_column, DEFAULT_SOURCE, schema.names)
+    keep = keep_column(settings)
+    if keep is not None and keep not in schema.names:
+        there = ", ".join(schema.names)
+        raise UserError(f"--keep {settings.keep}: there is no column {keep!r}; columns there are: {there}")
+    for flag, column in (("--keep", keep), ("--id-column", identifier)):
+        if column is not None and not has_order(schema.field(column).type):
+            raise UserError(
+                f"{flag}: column {column!r} ({schema.field(column).type}) holds values that have no order; name another"
+            )
+    if source is not None and not has_order(schema.field(source).type):
+        if settings.source_column is not None:
+            raise UserError(
+                f"--source-column: column {source!r} ({schema.field(source).type}) is no text; name another"
+            )
+        source = None
+    return Columns(settings.text_column, identifier, keep, source)
 
 
 def _check_frame(source: DataFrame, settings: Settings) -> None:
     """Refuse a DataFrame that cannot be deduplicated before Spark computes it."""
-    check_names("the DataFrame", source.columns)
+    if len(set(source.columns)) < len(source.columns):
+        twice = next(name for name in source.columns if source.columns.count(name) > 1)
+        raise UserError(f"the DataFrame: two columns are named '{twice}'; rename one")
     kinds = {field.name: field.dataType for field in source.schema.fields}
     text = settings.text_column
     if text not in kinds:
@@ -49,17 +87,3 @@ def _check_frame(source: DataFrame, settings: Settings) -> None:
         )
     if not isinstance(kinds[text], T.StringType):
         raise UserError(f"the DataFrame's column '{text}' is {kinds[text].simpleString()}, not text; cast it to string")
-    _check_order(settings, {c: isinstance(k, T.ArrayType | T.MapType | T.StructType) for c, k in kinds.items()})
-
-
-def _check_order(settings: Settings, nested: Mapping[str, bool]) -> None:
-    """Refuse a keep order that the columns cannot give; nested: whether a column holds lists, maps or structs."""
-    keep = keep_column(settings)
-    if keep is not None and keep not in nested:
-        there = ", ".join(nested)
-        raise UserError(f"--keep {settings.keep}: there is no column {keep!r}; columns there are: {there}")
-    for flag, column in (("--keep", keep), ("--id-column", settings.id_column)):
-        if column is not None and nested.get(column):
-            raise UserError(
-                f"{flag}: column {column!r} holds lists, maps or structs, which have no order; name another"
-            )

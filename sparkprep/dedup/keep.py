@@ -1,36 +1,16 @@
-"""The keep order: of documents that are alike, who comes first, and so stays."""
+"""The keep order: of documents that are alike, who comes first, and so stays.
+
+The signature rows hold it as bytes (`kernels.rank`): what the setting `keep` says, then the identifier. Documents that
+are equal in it come by a hash of their rows (`ties`); of those that are equal in every column it does not matter which.
+"""
 
 from __future__ import annotations
-
-from pyspark.sql import Column
-from pyspark.sql import functions as F
 
 from sparkprep.dedup.settings import Settings
 from sparkprep.documents.keys import KEY
 
-RANK = (KEY, "id", "keep", "row_hash", "chars")
-"""Those columns of the signature rows that the keep order needs ("keep" is there only for an order by a column)."""
-
-
-def keep_order(settings: Settings) -> list[tuple[str, str]]:
-    """Return (column, "ascending" or "descending") of the signature rows, nulls last: who comes first stays.
-
-    Total but for rows that are equal in every column; of those, the key decides, and it does not matter which.
-    """
-    ties = [("id", "ascending"), ("row_hash", "ascending"), (KEY, "ascending")]
-    if settings.keep == "longest":
-        return [("chars", "descending"), *ties]
-    if settings.keep == "first":
-        return ties
-    return [("keep", "descending" if settings.keep.startswith("-") else "ascending"), *ties]
-
-
-def spark_order(settings: Settings) -> list[Column]:
-    """Return `keep_order` for Spark's sorts."""
-    return [
-        F.col(name).asc_nulls_last() if direction == "ascending" else F.col(name).desc_nulls_last()
-        for name, direction in keep_order(settings)
-    ]
+ORDER = ("rank", "row_hash", KEY)
+"""Columns, all ascending, of which the first document stays; row_hash is 0 but for documents that are equal in rank."""
 
 
 def keep_column(settings: Settings) -> str | None:

@@ -7,15 +7,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, TextIO
 
-import pyarrow.parquet as pq
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from sparkprep.dedup import masks
-from sparkprep.dedup.candidates import CandidateCounts, write_candidates
+from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
 from sparkprep.dedup.contents import KEPT, MADE, METRICS, REMOVED, REPORT
 from sparkprep.dedup.inputs import open_documents
 from sparkprep.dedup.report import examples, metrics, page, sources
@@ -25,39 +26,39 @@ from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Tally, write_signatures
 from sparkprep.dedup.workspace import Workspace
-from sparkprep.documents.batches import batch_settings
-from sparkprep.documents.keys import KEY
-from sparkprep.documents.parquet.damage import LARGE_ROW_GROUP, why_spark_died
-from sparkprep.documents.parquet.reading import times_as_they_stand
-from sparkprep.errors import UserError
+from sparkprep.documents.addressed import is_among, keys_of
+from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.io.files import write_text
+from sparkprep.io.listing import check_unchanged
 from sparkprep.io.output import OutputFolder
-from sparkprep.io.paths import filesystem, join_path, spark_uri
+from sparkprep.io.parquet import write_parquet
+from sparkprep.io.paths import join_path, spark_uri
 from sparkprep.spark.failures import explained, let_tasks_end
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
-from sparkprep.spark.session import get_session, spark_conf
+from sparkprep.spark.session import cores, get_session
 from sparkprep.spark.tables import Table
-
-ROW_BY_ROW = {
-    **{f"parquet.{part}.size.row.check.{end}": "1" for part in ("page", "block") for end in ("min", "max")},
-    "parquet.enable.dictionary": "false",
-}
-"""For the writer of long texts, which looks only at every hundredth row how much it holds in memory."""
 
 
 @dataclass
 class Result:
     """What `deduplicate` returns. The DataFrames read what the run has written; nothing is computed again."""
 
-    kept: DataFrame
-    """the input's rows and columns, without the removed rows"""
-    removed: DataFrame
-    """id, kept_id, jaccard, rule: one row for each removed document"""
     metrics: dict[str, Any]
     """what metrics.json holds"""
     output: str
     """the folder with kept/, removed/, metrics.json and report.html"""
+    spark: SparkSession
+
+    @cached_property
+    def kept(self) -> DataFrame:
+        """The input's rows and columns, without the removed rows."""
+        return self.spark.read.parquet(spark_uri(join_path(self.output, KEPT)))
+
+    @cached_property
+    def removed(self) -> DataFrame:
+        """id, kept_id, jaccard, rule: one row for each removed document."""
+        return self.spark.read.parquet(spark_uri(join_path(self.output, REMOVED)))
 
 
 def deduplicate(
@@ -99,8 +100,7 @@ def deduplicate(
             let_tasks_end(spark, cancel=isinstance(error, KeyboardInterrupt))
             raise
         folder.commit()
-    kept, removed = (spark.read.parquet(spark_uri(join_path(folder.path, name))) for name in (KEPT, REMOVED))
-    return Result(kept, removed, figures, folder.path)
+    return Result(figures, folder.path, spark)
 
 
 def _paths(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
@@ -116,28 +116,23 @@ def _open_and_run(
     single_file: str | None,
 ) -> dict[str, Any]:
     """Open the input, run all stages, and return the metrics."""
-    opened = open_documents(spark, source, settings, folder, progress)
-    files, summary = opened.files, opened.summary
+    found = open_documents(spark, source, settings, folder, progress)
+    opened = found.opened
     work = Workspace(
         spark=spark,
         settings=settings,
         output=folder,
         progress=progress,
         inputs=["a DataFrame"] if isinstance(source, DataFrame) else source,
-        files=files,
-        summary=summary,
+        documents=plan(opened.summary, cores(spark)),
+        columns=found.columns,
         rejected=opened.rejected,
         single_file=single_file,
         warnings=opened.warnings,
     )
-
-    def why_died() -> UserError | None:
-        return why_spark_died(files, summary.stored_columns, summary.largest_row_group_text_bytes)
-
-    # Times as they stand for ids and keep columns too, which go through tables of ours.
-    with explained([file.path for file in files], why_died), times_as_they_stand(spark):
+    with explained():
         tally = _sketch(work)
-        counts = _search(work, tally)
+        counts = _search(work)
         outcome = _resolve(work, counts)
         _write(work, outcome)
         return _report(work, tally, counts, outcome)
@@ -146,29 +141,17 @@ def _open_and_run(
 def _sketch(work: Workspace) -> Tally:
     """Write the signature rows."""
     with work.progress.stage("sketch", work.summary.rows) as stage:
-        documents, mean = _spread(work), work.summary.largest_mean_text_bytes
-        tally = write_signatures(documents, work.settings, work.signatures, mean, work.summary.rows)
+        tally = write_signatures(work.spark, work.documents, work.columns, work.settings, work.signatures)
         stage.bytes = tally.text_bytes
+    if work.signatures.rows != work.summary.rows:
+        raise RuntimeError(f"{work.summary.rows:,} documents went in, {work.signatures.rows:,} have signatures")
     return tally
 
 
-def _spread(work: Workspace) -> DataFrame:
-    """Deal the rows out where a few large row groups, which Spark cannot cut, would keep cores idle.
-
-    Rows of long texts are left where they are: a shuffle would hold many of them in memory at once.
-    """
-    summary = work.summary
-    large = summary.largest_row_group_text_bytes > LARGE_ROW_GROUP and summary.row_groups < 2 * work.cores
-    if large and not summary.has_long_texts:
-        return work.documents.repartition(2 * work.cores, KEY)
-    return work.documents
-
-
-def _search(work: Workspace, tally: Tally) -> CandidateCounts:
+def _search(work: Workspace) -> CandidateCounts:
     """Write the candidates of search 0."""
-    with work.progress.stage("candidates", tally.documents):
-        signatures, tables = work.signatures.read(work.spark), work.candidates
-        return write_candidates(signatures, work.settings, tables, tally.documents, work.cores)
+    with work.progress.stage("candidates", work.summary.rows):
+        return BucketSearch.among_all(work).run(work.cores)
 
 
 def _resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
@@ -182,14 +165,17 @@ def _resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
 
 def _write(work: Workspace, outcome: Outcome) -> None:
     """Write kept/, and check that no document got lost on the way."""
+    documents, removed = work.documents, work.removed_keys
     with work.progress.stage("write", work.summary.rows, work.summary.text_bytes):
-        kept = masks.outside(work.documents, work.removed_mask.read(work.spark)).drop(KEY)
-        options = ROW_BY_ROW if work.summary.has_long_texts else {}
-        with spark_conf(work.spark, batch_settings(work.summary.largest_mean_text_bytes)):
-            work.kept.write(kept, compression="snappy", **options)
+        pieces = range(len(documents.pieces))
+        work.kept.write_tasks(work.spark, pieces, partial(_kept_rows, documents=documents, removed=removed))
+        for table in (work.kept, work.removed):
+            if not table.rows:
+                table.save_empty()
         if work.single_file:
-            _join_files(work.kept, work.result(work.single_file))
-    kept_rows, removed_rows = work.kept.count(), work.removed.count()
+            write_parquet(work.result(work.single_file), work.kept.batches(None), work.kept.schema)
+    check_unchanged(work.summary.files)
+    kept_rows, removed_rows = work.kept.rows, work.removed.rows
     if kept_rows + removed_rows != work.summary.rows or removed_rows != outcome.removed:
         raise RuntimeError(
             f"{work.summary.rows:,} documents went in, but {kept_rows:,} were kept and {removed_rows:,} removed "
@@ -197,23 +183,22 @@ def _write(work: Workspace, outcome: Outcome) -> None:
         )
 
 
-def _join_files(table: Table, path: str) -> None:
-    """Write all rows of a table as one Parquet file, some rows at a time."""
-    system, inner = filesystem(path)
-    writer: pq.ParquetWriter | None = None
-    for batch in table.batches(None):
-        writer = writer or pq.ParquetWriter(inner, batch.schema, filesystem=system, compression="snappy")
-        writer.write_batch(batch)
-    if writer is not None:
-        writer.close()
+def _kept_rows(piece: int, documents: Documents, removed: Table) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a piece that are not removed."""
+    gone = keys_of(removed, piece)
+    key = documents.pieces[piece].first_key
+    for batch in documents.batches(piece):
+        hit = is_among(np.arange(key, key + batch.num_rows), gone)
+        key += batch.num_rows
+        yield batch.filter(pa.array(~hit)) if hit.any() else batch
 
 
 def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome) -> dict[str, Any]:
     """Write metrics.json and report.html, and return the metrics."""
     with work.progress.stage("report"):
-        column, by_source = work.settings.source_column, None
-        if column in work.summary.schema.names:
-            by_source = sources.losses(work.signatures, column, masks.KeySet(work.removed_mask))
+        column, by_source = work.columns.source, None
+        if column is not None:
+            by_source = sources.losses(work.signatures, column, work.removed_keys)
             work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
         shown = examples.collect(work, outcome)
     figures = metrics.build(work, tally, counts, outcome, by_source)

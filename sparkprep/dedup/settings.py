@@ -34,12 +34,15 @@ class Settings:
         OneOf(("leader", "component")),
     )
     text_column: str = option("text", "column that holds the text", Text(), "NAME")
-    id_column: str = option(
-        "id", "column that names a document; SHA-256 of the text where there is none", Text(), "NAME"
+    id_column: str | None = option(
+        None,
+        "column that names a document (default: `id` where there is one, else the SHA-256 of the text)",
+        Text(),
+        "NAME",
     )
-    source_column: str = option(
-        "url",
-        "column whose values (the host of a URL) the report counts removals by; none if absent",
+    source_column: str | None = option(
+        None,
+        "column whose values (the host of a URL) the report counts removals by (default: `url` where there is one)",
         Text(),
         "NAME",
     )

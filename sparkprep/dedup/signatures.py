@@ -1,30 +1,26 @@
-"""Documents -> one small row each: signature bands, hashes, sizes and what the keep order needs (Spark stage).
+"""Documents -> one small row each: signature bands, hashes, sizes and what the keep order needs.
 
-The texts are read here, once, inside `mapInArrow`; every later stage but the exact check works on these rows.
+The texts are read here, once; every later stage but the exact check works on these rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame, Observation
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+from pyspark.sql import SparkSession
 
-from sparkprep.dedup.columns import TextState
-from sparkprep.dedup.keep import keep_column
+from sparkprep.dedup.columns import SIGNATURES, TextState
 from sparkprep.dedup.kernels.band_keys import band_keys
+from sparkprep.dedup.kernels.rank import id_hashes, rank_bytes
 from sparkprep.dedup.kernels.sketch import sketch
 from sparkprep.dedup.settings import Settings
-from sparkprep.documents.batches import LONG_TEXT, scan_twice
-from sparkprep.documents.keys import KEY, identifier, quoted
-from sparkprep.io.arrow import matrix_to_binary
+from sparkprep.documents.keys import KEY, text_digests
+from sparkprep.documents.parquet.pieces import Documents
+from sparkprep.io.arrow import matrix_to_binary, plain, to_bytes
 from sparkprep.spark.tables import Table
 
 _HOST = r"^[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
@@ -34,49 +30,29 @@ _HOST = r"^[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
 class Tally:
     """Counts over all documents."""
 
-    documents: int
-    text_bytes: int
-    null_text: int
-    empty_text: int
-    no_words: int
-
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
+    text_bytes: int = 0
+    null_text: int = 0
+    empty_text: int = 0
+    no_words: int = 0
 
 
-def _row_hash(documents: DataFrame) -> Column:
-    """Return a hash of all columns; xxhash64 knows no maps, so they go in as JSON."""
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of the input the signature rows are made from.
 
-    def hashable(field: T.StructField) -> Column:
-        column = F.col(quoted(field.name))
-        return F.to_json(column) if "map<" in field.dataType.simpleString() else column
+    id: None where the text's SHA-256 names a document. keep: None where the keep order is no column's. source: None
+    where there is nothing to count removals by.
+    """
 
-    return F.xxhash64(*(hashable(f) for f in documents.schema.fields if f.name != KEY))
+    text: str
+    id: str | None
+    keep: str | None
+    source: str | None
 
-
-def _without_nan(documents: DataFrame, name: str) -> Column:
-    """Return a column with its NaN as null: Spark and Arrow disagree about where NaN belongs in an order."""
-    column = F.col(quoted(name))
-    if isinstance(documents.schema[name].dataType, T.FloatType | T.DoubleType):
-        return F.when(~F.isnan(column), column)
-    return column
-
-
-def _columns(documents: DataFrame, settings: Settings) -> DataFrame:
-    """Select what leaves the JVM for the sketching: `text`, and the columns of signature rows that are the input's."""
-    has_ids = settings.id_column in documents.columns
-    keep = keep_column(settings)
-    source, name = settings.source_column, identifier(documents, settings.id_column, settings.text_column)
-    return documents.select(
-        KEY,
-        F.col(quoted(settings.text_column)).alias("text"),
-        name.alias("id"),
-        *([_without_nan(documents, keep).alias("keep")] if keep else []),
-        *([F.col(quoted(source)).cast("string").alias("source")] if source in documents.columns else []),
-        _row_hash(documents).alias("row_hash"),
-        # A missing identifier is no identifier that repeats.
-        (F.when(name.isNotNull(), F.xxhash64(name)) if has_ids else F.lit(None).cast("long")).alias("id_hash"),
-    )
+    @property
+    def names(self) -> list[str]:
+        """The columns to read, each once."""
+        return list(dict.fromkeys(name for name in (self.text, self.id, self.keep, self.source) if name))
 
 
 def source_of(values: pa.Array) -> pa.Array:
@@ -85,82 +61,64 @@ def source_of(values: pa.Array) -> pa.Array:
     return pc.if_else(pc.fill_null(pc.not_equal(host, ""), False), pc.utf8_lower(host), values)
 
 
-def sketch_batches(
-    batches: Iterator[pa.RecordBatch], width: int, seed: int, slots: npt.NDArray[np.int64]
-) -> Iterator[pa.RecordBatch]:
-    """Turn rows of `_columns` into signature rows (`workspace.signature_schema`).
-
-    width: words of a shingle. slots: int64 (bands, rows), the banding. Rows whose column `is_long`, where there is one,
-    is true are left out.
-    """
-    for batch in batches:
-        if "is_long" in batch.schema.names:
-            if pc.any(batch["is_long"]).as_py():  # to filter is to copy all texts
-                batch = batch.filter(pc.invert(batch["is_long"]))
-            batch = batch.drop_columns(["is_long"])
-        text = batch["text"]
-        sketches = sketch(text, width=width, seed=seed)
-        keys = np.empty((len(text), slots.shape[0]), np.uint64)
-        band_keys(sketches.signatures, slots, keys)
-        size = pc.fill_null(pc.binary_length(text), 0)
-        state = np.where(sketches.shingles > 0, TextState.WITH_WORDS, TextState.WITHOUT_WORDS)
-        state = np.where(np.asarray(size) == 0, TextState.EMPTY, state)
-        state = np.where(np.asarray(text.is_null()), TextState.NULL, state)
-        others = {name: batch[name] for name in batch.schema.names if name != "text"}
-        if "source" in others:
-            others["source"] = source_of(others["source"])
-        yield pa.RecordBatch.from_pydict(
-            {
-                **others,
-                "bytes": size.cast(pa.int64()),
-                "chars": pc.fill_null(pc.utf8_length(text), 0).cast(pa.int64()),
-                "shingles": sketches.shingles,
-                "text_hash": sketches.text_hash.view(np.int64),
-                "state": state.astype(np.int64),
-                "bands": matrix_to_binary(keys),
-                "tiny": matrix_to_binary(sketches.signatures.astype(np.uint8)),
-            }
-        )
+def signature_rows(batch: pa.RecordBatch, first_key: int, columns: Columns, settings: Settings) -> pa.RecordBatch:
+    """Return the signature rows (SIGNATURES) of a batch of documents, whose keys run from `first_key`."""
+    texts = plain(batch[columns.text])
+    texts = texts.cast(pa.string()) if pa.types.is_null(texts.type) else texts
+    sketches = sketch(texts, width=settings.shingle_words, seed=settings.seed)
+    slots = settings.banding.slots
+    keys = np.empty((len(texts), slots.shape[0]), np.uint64)
+    band_keys(sketches.signatures, slots, keys)
+    size = pc.fill_null(pc.binary_length(texts), 0)
+    state = np.where(sketches.shingles > 0, TextState.WITH_WORDS, TextState.WITHOUT_WORDS)
+    state = np.where(np.asarray(size) == 0, TextState.EMPTY, state)
+    state = np.where(np.asarray(texts.is_null()), TextState.NULL, state)
+    characters = pc.fill_null(pc.utf8_length(texts), 0).cast(pa.int64())
+    ids = batch[columns.id] if columns.id else text_digests(texts)
+    first = {"longest": characters, "first": None}.get(settings.keep, batch[columns.keep] if columns.keep else None)
+    descending = settings.keep == "longest" or settings.keep.startswith("-")
+    none = pa.nulls(len(texts))
+    return pa.RecordBatch.from_pydict(
+        {
+            KEY: np.arange(first_key, first_key + len(texts)),
+            "id": to_bytes(ids),
+            "rank": rank_bytes(ids, first, descending=descending),
+            "source": source_of(plain(batch[columns.source]).cast(pa.string()))
+            if columns.source
+            else none.cast(pa.string()),
+            "id_hash": id_hashes(ids) if columns.id else none.cast(pa.int64()),
+            "bytes": size.cast(pa.int64()),
+            "chars": characters,
+            "shingles": sketches.shingles,
+            "text_hash": sketches.text_hash.view(np.int64),
+            "state": state.astype(np.int64),
+            "bands": matrix_to_binary(keys),
+            "tiny": matrix_to_binary(sketches.signatures.astype(np.uint8)),
+        },
+        SIGNATURES,
+    )
 
 
 def write_signatures(
-    documents: DataFrame, settings: Settings, signatures: Table, average_text_bytes: float, expected: int
+    spark: SparkSession, documents: Documents, columns: Columns, settings: Settings, signatures: Table
 ) -> Tally:
-    """Write the signature rows of `documents` (KEY and the input's columns) to the table, and count them.
+    """Write the signature rows of all documents, a part for each piece, and count what the documents are."""
 
-    expected: the number of documents. average_text_bytes: of the row group where it is greatest. Texts of LONG_TEXT
-    bytes and more are left to a second scan (`scan_twice`).
-    """
-    columns = _columns(documents, settings)
-    is_long = F.octet_length("text") >= LONG_TEXT
-    short = columns.withColumn("is_long", F.coalesce(is_long, F.lit(False))).withColumn(
-        "text", F.when(~F.col("is_long"), F.col("text"))
-    )
-    return scan_twice(
-        documents.sparkSession,
-        average_text_bytes,
-        expected,
-        lambda: _write(short, settings, signatures, "errorifexists"),
-        lambda: _write(columns.where(is_long), settings, signatures, "append"),
-    )
+    def task(number: int) -> Iterator[pa.RecordBatch]:
+        key = documents.pieces[number].first_key
+        for batch in documents.batches(number, columns.names):
+            yield signature_rows(batch, key, columns, settings)
+            key += batch.num_rows
+
+    counts = signatures.write_tasks(spark, range(len(documents.pieces)), task, _count)
+    return Tally(**counts)
 
 
-def _write(columns: DataFrame, settings: Settings, signatures: Table, mode: str) -> Tally:
-    work = partial(sketch_batches, width=settings.shingle_words, seed=settings.seed, slots=settings.banding.slots)
-    counts = Observation()
-    rows = columns.mapInArrow(work, signatures.schema).observe(
-        counts,
-        F.count(F.lit(1)).alias("documents"),
-        F.coalesce(F.sum("bytes"), F.lit(0)).alias("text_bytes"),
-        *(
-            F.coalesce(F.sum((F.col("state") == state).cast("long")), F.lit(0)).alias(name)
-            for state, name in (
-                (TextState.NULL.value, "null_text"),
-                (TextState.EMPTY.value, "empty_text"),
-                (TextState.WITHOUT_WORDS.value, "no_words"),
-            )
-        ),
-    )
-    # Signatures are random bits: compressing them costs time and gains nothing.
-    signatures.write(rows, mode, compression="uncompressed")
-    return Tally(**counts.get)
+def _count(rows: pa.RecordBatch) -> dict[str, int]:
+    states = np.bincount(np.asarray(rows["state"]), minlength=len(TextState))
+    return {
+        "text_bytes": pc.sum(rows["bytes"]).as_py() or 0,
+        "null_text": states[TextState.NULL],
+        "empty_text": states[TextState.EMPTY],
+        "no_words": states[TextState.WITHOUT_WORDS],
+    }

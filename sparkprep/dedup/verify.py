@@ -14,21 +14,21 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import functions as F
 
-from sparkprep.dedup.columns import SIMILAR_PAIRS
+from sparkprep.dedup.columns import GROUPS, SIMILAR_PAIRS, TEXTS
 from sparkprep.dedup.kernels.shingles import common, document_shingles, drop_repeats
 from sparkprep.dedup.kernels.unicode import table
 from sparkprep.dedup.workspace import ComparisonPart, Workspace
 from sparkprep.documents.batches import batch_settings, one_by_one
-from sparkprep.documents.keys import KEY, quoted
-from sparkprep.io.arrow import text_buffers
+from sparkprep.documents.keys import KEY
+from sparkprep.documents.parquet.pieces import Documents
+from sparkprep.io.arrow import plain, text_buffers
 from sparkprep.spark.session import spark_conf
+from sparkprep.spark.tables import Table, spark_schema
+from sparkprep.spark.tasks import run_tasks
 
 TASK_BYTES = 64 << 20
 """Text that one task brings together, about."""
-BROADCAST_ROWS = 2_000_000
-"""Rows of groups that every node can hold, about 100 bytes each."""
 GROUP_SHINGLES = 8_000_000
 """Shingles of a group of documents, 8 bytes each; more only where a single document has over half of that."""
 
@@ -60,8 +60,9 @@ def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: flo
             sets[keys[row]] = shingles
             for partner in partners:
                 other = sets[partner]
-                # Sets of very different sizes cannot be that similar, whatever they share.
-                if min(shingles.size, other.size) < threshold * max(shingles.size, other.size):
+                # Sets of very different sizes cannot be that similar, whatever they share. A quotient here as there:
+                # a product would be rounded otherwise, and pairs at the very threshold be lost.
+                if min(shingles.size, other.size) / max(shingles.size, other.size) < threshold:
                     continue
                 shared = common(shingles, other)
                 jaccard = shared / (shingles.size + other.size - shared)
@@ -78,17 +79,31 @@ def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: flo
         )
 
 
-def compare(work: Workspace, part: ComparisonPart, documents: int, threshold: float) -> None:
-    """Compare the texts of part.groups, a table of so many rows, and write part.pairs."""
-    text = F.col(quoted(work.settings.text_column)).alias("text")
-    groups = part.groups.read(work.spark)
-    if documents <= BROADCAST_ROWS:
-        groups = F.broadcast(groups)
+def compare(work: Workspace, part: ComparisonPart, threshold: float) -> None:
+    """Bring the texts of part.groups, which are addressed to the pieces, together by group, and write part.pairs."""
+    spark, groups, documents = work.spark, part.groups, work.documents
     mean = work.summary.text_bytes / max(1, work.summary.rows)
-    tasks = max(work.cores, math.ceil(documents * mean / TASK_BYTES))
-    grouped = work.documents.select(KEY, text).join(groups, KEY)
-    together = grouped.repartition(tasks, "group").sortWithinPartitions("group", KEY)
+    tasks = max(work.cores, math.ceil(groups.rows * mean / TASK_BYTES))
+    fetch = partial(_with_texts, documents=documents, column=work.settings.text_column, groups=groups)
+    texts = run_tasks(spark, list(groups.parts or {}), fetch, spark_schema(TEXTS))
+    together = texts.repartition(tasks, "group").sortWithinPartitions("group", KEY)
     task = partial(compare_groups, width=work.settings.shingle_words, threshold=threshold)
     batching = one_by_one() if part.long_texts else batch_settings(work.summary.largest_mean_text_bytes)
-    with spark_conf(work.spark, batching):
-        part.pairs.write(together.select("group", KEY, "text", "partners").mapInArrow(task, SIMILAR_PAIRS))
+    with spark_conf(spark, batching):
+        part.pairs.write(together.mapInArrow(task, spark_schema(SIMILAR_PAIRS)))
+
+
+def _with_texts(piece: int, documents: Documents, column: str, groups: Table) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a piece's groups with the texts of their documents (TEXTS)."""
+    rows = pa.Table.from_batches(groups.part(piece), groups.schema)
+    keys = np.asarray(rows[KEY])  # sorted; a document may lie in several groups
+    first = documents.pieces[piece].first_key
+    for batch in documents.batches(piece, [column]):
+        start, end = np.searchsorted(keys, [first, first + batch.num_rows])
+        if end > start:
+            here = rows.slice(start, end - start).combine_chunks()
+            texts = plain(batch[column]).take(pa.array(keys[start:end] - first))
+            yield pa.RecordBatch.from_arrays(
+                [*(here[name].combine_chunks() for name in GROUPS.names), texts.cast(pa.large_string())], schema=TEXTS
+            )
+        first += batch.num_rows

@@ -1,8 +1,7 @@
-"""The contract between the stages: every table that one stage writes and another reads, its columns (those that
-`columns` names), and its place.
+"""The contract between the stages: every table that one stage of a run writes and another reads, and its place.
 
 A stage gets the `Workspace`, or tables of it, and knows no other stage's file names. All tables but the results lie in
-the output folder's scratch, which goes when the run ends.
+the run's scratch, which driver and tasks both see, and which goes when the run ends.
 """
 
 from __future__ import annotations
@@ -11,9 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import types as T
+import pyarrow as pa
+from pyspark.sql import SparkSession
 
 from sparkprep.dedup.columns import (
     BEST_OF_COPIES,
@@ -21,68 +19,69 @@ from sparkprep.dedup.columns import (
     COPIES,
     DECISIONS,
     GROUPS,
+    KEYS,
     LINKS,
-    MASK,
+    NAMED_DECISIONS,
     PAIRS,
-    REMOVED_COLUMNS,
+    ROW_HASHES,
+    SIGNATURES,
     SIMILAR_PAIRS,
     SIZED_GROUPS,
     removed_schema,
-    signature_schema,
 )
 from sparkprep.dedup.contents import KEPT, REMOVED
 from sparkprep.dedup.settings import Settings
-from sparkprep.documents.keys import KEY
-from sparkprep.documents.parquet import reading as parquet
+from sparkprep.dedup.signatures import Columns
 from sparkprep.documents.parquet.footers import InputSummary
-from sparkprep.io.listing import DataFile
+from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.spark.progress import Progress
-from sparkprep.spark.tables import Table
+from sparkprep.spark.session import cores
+from sparkprep.spark.tables import RESULT, Form, Table
 
 MOST_SEARCHES = 10
 """Two or three are usual where buckets are oversized, one where they are not."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class CandidateTables:
     """What a search of the buckets writes."""
 
     folder: str
 
-    @property
+    @cached_property
     def buckets(self) -> Table:
         """What the buckets hold, those within the cap searched."""
         return Table(join_path(self.folder, "buckets"), CANDIDATES)
 
-    @property
+    @cached_property
     def split(self) -> Table:
         """The same of oversized buckets, split by further bands; only where there are any."""
         return Table(join_path(self.folder, "split"), CANDIDATES)
 
-    @property
+    @cached_property
     def ordered(self) -> Table:
         """The same of buckets too large even so, compared along the keep order; only where there are any."""
         return Table(join_path(self.folder, "ordered"), CANDIDATES)
 
-    @property
+    @cached_property
     def hot(self) -> Table:
-        """The mask of the documents in oversized buckets."""
-        return Table(join_path(self.folder, "hot"), MASK)
+        """The documents in oversized buckets, addressed to the pieces."""
+        return Table(join_path(self.folder, "hot"), KEYS)
 
-    @property
+    @cached_property
     def still_hot(self) -> Table:
-        """The mask of those whose buckets the further bands did not split."""
-        return Table(join_path(self.folder, "still_hot"), MASK)
+        """Those whose buckets the further bands did not split, addressed to the pieces."""
+        return Table(join_path(self.folder, "still_hot"), KEYS)
 
-    @property
+    @cached_property
     def all(self) -> tuple[Table, ...]:
         """The tables of (kind, a, b) that together hold the candidates; not all of them need be there."""
         return self.buckets, self.split, self.ordered
 
 
-@dataclass(frozen=True)
+@dataclass
 class ComparisonPart:
     """Groups of documents to compare, and the similar pairs in them."""
 
@@ -90,96 +89,118 @@ class ComparisonPart:
     long_texts: bool
     """whether the groups hold texts of LONG_TEXT bytes and more, which go to Python one by one"""
 
-    @property
+    @cached_property
     def groups(self) -> Table:
+        """The groups, addressed to the pieces."""
         return Table(join_path(self.folder, "groups"), GROUPS)
 
-    @property
+    @cached_property
     def pairs(self) -> Table:
         """The pairs at or above the threshold; only where there are groups."""
         return Table(join_path(self.folder, "pairs"), SIMILAR_PAIRS)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Comparison:
     """The tables of one exact comparison of pairs."""
 
     folder: str
 
-    @property
+    @cached_property
     def sized_groups(self) -> Table:
         """All groups, before they are told apart by size (on the cluster only)."""
         return Table(join_path(self.folder, "sized_groups"), SIZED_GROUPS)
 
-    @property
+    @cached_property
     def ordinary(self) -> ComparisonPart:
         return ComparisonPart(join_path(self.folder, "ordinary"), long_texts=False)
 
-    @property
+    @cached_property
     def long(self) -> ComparisonPart:
         return ComparisonPart(join_path(self.folder, "long"), long_texts=True)
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[Table, Table]:
         """The tables of similar pairs; not all of them need be there."""
         return self.ordinary.pairs, self.long.pairs
 
 
-@dataclass(frozen=True)
+@dataclass
+class Ties:
+    """Documents that are equal in the keep order, and what tells them apart."""
+
+    folder: str
+
+    @cached_property
+    def documents(self) -> Table:
+        """These documents, addressed to the pieces."""
+        return Table(join_path(self.folder, "documents"), KEYS)
+
+    @cached_property
+    def row_hashes(self) -> Table:
+        """The hashes of their rows; only where there are any."""
+        return Table(join_path(self.folder, "row_hashes"), ROW_HASHES)
+
+
+@dataclass
 class Search:
     """The tables of one search of the buckets, and of what is compared and decided after it. The first is search 0."""
 
     folder: str
-    id_type: T.DataType
 
-    @property
+    @cached_property
     def left_out(self) -> Table:
-        """The mask of the documents that are not searched again, being removed; none for search 0."""
-        return Table(join_path(self.folder, "left_out"), MASK)
+        """The documents that are not searched again, being removed, addressed to the pieces; none for search 0."""
+        return Table(join_path(self.folder, "left_out"), KEYS)
 
-    @property
+    @cached_property
     def candidates(self) -> CandidateTables:
         """What this search finds; what search 0 finds lies in `Workspace.candidates`, from which all start."""
         return CandidateTables(join_path(self.folder, "candidates"))
 
-    @property
+    @cached_property
     def pairs(self) -> Table:
         """The distinct candidate pairs that no earlier search had (on the cluster only)."""
         return Table(join_path(self.folder, "pairs"), PAIRS)
 
-    @property
+    @cached_property
     def comparison(self) -> Comparison:
         """The comparison of these pairs."""
         return Comparison(join_path(self.folder, "comparison"))
 
-    @property
+    @cached_property
     def edges(self) -> Table:
         """The similar pairs of all searches so far, once in each direction (on the cluster only, as all below)."""
         return Table(join_path(self.folder, "edges"), SIMILAR_PAIRS)
+
+    @cached_property
+    def ties(self) -> Ties:
+        """What tells apart, among the documents with an edge or a copy, those that are equal in the keep order."""
+        return Ties(join_path(self.folder, "ties"))
 
     def star_round(self, number: int) -> Table:
         """Return the links after so many rounds of `stars`."""
         return Table(join_path(self.folder, "stars", f"round-{number:02d}"), LINKS)
 
-    @property
+    @cached_property
     def near(self) -> Table:
         """The decisions about documents that no exact copy stands for."""
         return Table(join_path(self.folder, "near"), DECISIONS)
 
-    @property
+    @cached_property
     def removed(self) -> Table:
         """The removed documents, exact copies included."""
-        return Table(join_path(self.folder, "removed"), removed_schema(self.id_type))
+        return Table(join_path(self.folder, "removed"), NAMED_DECISIONS)
 
-    @property
+    @cached_property
     def unjoined(self) -> Comparison:
         """The comparison of removed documents with their kept ones where no edge joins them (rule `component`)."""
         return Comparison(join_path(self.folder, "unjoined"))
 
-    @property
+    @cached_property
     def completed(self) -> Table:
         """`removed` with the similarities of `unjoined`."""
-        return Table(join_path(self.folder, "completed"), removed_schema(self.id_type))
+        return Table(join_path(self.folder, "completed"), NAMED_DECISIONS)
 
 
 @dataclass
@@ -192,23 +213,24 @@ class Workspace:
     progress: Progress
     inputs: list[str]
     """what the user named"""
-    files: list[DataFile]
-    """the Parquet files that hold the documents, perhaps spooled from the input"""
-    summary: InputSummary
+    documents: Documents
+    """the Parquet files that hold the documents, perhaps spooled from the input, as tasks read them"""
+    columns: Columns
     rejected: int = 0
     single_file: str | None = None
     warnings: list[str] = field(default_factory=list)
+    _searches: dict[tuple[str, int], Search] = field(default_factory=dict)
 
-    @cached_property
-    def documents(self) -> DataFrame:
-        """All documents, all columns, with KEY; Spark reads from disk only what a stage goes on to use."""
-        return parquet.read(self.spark, self.files, self.summary)
+    @property
+    def summary(self) -> InputSummary:
+        return self.documents.summary
 
     @cached_property
     def signatures(self) -> Table:
-        return self._intermediate("signatures", signature_schema(self.documents.schema, self.settings))
+        """The signature rows, a part for each piece of the documents."""
+        return self._intermediate("signatures", SIGNATURES)
 
-    @property
+    @cached_property
     def candidates(self) -> CandidateTables:
         """The candidates of search 0."""
         return CandidateTables(join_path(self.output.scratch, "candidates"))
@@ -218,49 +240,52 @@ class Workspace:
 
         Each has its own: the cluster starts anew where the driver has given up.
         """
-        return Search(join_path(self.output.scratch, place, f"search-{number}"), self._id_type)
+        folder = join_path(self.output.scratch, place, f"search-{number}")
+        return self._searches.setdefault((place, number), Search(folder))
 
-    @property
+    @cached_property
     def copies(self) -> Table:
         """The exact copies (on the cluster only)."""
         return self._intermediate("copies", COPIES)
 
-    @property
+    @cached_property
+    def ties_of_copies(self) -> Ties:
+        """What tells apart exact copies that are equal in the keep order (on the cluster only)."""
+        return Ties(join_path(self.output.scratch, "ties_of_copies"))
+
+    @cached_property
     def best_of_copies(self) -> Table:
         """The best of each set of exact copies (on the cluster only)."""
         return self._intermediate("best_of_copies", BEST_OF_COPIES)
 
-    @property
-    def removed_mask(self) -> Table:
-        """The mask of the documents that are removed in the end."""
-        return self._intermediate("removed_mask", MASK)
+    @cached_property
+    def removed_keys(self) -> Table:
+        """The documents that are removed in the end, addressed to the pieces."""
+        return self._intermediate("removed_keys", KEYS)
 
-    @property
+    @cached_property
     def kept(self) -> Table:
-        """The result: the input's rows and columns, without the removed rows."""
-        return Table(self.result(KEPT), self.documents.drop(KEY).schema)
+        """The result: the input's rows and columns, without the removed rows; a part for each piece."""
+        return Table(self.result(KEPT), self.documents.schema, Form("snappy", (self.columns.text,)))
 
-    @property
+    @cached_property
     def removed(self) -> Table:
         """The result: REMOVED_COLUMNS of each removed document."""
-        schema = removed_schema(self._id_type)
-        return Table(self.result(REMOVED), T.StructType([schema[name] for name in REMOVED_COLUMNS]))
+        return Table(self.result(REMOVED), removed_schema(self.id_type), RESULT)
+
+    @property
+    def id_type(self) -> pa.DataType:
+        """The type of the documents' identifiers, which removed/ has too."""
+        return self.documents.schema.field(self.columns.id).type if self.columns.id else pa.string()
 
     def result(self, name: str) -> str:
         """Return the path of something in the folder that becomes the output."""
         return join_path(self.output.work, name)
 
-    @property
-    def _id_type(self) -> T.DataType:
-        return signature_schema(self.documents.schema, self.settings)["id"].dataType
-
-    def _intermediate(self, name: str, schema: str | T.StructType) -> Table:
+    def _intermediate(self, name: str, schema: pa.Schema) -> Table:
         return Table(join_path(self.output.scratch, name), schema)
 
     @property
     def cores(self) -> int:
-        """Tasks that run at once; 8 where Spark does not say (Spark Connect)."""
-        try:
-            return int(self.spark.sparkContext.defaultParallelism)
-        except (PySparkException, AttributeError):
-            return 8
+        """Tasks that run at once."""
+        return cores(self.spark)

@@ -1,30 +1,44 @@
-"""What names a document: the dense key that stages join on, the identifier of the user, and names that are reserved."""
+"""What names a document: the dense key that stages join on, and the identifier of the user."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from collections.abc import Sequence
 
-# Spark is imported in the one function that needs it: the names are of use without Spark too, as to the kernels.
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+import pyarrow as pa
+
+from sparkprep.errors import UserError
+from sparkprep.io.arrow import text_buffers
 
 KEY = "__key"
 """The column of the key: 0..N-1 in the order of the files and of the rows in each."""
-MASK_WORD, MASK_BITS = "__mask_word", "__mask_bits"
-"""The columns of a bit mask of keys (`dedup.masks`)."""
-RESERVED_COLUMNS = (KEY, "__file", "__row", MASK_WORD, MASK_BITS, "_metadata")
-"""Names that no column of an input may bear, in lower case."""
+DEFAULT_ID = "id"
 
 
-def quoted(column: str) -> str:
-    """Return a column name as Spark wants it in expressions: dots and back-ticks are then part of the name."""
-    return "`" + column.replace("`", "``") + "`"
+def id_column(given: str | None, columns: Sequence[str]) -> str | None:
+    """Return the column that names a document: the one that was given, else DEFAULT_ID, or None where there is none.
+
+    Raises UserError where a column that was given is not there.
+    """
+    return named_column("--id-column", given, DEFAULT_ID, columns)
 
 
-def identifier(documents: DataFrame, id_column: str, text_column: str) -> Column:
-    """Return the documents' identifier: the column of that name, or the SHA-256 of the text where there is none."""
-    from pyspark.sql import functions as F
+def named_column(flag: str, given: str | None, default: str, columns: Sequence[str]) -> str | None:
+    """Return the column that a flag names; without the flag the default one, or None where there is no such column.
 
-    if id_column in documents.columns:
-        return F.col(quoted(id_column))
-    return F.sha2(F.coalesce(F.col(quoted(text_column)), F.lit("")), 256)
+    Raises UserError with the columns there are where the flag names one that is not there.
+    """
+    if given is None:
+        return default if default in columns else None
+    if given not in columns:
+        there = ", ".join(columns) or "none"
+        raise UserError(f"{flag} {given}: there is no column {given!r}; columns there are: {there}")
+    return given
+
+
+def text_digests(texts: pa.Array) -> pa.Array:
+    """Return the SHA-256 of each text in hexadecimal, the identifier where there is no other; a null as "" has it."""
+    data, offsets, _ = text_buffers(texts)
+    view, ends = memoryview(data), offsets.tolist()
+    digests = (hashlib.sha256(view[a:b]).hexdigest() for a, b in zip(ends, ends[1:], strict=False))
+    return pa.array(digests, pa.string())

@@ -11,14 +11,13 @@ import pyarrow.parquet as pq
 
 from sparkprep.documents.parquet.footers import InputSummary
 from sparkprep.io.arrow import python_values
-from sparkprep.io.listing import DataFile
 from sparkprep.io.paths import filesystem
 
 ROWS = 256
 
 
 def fetch(
-    files: Sequence[DataFile], summary: InputSummary, keys: Sequence[int], columns: Sequence[str], row_groups: int
+    summary: InputSummary, keys: Sequence[int], columns: Sequence[str], row_groups: int
 ) -> dict[int, dict[str, Any]]:
     """Return {key: {column: value}} for those keys that lie in the first `row_groups` row groups met in their order.
 
@@ -32,7 +31,7 @@ def fetch(
     for number, keys_in_file in by_file.items():
         if row_groups <= 0:
             break
-        system, inner = filesystem(files[number].path)
+        system, inner = filesystem(summary.files[number].path)
         with pq.ParquetFile(inner, filesystem=system) as source:
             present = [c for c in columns if c in source.schema_arrow.names]
             ends = list(accumulate(source.metadata.row_group(g).num_rows for g in range(source.num_row_groups)))

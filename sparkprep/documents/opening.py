@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from sparkprep.documents.jsonl.max_bad import parse_max_bad
 from sparkprep.documents.jsonl.spool import spool
 from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.documents.parquet.footers import InputSummary, summarise
-from sparkprep.documents.parquet.reading import times_as_they_stand
+from sparkprep.errors import UserError
 from sparkprep.io.listing import PARQUET, DataFile, list_files
 from sparkprep.io.output import OutputFolder
-from sparkprep.io.paths import normalise, scheme_of, spark_target
+from sparkprep.io.paths import join_path
 from sparkprep.spark.failures import explained
 from sparkprep.spark.progress import Progress
+from sparkprep.spark.tables import Form, Table
 
 
 @dataclass
 class Opened:
-    """An input that `documents.parquet.reading.read` can read."""
+    """An input as Parquet files, looked at."""
 
     files: list[DataFile]
     summary: InputSummary
@@ -39,40 +39,42 @@ def open_paths(
     progress: Progress,
     text_column: str,
     max_bad: str,
+    columns: Sequence[str] | None = None,
 ) -> Opened:
-    """Open Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in its rejected/."""
+    """Open Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in its rejected/.
+
+    columns: those that will be read besides the text; None: all.
+    """
     files, rejected, warnings = list_files(paths), 0, list[str]()
     if files[0].format != PARQUET:
         spooled = _spool_folder(folder)
-        with explained([file.path for file in files]), progress.stage("read") as stage:
+        with explained(), progress.stage("read") as stage:
             options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
-            summary = spool(spark, files, spooled, os.path.join(folder.work, "rejected"), options)
-            stage.documents, rejected = summary.documents, summary.rejected
-            warnings = [f"rejected {line}" for line in summary.first_rejected]
-            warnings += [f"column {c} holds values of several kinds: kept as text" for c in summary.as_text]
+            result = spool(spark, files, spooled, join_path(folder.work, "rejected"), options)
+            stage.documents, rejected = result.documents, result.rejected
+            warnings = [f"rejected {line}" for line in result.first_rejected]
+            warnings += [f"column {c} holds values of several kinds: kept as text" for c in result.as_text]
         files = list_files([spooled])
-    return Opened(files, summarise(files, text_column), rejected, warnings)
+    summary = summarise(files, text_column, columns)
+    return Opened(files, summary, rejected, [*warnings, *summary.widened])
 
 
 def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, text_column: str) -> Opened:
     """Open a DataFrame, written as Parquet first: it is computed once, may be costly, or not be the same twice."""
     spooled = _spool_folder(folder)
-    with (
-        explained(_files_behind(source)),
-        progress.stage("read"),
-        times_as_they_stand(source.sparkSession),
-    ):
-        source.write.parquet(spark_target(spooled))
+    try:
+        schema = to_arrow_schema(source.schema)
+    except TypeError as error:
+        raise UserError(f"the DataFrame has a column that Arrow does not know ({error}); cast or drop it") from error
+    table = Table(spooled, schema, Form("snappy", (text_column,)))
+    with explained(), progress.stage("read"):
+        table.write(source)
+    if not table.rows:
+        table.save_empty()
     files = list_files([spooled])
     return Opened(files, summarise(files, text_column))
 
 
 def _spool_folder(folder: OutputFolder) -> str:
     """Return where the documents lie that were written anew, of any job."""
-    return os.path.join(folder.scratch, "documents")
-
-
-def _files_behind(source: DataFrame) -> list[str]:
-    """Return the files that a DataFrame reads, as far as Spark knows them: to be named where one of them is damaged."""
-    names = [unquote(name) for name in source.inputFiles()]
-    return [normalise(name) if scheme_of(name) == "file" else name for name in names]
+    return join_path(folder.scratch, "documents")

@@ -113,6 +113,62 @@ def plain(column: pa.Array) -> pa.Array:
     return column
 
 
+def to_bytes(column: pa.Array) -> pa.Array:
+    """Return the values of a column that is no list, map or struct as binary, from which `from_bytes` makes them again.
+
+    Texts and bytes as they are, what has a fixed width as it lies in memory; null as null.
+    """
+    values = plain(column)
+    if pa.types.is_null(values.type):
+        return pa.nulls(len(values), pa.binary())
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.uint8())
+    if pa.types.is_fixed_size_binary(values.type):
+        return values.cast(pa.binary())
+    if not _has_runs(values.type):
+        width = values.type.bit_width // 8
+        raw = np.frombuffer(values.buffers()[1], np.uint8)[values.offset * width :][: len(values) * width]
+        filled = matrix_to_binary(raw.reshape(len(values), width))
+        return pc.if_else(values.is_valid(), filled, pa.scalar(None, pa.binary())) if values.null_count else filled
+    return values.cast(pa.large_binary()).cast(pa.binary())
+
+
+def from_bytes(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return values of a type, from what `to_bytes` made of such a column."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(kind, from_bytes(values, kind.storage_type))
+    if pa.types.is_dictionary(kind):
+        encoded = from_bytes(values, kind.value_type).dictionary_encode()
+        return pa.DictionaryArray.from_arrays(
+            encoded.indices.cast(kind.index_type), encoded.dictionary, ordered=kind.ordered
+        )
+    if pa.types.is_null(kind):
+        return pa.nulls(len(values))
+    if pa.types.is_boolean(kind):
+        return from_bytes(values, pa.uint8()).cast(kind)
+    if pa.types.is_string_view(kind) or pa.types.is_large_string(kind):
+        return values.cast(pa.string()).cast(kind)
+    if _has_runs(kind) or pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
+        return values.cast(kind)
+    width = kind.bit_width // 8
+    valid = values.is_valid()
+    filled = pc.fill_null(values, bytes(width)) if values.null_count else values
+    data, offsets, _ = text_buffers(filled)
+    content = pa.py_buffer(np.ascontiguousarray(data[offsets[0] : offsets[-1]]))
+    result = pa.Array.from_buffers(kind, len(values), [None, content])
+    return pc.if_else(valid, result, pa.scalar(None, kind)) if values.null_count else result
+
+
+def _has_runs(kind: pa.DataType) -> bool:
+    """Whether values of a type are runs of bytes of any length."""
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+    )
+
+
 def cast_batch(batch: pa.RecordBatch, schema: pa.Schema, constants: Mapping[str, Any]) -> pa.RecordBatch:
     """Return a batch with the columns of a schema, in its types.
 

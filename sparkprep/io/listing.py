@@ -33,6 +33,14 @@ class DataFile:
     partition: tuple[tuple[str, str], ...] = ()
 
 
+def check_unchanged(files: Sequence[DataFile]) -> None:
+    """Refuse an input of which a file has another size than when it was listed."""
+    for file in files:
+        system, inner = filesystem(file.path)
+        if system.get_file_info(inner).size != file.size:
+            raise UserError(f"{file.path}: has changed while the job ran; run again when nothing writes to it")
+
+
 def stamps(files: Sequence[DataFile]) -> list[list[str | int]]:
     """Name, bytes and time of change (ns) of each file: whether an input is still the one that it was."""
     found: list[list[str | int]] = []

@@ -135,6 +135,14 @@ def is_local(spark: SparkSession) -> bool:
         return False
 
 
+def cores(spark: SparkSession) -> int:
+    """Return how many tasks run at once; 8 where Spark does not say (Spark Connect)."""
+    try:
+        return int(spark.sparkContext.defaultParallelism)
+    except (PySparkException, AttributeError):
+        return 8
+
+
 def apply_runtime(spark: SparkSession, size: Size | str) -> None:
     """Set those settings of a size that can still be set on a running session; `submit_line` has the others."""
     size = size_named(size) if isinstance(size, str) else size

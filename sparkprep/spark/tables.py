@@ -8,6 +8,8 @@ for a table with fewer rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import make_folder
-from sparkprep.io.parquet import open_parquet, write_parquet
+from sparkprep.io.parquet import WrittenFile, open_parquet, write_parquet
 from sparkprep.io.paths import join_path
 from sparkprep.spark.tasks import run_tasks
 
@@ -34,13 +36,46 @@ Counter = Callable[[pa.RecordBatch], Mapping[str, int]]
 """Counts something in a batch that is written."""
 
 
+@dataclass(frozen=True)
+class Form:
+    """How the parts of a table are written. plain: columns without a dictionary, as those of texts."""
+
+    compression: str
+    plain: tuple[str, ...] = ()
+
+    def name(self, number: int) -> str:
+        """Return the name of a part."""
+        return f"part-{number:05d}.{'' if self.compression == 'none' else f'{self.compression}.'}parquet"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `write_parquet` is told."""
+        return {"compression": self.compression, "plain": self.plain}
+
+
+INTERMEDIATE = Form("none")
+"""Hashes and signatures are random bits: compressing them costs time and gains nothing."""
+RESULT = Form("snappy")
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """A part as it lies in its folder."""
+
+    name: str
+    file: WrittenFile
+
+
 class Table:
     """Where a table lies, which columns it has, and, once it is written, how many rows are in which part."""
 
-    def __init__(self, path: str, schema: pa.Schema) -> None:
+    def __init__(self, path: str, schema: pa.Schema, form: Form = INTERMEDIATE) -> None:
         self.path = path
         self.schema = schema
+        self.form = form
         self.parts: dict[int, int] | None = None
+        self.files: list[PartFile] = []
+        """what tasks have written, in the order of the parts, for a manifest"""
 
     def exists(self) -> bool:
         """Return whether the table was written."""
@@ -53,7 +88,7 @@ class Table:
 
     def file(self, number: int) -> str:
         """Return the path of a part."""
-        return join_path(self.path, f"part-{number:05d}.snappy.parquet")
+        return join_path(self.path, self.form.name(number))
 
     def save(self, rows: pa.Table) -> None:
         """Write rows that the driver holds, as one part."""
@@ -62,19 +97,30 @@ class Table:
     def save_parts(self, parts: Mapping[int, pa.Table]) -> None:
         """Write rows that the driver holds, as parts of these numbers; those without rows are left out."""
         make_folder(self.path)
-        self.parts = {}
+        self.parts, self.files = {}, []
         for number, rows in parts.items():
             if rows.num_rows:
                 batches = iter(rows.cast(self.schema).to_batches())
-                self.parts[number] = write_parquet(self.file(number), batches, self.schema, **_UNCOMPRESSED).rows
+                self._note(number, write_parquet(self.file(number), batches, self.schema, **self.form.options))
 
-    def write(self, rows: DataFrame, count: Counter | None = None) -> dict[str, int]:
+    def write(
+        self,
+        rows: DataFrame,
+        count: Counter | None = None,
+        prepare: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None,
+    ) -> dict[str, int]:
         """Run the Spark job that computes `rows`, each of its tasks writing a part; return the sums of what is counted.
 
-        The DataFrame's columns are those of the table, in its order.
+        The DataFrame has the columns of the table, and perhaps others; or what `prepare` makes into such rows.
         """
-        writer = _PartWriter(self, count)
-        return self.collect(rows.mapInArrow(writer.write_partition, WRITTEN))
+        write_part = part_writer(self, count)
+
+        def write_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            context = TaskContext.get()
+            assert context is not None  # it runs in a task
+            yield from write_part(context.partitionId(), map(prepare, batches) if prepare else iter(batches))
+
+        return self.collect(rows.mapInArrow(write_partition, WRITTEN))
 
     def write_tasks(
         self,
@@ -84,20 +130,31 @@ class Table:
         count: Counter | None = None,
     ) -> dict[str, int]:
         """Run a task for each number, which writes the part of that number; return the sums of what is counted."""
-        writer = _PartWriter(self, count)
-        return self.collect(run_tasks(spark, numbers, lambda number: writer.write(number, task(number)), WRITTEN))
+        write_part = part_writer(self, count)
+        return self.collect(run_tasks(spark, numbers, lambda number: write_part(number, task(number)), WRITTEN))
+
+    def save_empty(self) -> None:
+        """Write one part without rows, for a result that is read by its files alone."""
+        make_folder(self.path)
+        self.files = [
+            PartFile(self.form.name(0), write_parquet(self.file(0), iter([]), self.schema, **self.form.options))
+        ]
+
+    def _note(self, number: int, file: WrittenFile) -> None:
+        assert self.parts is not None
+        self.parts[number] = file.rows
+        self.files.append(PartFile(self.form.name(number), file))
 
     def collect(self, written: DataFrame) -> dict[str, int]:
         """Run the job of writing tasks, whose rows are WRITTEN; note the parts, and return the sums of the counts."""
         make_folder(self.path)
+        self.parts, self.files = {}, []
         sums: dict[str, int] = {}
-        parts: dict[int, int] = {}
-        for row in written.collect():
+        for row in sorted(written.collect(), key=lambda row: row["part"]):
             if row["rows"]:
-                parts[row["part"]] = row["rows"]
+                self._note(row["part"], WrittenFile(row["rows"], row["bytes"], row["sha256"]))
             for name, value in orjson.loads(bytes(row["counts"])).items():
                 sums[name] = sums.get(name, 0) + value
-        self.parts = dict(sorted(parts.items()))
         return sums
 
     def part(self, number: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -141,43 +198,32 @@ class Table:
         return read_all(spark, [self], columns)
 
 
-_UNCOMPRESSED: dict[str, Any] = {"compression": "none"}
-"""Hashes and signatures are random bits: compressing them costs time and gains nothing."""
+def part_writer(
+    table: Table, count: Counter | None = None
+) -> Callable[[int, Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return what a task does with the rows of a part: write it, unless there are no rows, and yield its report."""
+    place = Table(table.path, table.schema, table.form)  # it goes to the workers, the table's parts do not
+    schema = table.schema
 
-
-class _PartWriter:
-    """What a task does with the rows of a part; it goes to the workers, the table's parts do not."""
-
-    def __init__(self, table: Table, count: Counter | None) -> None:
-        self._table = Table(table.path, table.schema)
-        self._count = count
-
-    def write_partition(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Write the rows of this Spark partition, as the part of its number."""
-        context = TaskContext.get()
-        assert context is not None
-        yield from self.write(context.partitionId(), iter(batches))
-
-    def write(self, number: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Write the part, unless there are no rows, and yield what is reported of it."""
+    def write(number: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         sums: dict[str, int] = {}
 
         def counted() -> Iterator[pa.RecordBatch]:
             for batch in batches:
-                for name, value in (self._count(batch) if self._count else {}).items():
+                for name, value in (count(batch) if count else {}).items():
                     sums[name] = sums.get(name, 0) + int(value)
-                yield batch.select(self._table.schema.names).cast(self._table.schema)
+                yield batch.select(schema.names).cast(schema)
 
         rows = counted()
         first = next((batch for batch in rows if batch.num_rows), None)
         size, written, digest = 0, 0, ""
         if first is not None:
-            make_folder(self._table.path)
-            file = write_parquet(
-                self._table.file(number), _after(first, rows), self._table.schema, **_UNCOMPRESSED
-            )
+            make_folder(place.path)
+            file = write_parquet(place.file(number), chain([first], rows), schema, **place.form.options)
             size, written, digest = file.bytes, file.rows, file.sha256
         yield report(number, written, size, digest, sums)
+
+    return write
 
 
 def report(number: int, rows: int, size: int, digest: str, counts: Mapping[str, int]) -> pa.RecordBatch:
@@ -191,11 +237,6 @@ def report(number: int, rows: int, size: int, digest: str, counts: Mapping[str, 
             "counts": pa.array([orjson.dumps(counts)], pa.binary()),
         }
     )
-
-
-def _after(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
 
 
 def spark_schema(schema: pa.Schema) -> str:

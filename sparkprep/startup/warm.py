@@ -14,6 +14,7 @@ from sparkprep.dedup import candidates, signatures, verify
 from sparkprep.dedup.kernels import buckets, clusters
 from sparkprep.dedup.kernels.bands import choose, in_sequence
 from sparkprep.dedup.resolve import grouping
+from sparkprep.dedup.settings import Settings
 from sparkprep.documents.keys import KEY
 
 TEXTS = ["The quick brown fox jumps over the lazy dog, naïvely.", "The quick brown fox jumps over the lazy dog.", None]
@@ -32,9 +33,9 @@ def main() -> None:
     for module in IMPORTED:
         importlib.import_module(module)
     slots = in_sequence(*choose(0.8)).slots
-    rows = {KEY: pa.array([0, 1, 2]), "text": pa.array(TEXTS), "id_hash": pa.array([7, 8, 9])}
-    documents = pa.RecordBatch.from_pydict(rows)
-    sketched = list(signatures.sketch_batches(iter([documents]), width=5, seed=1, slots=slots))
+    documents = pa.RecordBatch.from_pydict({"id": pa.array(["a", "b", "c"]), "text": pa.array(TEXTS)})
+    columns = signatures.Columns("text", "id", None, None)
+    sketched = [signatures.signature_rows(documents, 0, columns, Settings())]
     blobs = list(candidates.first_entries(iter(sketched), partitions=1))
     list(candidates.search_buckets(iter(blobs), cap=10))
     list(candidates.further_entries(iter(sketched), partitions=1, slots=slots))

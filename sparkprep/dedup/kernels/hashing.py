@@ -62,3 +62,20 @@ def splitmix(x):
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+@njit(cache=True)
+def hash_rows(data, offsets, out):
+    """Write to out, uint64 (n,), a hash of each row data[offsets[i]:offsets[i + 1]] of uint8, its length included."""
+    for row in range(out.size):
+        start, end = offsets[row], offsets[row + 1]
+        value = K0 ^ np.uint64(end - start)
+        position = start
+        while position + 8 <= end:
+            value = fold(value ^ load64(data, position), K1) ^ K2
+            position += 8
+        last = np.uint64(0)
+        while position < end:
+            last = (last << np.uint64(8)) | np.uint64(data[position])
+            position += 1
+        out[row] = splitmix(fold(value ^ last, K3) ^ K4)

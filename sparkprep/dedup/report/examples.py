@@ -21,10 +21,10 @@ ROW_GROUPS = 24
 def collect(work: Workspace, outcome: Outcome) -> dict[str, Any]:
     """Return the report's examples, with the texts of as many documents as ROW_GROUPS allow."""
     clusters, pairs = _rows(outcome.clusters), _rows(outcome.pairs_sample)
-    settings = work.settings
+    settings, source = work.settings, work.columns.source
     keys = [row[side] for row in pairs for side in (KEY, "kept_key")] + [row["kept_key"] for row in clusters]
-    columns = [c for c in (settings.source_column, settings.text_column) if c in work.summary.schema.names]
-    documents = fetch(work.files, work.summary, list(dict.fromkeys(keys)), columns, ROW_GROUPS)
+    columns = [c for c in (source, settings.text_column) if c in work.summary.schema.names]
+    documents = fetch(work.summary, list(dict.fromkeys(keys)), columns, ROW_GROUPS)
 
     def text(key: int) -> str:
         return (documents.get(key, {}).get(settings.text_column) or "")[:TEXT_LIMIT]
@@ -38,7 +38,7 @@ def collect(work: Workspace, outcome: Outcome) -> dict[str, Any]:
             {
                 "kept_id": str(rows[0]["kept_id"]),
                 "size": sizes[head],
-                "source": documents.get(head, {}).get(settings.source_column),
+                "source": documents.get(head, {}).get(source) if source else None,
                 "excerpt": text(head)[:EXCERPT],
                 "removed": [{"id": str(r["id"]), "jaccard": r["jaccard"], "rule": r["rule"]} for r in rows],
             }

@@ -61,7 +61,7 @@ def build(
         "versions": versions(work.spark.version),
         "input": {
             "paths": work.inputs,
-            "files": len(work.files),
+            "files": len(summary.files),
             "documents": documents,
             "file_bytes": summary.file_bytes,
             "text_bytes": tally.text_bytes,

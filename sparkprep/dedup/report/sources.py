@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparkprep.dedup.masks import KeySet
+from sparkprep.dedup.kernels.arrays import I64
+from sparkprep.documents.addressed import is_among, keys_of
 from sparkprep.documents.keys import KEY
 from sparkprep.io.arrow import python_values
 from sparkprep.spark.tables import Table
@@ -23,14 +26,25 @@ MOST_SOURCES = 1_000_000
 OTHERS = "(further sources)"
 
 
-def losses(signatures: Table, column: str, removed: KeySet) -> dict[str, Any]:
-    """Return the "sources" figures of metrics.json from the signature rows (KEY, source), read some at a time."""
+def _with_removed(signatures: Table, removed: Table) -> Iterator[tuple[I64, pa.RecordBatch]]:
+    """Yield (keys of the removed documents of its piece, KEY and source of signature rows)."""
+    for piece in signatures.parts or {}:
+        keys = keys_of(removed, piece)
+        for batch in signatures.part(piece, [KEY, "source"]):
+            yield keys, batch
+
+
+def losses(signatures: Table, column: str, removed: Table) -> dict[str, Any]:
+    """Return the "sources" figures of metrics.json from the signature rows, read some at a time.
+
+    removed: the keys of the removed documents, addressed to the pieces, as the signature rows are.
+    """
     documents: dict[str, int] = {}
     gone: dict[str, int] = {}
-    for batch in signatures.batches([KEY, "source"]):
+    for keys, batch in _with_removed(signatures, removed):
         encoded = pc.dictionary_encode(batch["source"])
         codes = np.asarray(encoded.indices.fill_null(len(encoded.dictionary)))
-        flags = removed.contains(np.asarray(batch[KEY]))
+        flags = is_among(np.asarray(batch[KEY]), keys)
         names = python_values(encoded.dictionary)
         total = np.bincount(codes, minlength=len(names) + 1)
         lost = np.bincount(codes[flags], minlength=len(names) + 1)

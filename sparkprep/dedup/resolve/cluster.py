@@ -15,27 +15,29 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from sparkprep.dedup import masks
-from sparkprep.dedup.candidates import CandidateCounts, write_candidates
-from sparkprep.dedup.columns import DECISIONS, REMOVED_COLUMNS, SIMILAR_PAIRS, RowKind
-from sparkprep.dedup.keep import RANK, spark_order
+from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
+from sparkprep.dedup.columns import DECISIONS, NAMED_DECISIONS, RowKind
+from sparkprep.dedup.keep import ORDER
 from sparkprep.dedup.resolve import outcome, stars
 from sparkprep.dedup.resolve.outcome import Outcome
+from sparkprep.dedup.ties import ranked
 from sparkprep.dedup.verify import GROUP_SHINGLES, compare
 from sparkprep.dedup.workspace import MOST_SEARCHES, Comparison, Search, Workspace
+from sparkprep.documents import addressed
 from sparkprep.documents.batches import LONG_TEXT
 from sparkprep.documents.keys import KEY
-from sparkprep.spark.tables import read_all
+from sparkprep.io.arrow import from_bytes
+from sparkprep.spark.tables import read_all, spark_schema
 
 
 def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
-    """Verify the candidates of search 0, decide who stays, write removed/ and the mask of the removed documents.
+    """Verify the candidates of search 0, decide who stays, write removed/ and the keys of the removed documents.
 
     Documents that stay are searched again where buckets were oversized, as in `driver`.
     """
     search = work.search("cluster", 0)
     with work.progress.stage("verify"):
-        candidates = read_all(work.spark, work.candidates.all)
+        candidates = read_all(work.spark, list(work.candidates.all))
         pairs = stars.materialise(_pairs(candidates), search.pairs)
         edges = _similar(work, pairs, work.settings.threshold, search.comparison)
         copies = stars.materialise(_copies(candidates), work.copies)
@@ -47,28 +49,34 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
                 break
             search = work.search("cluster", number)
             counts = _search_again(work, removed, search)
-            new = stars.materialise(_pairs(read_all(work.spark, search.candidates.all)).exceptAll(pairs), search.pairs)
+            new = stars.materialise(
+                _pairs(read_all(work.spark, list(search.candidates.all))).exceptAll(pairs), search.pairs
+            )
             new_edges = _similar(work, new, work.settings.threshold, search.comparison)
             pairs = pairs.union(new)
             if new_edges.isEmpty():
                 break
             edges = edges.union(new_edges)
             removed = _decide(work, edges, best, search)
-        work.removed.write(removed.select(*REMOVED_COLUMNS))
-        work.removed_mask.write(masks.aggregate(removed.select(KEY)))
-        return _outcome(work.settings.threshold, pairs, edges, copies, removed)
+        work.removed.write(removed, prepare=partial(_as_result, kind=work.id_type))
+        addressed.write(work.removed_keys, work.documents, removed.select(KEY))
+        return _outcome(work, pairs, edges, copies, removed)
 
 
 def _pairs(candidates: DataFrame) -> DataFrame:
     return candidates.where(F.col("kind") == RowKind.PAIR.value).select("a", "b").distinct()
 
 
+def _as_result(rows: pa.RecordBatch, kind: pa.DataType) -> pa.RecordBatch:
+    """Return rows of NAMED_DECISIONS as removed/ has them, with identifiers of the input's type."""
+    ids = [from_bytes(rows[name], kind) for name in ("id", "kept_id")]
+    return pa.RecordBatch.from_arrays([*ids, rows["jaccard"], rows["rule"]], ["id", "kept_id", "jaccard", "rule"])
+
+
 def _search_again(work: Workspace, removed: DataFrame, search: Search) -> CandidateCounts:
     """Write and count the candidates among the documents that stay."""
-    search.left_out.write(masks.aggregate(removed.select(KEY)))
-    staying = masks.outside(work.signatures.read(work.spark), search.left_out.read(work.spark))
-    left = work.summary.rows - removed.count()
-    return write_candidates(staying, work.settings, search.candidates, left, work.cores)
+    addressed.write(search.left_out, work.documents, removed.select(KEY))
+    return BucketSearch.among_staying(work, search).run(work.cores)
 
 
 def _copies(candidates: DataFrame) -> DataFrame:
@@ -89,13 +97,10 @@ def _similar(work: Workspace, pairs: DataFrame, threshold: float, comparison: Co
         (comparison.ordinary, groups.where(F.col("size") < LONG_TEXT)),
         (comparison.long, groups.where(F.col("size") >= LONG_TEXT)),
     ):
-        part.groups.write(rows.drop("size"))
-        documents = part.groups.count()
-        if documents:
-            compare(work, part, documents, threshold)
-    if not any(table.exists() for table in comparison.pairs):
-        return work.spark.createDataFrame([], SIMILAR_PAIRS)
-    return read_all(work.spark, comparison.pairs)
+        addressed.write(part.groups, work.documents, rows.drop("size"))
+        if part.groups.rows:
+            compare(work, part, threshold)
+    return read_all(work.spark, list(comparison.pairs))
 
 
 def _assign(work: Workspace, pairs: DataFrame) -> DataFrame:
@@ -111,7 +116,7 @@ def _assign(work: Workspace, pairs: DataFrame) -> DataFrame:
         least.select(F.col("a").alias("b"), F.col("least").alias("of_b")),
     )
     named = pairs.join(of_a, "a").join(of_b, "b").select("a", "b", F.least("of_a", "of_b").alias("group"))
-    shingles = work.signatures.read(work.spark).select(KEY, "shingles", "bytes")
+    shingles = work.signatures.read(work.spark, [KEY, "shingles", "bytes"])
     members = named.select("group", F.explode(F.array("a", "b")).alias(KEY)).distinct().join(shingles, KEY)
     blocks = members.groupBy("group").agg(
         F.when(F.sum("shingles") > GROUP_SHINGLES, F.ceil(2 * F.sum("shingles") / GROUP_SHINGLES))
@@ -129,19 +134,15 @@ def _assign(work: Workspace, pairs: DataFrame) -> DataFrame:
     return rows.join(shingles, KEY).select(KEY, "group", "partners", F.max("bytes").over(longest).alias("size"))
 
 
-def _rank_columns(work: Workspace) -> DataFrame:
-    signatures = work.signatures.read(work.spark)
-    return signatures.select(*[c for c in RANK if c in signatures.columns])
-
-
 def _best_of_copies(work: Workspace, copies: DataFrame) -> DataFrame:
     """Return BEST_OF_COPIES: for each document with an exact copy, the one of them that is first in the keep order."""
     members = copies.select("first", F.col("copy").alias(KEY)).union(
         copies.select("first", F.col("first").alias(KEY)).distinct()
     )
-    together = Window.partitionBy("first").orderBy(*spark_order(work.settings))
+    together = Window.partitionBy("first").orderBy(*ORDER)
     best = F.first(KEY).over(together.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing))
-    rows = members.join(_rank_columns(work), KEY).select("first", KEY, best.alias("best"))
+    ranks = ranked(work, members.select(KEY).distinct(), work.ties_of_copies)
+    rows = members.join(ranks, KEY).select("first", KEY, best.alias("best"))
     return stars.materialise(rows, work.best_of_copies)
 
 
@@ -164,11 +165,11 @@ def _decide(work: Workspace, edges: DataFrame, best: DataFrame, search: Search) 
     neighbours = both.groupBy(F.col("a").alias(KEY)).agg(
         F.collect_list("b").alias("neighbours"), F.collect_list("jaccard").alias("similarity")
     )
-    rows = neighbours.join(roots, KEY).join(_rank_columns(work), KEY)
-    ordered = rows.repartition("root").sortWithinPartitions("root", *spark_order(work.settings))
+    rows = neighbours.join(roots, KEY).join(ranked(work, neighbours.select(KEY), search.ties), KEY)
+    ordered = rows.repartition("root").sortWithinPartitions("root", *ORDER)
     task = partial(_keep_or_remove, rule=work.settings.rule)
     columns = ordered.select("root", KEY, "neighbours", "similarity")
-    near = stars.materialise(columns.mapInArrow(task, DECISIONS), search.near)
+    near = stars.materialise(columns.mapInArrow(task, spark_schema(DECISIONS)), search.near)
     removed = stars.materialise(_with_copies(work, near, best), search.removed)
     return _with_similarity(work, removed, search) if work.settings.rule == "component" else removed
 
@@ -221,7 +222,7 @@ def _with_copies(work: Workspace, near: DataFrame, best: DataFrame) -> DataFrame
         F.when(F.col("kept_key").isNull(), "exact").otherwise("near").alias("rule"),
     )
     rows = near.withColumn("rule", F.lit("near")).unionByName(of_copies)
-    names = work.signatures.read(work.spark).select(KEY, "id")
+    names = work.signatures.read(work.spark, [KEY, "id"])
     kept_names = names.select(F.col(KEY).alias("kept_key"), F.col("id").alias("kept_id"))
     return rows.join(names, KEY).join(kept_names, "kept_key")
 
@@ -238,20 +239,19 @@ def _with_similarity(work: Workspace, removed: DataFrame, search: Search) -> Dat
     return stars.materialise(joined.withColumn("jaccard", jaccard).drop("a", "b", "computed"), search.completed)
 
 
-def _outcome(threshold: float, pairs: DataFrame, edges: DataFrame, copies: DataFrame, removed: DataFrame) -> Outcome:
-    place = F.least(F.floor(outcome.position(F.col("jaccard"), threshold)), F.lit(outcome.BINS - 1))
+def _outcome(work: Workspace, pairs: DataFrame, edges: DataFrame, copies: DataFrame, removed: DataFrame) -> Outcome:
+    place = F.least(F.floor(outcome.position(F.col("jaccard"), work.settings.threshold)), F.lit(outcome.BINS - 1))
     histogram = np.zeros(outcome.BINS, np.int64)
     for row in edges.groupBy(place.cast("int").alias("bin")).count().collect():
         histogram[row["bin"]] = row["count"]
     rules = {row["rule"]: row["count"] for row in removed.groupBy("rule").count().collect()}
     clusters = removed.groupBy("kept_key").agg((F.count(F.lit(1)) + 1).alias("size"))
     heads = clusters.orderBy(F.desc("size"), "kept_key").limit(outcome.CLUSTERS).collect()
-    columns = [KEY, "kept_key", *REMOVED_COLUMNS]
-    members = [
-        removed.where(F.col("kept_key") == head["kept_key"]).orderBy(KEY).limit(outcome.MEMBERS).select(columns)
-        for head in heads
-    ]
-    near = removed.where("jaccard < 1.0").orderBy(F.xxhash64(KEY)).limit(outcome.PAIRS).select(columns)
+    within = Window.partitionBy("kept_key").orderBy(KEY)
+    of_heads = removed.where(F.col("kept_key").isin([head["kept_key"] for head in heads]))
+    place_of_head = {head["kept_key"]: place for place, head in enumerate(heads)}
+    members = of_heads.withColumn("place", F.row_number().over(within)).where(F.col("place") <= outcome.MEMBERS)
+    near = removed.where("jaccard < 1.0").orderBy(F.xxhash64(KEY)).limit(outcome.PAIRS)
     return Outcome(
         pairs=pairs.count(),
         verified=int(histogram.sum()),
@@ -261,10 +261,13 @@ def _outcome(threshold: float, pairs: DataFrame, edges: DataFrame, copies: DataF
         histogram=histogram,
         cluster_sizes={r["size"]: r["count"] for r in clusters.groupBy("size").count().orderBy("size").collect()},
         cluster_heads=[head["size"] for head in heads],
-        clusters=_table_of([row for frame in members for row in frame.collect()], columns),
-        pairs_sample=_table_of(sorted(near.collect(), key=lambda row: row["jaccard"]), columns),
+        clusters=_table_of(
+            sorted(members.collect(), key=lambda row: (place_of_head[row["kept_key"]], row["place"])), work.id_type
+        ),
+        pairs_sample=_table_of(sorted(near.collect(), key=lambda row: row["jaccard"]), work.id_type),
     )
 
 
-def _table_of(rows: list[Row], columns: list[str]) -> pa.Table:
-    return pa.table({name: pa.array([row[name] for row in rows]) for name in columns})
+def _table_of(rows: list[Row], id_type: pa.DataType) -> pa.Table:
+    columns = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in NAMED_DECISIONS}
+    return pa.table(columns | {name: from_bytes(columns[name], id_type) for name in ("id", "kept_id")})

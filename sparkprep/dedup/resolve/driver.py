@@ -13,22 +13,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
-from sparkprep.dedup import masks
-from sparkprep.dedup.candidates import CandidateCounts, write_candidates
-from sparkprep.dedup.columns import REMOVED_COLUMNS, RowKind
-from sparkprep.dedup.keep import RANK, keep_order
+from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
+from sparkprep.dedup.columns import KEYS, RowKind
+from sparkprep.dedup.keep import ORDER
 from sparkprep.dedup.kernels import clusters
 from sparkprep.dedup.kernels.arrays import F64, I64
 from sparkprep.dedup.kernels.components import rows_missing, unique_rows
 from sparkprep.dedup.resolve import grouping, outcome
 from sparkprep.dedup.resolve.outcome import Outcome
-from sparkprep.dedup.settings import Settings
+from sparkprep.dedup.ties import with_row_hashes
 from sparkprep.dedup.verify import GROUP_SHINGLES, compare
 from sparkprep.dedup.workspace import MOST_SEARCHES, CandidateTables, Comparison, Search, Workspace
+from sparkprep.documents import addressed
 from sparkprep.documents.batches import LONG_TEXT
 from sparkprep.documents.keys import KEY
+from sparkprep.io.arrow import from_bytes
 from sparkprep.spark.tables import Table
 
 NO_PAIRS = np.empty((0, 2), np.int64)
@@ -49,7 +49,7 @@ class Graph:
 
 
 def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
-    """Verify the candidates of search 0, decide who stays, write removed/ and the mask of the removed documents.
+    """Verify the candidates of search 0, decide who stays, write removed/ and the keys of the removed documents.
 
     Where buckets were too large to be searched fully, the documents that stay are searched again, and so on until that
     gives no new pair: there are fewer of them each time. Returns None, with no result written, as soon as the pairs of
@@ -80,8 +80,8 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
                 break
             removed = _decide(work, graph, search)
         stage.documents = len(np.unique(np.concatenate([graph.edges, copies])))
-        work.removed.save(removed.select(list(REMOVED_COLUMNS)))
-        work.removed_mask.save(masks.of_keys(np.asarray(removed[KEY])))
+        work.removed.save(removed.select(work.removed.schema.names))
+        addressed.save(work.removed_keys, work.documents, removed.select(KEYS.names))
     heads, clusters_sample, pairs_sample = outcome.samples(removed)
     exact = np.asarray(pc.equal(removed["rule"], "exact"))
     return Outcome(
@@ -109,16 +109,14 @@ def _add_edges(work: Workspace, graph: Graph, pairs: I64, search: Search) -> boo
 
 def _search_again(work: Workspace, removed: pa.Table, search: Search) -> CandidateCounts:
     """Write and count the candidates among the documents that stay."""
-    search.left_out.save(masks.of_keys(np.asarray(removed[KEY])))
-    staying = masks.outside(work.signatures.read(work.spark), search.left_out.read(work.spark))
-    left = work.summary.rows - removed.num_rows
-    return write_candidates(staying, work.settings, search.candidates, left, work.cores)
+    addressed.save(search.left_out, work.documents, removed.select(KEYS.names))
+    return BucketSearch.among_staying(work, search).run(work.cores)
 
 
 def _decide(work: Workspace, graph: Graph, search: Search) -> pa.Table:
     """Apply the rule; return (KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
     nodes = np.unique(np.concatenate([graph.edges, graph.copies]))
-    keys, ids = _rank(work.signatures, nodes, work.settings)
+    keys, ids = _rank(work, nodes, search)
     by_key = np.argsort(keys)
     rank = by_key[np.searchsorted(keys, np.concatenate([graph.copies, graph.edges]), sorter=by_key)]
     copies, edges = rank[: len(graph.copies)], rank[len(graph.copies) :]
@@ -135,7 +133,7 @@ def _of_kind(candidates: CandidateTables, kind: RowKind) -> I64:
     parts = [
         np.stack([np.asarray(batch["a"]), np.asarray(batch["b"])], axis=1)
         for table in candidates.all
-        for batch in table.batches(["a", "b"], ds.field("kind") == kind.value)
+        for batch in table.batches(None, pc.field("kind") == kind.value)
     ]
     return np.concatenate(parts).astype(np.int64) if parts else NO_PAIRS
 
@@ -173,8 +171,8 @@ def _similar(work: Workspace, pairs: I64, threshold: float, comparison: Comparis
     parts = (comparison.ordinary, comparison.long)
     for part, groups in zip(parts, _assign(pairs, work.signatures), strict=True):
         if groups.num_rows:
-            part.groups.save(groups)
-            compare(work, part, groups.num_rows, threshold)
+            addressed.save(part.groups, work.documents, groups)
+            compare(work, part, threshold)
     columns = [part.pairs.columns(["a", "b", "jaccard"]) for part in parts]
     a, b, jaccard = (np.concatenate(column) for column in zip(*columns, strict=True))
     return np.stack([a, b], axis=1).astype(np.int64), jaccard.astype(np.float64)
@@ -190,18 +188,16 @@ def _with_similarity(work: Workspace, removed: pa.Table, unjoined: npt.NDArray[n
     return removed.set_column(removed.schema.get_field_index("jaccard"), "jaccard", pa.array(jaccard))
 
 
-def _rank(signatures: Table, nodes: I64, settings: Settings) -> tuple[I64, pa.Array]:
+def _rank(work: Workspace, nodes: I64, search: Search) -> tuple[I64, pa.Array]:
     """Bring these documents in keep order; return their keys, and their identifiers as the input has them."""
     parts = []
-    for batch in signatures.batches(None):
-        hit = np.isin(np.asarray(batch[KEY]), nodes, assume_unique=True)
-        parts.append(batch.select([c for c in RANK if c in batch.schema.names]).filter(pa.array(hit)))
-    if not parts:
-        return np.empty(0, np.int64), pa.array([])
-    rows = pa.Table.from_batches(parts).combine_chunks()
-    order = pc.sort_indices(rows, sort_keys=[(*key, "at_end") for key in keep_order(settings)])
-    rows = rows.take(order)
-    return np.asarray(rows[KEY]), rows["id"].combine_chunks()
+    for batch in work.signatures.batches([KEY, "id", "rank"]):
+        hit = addressed.is_among(np.asarray(batch[KEY]), nodes)
+        parts.append(batch.filter(pa.array(hit)))
+    schema = pa.schema([work.signatures.schema.field(name) for name in (KEY, "id", "rank")])
+    rows = with_row_hashes(work, pa.Table.from_batches(parts, schema), search.ties)
+    rows = rows.sort_by([(name, "ascending") for name in ORDER])
+    return np.asarray(rows[KEY]), from_bytes(rows["id"].combine_chunks(), work.id_type)
 
 
 def _decisions_table(decisions: clusters.Decisions, keys: I64, ids: pa.Array) -> pa.Table:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from sparkprep.documents.jsonl.kinds import Kind
 from sparkprep.documents.jsonl.lines import Split, plan_splits, read_lines
 from sparkprep.documents.jsonl.survey import first_line_numbers, first_rejected_lines, merge_kinds, survey_all
-from sparkprep.documents.jsonl.tasks import JsonlSettings, Task, judge, mapped, records_of
+from sparkprep.documents.jsonl.tasks import JsonlSettings, judge, records_of
 from sparkprep.errors import UserError
-from sparkprep.io.listing import DataFile, list_files
-from sparkprep.io.paths import filesystem, spark_target
+from sparkprep.io.listing import DataFile
+from sparkprep.spark.tables import RESULT, Table
+from sparkprep.spark.tasks import Task
 
 _MAX_ROWS_IN_BATCH = 10_000
 _REJECTED = pa.schema([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("content", pa.binary())])
@@ -68,15 +68,13 @@ def spool(
     columns = kind.fields
     schema = pa.schema([pa.field(name, column.arrow_type()) for name, column in columns.items()])
     writer = _documents_task(groups, schema, columns, settings)
-    _write(mapped(spark, len(groups), writer, schema), target_dir)
-    _check_written(target_dir, documents)
+    _written(target_dir, schema, spark, len(groups), writer, documents)
     if bad:
         damaged = {(survey.split.path, survey.split.start) for survey in surveys if survey.bad}
         parts = [[s for s in group if (s.path, s.start) in damaged] for group in groups]
         parts = [group for group in parts if group]
         rejects = _rejects_task(parts, first_lines, settings)
-        _write(mapped(spark, len(parts), rejects, _REJECTED), rejected_dir)
-        _check_written(rejected_dir, bad)
+        _written(rejected_dir, _REJECTED, spark, len(parts), rejects, bad)
     return SpoolSummary(
         documents=documents,
         rejected=bad,
@@ -135,18 +133,14 @@ def _rejects_task(groups: list[list[Split]], first_lines: dict[tuple[str, int], 
     return task
 
 
-def _write(frame: DataFrame, folder: str) -> None:
-    frame.write.option("compression", "snappy").parquet(spark_target(folder))
-
-
-def _check_written(folder: str, expected: int) -> None:
-    """Compare the rows in the footers of what was written with what the first pass counted."""
-    written = 0
-    for file in list_files([folder]):
-        system, inner = filesystem(file.path)
-        written += pq.read_metadata(inner, filesystem=system).num_rows
-    if written != expected:
+def _written(folder: str, schema: pa.Schema, spark: SparkSession, tasks: int, task: Task, expected: int) -> None:
+    """Write what the tasks yield, a part each, and compare the rows with what the first pass counted."""
+    table = Table(folder, schema, RESULT)
+    table.write_tasks(spark, range(tasks), task)
+    if table.rows != expected:
         raise UserError(
-            f"the input changed while it was read: {expected:,} lines at first, {written:,} when they were written; "
+            f"the input changed while it was read: {expected:,} lines at first, {table.rows:,} when they were written; "
             "run again when nothing writes to it"
         )
+    if not table.rows:
+        table.save_empty()

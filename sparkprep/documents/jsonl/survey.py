@@ -12,9 +12,9 @@ from pyspark.sql import SparkSession
 
 from sparkprep.documents.jsonl.kinds import STRING, Kind
 from sparkprep.documents.jsonl.lines import DamagedFile, Split
-from sparkprep.documents.jsonl.tasks import JsonlSettings, Task, mapped, records_of
-from sparkprep.documents.parquet.schemas import check_names
+from sparkprep.documents.jsonl.tasks import JsonlSettings, records_of
 from sparkprep.errors import UserError
+from sparkprep.spark.tasks import Task, run_tasks
 
 _MAX_COLUMNS = 5_000
 _SHOWN_BAD_LINES = 5
@@ -41,7 +41,7 @@ def survey_all(spark: SparkSession, groups: list[list[Split]], settings: JsonlSe
 
     Raises UserError for a damaged file.
     """
-    rows = mapped(spark, len(groups), _survey_task(groups, settings), _SURVEY).collect()
+    rows = run_tasks(spark, range(len(groups)), _survey_task(groups, settings), "group long, result binary").collect()
     results = {row["group"]: orjson.loads(bytes(row["result"])) for row in rows}
     surveys = []
     for number, group in enumerate(groups):
@@ -108,13 +108,10 @@ def first_rejected_lines(surveys: Sequence[SplitSurvey], first_lines: dict[tuple
 
 
 def merge_kinds(surveys: Sequence[SplitSurvey], documents: int, settings: JsonlSettings) -> Kind:
-    """Return the kinds of all columns, in the order of their first appearance, checked for what Spark cannot hold."""
+    """Return the kinds of all columns, in the order of their first appearance."""
     merged = Kind()
     for survey in surveys:
-        before = len(merged.fields)
         merged.merge(survey.kind)
-        if len(merged.fields) > before:
-            check_names(survey.split.path, list(merged.fields))
     if len(merged.fields) > _MAX_COLUMNS:
         raise UserError(
             f"the input has over {_MAX_COLUMNS:,} different columns, which is no table; rename or drop some"

@@ -48,8 +48,13 @@ class InputSummary:
     widened: tuple[str, ...] = ()
 
     @property
+    def file_rows(self) -> list[int]:
+        """The rows of each file."""
+        return [sum(group.rows for group in groups) for groups in self.row_groups]
+
+    @property
     def rows(self) -> int:
-        return sum(group.rows for groups in self.row_groups for group in groups)
+        return sum(self.file_rows)
 
     @property
     def text_bytes(self) -> int:

@@ -55,8 +55,14 @@ def unify(schemas: Sequence[tuple[str, pa.Schema]], columns: Sequence[str] | Non
             widened.append(f"column {name} is {kinds}: read as {kind}")
         if len(having) < len(schemas):
             without = next(path for path, schema in schemas if name not in schema.names)
-            widened.append(f"column {name} is not in {without} and {len(schemas) - len(having)} kinds of file: null there")
-        fields.append(field if field.type == kind and field.nullable == nullable else field.with_type(kind).with_nullable(nullable))
+            widened.append(
+                f"column {name} is not in {without} and {len(schemas) - len(having)} kinds of file: null there"
+            )
+        fields.append(
+            field
+            if field.type == kind and field.nullable == nullable
+            else field.with_type(kind).with_nullable(nullable)
+        )
     if contradictions:
         more = f"; and {len(contradictions) - _MOST_SHOWN} more" if len(contradictions) > _MOST_SHOWN else ""
         raise UserError("; ".join(contradictions[:_MOST_SHOWN]) + more + ": write each column as one type")
