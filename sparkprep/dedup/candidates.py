@@ -231,8 +231,8 @@ class BucketSearch:
             if counts.get("hot"):
                 pairs_of_hot, uncompared = self._split_hot_buckets()
                 pairs += pairs_of_hot
-        named = (counts.get(name, 0) for name in ("exact", "hot"))
-        return CandidateCounts(pairs, *named, uncompared, counts.get("duplicate_ids", 0))
+        exact, hot, duplicate_ids = (counts.get(name, 0) for name in ("exact", "hot", "duplicate_ids"))
+        return CandidateCounts(pairs, exact, hot, uncompared, duplicate_ids)
 
     def _rows(self, piece: int, columns: list[str], only: Table | None) -> Iterator[pa.RecordBatch]:
         """Yield signature rows of a piece: of `only` these documents, or of all that are not left out."""

@@ -61,10 +61,14 @@ def source_of(values: pa.Array) -> pa.Array:
     return pc.if_else(pc.fill_null(pc.not_equal(host, ""), False), pc.utf8_lower(host), values)
 
 
+def _as_string(values: pa.Array) -> pa.Array:
+    return plain(values).cast(pa.string())
+
+
 def signature_rows(batch: pa.RecordBatch, first_key: int, columns: Columns, settings: Settings) -> pa.RecordBatch:
     """Return the signature rows (SIGNATURES) of a batch of documents, whose keys run from `first_key`."""
     texts = plain(batch[columns.text])
-    texts = texts.cast(pa.string()) if pa.types.is_null(texts.type) else texts
+    texts = _as_string(texts) if pa.types.is_null(texts.type) else texts
     sketches = sketch(texts, width=settings.shingle_words, seed=settings.seed)
     slots = settings.banding.slots
     keys = np.empty((len(texts), slots.shape[0]), np.uint64)

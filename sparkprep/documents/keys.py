@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pyarrow as pa
 
@@ -39,6 +40,5 @@ def named_column(flag: str, given: str | None, default: str, columns: Sequence[s
 def text_digests(texts: pa.Array) -> pa.Array:
     """Return the SHA-256 of each text in hexadecimal, the identifier where there is no other; a null as "" has it."""
     data, offsets, _ = text_buffers(texts)
-    view, ends = memoryview(data), offsets.tolist()
-    digests = (hashlib.sha256(view[a:b]).hexdigest() for a, b in zip(ends, ends[1:], strict=False))
+    digests = (hashlib.sha256(data.data[start:end]).hexdigest() for start, end in pairwise(offsets.tolist()))
     return pa.array(digests, pa.string())

@@ -1,4 +1,4 @@
-"""Parquet files through PyArrow, inside tasks and on the driver: read some rows at a time, written whole or not at all."""
+"""Parquet files through PyArrow, in tasks and on the driver: read some rows at a time, written whole or not at all."""
 
 from __future__ import annotations
 

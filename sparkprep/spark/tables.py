@@ -32,6 +32,8 @@ WRITTEN = "part int, rows long, bytes long, sha256 string, counts binary"
 """The columns of what a writing task reports: one row for each part; `counts` is a JSON object of whole numbers."""
 BATCH_ROWS = 20_000
 
+PartWriter = Callable[[int, Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+"""Writes the rows of the part of that number, and yields what is reported of it."""
 Counter = Callable[[pa.RecordBatch], Mapping[str, int]]
 """Counts something in a batch that is written."""
 

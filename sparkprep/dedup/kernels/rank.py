@@ -114,11 +114,9 @@ def _is_bytes(kind: Any) -> bool:
 
 
 def _as_large(values: pa.Array) -> pa.Array:
-    return (
-        values.cast(pa.binary()).cast(pa.large_binary())
-        if pa.types.is_fixed_size_binary(values.type)
-        else values.cast(pa.large_binary())
-    )
+    if pa.types.is_fixed_size_binary(values.type):
+        values = values.cast(pa.binary())
+    return values.cast(pa.large_binary())
 
 
 def _width(kind: Any) -> int:
@@ -126,6 +124,6 @@ def _width(kind: Any) -> int:
     if pa.types.is_null(kind) or pa.types.is_nested(kind):
         return 0
     try:
-        return max(1, kind.bit_width // 8)
+        return max(1, int(kind.bit_width) // 8)
     except ValueError:
         return 0

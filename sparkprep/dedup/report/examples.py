@@ -23,7 +23,7 @@ def collect(work: Workspace, outcome: Outcome) -> dict[str, Any]:
     clusters, pairs = _rows(outcome.clusters), _rows(outcome.pairs_sample)
     settings, source = work.settings, work.columns.source
     keys = [row[side] for row in pairs for side in (KEY, "kept_key")] + [row["kept_key"] for row in clusters]
-    columns = [c for c in (source, settings.text_column) if c in work.summary.schema.names]
+    columns = [c for c in (source, settings.text_column) if c is not None]
     documents = fetch(work.summary, list(dict.fromkeys(keys)), columns, ROW_GROUPS)
 
     def text(key: int) -> str:

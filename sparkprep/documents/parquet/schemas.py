@@ -34,7 +34,6 @@ def unify(schemas: Sequence[tuple[str, pa.Schema]], columns: Sequence[str] | Non
     holds all values of the other: null and anything, narrower and wider numbers, dictionary and plain, a column that is
     missing. Raises UserError that names all contradictions together.
     """
-    first_path, first = schemas[0]
     for path, schema in schemas:
         _check_names(path, schema.names)
     names = [n for n in _all_names(schema for _, schema in schemas) if columns is None or n in columns]
@@ -66,7 +65,7 @@ def unify(schemas: Sequence[tuple[str, pa.Schema]], columns: Sequence[str] | Non
     if contradictions:
         more = f"; and {len(contradictions) - _MOST_SHOWN} more" if len(contradictions) > _MOST_SHOWN else ""
         raise UserError("; ".join(contradictions[:_MOST_SHOWN]) + more + ": write each column as one type")
-    metadata = dict(first.metadata or {})
+    metadata = dict(schemas[0][1].metadata or {})
     if widened:
         metadata = {key: value for key, value in metadata.items() if key not in _WRITERS_NOTES}
     return UnifiedSchema(pa.schema(fields, metadata or None), tuple(widened))
@@ -106,13 +105,12 @@ def _loses(kind: pa.DataType, into: pa.DataType) -> bool:
     if pa.types.is_floating(into):
         if pa.types.is_integer(kind):
             bits = kind.bit_width - (1 if pa.types.is_signed_integer(kind) else 0)
-            return bits > _EXACT_BITS[str(into)]
-        return pa.types.is_decimal(kind)
+            return bool(bits > _EXACT_BITS[str(into)])
+        return bool(pa.types.is_decimal(kind))
     if pa.types.is_integer(into) and pa.types.is_unsigned_integer(kind) and pa.types.is_signed_integer(into):
         return bool(kind.bit_width >= into.bit_width)
-    return bool(pa.types.is_binary(into) or pa.types.is_large_binary(into)) and (
-        pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    )
+    was_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(was_text and (pa.types.is_binary(into) or pa.types.is_large_binary(into)))
 
 
 def _common_struct(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
