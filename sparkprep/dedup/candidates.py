@@ -30,14 +30,13 @@ from sparkprep.documents import addressed
 from sparkprep.documents.keys import KEY
 from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.io.arrow import matrix_from_binary
-from sparkprep.spark.session import spark_conf
-from sparkprep.spark.tables import Table, spark_schema
-from sparkprep.spark.tasks import run_tasks
+from sparkprep.spark.tables import Table, Written, part_writer, spark_schema
+from sparkprep.spark.tasks import run_tasks, shuffle
 
-_BLOBS = "part int, entries binary, exact binary"
 _MEMBERS = f"{KEY} long, tiny binary, rank binary, text_hash long"
 
-ROWS_PER_BATCH = 20_000
+Blob = tuple[bytes, bytes]
+"""Packed entries, and packed keys of exact copies."""
 ENTRIES_PER_TASK = 4_000_000
 """24 bytes each, several times over while they are sorted."""
 
@@ -53,26 +52,21 @@ class CandidateCounts:
     duplicate_ids: int
 
 
-def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> Iterator[pa.RecordBatch]:
+def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> Iterator[tuple[int, Blob]]:
     """Pack entries, and the (n, 2) keys of exact copies, into one blob for each task that will read them."""
     part = ((entries.bucket >> np.uint64(32)) % np.uint64(partitions)).astype(np.int32)
     order = np.argsort(part, kind="stable")
     entries, part = entries.take(order), part[order]
     ends = np.searchsorted(part, np.arange(partitions), side="right")
-    start, rows = 0, []
+    start = 0
     for p, end in enumerate(ends.tolist()):
         if end > start or (p == 0 and len(exact)):
             blob = Entries(entries.bucket[start:end], entries.key[start:end], entries.text_hash[start:end]).pack()
-            rows.append((p, blob, exact.tobytes() if p == 0 else b""))
+            yield p, (blob, exact.tobytes() if p == 0 else b"")
         start = end
-    if rows:
-        parts, blobs, exacts = zip(*rows, strict=True)
-        yield pa.RecordBatch.from_pydict(
-            {"part": pa.array(parts, pa.int32()), "entries": pa.array(blobs), "exact": pa.array(exacts, pa.binary())}
-        )
 
 
-def first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterator[pa.RecordBatch]:
+def first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterator[tuple[int, Blob]]:
     """Turn rows of (KEY, shingles, text_hash, id_hash, bands) into blobs of bucket and identifier entries."""
     for batch in batches:
         key = np.asarray(batch[KEY])
@@ -96,7 +90,7 @@ def first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterato
 
 def further_entries(
     batches: Iterator[pa.RecordBatch], partitions: int, slots: npt.NDArray[np.int64]
-) -> Iterator[pa.RecordBatch]:
+) -> Iterator[tuple[int, Blob]]:
     """Turn rows of (KEY, text_hash, tiny) into blobs of entries of a more selective banding, 2000 at a time.
 
     slots: int64 (bands, rows), that banding.
@@ -124,16 +118,15 @@ def _rows(kind: RowKind, pairs: npt.NDArray[np.int64]) -> pa.RecordBatch:
     )
 
 
-def search_buckets(batches: Iterator[pa.RecordBatch], cap: int) -> Iterator[pa.RecordBatch]:
-    """Turn the blobs of one task, rows of (part, entries, exact), into candidates rows: all that its buckets hold."""
-    blobs: list[bytes] = []
-    for batch in batches:
-        blobs += batch["entries"].to_pylist()
-        for exact in batch["exact"].to_pylist():
-            if exact:
-                yield _rows(RowKind.EXACT, np.frombuffer(exact, np.int64).reshape(-1, 2))
-    contents = buckets.search(Entries.unpack(blobs), cap)
-    del blobs
+def search_buckets(blobs: Iterator[Blob], cap: int) -> Iterator[pa.RecordBatch]:
+    """Turn the blobs of one task into candidates rows: all that its buckets hold."""
+    packed: list[bytes] = []
+    for entries, exact in blobs:
+        packed.append(entries)
+        if exact:
+            yield _rows(RowKind.EXACT, np.frombuffer(exact, np.int64).reshape(-1, 2))
+    contents = buckets.search(Entries.unpack(packed), cap)
+    del packed
     for kind, table in (
         (RowKind.PAIR, contents.pairs),
         (RowKind.EXACT, contents.exact),
@@ -222,15 +215,14 @@ class BucketSearch:
         banding = self.settings.banding
         # A task for each core is only worth its start where there is something to share.
         tasks = max(_tasks(self.number, banding.bands), least_tasks if self.number > 50_000 else 1)
-        with spark_conf(self.spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH)}):
-            entries = partial(first_entries, partitions=4 * tasks)
-            columns = [KEY, "shingles", "text_hash", "id_hash", "bands"]
-            pieces = list(self.signatures.parts or {})
-            counts = self._by_bucket(pieces, columns, entries, None, tasks, self.tables.buckets)
-            pairs, uncompared = counts.get("pairs", 0), 0
-            if counts.get("hot"):
-                pairs_of_hot, uncompared = self._split_hot_buckets()
-                pairs += pairs_of_hot
+        entries = partial(first_entries, partitions=tasks)
+        columns = [KEY, "shingles", "text_hash", "id_hash", "bands"]
+        pieces = list(self.signatures.parts or {})
+        counts = self._by_bucket(pieces, columns, entries, None, tasks, self.tables.buckets)
+        pairs, uncompared = counts.get("pairs", 0), 0
+        if counts.get("hot"):
+            pairs_of_hot, uncompared = self._split_hot_buckets()
+            pairs += pairs_of_hot
         exact, hot, duplicate_ids = (counts.get(name, 0) for name in ("exact", "hot", "duplicate_ids"))
         return CandidateCounts(pairs, exact, hot, uncompared, duplicate_ids)
 
@@ -249,20 +241,21 @@ class BucketSearch:
         self,
         pieces: list[int],
         columns: list[str],
-        entries: partial[Iterator[pa.RecordBatch]],
+        entries: partial[Iterator[tuple[int, Blob]]],
         only: Table | None,
         tasks: int,
         table: Table,
     ) -> dict[str, int]:
         """Turn signature rows into entries, shuffle those by bucket, write what the buckets hold, and count it."""
-        source, cap = self._source(), self.settings.bucket_cap
+        source, cap, write_part = self._source(), self.settings.bucket_cap, part_writer(table, _count)
 
-        def task(piece: int) -> Iterator[pa.RecordBatch]:
-            yield from entries(source(piece, columns, only))
+        def task(piece: int) -> Iterator[tuple[int, Blob]]:
+            return entries(source(piece, columns, only))
 
-        blobs = run_tasks(self.spark, pieces, task, _BLOBS).repartition(tasks, "part")
-        found = blobs.mapInArrow(partial(search_buckets, cap=cap), spark_schema(CANDIDATES))
-        return table.write(found, _count)
+        def finish(number: int, blobs: Iterator[Blob]) -> list[Written]:
+            return [write_part(number, search_buckets(blobs, cap))]
+
+        return table.note(shuffle(self.spark, pieces, task, tasks, finish))
 
     def _source(self) -> Callable[[int, list[str], Table | None], Iterator[pa.RecordBatch]]:
         """Return `_rows` for the tasks, which have no session."""
@@ -276,7 +269,7 @@ class BucketSearch:
         split = further(self.settings.threshold, self.settings.banding.rows, self.settings.seed)
         if split is not None:
             tasks = _tasks(hot.rows, split.bands)
-            entries = partial(further_entries, partitions=4 * tasks, slots=split.slots)
+            entries = partial(further_entries, partitions=tasks, slots=split.slots)
             columns = [KEY, "text_hash", "tiny"]
             counts = self._by_bucket(list(hot.parts or {}), columns, entries, hot, tasks, self.tables.split)
             pairs += counts.get("pairs", 0)
@@ -289,8 +282,9 @@ class BucketSearch:
             _compare_along_keep_order, threshold=self.settings.threshold, leaders=self.settings.bucket_leaders
         )
         found = ordered.select("bucket", KEY, "tiny").mapInArrow(compare, spark_schema(CANDIDATES))
-        counts = self.tables.ordered.write(found, _count)
-        return pairs + counts.get("pairs", 0), counts.get("uncompared", 0)
+        self.tables.ordered.write(found)
+        totals = [_count(batch) for batch in self.tables.ordered.batches(None)]
+        return pairs + sum(each["pairs"] for each in totals), sum(each["uncompared"] for each in totals)
 
     def _in_keep_order(self, in_hot: DataFrame, hot: Table) -> DataFrame:
         """Return (bucket, KEY, tiny) of these documents, sorted by bucket and keep order."""

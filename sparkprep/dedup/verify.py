@@ -14,23 +14,31 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.ipc
 
-from sparkprep.dedup.columns import GROUPS, SIMILAR_PAIRS, TEXTS
+from sparkprep.dedup.columns import GROUPS, TEXTS
+from sparkprep.dedup.kernels.arrays import run_starts
 from sparkprep.dedup.kernels.shingles import common, document_shingles, drop_repeats
 from sparkprep.dedup.kernels.unicode import table
 from sparkprep.dedup.workspace import ComparisonPart, Workspace
-from sparkprep.documents.batches import batch_settings, one_by_one
 from sparkprep.documents.keys import KEY
 from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.io.arrow import plain, text_buffers
-from sparkprep.spark.session import spark_conf
-from sparkprep.spark.tables import Table, spark_schema
-from sparkprep.spark.tasks import run_tasks
+from sparkprep.io.files import make_folder
+from sparkprep.io.parquet import open_parquet, write_parquet
+from sparkprep.spark.tables import Table, Written, part_writer
+from sparkprep.spark.tasks import shuffle
 
 TASK_BYTES = 64 << 20
 """Text that one task brings together, about."""
+SMALL_BYTES = 8 << 20
+"""Text that is not worth a task for each core."""
+LONG_TEXT = 1 << 20
+"""Bytes from which a text goes to its task through a file of its own, so that no task holds many of them."""
 GROUP_SHINGLES = 8_000_000
 """Shingles of a group of documents, 8 bytes each; more only where a single document has over half of that."""
+
+_TEXT = pa.schema([TEXTS.field("text")])
 
 
 def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: float) -> Iterator[pa.RecordBatch]:
@@ -81,29 +89,66 @@ def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: flo
 
 def compare(work: Workspace, part: ComparisonPart, threshold: float) -> None:
     """Bring the texts of part.groups, which are addressed to the pieces, together by group, and write part.pairs."""
-    spark, groups, documents = work.spark, part.groups, work.documents
-    mean = work.summary.text_bytes / max(1, work.summary.rows)
-    tasks = max(work.cores, math.ceil(groups.rows * mean / TASK_BYTES))
-    fetch = partial(_with_texts, documents=documents, column=work.settings.text_column, groups=groups)
-    texts = run_tasks(spark, list(groups.parts or {}), fetch, spark_schema(TEXTS))
-    together = texts.repartition(tasks, "group").sortWithinPartitions("group", KEY)
-    task = partial(compare_groups, width=work.settings.shingle_words, threshold=threshold)
-    batching = one_by_one() if part.long_texts else batch_settings(work.summary.largest_mean_text_bytes)
-    with spark_conf(spark, batching):
-        part.pairs.write(together.mapInArrow(task, spark_schema(SIMILAR_PAIRS)))
+    groups, mean = part.groups, work.summary.text_bytes / max(1, work.summary.rows)
+    size = groups.rows * mean
+    reducers = max(math.ceil(size / TASK_BYTES), work.cores if size > SMALL_BYTES else 1)
+    send = partial(
+        _sent, documents=work.documents, column=work.settings.text_column, part=part, groups=groups, reducers=reducers
+    )
+    write_part, width = part_writer(part.pairs), work.settings.shingle_words
+
+    def finish(number: int, blobs: Iterator[bytes]) -> list[Written]:
+        rows = pa.Table.from_batches((pa.ipc.read_record_batch(blob, TEXTS) for blob in blobs), TEXTS)
+        rows = rows.sort_by([("group", "ascending"), (KEY, "ascending")])
+        batches = _with_long_texts(rows, part) if part.long_texts else iter(rows.to_batches())
+        return [write_part(number, compare_groups(batches, width, threshold))]
+
+    part.pairs.note(shuffle(work.spark, list(groups.parts or {}), send, reducers, finish))
+
+
+def _sent(
+    piece: int, documents: Documents, column: str, part: ComparisonPart, groups: Table, reducers: int
+) -> Iterator[tuple[int, bytes]]:
+    """Yield (reducer, rows of TEXTS packed for it) of a piece's groups; long texts go through files of their own."""
+    for batch in _with_texts(piece, documents, column, groups):
+        if part.long_texts:
+            batch = _put_aside(batch, part)
+        reducer = np.asarray(batch["group"]) % reducers
+        order = np.argsort(reducer, kind="stable")
+        batch, reducer = batch.take(pa.array(order)), reducer[order]
+        starts = run_starts(reducer)
+        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(reducer)], strict=True):
+            yield int(reducer[start]), batch.slice(start, end - start).serialize().to_pybytes()
 
 
 def _with_texts(piece: int, documents: Documents, column: str, groups: Table) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a piece's groups with the texts of their documents (TEXTS)."""
-    rows = pa.Table.from_batches(groups.part(piece), groups.schema)
+    rows = pa.Table.from_batches(groups.part(piece), groups.schema).combine_chunks()
     keys = np.asarray(rows[KEY])  # sorted; a document may lie in several groups
     first = documents.pieces[piece].first_key
     for batch in documents.batches(piece, [column]):
         start, end = np.searchsorted(keys, [first, first + batch.num_rows])
         if end > start:
-            here = rows.slice(start, end - start).combine_chunks()
-            texts = plain(batch[column]).take(pa.array(keys[start:end] - first))
-            yield pa.RecordBatch.from_arrays(
-                [*(here[name].combine_chunks() for name in GROUPS.names), texts.cast(pa.large_string())], schema=TEXTS
-            )
+            texts = plain(batch[column]).take(pa.array(keys[start:end] - first)).cast(pa.large_string())
+            here = rows.slice(start, end - start).combine_chunks().to_batches()[0]
+            yield pa.RecordBatch.from_arrays([*here.columns, texts], schema=TEXTS)
         first += batch.num_rows
+
+
+def _put_aside(batch: pa.RecordBatch, part: ComparisonPart) -> pa.RecordBatch:
+    """Write each text to a file of its own, named by its key, and return the rows without texts."""
+    make_folder(part.texts_folder)
+    for key, row in zip(batch[KEY].to_pylist(), range(len(batch)), strict=True):
+        write_parquet(part.text_file(key), iter([batch.select(["text"]).slice(row, 1)]), _TEXT, compression="snappy")
+    nothing = pa.nulls(len(batch), pa.large_string())
+    return pa.RecordBatch.from_arrays([*(batch[name] for name in GROUPS.names), nothing], schema=TEXTS)
+
+
+def _with_long_texts(rows: pa.Table, part: ComparisonPart) -> Iterator[pa.RecordBatch]:
+    """Yield sorted rows one by one, each with its text read from its file."""
+    for batch in rows.to_batches():
+        for row, key in enumerate(batch[KEY].to_pylist()):
+            with open_parquet(part.text_file(key)) as file:
+                text = file.read().column("text").combine_chunks()
+            one = batch.slice(row, 1)
+            yield pa.RecordBatch.from_arrays([*(one[name] for name in GROUPS.names), text], schema=TEXTS)

@@ -87,7 +87,16 @@ class ComparisonPart:
 
     folder: str
     long_texts: bool
-    """whether the groups hold texts of LONG_TEXT bytes and more, which go to Python one by one"""
+    """whether the groups hold texts of LONG_TEXT bytes and more, which are brought together through files"""
+
+    @property
+    def texts_folder(self) -> str:
+        """Where these texts lie."""
+        return join_path(self.folder, "texts")
+
+    def text_file(self, key: int) -> str:
+        """Return the file of a document's text."""
+        return join_path(self.texts_folder, f"{key}.parquet")
 
     @cached_property
     def groups(self) -> Table:

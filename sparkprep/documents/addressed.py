@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from sparkprep.documents.keys import KEY
 from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.spark.session import cores
-from sparkprep.spark.tables import WRITTEN, Table, part_writer, spark_schema
+from sparkprep.spark.tables import WRITTEN_SCHEMA, Table, part_writer, spark_schema
 
 I64 = npt.NDArray[np.int64]
 
@@ -49,9 +49,9 @@ def write(table: Table, documents: Documents, rows: DataFrame) -> None:
 
     def write_pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number, part in _runs(iter(batches)):
-            yield from write_part(number, part)
+            yield write_part(number, part).as_batch()
 
-    table.collect(addressed.sortWithinPartitions(_PIECE, KEY).mapInArrow(write_pieces, WRITTEN))
+    table.collect(addressed.sortWithinPartitions(_PIECE, KEY).mapInArrow(write_pieces, WRITTEN_SCHEMA))
 
 
 def keys_of(table: Table, number: int) -> I64:

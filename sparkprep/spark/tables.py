@@ -7,14 +7,13 @@ for a table with fewer rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import TaskContext
@@ -26,14 +25,10 @@ from sparkprep.errors import UserError
 from sparkprep.io.files import make_folder
 from sparkprep.io.parquet import WrittenFile, open_parquet, write_parquet
 from sparkprep.io.paths import join_path
-from sparkprep.spark.tasks import run_tasks
+from sparkprep.spark.tasks import run, run_tasks
 
-WRITTEN = "part int, rows long, bytes long, sha256 string, counts binary"
-"""The columns of what a writing task reports: one row for each part; `counts` is a JSON object of whole numbers."""
 BATCH_ROWS = 20_000
 
-PartWriter = Callable[[int, Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-"""Writes the rows of the part of that number, and yields what is reported of it."""
 Counter = Callable[[pa.RecordBatch], Mapping[str, int]]
 """Counts something in a batch that is written."""
 
@@ -105,57 +100,61 @@ class Table:
                 batches = iter(rows.cast(self.schema).to_batches())
                 self._note(number, write_parquet(self.file(number), batches, self.schema, **self.form.options))
 
-    def write(
-        self,
-        rows: DataFrame,
-        count: Counter | None = None,
-        prepare: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None,
-    ) -> dict[str, int]:
-        """Run the Spark job that computes `rows`, each of its tasks writing a part; return the sums of what is counted.
-
-        The DataFrame has the columns of the table, and perhaps others; or what `prepare` makes into such rows.
-        """
-        write_part = part_writer(self, count)
-
-        def write_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            context = TaskContext.get()
-            assert context is not None  # it runs in a task
-            yield from write_part(context.partitionId(), map(prepare, batches) if prepare else iter(batches))
-
-        return self.collect(rows.mapInArrow(write_partition, WRITTEN))
-
-    def write_tasks(
-        self,
-        spark: SparkSession,
-        numbers: list[int] | range,
-        task: Callable[[int], Iterator[pa.RecordBatch]],
-        count: Counter | None = None,
-    ) -> dict[str, int]:
-        """Run a task for each number, which writes the part of that number; return the sums of what is counted."""
-        write_part = part_writer(self, count)
-        return self.collect(run_tasks(spark, numbers, lambda number: write_part(number, task(number)), WRITTEN))
-
     def save_empty(self) -> None:
         """Write one part without rows, for a result that is read by its files alone."""
         make_folder(self.path)
-        self.files = [
-            PartFile(self.form.name(0), write_parquet(self.file(0), iter([]), self.schema, **self.form.options))
-        ]
+        file = write_parquet(self.file(0), iter([]), self.schema, **self.form.options)
+        self.files = [PartFile(self.form.name(0), file)]
 
     def _note(self, number: int, file: WrittenFile) -> None:
         assert self.parts is not None
         self.parts[number] = file.rows
         self.files.append(PartFile(self.form.name(number), file))
 
-    def collect(self, written: DataFrame) -> dict[str, int]:
-        """Run the job of writing tasks, whose rows are WRITTEN; note the parts, and return the sums of the counts."""
+    def write(
+        self,
+        rows: DataFrame,
+        prepare: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None,
+    ) -> None:
+        """Run the Spark job that computes `rows`, each of its tasks writing a part.
+
+        The DataFrame has the columns of the table, and perhaps others; or what `prepare` makes into such rows.
+        """
+        write_part = part_writer(self)
+
+        def write_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            context = TaskContext.get()
+            assert context is not None  # it runs in a task
+            yield write_part(context.partitionId(), map(prepare, batches) if prepare else iter(batches)).as_batch()
+
+        self.collect(rows.mapInArrow(write_partition, WRITTEN_SCHEMA))
+
+    def collect(self, written: DataFrame) -> None:
+        """Run the job of writing tasks, whose rows are `Written.as_batch`, and note the parts."""
+        self.note(
+            Written(row["part"], WrittenFile(row["rows"], row["bytes"], row["sha256"])) for row in written.collect()
+        )
+
+    def write_tasks(
+        self,
+        spark: SparkSession,
+        numbers: Sequence[int],
+        task: Callable[[int], Iterator[pa.RecordBatch]],
+        count: Counter | None = None,
+    ) -> dict[str, int]:
+        """Run a task for each number, which writes the part of that number; return the sums of what is counted."""
+        write_part = part_writer(self, count)
+        return self.note(run(spark, numbers, lambda number: [write_part(number, task(number))]))
+
+    def note(self, written: Iterable[Written]) -> dict[str, int]:
+        """Note which parts tasks have written, with which the table is there; return the sums of what they counted."""
         make_folder(self.path)
         self.parts, self.files = {}, []
         sums: dict[str, int] = {}
-        for row in sorted(written.collect(), key=lambda row: row["part"]):
-            if row["rows"]:
-                self._note(row["part"], WrittenFile(row["rows"], row["bytes"], row["sha256"]))
-            for name, value in orjson.loads(bytes(row["counts"])).items():
+        for each in sorted(written, key=lambda each: each.number):
+            if each.file.rows:
+                self._note(each.number, each.file)
+            for name, value in each.counts.items():
                 sums[name] = sums.get(name, 0) + value
         return sums
 
@@ -200,45 +199,51 @@ class Table:
         return read_all(spark, [self], columns)
 
 
-def part_writer(
-    table: Table, count: Counter | None = None
-) -> Callable[[int, Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return what a task does with the rows of a part: write it, unless there are no rows, and yield its report."""
+@dataclass(frozen=True)
+class Written:
+    """What a task tells of the part that it wrote: of one without rows, there is no file."""
+
+    number: int
+    file: WrittenFile
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def as_batch(self) -> pa.RecordBatch:
+        """Return number and file as one row of WRITTEN_SCHEMA."""
+        row = {"part": self.number, "rows": self.file.rows, "bytes": self.file.bytes, "sha256": self.file.sha256}
+        return pa.RecordBatch.from_pylist([row], _WRITTEN)
+
+
+_WRITTEN = pa.schema([("part", pa.int32()), ("rows", pa.int64()), ("bytes", pa.int64()), ("sha256", pa.string())])
+WRITTEN_SCHEMA = "part int, rows long, bytes long, sha256 string"
+"""The columns of `Written.as_batch` in Spark's words."""
+
+PartWriter = Callable[[int, Iterator[pa.RecordBatch]], Written]
+"""Writes rows as the part of that number."""
+
+
+def part_writer(table: Table, count: Counter | None = None) -> PartWriter:
+    """Return what a task does with the rows of a part: write it, unless there are no rows, and tell of it."""
     place = Table(table.path, table.schema, table.form)  # it goes to the workers, the table's parts do not
     schema = table.schema
 
-    def write(number: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def write(number: int, batches: Iterator[pa.RecordBatch]) -> Written:
         sums: dict[str, int] = {}
 
         def counted() -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 for name, value in (count(batch) if count else {}).items():
                     sums[name] = sums.get(name, 0) + int(value)
-                yield batch.select(schema.names).cast(schema)
+                yield batch if batch.schema.equals(schema) else batch.select(schema.names).cast(schema)
 
         rows = counted()
         first = next((batch for batch in rows if batch.num_rows), None)
-        size, written, digest = 0, 0, ""
-        if first is not None:
-            make_folder(place.path)
-            file = write_parquet(place.file(number), chain([first], rows), schema, **place.form.options)
-            size, written, digest = file.bytes, file.rows, file.sha256
-        yield report(number, written, size, digest, sums)
+        if first is None:
+            return Written(number, WrittenFile(0, 0, ""), sums)
+        make_folder(place.path)
+        file = write_parquet(place.file(number), chain([first], rows), schema, **place.form.options)
+        return Written(number, file, sums)
 
     return write
-
-
-def report(number: int, rows: int, size: int, digest: str, counts: Mapping[str, int]) -> pa.RecordBatch:
-    """Return what a writing task reports of a part, one row of WRITTEN."""
-    return pa.RecordBatch.from_pydict(
-        {
-            "part": pa.array([number], pa.int32()),
-            "rows": pa.array([rows], pa.int64()),
-            "bytes": pa.array([size], pa.int64()),
-            "sha256": pa.array([digest]),
-            "counts": pa.array([orjson.dumps(counts)], pa.binary()),
-        }
-    )
 
 
 def spark_schema(schema: pa.Schema) -> str:

@@ -37,7 +37,7 @@ def main() -> None:
     columns = signatures.Columns("text", "id", None, None)
     sketched = [signatures.signature_rows(documents, 0, columns, Settings())]
     blobs = list(candidates.first_entries(iter(sketched), partitions=1))
-    list(candidates.search_buckets(iter(blobs), cap=10))
+    list(candidates.search_buckets((blob for _, blob in blobs), cap=10))
     list(candidates.further_entries(iter(sketched), partitions=1, slots=slots))
     buckets.Leaders(0, 2).meet(np.arange(2), np.zeros((2, 128), np.uint8), 100.0, 120.0)
     groups = {"group": pa.array([0, 0]), "partners": pa.array([[], [0]], pa.list_(pa.int64()))}

@@ -33,7 +33,9 @@ def rank_bytes(ids: pa.Array, first: pa.Array | None = None, *, descending: bool
         parts += [matrix_to_binary(_flag(values)), pc.fill_null(_as_large(values), b"")]
     else:
         parts.append(_fixed_or_escaped(values, False))
-    return pc.binary_join_element_wise(*(part.cast(pa.large_binary()) for part in parts), pa.scalar(b"", pa.large_binary())).cast(pa.binary())
+    return pc.binary_join_element_wise(
+        *(part.cast(pa.large_binary()) for part in parts), pa.scalar(b"", pa.large_binary())
+    ).cast(pa.binary())
 
 
 def id_hashes(ids: pa.Array) -> pa.Array:

@@ -21,10 +21,9 @@ from sparkprep.dedup.keep import ORDER
 from sparkprep.dedup.resolve import outcome, stars
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.ties import ranked
-from sparkprep.dedup.verify import GROUP_SHINGLES, compare
+from sparkprep.dedup.verify import GROUP_SHINGLES, LONG_TEXT, compare
 from sparkprep.dedup.workspace import MOST_SEARCHES, Comparison, Search, Workspace
 from sparkprep.documents import addressed
-from sparkprep.documents.batches import LONG_TEXT
 from sparkprep.documents.keys import KEY
 from sparkprep.io.arrow import from_bytes
 from sparkprep.spark.tables import read_all, spark_schema

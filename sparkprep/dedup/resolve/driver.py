@@ -23,10 +23,9 @@ from sparkprep.dedup.kernels.components import rows_missing, unique_rows
 from sparkprep.dedup.resolve import grouping, outcome
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.ties import with_row_hashes
-from sparkprep.dedup.verify import GROUP_SHINGLES, compare
+from sparkprep.dedup.verify import GROUP_SHINGLES, LONG_TEXT, compare
 from sparkprep.dedup.workspace import MOST_SEARCHES, CandidateTables, Comparison, Search, Workspace
 from sparkprep.documents import addressed
-from sparkprep.documents.batches import LONG_TEXT
 from sparkprep.documents.keys import KEY
 from sparkprep.io.arrow import from_bytes
 from sparkprep.spark.tables import Table

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from sparkprep.documents.jsonl.kinds import STRING, Kind
 from sparkprep.documents.jsonl.lines import DamagedFile, Split
 from sparkprep.documents.jsonl.tasks import JsonlSettings, records_of
 from sparkprep.errors import UserError
-from sparkprep.spark.tasks import Task, run_tasks
+from sparkprep.spark.tasks import run
 
 _MAX_COLUMNS = 5_000
 _SHOWN_BAD_LINES = 5
-_SURVEY = pa.schema([("group", pa.int64()), ("result", pa.binary())])
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,10 @@ def survey_all(spark: SparkSession, groups: list[list[Split]], settings: JsonlSe
 
     Raises UserError for a damaged file.
     """
-    rows = run_tasks(spark, range(len(groups)), _survey_task(groups, settings), "group long, result binary").collect()
-    results = {row["group"]: orjson.loads(bytes(row["result"])) for row in rows}
+    answers = run(spark, range(len(groups)), _survey_task(groups, settings))
     surveys = []
-    for number, group in enumerate(groups):
-        for split, result in zip(group, results[number], strict=True):
+    for group, answer in zip(groups, answers, strict=True):
+        for split, result in zip(group, orjson.loads(answer), strict=True):
             if isinstance(result, str):
                 raise UserError(f"{split.path}: {result}; restore the file or leave it out")
             lines, documents, bad, first_bad, form = result
@@ -54,7 +51,7 @@ def survey_all(spark: SparkSession, groups: list[list[Split]], settings: JsonlSe
     return surveys
 
 
-def _survey_task(groups: list[list[Split]], settings: JsonlSettings) -> Task:
+def _survey_task(groups: list[list[Split]], settings: JsonlSettings) -> Callable[[int], list[bytes]]:
     def survey(split: Split) -> Any:
         lines = documents = 0
         bad: list[tuple[int, str]] = []
@@ -78,9 +75,8 @@ def _survey_task(groups: list[list[Split]], settings: JsonlSettings) -> Task:
             return str(error).removeprefix(f"{split.path}: ")
         return lines, documents, bad_count, bad, kind.dump()
 
-    def task(number: int) -> Iterator[pa.RecordBatch]:
-        result = orjson.dumps([survey(split) for split in groups[number]])
-        yield pa.RecordBatch.from_pydict({"group": [number], "result": [result]}, _SURVEY)
+    def task(number: int) -> list[bytes]:
+        return [orjson.dumps([survey(split) for split in groups[number]])]
 
     return task
 
