@@ -169,11 +169,11 @@ def _count(rows: pa.RecordBatch) -> dict[str, int]:
     kind, b = np.asarray(rows["kind"]), np.asarray(rows["b"])
     numbers = np.bincount(kind, minlength=len(RowKind))
     return {
-        "pairs": numbers[RowKind.PAIR],
-        "exact": numbers[RowKind.EXACT],
-        "hot": numbers[RowKind.HOT_BUCKET],
-        "duplicate_ids": b[kind == RowKind.SAME_ID].sum(),
-        "uncompared": b[kind == RowKind.UNCOMPARED].sum(),
+        "pairs": int(numbers[RowKind.PAIR]),
+        "exact": int(numbers[RowKind.EXACT]),
+        "hot": int(numbers[RowKind.HOT_BUCKET]),
+        "duplicate_ids": int(b[kind == RowKind.SAME_ID].sum()),
+        "uncompared": int(b[kind == RowKind.UNCOMPARED].sum()),
     }
 
 
