@@ -1,6 +1,7 @@
 """The grader: figures that can be counted by hand, and clear answers to inputs that cannot be graded."""
 
 import json
+import shlex
 import subprocess
 import sys
 from itertools import combinations
@@ -214,6 +215,17 @@ def test_the_command_prints_each_figure_with_its_definition(tmp_path: Path, caps
     written = json.loads(file.read_text())
     assert written["figures"]["pairs"]["recall"]["value"] == 0.75
     assert written["counts"]["true_pairs"] == 4
+
+
+def test_figures_that_do_not_fit_on_the_disk_leave_the_file_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    file.write_text("those of yesterday")
+    words = [result(tmp_path / "out"), "--truth", pairs_truth(tmp_path), "--json", str(file)]
+    command = shlex.join([sys.executable, str(ROOT / "jobs" / "grade.py"), *words])
+    done = subprocess.run(["bash", "-c", f"ulimit -f 1; {command}"], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"error: {file}: cannot be written: File too large\n")
+    assert file.read_text() == "those of yesterday"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figures.json", "out", "pairs.parquet"]
 
 
 @pytest.mark.parametrize(
