@@ -172,13 +172,17 @@ class TrainSettings:
 
 def parse(argv: Sequence[str] | None = None) -> TrainSettings:
     """Return the settings of a command line. Raises UserError for flags and for values that do not go together."""
-    accepted = [*options_of(TrainSettings), *IGNORED]
-    parser = Parser(accepted, prog="train_gpt2.py", description="Train a GPT-2 as llm.c does.", epilog=EPILOG)
+    parser = _parser()
     args = parser.parse_words(sys.argv[1:] if argv is None else argv)
     _tell_of_ignored(parser, args)
     settings = replace(from_arguments(TrainSettings, args), given=parser.given)
     check(settings)
     return settings
+
+
+def _parser() -> Parser:
+    accepted = [*options_of(TrainSettings), *IGNORED]
+    return Parser(accepted, prog="train_gpt2.py", description="Train a GPT-2 as llm.c does.", epilog=EPILOG)
 
 
 def defaults(**changes: Any) -> TrainSettings:

@@ -84,12 +84,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(words: Sequence[str]) -> Request:
     """Return what a command line asks for, after a note about its flags that mean nothing. Raises UserError."""
-    parser = Parser([*options_of(Request), *SEVERAL_MACHINES], description=DESCRIPTION, epilog=EPILOG)
+    parser = _parser()
     args = parser.parse_words(words)
     ignored = [flag.short[0] for flag in SEVERAL_MACHINES if flag.name in parser.given]
     if ignored:
         say(f"note: {', '.join(ignored)} mean nothing here, where one process writes; ignored", stream=sys.stderr)
     return from_arguments(Request, args)
+
+
+def _parser() -> Parser:
+    return Parser([*options_of(Request), *SEVERAL_MACHINES], description=DESCRIPTION, epilog=EPILOG)
 
 
 def run(request: Request) -> int:
