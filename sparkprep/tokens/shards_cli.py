@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from sparkprep.console import add_debug, safe_text, say
+from sparkprep.console import add_debug, say_line
 from sparkprep.errors import UserError
 from sparkprep.io.files import check_inputs
 from sparkprep.options import add_options, from_arguments
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         if args.input:
             raise UserError("--verify only checks the shards of --output: leave out --input, or --verify")
         manifest = verify(args.output)
-        say(safe_text(f"{args.output}: all {len(manifest['shards'])} shards are what the manifest tells"))
+        say_line(f"{args.output}: all {len(manifest['shards'])} shards are what the manifest tells")
         _print_manifest(manifest, args.output)
         return 0
     if not args.input:
@@ -116,4 +116,4 @@ def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
 def print_rows(rows: list[tuple[str, str]]) -> None:
     """Print a summary, one value on a line."""
     for name, value in rows:
-        say(f"  {name:<15} {safe_text(value)}")
+        say_line(f"  {name:<15} {value}")

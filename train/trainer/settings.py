@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparkprep.console import say
 from sparkprep.errors import UserError
 from sparkprep.options import (
     Integer,
@@ -256,4 +257,4 @@ def _tell_of_ignored(parser: Parser, args: argparse.Namespace) -> None:
         parser.error(f"-pn {args.num_processes}: this trainer is one process on one GPU")
     ignored = [option.short[0] for option in IGNORED if option.flag.removeprefix("--") in parser.given]
     if ignored:
-        print(f"without meaning here: {', '.join(ignored)}", file=sys.stderr)
+        say(f"without meaning here: {', '.join(ignored)}", stream=sys.stderr)
