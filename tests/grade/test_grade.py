@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -190,8 +191,21 @@ def test_what_cannot_be_graded_is_named(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message) as caught:
             grade(*arguments)
         assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match=r"threshold 80.0 is not in \(0, 1\]"):
-        grade(output, truth, threshold=80.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"threshold": 80.0}, "--threshold: 80 is above 1"),
+        ({"threshold": 0}, "--threshold: 0 is not above 0"),
+        ({"threshold": float("nan")}, "--threshold: 'nan' is not a finite number"),
+        ({"threshold": "0.8"}, "--threshold: '0.8' is not a number"),
+        ({"id_column": ""}, "--id-column: an empty word was given"),
+    ],
+)
+def test_the_function_has_the_limits_of_the_command(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        grade(result(tmp_path / "out"), pairs_truth(tmp_path), **settings)
 
 
 def test_ids_of_other_data_are_refused_for_the_kept_documents_alone_too(tmp_path: Path) -> None:
