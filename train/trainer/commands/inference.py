@@ -127,7 +127,7 @@ def run(request: Request) -> int:
 
 def _words(path: str | None, header: ModelHeader, model: str) -> tuple[bytes, ...]:
     """Return the bytes of each id. Raises UserError where tokenizer file or model have other tokens than GPT-2."""
-    built_in = (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)
+    built_in = vocabulary.all_tokens()
     if header.shape.vocab_size != VOCABULARY_SIZE:
         raise UserError(
             f"{model}: it has {header.shape.vocab_size:,} tokens, not GPT-2's {VOCABULARY_SIZE:,}; "

@@ -25,4 +25,4 @@ def words_of(path: str) -> Sequence[bytes]:
     """Return the bytes of each id from a tokenizer file, or from the package's vocabulary where there is no file."""
     if os.path.exists(path):
         return tokenizer_file.read(path).tokens
-    return (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)
+    return vocabulary.all_tokens()
