@@ -125,7 +125,7 @@ class TrainSettings:
         True, "1: float32 weights; 0: bfloat16 weights, rounded stochastically", ZeroOrOne(), "0|1", short=("-w",)
     )
     recompute: int = option(
-        1, "0: keep activations, 1: compute GELU again, 2: LayerNorm too", Integer(0), "0|1|2", short=("-r",)
+        1, "0: keep activations, 1: compute GELU again, 2: LayerNorm too", Integer(0, 2), "0|1|2", short=("-r",)
     )
     on_nan: str = option("stop", "when the loss is no number: stop, or skip the update", OneOf(ON_NAN))
     deterministic: bool = option(False, "the same bits on each run on a GPU too, at a cost in speed", Switch())
@@ -211,8 +211,6 @@ def _problems(s: TrainSettings) -> list[str]:
     rows = s.micro_batch * s.seq_len
     if s.tokens_per_update % rows:
         problems.append(_no_divisor(s))
-    if s.recompute > 2:
-        problems.append(f"-r {s.recompute}: only 0, 1 and 2 are known")
     if s.steps != -1 and s.stop_after > s.steps:
         problems.append(f"-es {s.stop_after} lies beyond -x {s.steps}, the end of the schedule; give a smaller -es")
     if s.steps != -1 and s.start_step > s.steps:
