@@ -8,7 +8,7 @@ import sys
 from sparkprep.console import safe_text, say
 from sparkprep.io.files import check_inputs
 from sparkprep.options import add_options, from_arguments
-from sparkprep.tokens.settings import ShardSettings, TokenizeSettings
+from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
 from sparkprep.tokens.shards_cli import add_common, make, print_rows
 
 EPILOG = """\
@@ -66,5 +66,5 @@ def run(args: argparse.Namespace) -> int:
     for warning in metrics["warnings"][:5]:
         say(f"  warning: {safe_text(warning)}")
     if args.shards:
-        make(spark, [args.output], args.shards, shard_settings, args)
+        make(spark, [args.output], args.shards, shard_settings, TokenRowsSettings(), args)
     return 0
