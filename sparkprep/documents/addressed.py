@@ -26,11 +26,9 @@ def save(table: Table, documents: Documents, rows: pa.Table) -> None:
     order = np.argsort(keys, kind="stable")
     pieces = documents.pieces_of(keys[order])
     rows = rows.take(pa.array(order))
-    starts = np.flatnonzero(np.diff(pieces, prepend=-1))
-    ends = [*starts[1:].tolist(), len(pieces)]
-    table.save_parts(
-        {int(pieces[start]): rows.slice(start, end - start) for start, end in zip(starts.tolist(), ends, strict=True)}
-    )
+    starts = np.flatnonzero(np.diff(pieces, prepend=-1)).tolist()
+    runs = pairwise([*starts, len(pieces)] if starts else [])
+    table.save_parts({int(pieces[start]): rows.slice(start, end - start) for start, end in runs})
 
 
 def write(table: Table, documents: Documents, rows: DataFrame) -> None:

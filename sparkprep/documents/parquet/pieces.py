@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -165,11 +165,12 @@ def _cuts(group: RowGroup, size: int) -> Iterator[tuple[int, int]]:
 
     Each part is reached by decoding what lies before it.
     """
+    if not group.rows:
+        return
     parts = min(group.rows, max(1, round(group.text_bytes / size)))
-    ends = list(accumulate([group.rows // parts] * (parts - 1), initial=0)) if parts else []
-    for start, end in zip(ends, [*ends[1:], group.rows], strict=True):
-        if end > start:
-            yield start, end - start
+    starts = accumulate([group.rows // parts] * (parts - 1), initial=0)
+    for start, end in pairwise([*starts, group.rows]):
+        yield start, end - start
 
 
 def _with(piece: Piece, span: Span, text_bytes: int) -> Piece:
