@@ -147,7 +147,9 @@ def from_bytes(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_boolean(kind):
         return from_bytes(values, pa.uint8()).cast(kind)
     if pa.types.is_string_view(kind) or pa.types.is_large_string(kind):
-        return values.cast(pa.string()).cast(kind)
+        return from_bytes(values, pa.string()).cast(kind)
+    if pa.types.is_string(kind):
+        return values.cast(kind, safe=False)  # what is no UTF-8 was none before
     if _has_runs(kind) or pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
         return values.cast(kind)
     width = kind.bit_width // 8
