@@ -13,7 +13,7 @@ from sparkprep.dedup.kernels.rank import has_order
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns
 from sparkprep.documents.keys import id_column, named_column
-from sparkprep.documents.opening import Opened, open_paths, spool_frame
+from sparkprep.documents.opening import Opened, frame_schema, open_paths, spool_frame
 from sparkprep.errors import UserError
 from sparkprep.io.output import OutputFolder
 from sparkprep.spark.progress import Progress
@@ -87,3 +87,4 @@ def _check_frame(source: DataFrame, settings: Settings) -> None:
         )
     if not isinstance(kinds[text], T.StringType):
         raise UserError(f"the DataFrame's column '{text}' is {kinds[text].simpleString()}, not text; cast it to string")
+    choose_columns(frame_schema(source), settings)

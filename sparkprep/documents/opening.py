@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
@@ -15,7 +17,7 @@ from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.errors import UserError
 from sparkprep.io.listing import PARQUET, DataFile, list_files
 from sparkprep.io.output import OutputFolder
-from sparkprep.io.paths import join_path
+from sparkprep.io.paths import join_path, normalise, scheme_of
 from sparkprep.spark.failures import explained
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.tables import Form, Table
@@ -62,17 +64,28 @@ def open_paths(
 def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, text_column: str) -> Opened:
     """Open a DataFrame, written as Parquet first: it is computed once, may be costly, or not be the same twice."""
     spooled = _spool_folder(folder)
-    try:
-        schema = to_arrow_schema(source.schema)
-    except TypeError as error:
-        raise UserError(f"the DataFrame has a column that Arrow does not know ({error}); cast or drop it") from error
-    table = Table(spooled, schema, Form("snappy", (text_column,)))
-    with explained(), progress.stage("read"):
+    table = Table(spooled, frame_schema(source), Form("snappy", (text_column,)))
+    with explained(_files_behind(source)), progress.stage("read"):
         table.write(source)
     if not table.rows:
         table.save_empty()
     files = list_files([spooled])
     return Opened(files, summarise(files, text_column))
+
+
+def frame_schema(source: DataFrame) -> pa.Schema:
+    """Return the schema of a DataFrame in Arrow's words. Raises UserError where it has none."""
+    try:
+        schema: pa.Schema = to_arrow_schema(source.schema)
+    except TypeError as error:
+        raise UserError(f"the DataFrame has a column that Arrow does not know ({error}); cast or drop it") from error
+    return schema
+
+
+def _files_behind(source: DataFrame) -> list[str]:
+    """Return the files that a DataFrame reads, as far as Spark knows them: to be named where one of them is damaged."""
+    names = [unquote(name) for name in source.inputFiles()]
+    return [normalise(name) if scheme_of(name) == "file" else name for name in names]
 
 
 def _spool_folder(folder: OutputFolder) -> str:
