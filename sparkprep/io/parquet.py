@@ -42,7 +42,11 @@ def open_parquet(path: str) -> Iterator[pq.ParquetFile]:
     system, inner = filesystem(path)
     try:
         with pq.ParquetFile(
-            inner, filesystem=system, pre_buffer=False, buffer_size=BUFFER_BYTES[is_local(path)]
+            inner,
+            filesystem=system,
+            pre_buffer=False,
+            buffer_size=BUFFER_BYTES[is_local(path)],
+            page_checksum_verification=True,
         ) as file:
             yield file
     except READ_ERRORS as error:
