@@ -22,12 +22,13 @@ _FOOTER_READERS = 16
 
 @dataclass(frozen=True)
 class RowGroup:
-    """A row group: its rows, and the bytes of its texts, uncompressed but as encoded.
+    """A row group: its rows, and the bytes of all its columns and of its texts, uncompressed but as encoded.
 
     Where a file repeats texts and stores them as a dictionary, the bytes are less than those of the decoded texts.
     """
 
     rows: int
+    bytes: int
     text_bytes: int
 
 
@@ -132,5 +133,5 @@ def _read_footer(file: DataFile, text_column: str) -> _Footer:
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
         size = 0 if leaf is None else group.column(leaf).total_uncompressed_size
-        groups.append(RowGroup(group.num_rows, size))
+        groups.append(RowGroup(group.num_rows, group.total_byte_size, size))
     return _Footer(schema, tuple(groups))

@@ -88,9 +88,8 @@ class Documents:
         planned, values = self.summary.row_groups[span.file], self.summary.folder_values[span.file]
         skip, left = span.skip, span.rows
         with open_parquet(file.path) as opened:
-            if [opened.metadata.row_group(g).num_rows for g in range(opened.num_row_groups)] != [
-                group.rows for group in planned
-            ]:
+            groups = (opened.metadata.row_group(number) for number in range(opened.num_row_groups))
+            if [(g.num_rows, g.total_byte_size) for g in groups] != [(g.rows, g.bytes) for g in planned]:
                 raise UserError(f"{file.path}: has changed while the job ran; run again when nothing writes to it")
             stored = [name for name in schema.names if name in opened.schema_arrow.names]
             for group in range(span.first, span.first + span.groups):
