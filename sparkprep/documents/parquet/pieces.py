@@ -25,7 +25,7 @@ PIECE_BYTES = 128 << 20
 """Of text in a piece, at most about."""
 LEAST_PIECE_BYTES = 8 << 20
 """Below this, a task costs more than it shares out."""
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 4 << 20
 BATCH_ROWS = 512
 STEP_ROWS = 32
 """Rows that are decoded at once: texts are of any length, so that batches are filled by bytes, step by step."""
