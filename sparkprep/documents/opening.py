@@ -14,7 +14,7 @@ from sparkprep.documents.jsonl.spool import spool
 from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.documents.parquet.reading import times_as_they_stand
-from sparkprep.io.listing import PARQUET, DataFile, list_files
+from sparkprep.io.listing import PARQUET, DataFile, list_input, list_written, tell_left_out
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import normalise, scheme_of, spark_target
 from sparkprep.spark.failures import explained
@@ -41,16 +41,18 @@ def open_paths(
     max_bad: str,
 ) -> Opened:
     """Open Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in its rejected/."""
-    files, rejected, warnings = list_files(paths), 0, list[str]()
+    listing = list_input(paths, text_column)
+    files, rejected, warnings = listing.files, 0, listing.warnings
     if files[0].format != PARQUET:
         spooled = _spool_folder(folder)
         with explained([file.path for file in files]), progress.stage("read") as stage:
             options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
             summary = spool(spark, files, spooled, os.path.join(folder.work, "rejected"), options)
             stage.documents, rejected = summary.documents, summary.rejected
-            warnings = [f"rejected {line}" for line in summary.first_rejected]
+            warnings += tell_left_out(summary.left_out)
+            warnings += [f"rejected {line}" for line in summary.first_rejected]
             warnings += [f"column {c} holds values of several kinds: kept as text" for c in summary.as_text]
-        files = list_files([spooled])
+        files = list_written(spooled)
     return Opened(files, summarise(files, text_column), rejected, warnings)
 
 
@@ -63,7 +65,7 @@ def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, tex
         times_as_they_stand(source.sparkSession),
     ):
         source.write.parquet(spark_target(spooled))
-    files = list_files([spooled])
+    files = list_written(spooled)
     return Opened(files, summarise(files, text_column))
 
 
