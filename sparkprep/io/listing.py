@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -239,9 +238,8 @@ def _sidecars(files: Sequence[DataFile], text_column: str) -> set[DataFile]:
     parquet = next((file for file in files if file.format == PARQUET), None)
     json = [file for file in files if file.format != PARQUET]
     if parquet is None:
-        columns = Counter(_columns(file) for file in json)
-        usual = max(columns, key=lambda names: columns[names], default=())
-        json = [file for file in json if _columns(file) != usual and not file.named]
+        deepest = max((_columns(file) for file in json), key=len, default=())
+        json = [file for file in json if _columns(file) != deepest and not file.named]
 
     def holds(file: DataFile) -> bool:
         head = read_head(file.path, HEAD_BYTES, CODECS.get(file.format))
