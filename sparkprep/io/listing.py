@@ -196,7 +196,8 @@ def _data_files(path: str) -> tuple[list[tuple[str, DataFile]], list[LeftOut]]:
         heads = dict(zip(data, pool.map(lambda row: read_head(row.path, len(PARQUET_MAGIC)), data), strict=True))
     kinds |= {row: PARQUET for row, head in heads.items() if head == PARQUET_MAGIC}
     files = [(row.real, _data_file(row, kind)) for row, kind in kinds.items() if kind is not None]
-    others = [row for row in data if kinds[row] is None]
+    read = {real for real, _ in files}
+    others = [row for row in data if kinds[row] is None and row.real not in read]
     if not files:
         raise UserError(_nothing_in(path, unknown, others))
     left_out = [LeftOut(row.path, "of other kinds") for row in others]

@@ -136,8 +136,8 @@ def read_head(path: str, size: int, codec: str | None = None) -> bytes:
 def holds_documents(head: bytes, whole: bool, text_column: str) -> bool:
     """Return whether a JSON file holds documents: objects with a text in `text_column`, one on a line or otherwise.
 
-    head: its first HEAD_BYTES, `whole` if that is all of it. Of a longer file whose lines cannot be told, a text under
-    that name at any depth is enough.
+    head: its first HEAD_BYTES, `whole` if that is all of it. Of what is neither lines of JSON nor one text of it, or is
+    longer, a text under that name at any depth is enough.
     """
     pieces = head.removeprefix(_LINES_ARE_UTF8).split(b"\n")
     lines = [_parsed(piece) for piece in (pieces if whole else pieces[:-1])]
@@ -145,8 +145,8 @@ def holds_documents(head: bytes, whole: bool, text_column: str) -> bool:
         return True
     if any(isinstance(line, dict) for line in lines):
         return False
-    if whole:
-        content = _parsed(head.removeprefix(_LINES_ARE_UTF8))
+    content = _parsed(head.removeprefix(_LINES_ARE_UTF8)) if whole else None
+    if content is not None:
         return any(_is_document(each, text_column) for each in (content if isinstance(content, list) else [content]))
     return re.search(rb"%b\s*:\s*\"" % re.escape(json.dumps(text_column).encode()), head) is not None
 

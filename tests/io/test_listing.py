@@ -73,6 +73,15 @@ def test_a_file_reached_by_several_ways_counts_once(tmp_path: Path) -> None:
     assert len(list_files([tmp_path / "in", roundabout, tmp_path / "other", tmp_path / "other/sub/b.jsonl"])) == 2
 
 
+def test_a_file_that_a_link_gives_its_name_is_not_left_out_under_its_own(tmp_path: Path) -> None:
+    blob = put(tmp_path / "blobs/5e1f", '{"text": "x"}')
+    (tmp_path / "snapshots").mkdir()
+    (tmp_path / "snapshots/a.jsonl").symlink_to(blob)
+    listing = list_input([tmp_path])
+    assert [file.path for file in listing.files] == [str(tmp_path / "snapshots/a.jsonl")]
+    assert listing.warnings == []
+
+
 def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "in/a.parquet")
     monkeypatch.chdir(tmp_path)

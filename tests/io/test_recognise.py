@@ -104,6 +104,8 @@ def test_a_long_first_line_cut_in_a_character_is_no_trouble() -> None:
         ('{"text": null}', True),
         (json.dumps(RECORDS, indent=2), True),
         (json.dumps(RECORDS[1], indent=2), True),
+        ("\n".join(json.dumps(record, indent=2) for record in RECORDS), True),
+        ("\n".join(json.dumps({"text_bytes": n}, indent=2) for n in range(3)), False),
         ('{"features": {"text": {"dtype": "string"}}}\n', False),
         ('{"schema": {"text": "string"}}\n', False),
         ('{"text": {"dtype": "string"}}\n', False),
