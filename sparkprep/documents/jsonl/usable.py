@@ -52,7 +52,7 @@ def set_aside(
         else:
             without = each.bad > 0
             if without and not (has_text and not file.named and _is_sidecar(file, text_column)):
-                raise UserError(f"{file.path}: not one of its {each.bad:,} lines is a document; {_advice(file, each)}")
+                raise UserError(f"{file.path}: no line of {each.bad:,} is a document; {_advice(file, each)}")
         if without and file.named:
             raise UserError(
                 f"{file.path}: no line has a column '{text_column}'; columns there are: "

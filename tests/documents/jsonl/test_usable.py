@@ -75,7 +75,7 @@ def test_a_file_of_which_no_line_is_sound_is_refused_whatever_is_allowed(
     if among_others:
         put(tmp_path / "in/z.jsonl", LINES)
     message = error_of(spark, tmp_path / "in")
-    assert message.startswith(f"{path}: not one of its ")
+    assert message.startswith(f"{path}: no line of ")
     assert said in message
 
 
