@@ -13,7 +13,7 @@ from sparkprep.documents.jsonl.spool import spool
 from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.errors import UserError
-from sparkprep.io.listing import PARQUET, DataFile, list_files
+from sparkprep.io.listing import PARQUET, DataFile, list_input, list_written, tell_left_out
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.spark.failures import explained
@@ -45,16 +45,18 @@ def open_paths(
 
     columns: those that will be read besides the text; None: all.
     """
-    files, rejected, warnings = list_files(paths), 0, list[str]()
+    listing = list_input(paths, text_column)
+    files, rejected, warnings = listing.files, 0, listing.warnings
     if files[0].format != PARQUET:
         spooled = _spool_folder(folder)
         with explained(), progress.stage("read") as stage:
             options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
             result = spool(spark, files, spooled, join_path(folder.work, "rejected"), options)
             stage.documents, rejected = result.documents, result.rejected
-            warnings = [f"rejected {line}" for line in result.first_rejected]
+            warnings += tell_left_out(result.left_out)
+            warnings += [f"rejected {line}" for line in result.first_rejected]
             warnings += [f"column {c} holds values of several kinds: kept as text" for c in result.as_text]
-        files = list_files([spooled])
+        files = list_written(spooled)
     summary = summarise(files, text_column, columns)
     return Opened(files, summary, rejected, [*warnings, *summary.widened])
 
@@ -71,7 +73,7 @@ def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, tex
         table.write(source)
     if not table.rows:
         table.save_empty()
-    files = list_files([spooled])
+    files = list_written(spooled)
     return Opened(files, summarise(files, text_column))
 
 

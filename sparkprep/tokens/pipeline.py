@@ -25,7 +25,7 @@ from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.tokenizer.tokenizer import Tokenizer
 from sparkprep.tokenizer.vocabulary import SHA256
-from sparkprep.tokens.rows import TokenCounts, kept_of, write_token_rows
+from sparkprep.tokens.rows import TokenCounts, write_token_rows
 from sparkprep.tokens.settings import TokenizeSettings
 
 METRICS = "_metrics.json"
@@ -51,8 +51,8 @@ def tokenize(
     settings or output cannot work.
     """
     settings = settings or TokenizeSettings()
-    paths = [kept_of(path) for path in ([source] if isinstance(source, str) else source)]
-    asked = {"input": stamps(list_files(paths)), "settings": asdict(settings)}
+    paths = [source] if isinstance(source, str) else list(source)
+    asked = {"input": stamps(list_files(paths, settings.text_column)), "settings": asdict(settings)}
     path = os.path.join(output, METRICS)
     done = read_json(path, "take another --output, or --overwrite") if os.path.exists(path) else None
     if reuse and done is not None and done["asked"] == asked:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -18,8 +17,7 @@ from pyspark.sql import types as T
 from sparkprep.documents.batches import LONG_TEXT, scan_twice
 from sparkprep.documents.keys import identifier, quoted
 from sparkprep.io.arrow import runs_to_binary
-from sparkprep.io.files import exists
-from sparkprep.io.paths import join_path, spark_target
+from sparkprep.io.paths import spark_target
 from sparkprep.tokenizer.tokenizer import Tokenizer
 
 
@@ -99,9 +97,3 @@ def _write(rows: DataFrame, folder: str, mode: str) -> TokenCounts:
     options = {"compression": "snappy", "parquet.enable.dictionary#tokens": "false"}
     observed.drop("bytes").write.mode(mode).options(**options).parquet(spark_target(folder))
     return TokenCounts(**counts.get)
-
-
-def kept_of(path: str) -> str:
-    """Return the documents of a folder that the dedup job wrote: its kept/; any other path as it is."""
-    inside = join_path(path, "kept")
-    return inside if exists(inside) and exists(join_path(path, "metrics.json")) else os.fspath(path)

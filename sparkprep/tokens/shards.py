@@ -30,7 +30,7 @@ from sparkprep.io.files import (
     make_folder,
     write_text,
 )
-from sparkprep.io.listing import PARQUET, DataFile, list_files, stamps
+from sparkprep.io.listing import PARQUET, DataFile, list_input, stamps
 from sparkprep.io.paths import filesystem, join_path, normalise, spark_uri
 from sparkprep.spark.failures import explained
 from sparkprep.spark.preflight import preflight
@@ -55,7 +55,7 @@ class TokenRows:
     columns: those in use, with plain types. is_list: whether the tokens are lists of numbers rather than binary.
     counted: whether a column `count` of ours says how many a row has. tokens_about: of all rows, end-of-text included,
     estimated from the footers. largest_row_group: bytes of the tokens, uncompressed, in the row group where they are
-    most.
+    most. warnings: what is to be told of the input.
     """
 
     files: list[DataFile]
@@ -67,6 +67,7 @@ class TokenRows:
     rows: int
     tokens_about: int
     largest_row_group: int
+    warnings: tuple[str, ...]
 
 
 def summarise(paths: Sequence[str], tokens_column: str, id_column: str) -> TokenRows:
@@ -74,7 +75,8 @@ def summarise(paths: Sequence[str], tokens_column: str, id_column: str) -> Token
 
     Raises UserError for what holds no token rows, with the columns there are.
     """
-    files = list_files(paths)
+    listing = list_input(paths)
+    files = listing.files
     if files[0].format != PARQUET:
         raise UserError(f"{files[0].path}: token rows are Parquet; run `sparkprep tokenize` on documents first")
     rows, bytes_of_groups = 0, list[list[int]]()
@@ -107,6 +109,7 @@ def summarise(paths: Sequence[str], tokens_column: str, id_column: str) -> Token
         rows=rows,
         tokens_about=sum(sum(groups) // 2 for groups in bytes_of_groups) + rows,
         largest_row_group=max(chain.from_iterable(bytes_of_groups), default=0),
+        warnings=tuple(listing.warnings),
     )
 
 
@@ -224,7 +227,8 @@ def make_shards(
         size = 2 * sum(shard.tokens for shard in missing)
         with progress.stage("write", plan.documents, size), explained(paths_read, why_died):
             entries += _write(spark, rows, settings, plan, missing, folder)
-    content = manifest.build(paths_read, settings, plan, sorted(entries, key=lambda entry: entry.index))
+    entries.sort(key=lambda entry: entry.index)
+    content = manifest.build(paths_read, settings, plan, entries, rows.warnings)
     write_text(join_path(folder, MANIFEST), json.dumps(content, indent=1) + "\n")
     delete_folder(join_path(folder, NOTES))
     return content

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from sparkprep.console import add_debug, say_line
@@ -102,6 +103,13 @@ def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
         ("output", folder),
     ]
     print_rows(rows)
+    print_warnings(manifest.get("warnings", []))
+
+
+def print_warnings(warnings: Sequence[str]) -> None:
+    """Print the first warnings of a run, below its summary."""
+    for warning in warnings[:5]:
+        say(f"  warning: {safe_text(warning)}")
 
 
 def print_rows(rows: list[tuple[str, str]]) -> None:

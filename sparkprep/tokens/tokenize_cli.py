@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sparkprep.console import safe_text, say
 from sparkprep.io.files import check_inputs
 from sparkprep.options import add_options, from_arguments
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
-from sparkprep.tokens.shards_cli import add_common, make, print_rows
+from sparkprep.tokens.shards_cli import add_common, make, print_rows, print_warnings
 
 EPILOG = """\
 examples:
@@ -63,8 +62,7 @@ def run(args: argparse.Namespace) -> int:
             ("output", args.output),
         ]
     )
-    for warning in metrics["warnings"][:5]:
-        say(f"  warning: {safe_text(warning)}")
+    print_warnings(metrics["warnings"])
     if args.shards:
         make(spark, [args.output], args.shards, shard_settings, TokenRowsSettings(), args)
     return 0

@@ -216,7 +216,7 @@ def test_a_finished_tokenization_of_the_same_input_is_reused(spark: SparkSession
 def test_the_kept_documents_of_the_dedup_job_are_found_in_its_folder(spark: SparkSession, tmp_path: Path) -> None:
     save(tmp_path / "clean" / "kept" / "a.parquet", {"id": [1], "text": ["kept"]})
     save(tmp_path / "clean" / "removed" / "a.parquet", {"id": [2], "kept_id": [1]})
-    (tmp_path / "clean" / "metrics.json").write_text("{}")
+    (tmp_path / "clean" / "metrics.json").write_text('{"counts": {}, "settings": {}, "versions": {}}')
     assert tokenize(spark, str(tmp_path / "clean"), str(tmp_path / "rows"))["documents"] == 1
 
 
