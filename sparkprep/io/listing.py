@@ -100,14 +100,6 @@ def tell_left_out(left_out: Iterable[LeftOut]) -> list[str]:
     return lines
 
 
-def check_unchanged(files: Sequence[DataFile]) -> None:
-    """Refuse an input of which a file has another size than when it was listed."""
-    for file in files:
-        system, inner = filesystem(file.path)
-        if system.get_file_info(inner).size != file.size:
-            raise UserError(f"{file.path}: has changed while the job ran; run again when nothing writes to it")
-
-
 def stamps(files: Sequence[DataFile]) -> list[list[str | int]]:
     """Name, bytes and time of change (ns) of each file: whether an input is still the one that it was."""
     return [[file.path.rsplit("/", 1)[-1], file.size, file.mtime_ns or 0] for file in files]
