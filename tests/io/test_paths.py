@@ -18,15 +18,6 @@ def test_s3_uris_are_told_from_local_paths_and_other_schemes_refused() -> None:
         is_local("hdfs://x/y")
 
 
-def test_the_s3_endpoint_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    system, inner = filesystem("s3://bucket/key/")
-    assert (system.type_name, inner) == ("s3", "bucket/key")
-
-
 def test_a_local_path_for_spark_has_its_glob_characters_escaped_only_for_reading(tmp_path: Path) -> None:
     path = str(tmp_path / "a[1]{b}*?% #.parquet")
     assert spark_uri(path) == "file:" + str(tmp_path) + r"/a\[1\]\{b\}\*\?% #.parquet"
