@@ -17,8 +17,11 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from sparkprep.errors import UserError
-from sparkprep.io.paths import filesystem, is_local, normalise, split_s3
+from sparkprep.io.paths import filesystem, is_local, join_path, normalise, split_s3
 from sparkprep.io.s3_errors import explain_arrow
+
+UNFINISHED = "_unfinished.json"
+"""An object in a result folder on S3 while what lies there is not whole."""
 
 _HASHED = 1 << 24  # bytes at a time
 _SYSTEM_CAUSE = re.compile(r"\. Detail: \[errno \d+\] ([^\n]+)")  # how Arrow says what the system has said
@@ -128,7 +131,7 @@ def delete_folder(path: str) -> None:
         from sparkprep.io.objects import delete_prefix  # Arrow would leave an empty object in the place of the folder
 
         bucket, key = split_s3(path)
-        delete_prefix(bucket_client(bucket, path), bucket, f"{key}/")
+        delete_prefix(bucket_client(bucket, path), bucket, f"{key}/", path)
     elif exists(path):
         with _told(path, "cannot be deleted"):
             shutil.rmtree(normalise(path))
@@ -141,7 +144,7 @@ def delete_file(path: str) -> None:
         from sparkprep.io.objects import delete
 
         bucket, key = split_s3(path)
-        delete(bucket_client(bucket, path), bucket, [key])
+        delete(bucket_client(bucket, path), bucket, [key], path)
     elif exists(path):
         with _told(path, "cannot be deleted"):
             os.remove(normalise(path))
@@ -172,10 +175,26 @@ def _told(path: str, what: str) -> Iterator[None]:
 
 
 def check_inputs(paths: Sequence[str]) -> None:
-    """Refuse at once, rather than when Spark has started, a local path that is not there. Raises UserError."""
+    """Refuse at once, rather than when Spark has started, a path that is not there or not whole. Raises UserError."""
     for path in paths:
-        if is_local(path) and not exists(path):
+        if not exists(path):
             raise UserError(f"{path}: no such file or folder; check --input")
+        check_finished(path)
+
+
+def check_finished(path: str) -> None:
+    """Refuse a folder on S3 into which a result is being put, and what lies in one. Raises UserError."""
+    if is_local(path):
+        return
+    bucket, key = split_s3(path)
+    folder = f"s3://{bucket}"
+    for name in filter(None, key.split("/")):
+        folder = join_path(folder, name)
+        if exists(marker := join_path(folder, UNFINISHED)):
+            raise UserError(
+                f"{path}: not whole: a run is putting its result there, or was stopped at that; {marker} says where it "
+                "lies whole"
+            )
 
 
 def sha256_of(path: str, look: Callable[[bytes], None] | None = None) -> tuple[int, str]:

@@ -18,16 +18,19 @@ _COPIED_PART = 256 << 20
 """A larger object is copied in parts of this size: one request copies 5 GB at most."""
 
 
-def objects(client: Any, bucket: str, prefix: str) -> Iterator[str]:
-    """Yield the keys that begin with a prefix. Raises UserError as `explained`."""
-    for page in _pages(client, bucket, Prefix=prefix):
+def objects(client: Any, bucket: str, prefix: str, subject: str | None = None) -> Iterator[str]:
+    """Yield the keys that begin with a prefix.
+
+    Raises UserError as `explained`, which begins with the subject (None: the bucket's name).
+    """
+    for page in _pages(client, bucket, subject, Prefix=prefix):
         for entry in page.get("Contents", []):
             yield entry["Key"]
 
 
 def folders(client: Any, bucket: str, prefix: str) -> Iterator[str]:
     """Yield what stands between a prefix and the next "/", if any. Raises UserError as `explained`."""
-    for page in _pages(client, bucket, Prefix=prefix, Delimiter="/"):
+    for page in _pages(client, bucket, None, Prefix=prefix, Delimiter="/"):
         for entry in page.get("CommonPrefixes", []):
             yield entry["Prefix"][len(prefix) : -1]
 
@@ -46,24 +49,24 @@ def copy(client: Any, bucket: str, source: str, target: str, names: Sequence[str
             each.result()
 
 
-def delete(client: Any, bucket: str, keys: Sequence[str]) -> None:
+def delete(client: Any, bucket: str, keys: Sequence[str], subject: str) -> None:
     """Delete objects; those that are not there do not matter. Raises UserError as `explained`."""
-    with explained(f"bucket {bucket}"):
+    with explained(subject):
         for start in range(0, len(keys), _MOST_DELETED):
             named = [{"Key": key} for key in keys[start : start + _MOST_DELETED]]
             answer = client.delete_objects(Bucket=bucket, Delete={"Objects": named, "Quiet": True})
             for error in answer.get("Errors", []):
                 why = wording(error.get("Code", ""), "DeleteObjects", error.get("Message", ""))
-                raise UserError(f"s3://{bucket}/{error.get('Key')}: cannot be deleted: {why}")
+                raise UserError(f"{subject}: {error.get('Key')} cannot be deleted: {why}")
 
 
-def delete_prefix(client: Any, bucket: str, prefix: str) -> None:
+def delete_prefix(client: Any, bucket: str, prefix: str, subject: str) -> None:
     """Delete all objects that begin with a prefix, and the uploads to there that were never ended.
 
     Raises UserError as `explained`.
     """
-    delete(client, bucket, list(objects(client, bucket, prefix)))
-    with explained(f"bucket {bucket}"):
+    delete(client, bucket, list(objects(client, bucket, prefix, subject)), subject)
+    with explained(subject):
         for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
             for upload in page.get("Uploads", []):
                 try:
@@ -73,7 +76,7 @@ def delete_prefix(client: Any, bucket: str, prefix: str) -> None:
                         raise
 
 
-def _pages(client: Any, bucket: str, **query: str) -> Iterator[dict[str, Any]]:
+def _pages(client: Any, bucket: str, subject: str | None, **query: str) -> Iterator[dict[str, Any]]:
     """Yield all pages of a listing, of up to 1,000 keys each."""
-    with explained(f"bucket {bucket}"):
+    with explained(subject or f"bucket {bucket}"):
         yield from client.get_paginator("list_objects_v2").paginate(Bucket=bucket, **query)

@@ -176,11 +176,6 @@ def test_a_permission_error_about_something_else_is_not_blamed_on_the_output(tmp
         raise PermissionError(13, "Permission denied", f"{output.work}/kept")
 
 
-def test_s3_output_is_refused_with_the_way_out() -> None:
-    with pytest.raises(UserError, match="local folder"):
-        OutputFolder("s3://bucket/out", overwrite=False)
-
-
 def test_concurrent_runs_build_in_folders_of_their_own(tmp_path: Path) -> None:
     works: list[str] = []
 
