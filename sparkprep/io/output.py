@@ -6,9 +6,9 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from sparkprep.console import safe_text, say
 from sparkprep.errors import UserError
@@ -17,25 +17,13 @@ from sparkprep.io.local_result import LocalResult
 from sparkprep.io.paths import is_local, join_path, lies_in, normalise
 from sparkprep.io.run_folders import RunFolder, run_folder
 
+if TYPE_CHECKING:
+    from sparkprep.io.s3_result import S3Result
+
 PARQUET_FOLDER = r"(?:part-\d{5}(?:-[0-9a-f-]{36}[.-]c\d{3})?\.snappy\.parquet|_SUCCESS|\.(?:part-[^/]+|_SUCCESS)\.crc)"
 """What Spark and we put into a folder that is one table; a user's own file hardly bears such a name."""
 
 _SHOWN = 5
-
-
-class Target(Protocol):
-    """Where a result is to be put: local_result.py and s3_result.py say what each method does there."""
-
-    path: str
-    marker: str | None
-
-    def check_kind(self) -> None: ...
-    def check_precious(self) -> None: ...
-    def names(self) -> Iterator[tuple[str, bool]]: ...
-    def claim(self) -> None: ...
-    def unclaim(self) -> None: ...
-    def put(self, work: str, made: Sequence[re.Pattern[str]]) -> None: ...
-    def way_out(self, work: str) -> str: ...
 
 
 class OutputFolder:
@@ -130,11 +118,11 @@ class OutputFolder:
         Raises UserError if an output that must stay has appeared meanwhile, or the move fails; the finished result then
         stays whole in `.work`, and the message says so.
         """
-        if self._scratch is None:
-            delete_folder(self.scratch)
-        self._work.strip()
         self._keep_work = True
         try:
+            if self._scratch is None:
+                delete_folder(self.scratch)
+            self._work.strip()
             self._target.claim()
             try:
                 self._refuse_existing()
@@ -210,7 +198,7 @@ _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
 _NO_PERMISSION = re.compile(r"Permission denied|Operation not permitted|Read-only file system")
 
 
-def _target(path: str | os.PathLike[str], run_id: str) -> Target:
+def _target(path: str | os.PathLike[str], run_id: str) -> LocalResult | S3Result:
     if is_local(os.fspath(path)):
         return LocalResult(path, run_id)
     from sparkprep.io.s3_result import S3Result  # with boto3, which local work need not wait for

@@ -5,13 +5,19 @@ import os
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import boto3
 
 
 def client() -> Any:
-    return boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    return _client(os.environ["AWS_ENDPOINT_URL"])
+
+
+@lru_cache
+def _client(endpoint: str) -> Any:
+    return boto3.client("s3", endpoint_url=endpoint)
 
 
 def objects(prefix: str = "") -> dict[str, str]:
@@ -35,8 +41,8 @@ def put(key: str, content: str = "x") -> None:
 
 
 def clear() -> None:
-    for key in objects():
-        client().delete_object(Bucket="bucket", Key=key)
+    while keys := [{"Key": each["Key"]} for each in client().list_objects_v2(Bucket="bucket").get("Contents", [])]:
+        client().delete_objects(Bucket="bucket", Delete={"Objects": keys})
 
 
 @contextmanager
