@@ -40,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", metavar="FOLDER", help="folder to make (default: dedup-SIZE for an embedded subset)"
     )
+    parser.add_argument(
+        "--work",
+        metavar="PLACE",
+        help="folder or s3:// prefix for intermediate tables, seen by all nodes (default: beside the output)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
     add_options(parser, Settings)
     parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
@@ -52,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or (f"dedup-{args.size}" if args.size in EMBEDDED else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")
-    _try(args.input or [], output, args.overwrite)
+    _try(args.input or [], output, args.overwrite, args.work)
     source = _input(args)
 
     from sparkprep.dedup.pipeline import deduplicate
@@ -71,15 +76,16 @@ def run(args: argparse.Namespace) -> int:
         spark=spark,
         stream=None if args.quiet else sys.stderr,
         single_file=f"kept-{args.size}.snappy.parquet" if args.size in EMBEDDED else None,
+        work=args.work,
     )
     say(summary(result.metrics, result.output))
     return 0
 
 
-def _try(source: list[str], output: str, overwrite: bool) -> None:
+def _try(source: list[str], output: str, overwrite: bool, work: str | None) -> None:
     """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
     check_inputs(source)
-    with OutputFolder(output, overwrite, source, MADE):
+    with OutputFolder(output, overwrite, source, MADE, work):
         pass
 
 
