@@ -19,8 +19,9 @@ def there(cluster: Cluster, bucket: str) -> str:
     return put_folder(driver / "few", f"{bucket}/few")
 
 
-@pytest.mark.parametrize("job", ["dedup", "tokens", "shards"])
-@pytest.mark.parametrize("side", ["input", "output"])
+@pytest.mark.parametrize(
+    ("job", "side"), [("dedup", "input"), ("dedup", "output"), ("tokens", "input"), ("shards", "output")]
+)
 def test_a_folder_that_workers_do_not_see_is_refused_by_its_name(
     cluster: Cluster, bucket: str, there: str, job: str, side: str
 ) -> None:

@@ -107,6 +107,7 @@ class Cluster:
             "spark.pyspark.driver.python": sys.executable,
             "spark.python.daemon.module": WORKER_DAEMON,
             "spark.executor.memory": "1g",
+            "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # they live for seconds
             "spark.sql.shuffle.partitions": "4",
             "spark.scheduler.minRegisteredResourcesRatio": "1",  # or the node that is up first does all of it
             **{f"spark.executorEnv.{name}": value for name, value in self.access.items()},

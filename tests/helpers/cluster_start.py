@@ -32,6 +32,8 @@ WAYS = {
     "mount namespaces in a user namespace": ("unshare", "--map-root-user", "--mount", "--propagation", "private"),
 }
 """How to hide folders from a process: what to call it -> what to run the process by."""
+_WITH_US = ("setpriv", "--pdeathsig", "TERM")
+"""What ends a process when the one that started it has ended, as one does that is killed before it can stop it."""
 _SECONDS_TO_START, _SECONDS_TO_STOP = 90, 30
 
 
@@ -90,7 +92,8 @@ def _class(name: str, packages: Path) -> list[str]:
     }
     settings = [f"{key}={value}" for key, value in environ.items()]
     spark_class = f"{environ['SPARK_HOME']}/bin/spark-class"
-    return ["env", *settings, spark_class, f"org.apache.spark.deploy.{name}", "--port", "0", "--webui-port", "0"]
+    run = [spark_class, f"org.apache.spark.deploy.{name}", "--port", "0", "--webui-port", "0"]
+    return [*_WITH_US, "env", *settings, *run]
 
 
 def _seen_in(path: str, packages: Path) -> str:
