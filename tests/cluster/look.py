@@ -37,7 +37,7 @@ def looking(folders: list[str]) -> Callable[[Iterable[int]], Iterator[dict[str, 
 
 if __name__ == "__main__":
     nodes = int(sys.argv[1])
-    spark = get_session("look")
+    spark = get_session("look", {"spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "3s"})
     # A barrier: all tasks run at once, so each on a node of its own, as a node has one core.
     for seen in (
         spark.sparkContext.parallelize(range(nodes), nodes).barrier().mapPartitions(looking(sys.argv[2:])).collect()
