@@ -18,6 +18,7 @@ from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.spark.failures import explained
 from sparkprep.spark.progress import Progress
+from sparkprep.spark.shared import refuse_unseen
 from sparkprep.spark.tables import Form, Table
 
 
@@ -47,6 +48,7 @@ def open_paths(
     """
     listing = list_input(paths, text_column)
     files, rejected, warnings = listing.files, 0, listing.warnings
+    refuse_unseen(spark, files, [folder.work, folder.scratch])
     if files[0].format != PARQUET:
         spooled = _spool_folder(folder)
         with explained(), progress.stage("read") as stage:
@@ -64,6 +66,7 @@ def open_paths(
 def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, text_column: str) -> Opened:
     """Open a DataFrame, written as Parquet first: it is computed once, may be costly, or not be the same twice."""
     spooled = _spool_folder(folder)
+    refuse_unseen(source.sparkSession, [], [folder.work, folder.scratch])
     try:
         schema = to_arrow_schema(source.schema)
     except TypeError as error:
