@@ -12,7 +12,7 @@ from common import ROOT
 def job(data: Path, folder: Path) -> list[str]:
     """Both steps in one command."""
     outputs = ["--output", str(folder / "rows"), "--shards", str(folder / "shards")]
-    return [sys.executable, str(ROOT / "jobs" / "tokenize.py"), "--input", str(data), *outputs]
+    return [sys.executable, str(ROOT / "jobs" / "tokens.py"), "--input", str(data), *outputs]
 
 
 def main() -> int:

@@ -6,12 +6,13 @@ from pathlib import Path
 from sparkprep.dedup.settings import Settings
 from sparkprep.grade.settings import GradeSettings
 from sparkprep.options import markdown_table, options_of
-from sparkprep.tokens.settings import ShardSettings, TokenizeSettings
+from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 SECTIONS = {
     "Near-duplicate removal: `sparkprep dedup`": Settings,
     "Tokens: `sparkprep tokenize`": TokenizeSettings,
+    "Token rows from elsewhere: `sparkprep shards`": TokenRowsSettings,
     "Shards: `sparkprep shards`, and `sparkprep tokenize --shards`": ShardSettings,
     "Grading: `sparkprep grade`": GradeSettings,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -53,19 +54,30 @@ VERBS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb and return its exit code (`console.Exit`)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    asked = next((word for word in words if not word.startswith("-")), None)
-    verb = next((verb for verb in VERBS if verb.name == asked), None)
+    verb = _asked(words)
     logging.getLogger().addFilter(_is_no_interrupt)
     logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what it logs, it raises too
     return guarded(
-        lambda: _run(words, verb),
+        lambda: _run(words),
         debug="--debug" in words,
         interrupted=verb.interrupted if verb else "interrupted",
         explain=_of_spark,
     )
 
 
-def _run(words: list[str], asked: Verb | None) -> int:
+def _run(words: Sequence[str]) -> int:
+    args = parse(words)
+    return int(args.run(args))
+
+
+def _asked(words: Sequence[str]) -> Verb | None:
+    name = next((word for word in words if not word.startswith("-")), None)
+    return next((verb for verb in VERBS if verb.name == name), None)
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments of a verb, its function `run` and the words behind it among them. Raises UserError."""
+    asked = _asked(words)
     parser = Parser(prog="sparkprep", description="From a web crawl to the token shards of a GPT-2, on Spark.")
     parser.add_argument("--version", action="version", version=f"sparkprep {__version__}")
     subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -77,7 +89,7 @@ def _run(words: list[str], asked: Verb | None) -> int:
             subparser.set_defaults(run=module.run)
     args = parser.parse_args(_joined(words))
     args.words = words[words.index(args.verb) + 1 :]  # for the submit line that a size prints
-    return int(args.run(args))
+    return args
 
 
 def _of_spark(error: Exception) -> str | None:

@@ -78,6 +78,11 @@ def say(text: str, end: str = "\n", stream: TextIO | None = None) -> None:
     print(text.encode(encoding, "backslashreplace").decode(encoding), end=end, file=stream, flush=True)
 
 
+def say_line(text: str, stream: TextIO | None = None) -> None:
+    """Print one line in which there may be names and texts of unknown origin (`safe_text`)."""
+    say(safe_text(text), stream=stream)
+
+
 def add_debug(parser: argparse.ArgumentParser) -> None:
     """Add --debug, which a face hands to `guarded`."""
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error too")

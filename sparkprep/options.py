@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -234,6 +234,12 @@ def markdown_table(options: Iterator[Option]) -> str:
     return "\n".join(["| flag | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
+def did_you_mean(word: str, flags: Sequence[str]) -> str:
+    """Return `; did you mean FLAG?` with the flag that is most like a word, or nothing where none is like it."""
+    near = difflib.get_close_matches(word, flags, n=1, cutoff=0.7)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose flags are never abbreviated, whose examples keep their lines, and whose errors are one line."""
 
@@ -243,11 +249,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise UserError with one line; argparse's whole usage would hide it."""
-        known, unknown = "unrecognized arguments: ", ""
+        known = "unrecognized arguments: "
         if message.startswith(known):
             unknown = message.removeprefix(known).split()[0]
-            near = difflib.get_close_matches(unknown, self._known_flags(), n=1, cutoff=0.7)
-            message = f"unknown flag or value {unknown}" + (f"; did you mean {near[0]}?" if near else "")
+            message = f"unknown flag or value {unknown}{did_you_mean(unknown, self._known_flags())}"
         raise UserError(f"{message.removeprefix('argument ')} (`{self.prog} --help` tells what there is)")
 
     def _known_flags(self) -> list[str]:

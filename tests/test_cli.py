@@ -300,7 +300,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("start", [["sparkprep"], ["jobs/dedup.py"]], ids=" ".join)
-def test_a_size_for_a_cluster_prints_the_line_that_starts_it_as_it_was_given(
+def test_a_size_for_a_cluster_prints_the_line_that_starts_it_and_a_running_session_stays_as_it_is(
     spark: SparkSession,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -318,13 +318,16 @@ def test_a_size_for_a_cluster_prints_the_line_that_starts_it_as_it_was_given(
         "--keep",
         "-n",
     ]
-    with spark_conf(spark, {key: spark.conf.get(key) for key in SIZES["500k"].runtime}):
+    given = {key: spark.conf.get(key) for key in SIZES["500k"].runtime}
+    with spark_conf(spark, given):  # put back for other tests, should the job have changed it
         if start == ["sparkprep"]:
             monkeypatch.setattr(sys, "argv", [*start, "dedup", *words])
             assert main() == 2
         else:
             monkeypatch.setattr(sys, "argv", [*start, *words])
             assert main(["dedup", *words]) == 2
+        assert {key: spark.conf.get(key) for key in given} == given
+    assert given != SIZES["500k"].runtime
     first, line, *_ = capsys.readouterr().err.splitlines()
     assert first == "for the memory and executors of --size 500k, start it with:"
     command = shlex.split(line)

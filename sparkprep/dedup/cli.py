@@ -56,15 +56,13 @@ def run(args: argparse.Namespace) -> int:
     source = _input(args)
 
     from sparkprep.dedup.pipeline import deduplicate
-    from sparkprep.spark.session import apply_runtime, get_session
+    from sparkprep.spark.session import get_session
 
     size = SIZES[args.size] if args.size else None
     if size is not None and size.cluster is not None:
         line = submit_line(size, "jobs/dedup.py", args.words)
         print(f"for the memory and executors of --size {size.name}, start it with:\n  {line}", file=sys.stderr)
     spark = get_session(f"sparkprep dedup {args.size or ''}".strip(), size)
-    if size is not None:
-        apply_runtime(spark, size)
     result = deduplicate(
         source,
         settings,

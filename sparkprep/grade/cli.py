@@ -3,13 +3,12 @@
 import argparse
 import json
 import math
-from pathlib import Path
 
-from sparkprep.console import Exit, add_debug, safe_text, say
-from sparkprep.errors import UserError
+from sparkprep.console import Exit, add_debug, say, say_line
 from sparkprep.grade.figures import F1_DEFINITION, Figure
 from sparkprep.grade.grading import Grade, grade
 from sparkprep.grade.settings import GradeSettings
+from sparkprep.io.files import write_text
 from sparkprep.options import add_options, from_arguments
 from sparkprep.sample import embedded
 from sparkprep.sample.build import SIZES
@@ -37,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     truth.add_argument("--size", choices=SIZES, help="use the true pairs of this embedded subset")
     add_options(parser, GradeSettings)
     parser.add_argument("--input", metavar="PARQUET", help="the documents that the job read, to find what it lost")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to this file too")
     add_debug(parser)
 
 
@@ -60,17 +59,17 @@ def run(args: argparse.Namespace) -> int:
     settings = from_arguments(GradeSettings, args)
     truth, documents = args.truth, args.input
     if args.size:
-        subset = embedded(args.size, announce=print)
+        subset = embedded(args.size, announce=say_line)
         truth, documents = str(subset.pairs), documents or str(subset.documents)
     result = grade(args.output, truth, threshold=settings.threshold, id_column=settings.id_column, input=documents)
     if args.json:
-        _write_json(args.json, result)
-    say(safe_text(f"{args.output} against {result.truth} in {truth}"))
+        write_text(args.json, json.dumps(result.as_dict(), indent=1) + "\n")
+    say_line(f"{args.output} against {result.truth} in {truth}")
     counts = " · ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in result.counts.items())
-    print(counts + (f" (Jaccard >= {result.threshold:g})" if result.threshold is not None else ""))
-    print(f"\n{table(result)}\n")
+    say(counts + (f" (Jaccard >= {result.threshold:g})" if result.threshold is not None else ""))
+    say(f"\n{table(result)}\n")
     for note in result.notes:
-        say(f"note: {safe_text(note)}")
+        say_line(f"note: {note}")
     limits = (
         ("precision of removed documents", result.precision, "--min-precision", settings.min_precision),
         (f"recall of {'removed documents' if result.truth == 'kept' else 'pairs'}", result.recall, "--min-recall",
@@ -79,9 +78,9 @@ def run(args: argparse.Namespace) -> int:
     failed = False
     for name, figure, flag, limit in limits:
         if limit is not None and figure.value is None:
-            print(f"note: {flag} says nothing here: there is nothing to judge (0 of 0)")
+            say(f"note: {flag} says nothing here: there is nothing to judge (0 of 0)")
         elif limit is not None and figure.value is not None and figure.value < limit:
-            print(f"FAILED: {name} {_decimal(figure.value)} is below {flag} {limit:g}")
+            say(f"FAILED: {name} {_decimal(figure.value)} is below {flag} {limit:g}")
             failed = True
     return Exit.CHECK_FAILED if failed else Exit.DONE
 
@@ -94,10 +93,3 @@ def _cells(figure: Figure) -> tuple[str, str, str]:
 def _decimal(value: float | None) -> str:
     """Four places, rounded down: 1.0000 is printed only for a figure without any error."""
     return "n/a" if value is None else f"{math.floor(value * 10_000) / 10_000:.4f}"
-
-
-def _write_json(path: Path, result: Grade) -> None:
-    try:
-        path.write_text(json.dumps(result.as_dict(), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--json {path} cannot be written ({error.strerror})") from error

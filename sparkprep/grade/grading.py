@@ -95,8 +95,7 @@ def grade(
     kept/, removed/ and `input`; truth about others is left out, with a note. A document of `input` that is in neither
     folder counts as removed, with a note. Raises `UserError` for anything missing, unreadable or not matching.
     """
-    if not 0 < threshold <= 1:
-        raise UserError(f"threshold {threshold} is not in (0, 1]")
+    GradeSettings(threshold=threshold, id_column=id_column)  # refuses what cannot be
     kept_ids, audit = load_result(output, id_column)
     input_ids = None if input is None else open_table(input, "input").strings(id_column, "--id-column")
     truth_table = open_table(truth, "truth")
@@ -124,9 +123,9 @@ def grade(
     _note_odd_ids(notes, kept_ids, kept, stated, None if input_ids is None else documents.mask(input_ids))
     judged = _Judged(documents, kept, audit, stated, notes)
     if kind == "pairs":
-        return _against_pairs(judged, truth_table, threshold)
+        return _against_pairs(judged, truth_table, named, threshold)
     if kind == "clusters":
-        return _against_clusters(judged, truth_table)
+        return _against_clusters(judged, truth_table, named[0])
     return _against_kept(judged, named)
 
 
@@ -157,9 +156,9 @@ class _Judged:
         return None if self.audit is None or self.stated is None else _audit_pairs(self.audit, self.stated, self.notes)
 
 
-def _against_pairs(judged: _Judged, truth: ParquetTable, threshold: float) -> Grade:
+def _against_pairs(judged: _Judged, truth: ParquetTable, ends: list[pa.ChunkedArray], threshold: float) -> Grade:
     audit_pairs = judged.audit_pairs()
-    pairs, jaccard = true_pairs(truth, judged.documents, judged.notes)
+    pairs, jaccard = true_pairs(truth, ends, judged.documents, judged.notes)
     if jaccard is not None:
         _note_jaccards(judged, pairs, jaccard, threshold)
         pairs = pairs[jaccard >= threshold]
@@ -168,9 +167,9 @@ def _against_pairs(judged: _Judged, truth: ParquetTable, threshold: float) -> Gr
     return Grade("pairs", None if jaccard is None else threshold, counts, scores, judged.notes)
 
 
-def _against_clusters(judged: _Judged, truth: ParquetTable) -> Grade:
+def _against_clusters(judged: _Judged, truth: ParquetTable, ids: pa.ChunkedArray) -> Grade:
     audit_pairs = judged.audit_pairs()
-    clusters = cluster_numbers(truth, judged.documents, judged.notes)
+    clusters = cluster_numbers(truth, ids, judged.documents, judged.notes)
     scores = figures.against_clusters(judged.kept, clusters, audit_pairs)
     return Grade("clusters", None, judged.counts(clusters=int(clusters.max(initial=-1)) + 1), scores, judged.notes)
 

@@ -85,9 +85,13 @@ def truth_kind(table: ParquetTable, id_column: str) -> str:
     )
 
 
-def true_pairs(table: ParquetTable, documents: Documents, notes: list[str]) -> tuple[Ints, Floats | None]:
-    """Return each unordered pair of documents once, int64[m, 2], and its greatest Jaccard where the truth has one."""
-    ends = [table.strings("id_a"), table.strings("id_b")]
+def true_pairs(
+    table: ParquetTable, ends: list[pa.ChunkedArray], documents: Documents, notes: list[str]
+) -> tuple[Ints, Floats | None]:
+    """Return each unordered pair of documents once, int64[m, 2], and its greatest Jaccard where the truth has one.
+
+    ends: the ids of `table`'s pairs, as `truth_ids` returns them.
+    """
     note_unknown(documents, ends, notes)
     pairs = np.column_stack([documents.numbers(end) for end in ends])
     jaccard = None
@@ -102,9 +106,12 @@ def true_pairs(table: ParquetTable, documents: Documents, notes: list[str]) -> t
     return pairs[order], None if jaccard is None else jaccard[order]
 
 
-def cluster_numbers(table: ParquetTable, documents: Documents, notes: list[str]) -> Ints:
-    """Return each document's cluster number, from 0; a document that the truth does not name is one of its own."""
-    ids, names = table.strings("id"), table.strings("cluster_id")
+def cluster_numbers(table: ParquetTable, ids: pa.ChunkedArray, documents: Documents, notes: list[str]) -> Ints:
+    """Return each document's cluster number, from 0; a document that the truth does not name is one of its own.
+
+    ids: those of `table`'s rows, as `truth_ids` returns them.
+    """
+    names = table.strings("cluster_id")
     note_unknown(documents, [ids], notes)
     numbers = documents.numbers(ids)
     encoded = pc.dictionary_encode(names, null_encoding="encode").combine_chunks()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sparkprep.console import add_debug, safe_text, say
+from sparkprep.console import add_debug, say_line
 from sparkprep.llmc import convert
 
 EPILOG = """\
@@ -47,5 +47,5 @@ def run(args: argparse.Namespace) -> int:
         done = convert.hellaswag(args.source, args.output, args.overwrite)
     else:
         done = convert.shakespeare(args.source, args.output, args.overwrite)
-    say(safe_text(done))
+    say_line(done)
     return 0

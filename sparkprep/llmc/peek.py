@@ -13,7 +13,6 @@ import codecs
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -146,7 +145,7 @@ def text(tokens: Tokens) -> Iterator[str]:
     Bytes that are no UTF-8 come as U+FFFD, ids beyond the vocabulary as <|id|>.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a character may spread over tokens, and over pieces
-    words = _words()
+    words = vocabulary.all_tokens()
     for start in range(0, len(tokens), _DECODED):
         ids = tokens[start : start + _DECODED].tolist()
         piece = b"".join(words[i] if i < len(words) else b"<|%d|>" % i for i in ids)
@@ -170,7 +169,7 @@ def token_text(token: bytes) -> str:
 
 def word(token: int) -> str:
     """Return an id as `token_text` of its bytes, or <|id|> beyond the vocabulary."""
-    words = _words()
+    words = vocabulary.all_tokens()
     return token_text(words[token]) if token < len(words) else f"<|{token}|>"
 
 
@@ -178,11 +177,6 @@ def _borders(tokens: Tokens) -> Iterator[npt.NDArray[np.int64]]:
     """Yield the positions of end-of-text, one array for each block."""
     for start in range(0, len(tokens), BLOCK):
         yield start + np.flatnonzero(tokens[start : start + BLOCK] == END_OF_TEXT)
-
-
-@cache
-def _words() -> tuple[bytes, ...]:
-    return (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)
 
 
 def _summary(lengths: Counter[int]) -> Lengths | None:

@@ -37,7 +37,7 @@ def write(path: str) -> None:
 
     Raises UserError naming the file if it cannot be written.
     """
-    header.write(path, _chunks([*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD], vocabulary.END_OF_TEXT))
+    header.write(path, _chunks(vocabulary.all_tokens(), vocabulary.END_OF_TEXT))
 
 
 def read(path: str) -> TokenizerFile:

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sparkprep.errors import UserError
-
 WORKER_DAEMON = "sparkprep.startup.worker_daemon"
 """What Spark is to start its Python workers from, where the package is on every node."""
 
@@ -33,8 +31,8 @@ R5_XLARGE_X7 = Cluster(executors=7, cores=4, memory="10g", overhead="12g")
 class Size:
     """One value of `--size`.
 
-    `runtime` can be set on a running session. The rest must
-    be known before the driver starts: `submit_line` prints it. `cluster` is None where one machine is enough.
+    `runtime` is what a new session is given (`session.get_session`), where the user has not set it. The rest must be
+    known before the driver starts: `submit_line` prints it. `cluster` is None where one machine is enough.
     """
 
     name: str
@@ -64,20 +62,11 @@ SIZES: Mapping[str, Size] = MappingProxyType(
 )
 
 
-def size_named(name: str) -> Size:
-    """Return the size of that name; the UserError for another lists the names there are."""
-    try:
-        return SIZES[name]
-    except KeyError:
-        raise UserError(f"--size {name}: there is no such size; use one of {', '.join(SIZES)}") from None
-
-
-def submit_line(size: Size | str, script: str, args: Sequence[str] = ()) -> str:
+def submit_line(size: Size, script: str, args: Sequence[str] = ()) -> str:
     """Return the spark-submit command, in one line and quoted for a shell, that starts `script args` with all it needs.
 
     On YARN for the sizes that want a cluster; `args` are passed on as they are.
     """
-    size = size_named(size) if isinstance(size, str) else size
     words = ["spark-submit"]
     if size.cluster:
         words += ["--master", "yarn", "--deploy-mode", "client"]

@@ -13,7 +13,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError
-from sparkprep.spark.clusters import WORKER_DAEMON, Size, size_named
+from sparkprep.spark.clusters import WORKER_DAEMON, Size
 from sparkprep.spark.java import NO_JAVA, spark_environment
 
 # For every session of ours, wherever it runs.
@@ -133,13 +133,6 @@ def is_local(spark: SparkSession) -> bool:
         return str(spark.sparkContext.master).startswith("local")
     except (PySparkException, AttributeError):
         return False
-
-
-def apply_runtime(spark: SparkSession, size: Size | str) -> None:
-    """Set those settings of a size that can still be set on a running session; `submit_line` has the others."""
-    size = size_named(size) if isinstance(size, str) else size
-    for key, value in size.runtime.items():
-        spark.conf.set(key, value)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from sparkprep.io.arrow import python_values
 from sparkprep.tokenizer import bpe
-from sparkprep.tokenizer.vocabulary import END_OF_TEXT, END_OF_TEXT_WORD, PATTERN, merges, ranks, shown_bytes
+from sparkprep.tokenizer.vocabulary import END_OF_TEXT, END_OF_TEXT_WORD, PATTERN, merges, ranks, shown_ranks
 
 Ids = npt.NDArray[np.uint16]
 Offsets = npt.NDArray[np.int64]
@@ -150,8 +150,6 @@ def _fastokens() -> Engine:
 
 def _tokenizer_json() -> str:
     """Return the vocabulary as a Hugging Face `tokenizer.json`, without special tokens: no text may turn into one."""
-    shown = {byte: character for character, byte in shown_bytes().items()}
-    vocabulary = {"".join(shown[byte] for byte in token): rank for token, rank in ranks().items()}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     return json.dumps(
         {
@@ -171,7 +169,7 @@ def _tokenizer_json() -> str:
                 "end_of_word_suffix": None,
                 "fuse_unk": False,
                 "byte_fallback": False,
-                "vocab": vocabulary,
+                "vocab": shown_ranks(),
                 "merges": [f"{left} {right}" for left, right in merges()],
             },
         }

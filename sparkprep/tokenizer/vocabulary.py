@@ -60,6 +60,19 @@ def tokens() -> tuple[bytes, ...]:
 
 
 @cache
+def all_tokens() -> tuple[bytes, ...]:
+    """Return the byte string of each id from 0 to 50,256: `tokens`, and the word of end-of-text."""
+    return (*tokens(), END_OF_TEXT_WORD)
+
+
+@cache
 def ranks() -> dict[bytes, int]:
     """Return the id of each byte string; the lesser of two is merged first."""
     return {token: rank for rank, token in enumerate(tokens())}
+
+
+@cache
+def shown_ranks() -> dict[str, int]:
+    """Return the id of each byte string as GPT-2's files show it (`shown_bytes`), in the order of the ids."""
+    shown = {byte: character for character, byte in shown_bytes().items()}
+    return {"".join(shown[byte] for byte in token): rank for rank, token in enumerate(tokens())}

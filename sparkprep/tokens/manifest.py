@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from sparkprep import __version__
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists, file_names, sha256_of, write_text
-from sparkprep.io.json_files import read_json
+from sparkprep.io.json_files import checked_object, read_json
 from sparkprep.io.paths import join_path, normalise
 from sparkprep.llmc import shard as shard_format
 from sparkprep.llmc.header import HEADER_BYTES
@@ -43,6 +43,12 @@ class Entry:
     sha256: str
 
 
+_ENTRY_KEYS: dict[str, type] = get_type_hints(Entry)
+_NOTE_KEYS = {"plan": str, **_ENTRY_KEYS}
+_MANIFEST_SHARD_KEYS = {"split": str, **_ENTRY_KEYS}
+_MANIFEST_KEYS = {"plan": str, "tokens": int, "documents": int, "shards": list}
+
+
 @dataclass(frozen=True)
 class Note:
     """A finished shard, and the fingerprint of the plan it was made by."""
@@ -66,16 +72,33 @@ def read_notes(folder: str) -> dict[str, Note]:
     notes: dict[str, Note] = {}
     path = join_path(folder, MANIFEST)
     if exists(path):
-        manifest = read_json(path, _MEND)
-        notes = {shard["file"]: Note(manifest["plan"], _entry(shard)) for shard in manifest["shards"]}
+        manifest = _read_manifest(path)
+        notes = {shard["file"]: Note(manifest["plan"], _entry(path, shard)) for shard in manifest["shards"]}
     for name in file_names(join_path(folder, NOTES)):
         if name.endswith(".json"):
-            content = read_json(join_path(folder, NOTES, name), _MEND)
-            notes[content["file"]] = Note(content["plan"], _entry(content))
+            path = join_path(folder, NOTES, name)
+            content = read_json(path, _MEND, _NOTE_KEYS)
+            notes[content["file"]] = Note(content["plan"], _entry(path, content))
     return notes
 
 
-def _entry(content: dict[str, Any]) -> Entry:
+def _read_manifest(path: str) -> dict[str, Any]:
+    """Return a manifest, which names one shard at least. Raises UserError where the file is no manifest of ours."""
+    manifest = read_json(path, _MEND, _MANIFEST_KEYS)
+    if not manifest["shards"]:
+        raise UserError(f"{path}: a manifest without any shard; {_MEND}")
+    for shard in manifest["shards"]:
+        _entry(path, checked_object(shard, path, _MEND, _MANIFEST_SHARD_KEYS))
+    return manifest
+
+
+def _entry(path: str, content: dict[str, Any]) -> Entry:
+    """Return the shard that a file tells of. Raises UserError where that is no file in the folder: we would delete it.
+
+    path: of the manifest or note. content: has the keys of an entry.
+    """
+    if "/" in content["file"] or "\\" in content["file"]:
+        raise UserError(f"{path}: names {content['file']!r}, which is no file in its folder; {_MEND}")
     return Entry(**{field.name: content[field.name] for field in fields(Entry)})
 
 
@@ -119,14 +142,14 @@ def verify(folder: str) -> dict[str, Any]:
     path = join_path(normalise(folder), MANIFEST)
     if not exists(path):
         raise UserError(f"{folder}: no {MANIFEST}: the shards are not finished; run `sparkprep shards` again")
-    manifest = read_json(path, _MEND)
+    manifest = _read_manifest(path)
     with ThreadPoolExecutor(_HASHERS) as pool:
         list(pool.map(lambda shard: _verify_one(join_path(folder, shard["file"]), shard), manifest["shards"]))
     total = sum(shard["tokens"] for shard in manifest["shards"])
     begun = sum(shard["documents"] for shard in manifest["shards"])
     if (total, begun) != (manifest["tokens"], manifest["documents"]):
         raise UserError(f"{path}: its shards hold {total:,} tokens of {begun:,} documents, which is not what it says")
-    return dict(manifest)
+    return manifest
 
 
 def _verify_one(path: str, shard: dict[str, Any]) -> None:

@@ -25,6 +25,17 @@ class TokenizeSettings:
 
 
 @dataclass(frozen=True)
+class TokenRowsSettings:
+    """Where token rows have their tokens and names; by default where `tokenize` writes them. Raises UserError."""
+
+    tokens_column: str = option("tokens", "column of the tokens: lists of numbers, or binary uint16", Text(), "NAME")
+    id_column: str = option("id", "column that names a document", Text(), "NAME")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
 class ShardSettings:
     """How token rows become shards. Raises UserError on a value that cannot work."""
 

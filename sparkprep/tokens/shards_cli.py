@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sparkprep.console import add_debug, safe_text, say
+from sparkprep.console import add_debug, say_line
 from sparkprep.errors import UserError
 from sparkprep.io.files import check_inputs
 from sparkprep.options import add_options, from_arguments
-from sparkprep.tokens.settings import ShardSettings
+from sparkprep.tokens.settings import ShardSettings, TokenRowsSettings
 
 EPILOG = """\
 examples:
@@ -29,15 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("--input", nargs="+", metavar="PATH", help="token rows: Parquet files or folders")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder of the shards, local or s3://")
-    parser.add_argument(
-        "--tokens-column",
-        default="tokens",
-        metavar="NAME",
-        help="lists of numbers, or binary uint16 (default %(default)s)",
-    )
-    parser.add_argument(
-        "--id-column", default="id", metavar="NAME", help="identifier of a document (default %(default)s)"
-    )
+    add_options(parser, TokenRowsSettings)
     parser.add_argument(
         "--verify", action="store_true", help="only check the shards of --output against their manifest"
     )
@@ -60,18 +52,18 @@ def run(args: argparse.Namespace) -> int:
         if args.input:
             raise UserError("--verify only checks the shards of --output: leave out --input, or --verify")
         manifest = verify(args.output)
-        say(safe_text(f"{args.output}: all {len(manifest['shards'])} shards are what the manifest tells"))
+        say_line(f"{args.output}: all {len(manifest['shards'])} shards are what the manifest tells")
         _print_manifest(manifest, args.output)
         return 0
     if not args.input:
         raise UserError("--input is missing: name the token rows, or take --verify to check --output")
-    settings = from_arguments(ShardSettings, args)
+    settings, columns = from_arguments(ShardSettings, args), from_arguments(TokenRowsSettings, args)
     check_inputs(args.input)
 
     from sparkprep.spark.session import get_session
 
     spark = get_session("sparkprep shards")
-    make(spark, args.input, args.output, settings, args, args.tokens_column, args.id_column)
+    make(spark, args.input, args.output, settings, columns, args)
     return 0
 
 
@@ -80,11 +72,10 @@ def make(
     source: list[str],
     folder: str,
     settings: ShardSettings,
+    columns: TokenRowsSettings,
     args: argparse.Namespace,
-    tokens_column: str = "tokens",
-    id_column: str = "id",
 ) -> None:
-    """Write the shards and say what they hold. The two columns are by default those that `tokenize` writes."""
+    """Write the shards and say what they hold."""
     from sparkprep.spark.progress import Progress
     from sparkprep.tokens.shards import make_shards
 
@@ -95,11 +86,12 @@ def make(
         folder,
         settings,
         progress,
-        tokens_column=tokens_column,
-        id_column=id_column,
+        tokens_column=columns.tokens_column,
+        id_column=columns.id_column,
         overwrite=args.overwrite,
     )
     _print_manifest(manifest, folder)
+    print_warnings(manifest["warnings"])
 
 
 def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
@@ -112,16 +104,15 @@ def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
         ("output", folder),
     ]
     print_rows(rows)
-    print_warnings(manifest.get("warnings", []))
 
 
 def print_warnings(warnings: Sequence[str]) -> None:
     """Print the first warnings of a run, below its summary."""
     for warning in warnings[:5]:
-        say(f"  warning: {safe_text(warning)}")
+        say_line(f"  warning: {warning}")
 
 
 def print_rows(rows: list[tuple[str, str]]) -> None:
     """Print a summary, one value on a line."""
     for name, value in rows:
-        say(f"  {name:<15} {safe_text(value)}")
+        say_line(f"  {name:<15} {value}")

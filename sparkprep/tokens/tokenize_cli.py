@@ -7,7 +7,7 @@ import sys
 
 from sparkprep.io.files import check_inputs
 from sparkprep.options import add_options, from_arguments
-from sparkprep.tokens.settings import ShardSettings, TokenizeSettings
+from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
 from sparkprep.tokens.shards_cli import add_common, make, print_rows, print_warnings
 
 EPILOG = """\
@@ -64,5 +64,5 @@ def run(args: argparse.Namespace) -> int:
     )
     print_warnings(metrics["warnings"])
     if args.shards:
-        make(spark, [args.output], args.shards, shard_settings, args)
+        make(spark, [args.output], args.shards, shard_settings, TokenRowsSettings(), args)
     return 0

@@ -160,6 +160,12 @@ def test_a_script_explains_itself(name: str) -> None:
     assert run(name, "--help")[0].startswith(f"usage: {name}")
 
 
+def test_the_job_that_is_timed_bears_its_present_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    python, job, *_ = script("tokens", monkeypatch).job(tmp_path / "docs", tmp_path / "out")
+    told = subprocess.run([python, job, "--help"], capture_output=True, text=True, timeout=120)
+    assert (told.returncode, told.stderr) == (0, "")  # a former name says on stderr that it goes
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("script", "said"), [("job.py", "40 documents, 5 removed"), ("tokens.py", "--shards")])
 def test_a_job_is_compared_with_a_copy(script: str, said: str, corpus: Path, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """The grader: figures that can be counted by hand, and clear answers to inputs that cannot be graded."""
 
 import json
+import shlex
 import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -189,8 +191,21 @@ def test_what_cannot_be_graded_is_named(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message) as caught:
             grade(*arguments)
         assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match=r"threshold 80.0 is not in \(0, 1\]"):
-        grade(output, truth, threshold=80.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"threshold": 80.0}, "--threshold: 80 is above 1"),
+        ({"threshold": 0}, "--threshold: 0 is not above 0"),
+        ({"threshold": float("nan")}, "--threshold: 'nan' is not a finite number"),
+        ({"threshold": "0.8"}, "--threshold: '0.8' is not a number"),
+        ({"id_column": ""}, "--id-column: an empty word was given"),
+    ],
+)
+def test_the_function_has_the_limits_of_the_command(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        grade(result(tmp_path / "out"), pairs_truth(tmp_path), **settings)
 
 
 def test_ids_of_other_data_are_refused_for_the_kept_documents_alone_too(tmp_path: Path) -> None:
@@ -214,6 +229,17 @@ def test_the_command_prints_each_figure_with_its_definition(tmp_path: Path, caps
     written = json.loads(file.read_text())
     assert written["figures"]["pairs"]["recall"]["value"] == 0.75
     assert written["counts"]["true_pairs"] == 4
+
+
+def test_figures_that_do_not_fit_on_the_disk_leave_the_file_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    file.write_text("those of yesterday")
+    words = [result(tmp_path / "out"), "--truth", pairs_truth(tmp_path), "--json", str(file)]
+    command = shlex.join([sys.executable, str(ROOT / "jobs" / "grade.py"), *words])
+    done = subprocess.run(["bash", "-c", f"ulimit -f 1; {command}"], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"error: {file}: cannot be written: File too large\n")
+    assert file.read_text() == "those of yesterday"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figures.json", "out", "pairs.parquet"]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from sparkprep.tokenizer.vocabulary import END_OF_TEXT_WORD, tokens
+from sparkprep.tokenizer.vocabulary import all_tokens
 
 
 def decode(ids: Iterable[int]) -> bytes:
     """The bytes that the ids stand for; end-of-text as `<|endoftext|>`."""
-    words = (*tokens(), END_OF_TEXT_WORD)
+    words = all_tokens()
     return b"".join(words[int(i)] for i in ids)

@@ -1,6 +1,8 @@
 """docs/environment.md names every exit code and every variable of the environment that the code reads, and no other."""
 
+import json
 import re
+from collections.abc import Iterator
 
 from checkout import ROOT
 
@@ -12,6 +14,17 @@ READ_BY_OTHERS = {
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_REGION"),
     *("PYSPARK_SUBMIT_ARGS", "PYTHON"),
 }
+
+
+def sources() -> Iterator[str]:
+    """The code of every module and script, and of every notebook's cells."""
+    for folder in ("sparkprep", "train", "benchmarks", "scripts"):
+        for path in (ROOT / folder).rglob("*.py"):
+            yield path.read_text(encoding="utf-8")
+    for path in (ROOT / "notebooks").rglob("*.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                yield "".join(cell["source"])
 
 
 def test_every_exit_code_has_its_row() -> None:
@@ -28,9 +41,7 @@ def test_every_variable_has_its_row() -> None:
         for name in re.findall(r"`(\w+)`", line.split("|")[1])
     }
     read = set()
-    for folder in ("sparkprep", "train", "benchmarks", "scripts"):
-        for path in (ROOT / folder).rglob("*.py"):
-            code = path.read_text(encoding="utf-8")
-            read |= set(re.findall(r"""environ(?:\.get|\.setdefault|\.pop)?[(\[] ?["']([A-Z_0-9]+)["']""", code))
-            read |= set(re.findall(r"""VARIABLE = ["']([A-Z_0-9]+)["']""", code))
+    for code in sources():
+        read |= set(re.findall(r"""environ(?:\.get|\.setdefault|\.pop)?[(\[] ?["']([A-Z_0-9]+)["']""", code))
+        read |= set(re.findall(r"""VARIABLE = ["']([A-Z_0-9]+)["']""", code))
     assert rows == read | READ_BY_OTHERS

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -127,6 +128,20 @@ def test_every_dependency_is_pinned_also_those_that_others_bring() -> None:
         if name != "setuptools":
             wanted += metadata.requires(name) or []
     assert sorted(seen - pinned) == []
+
+
+def test_a_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"  # the build leaves folders of its own beside what it builds
+    unwanted = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "sparkprep", checkout / "sparkprep", ignore=unwanted)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps", "--no-build-isolation"]
+    built = subprocess.run([*pip, "--wheel-dir", tmp_path, checkout], capture_output=True, text=True, timeout=240)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    files = {path.relative_to(checkout).as_posix() for path in (checkout / "sparkprep").rglob("*") if path.is_file()}
+    assert sorted(files - set(zipfile.ZipFile(wheel).namelist())) == []
 
 
 VERBS = {"tokens": "tokenize"}  # a job called tokenize.py would stand in for a module of Python's

@@ -1,6 +1,7 @@
 """The embedded subsets: the same for the same versions, the promised sizes, and a truth that brute force confirms."""
 
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -228,9 +229,32 @@ def test_the_command_copies_the_files_and_prints_their_rows(
         assert (tmp_path / "new" / "folder" / name).read_bytes() == (small.directory / name).read_bytes()
 
 
+def test_the_command_answers_on_a_terminal_of_any_encoding_and_a_mistake_in_one_line(
+    tmp_path: Path, small: Subset
+) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "sparkprep.sample", *words],
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    done = run("--size", "1k", "--out", "größer\n中")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == len(FILES)
+    assert r"1,000 rows  gr\xf6\xdfer\n\u4e2d/documents.parquet" in done.stdout
+    mistaken = run("--size", "1k", "--ouT", "x")
+    assert (mistaken.returncode, mistaken.stdout) == (2, "")
+    assert re.fullmatch(r"error: .*--out.*--help` tells what there is\)\n", mistaken.stderr)
+
+
 def test_the_command_names_a_folder_it_cannot_write(
     tmp_path: Path, small: Subset, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     assert main(["--size", "1k", "--out", str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err.startswith("error: --out")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path}/file: cannot be made: ")

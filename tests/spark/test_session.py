@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from sparkprep.errors import UserError
 from sparkprep.spark.clusters import SIZES, submit_line
 from sparkprep.spark.java import spark_environment
 from sparkprep.spark.preflight import PACKAGES, preflight, worker_versions
-from sparkprep.spark.session import apply_runtime, get_session, job_description, spark_conf
+from sparkprep.spark.session import get_session, job_description, spark_conf
 
 EXECUTOR_ROOM_MB = 24_576 - 896  # of an r5.xlarge under YARN, less the application master of client mode
 
@@ -85,13 +84,6 @@ def test_options_of_the_user_for_the_compiler_stay() -> None:
     assert "Tier4" not in options
 
 
-def test_apply_runtime_sets_what_can_still_be_set(spark: SparkSession) -> None:
-    with spark_conf(spark, dict(SIZES["500k"].runtime)):
-        apply_runtime(spark, "500k")
-        assert spark.conf.get("spark.sql.shuffle.partitions") == "112"
-    assert spark.conf.get("spark.sql.shuffle.partitions") == "2"
-
-
 def test_spark_conf_puts_back_what_was_there_even_after_an_error(spark: SparkSession) -> None:
     key, unset = "spark.sql.shuffle.partitions", "spark.sparkprep.test"
     with contextlib.suppress(ZeroDivisionError), spark_conf(spark, {key: "9", unset: "x"}):
@@ -124,7 +116,7 @@ def test_the_executors_of_the_cluster_sizes_fit_their_nodes(name: str) -> None:
 
 
 def test_the_submit_line_says_all_that_must_be_known_before_and_survives_a_shell() -> None:
-    words = shlex.split(submit_line("5m", "jobs/dedup.py", ["--size", "5m", "--input", "s3://bucket/my crawl"]))
+    words = shlex.split(submit_line(SIZES["5m"], "jobs/dedup.py", ["--size", "5m", "--input", "s3://bucket/my crawl"]))
     assert words[:3] == ["spark-submit", "--master", "yarn"]
     assert words[-5:] == ["jobs/dedup.py", "--size", "5m", "--input", "s3://bucket/my crawl"]
     assert words[words.index("--driver-memory") + 1] == "8g"
@@ -135,13 +127,8 @@ def test_the_submit_line_says_all_that_must_be_known_before_and_survives_a_shell
 
 
 def test_the_submit_line_of_a_small_size_wants_no_cluster() -> None:
-    line = submit_line("10k", "jobs/dedup.py", ["--size", "10k"])
+    line = submit_line(SIZES["10k"], "jobs/dedup.py", ["--size", "10k"])
     assert line == "spark-submit --driver-memory 4g jobs/dedup.py --size 10k"
-
-
-def test_an_unknown_size_is_refused_with_the_sizes_there_are() -> None:
-    with pytest.raises(UserError, match=r"--size 2k.*1k, 10k, 500k, 5m"):
-        submit_line("2k", "jobs/dedup.py")
 
 
 def test_local_workers_are_forked_with_the_kernels_loaded_from_a_process_of_one_thread(spark: SparkSession) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from sparkprep.console import say
 from sparkprep.errors import UserError
 
 _DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -109,7 +110,7 @@ def to_be_compiled(choice: str, device: torch.device) -> bool:
         return False
     if os.environ.get("CC") or any(map(shutil.which, ("cc", "gcc", "clang"))):
         return True
-    print("note: without a C compiler (apt install gcc) nothing is compiled, and the run is slower", file=sys.stderr)
+    say("note: without a C compiler (apt install gcc) nothing is compiled, and the run is slower", stream=sys.stderr)
     return False
 
 

@@ -7,7 +7,6 @@ pair becomes `--long=value` first, and argparse sees long names only.
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,5 +94,4 @@ def _unknown(word: str, flags: list[str]) -> str:
     """Say what is wrong with a word that stands where a flag was expected."""
     if not word.startswith("-"):
         return f"{word!r} stands where a flag was expected; flags come in pairs: -flag value"
-    near = difflib.get_close_matches(word, flags, n=1, cutoff=0.7)
-    return f"unknown flag {word}" + (f"; did you mean {near[0]}?" if near else "")
+    return f"unknown flag {word}{options.did_you_mean(word, flags)}"

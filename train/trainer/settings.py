@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparkprep.console import say
 from sparkprep.errors import UserError
 from sparkprep.options import (
     Integer,
@@ -124,7 +125,7 @@ class TrainSettings:
         True, "1: float32 weights; 0: bfloat16 weights, rounded stochastically", ZeroOrOne(), "0|1", short=("-w",)
     )
     recompute: int = option(
-        1, "0: keep activations, 1: compute GELU again, 2: LayerNorm too", Integer(0), "0|1|2", short=("-r",)
+        1, "0: keep activations, 1: compute GELU again, 2: LayerNorm too", Integer(0, 2), "0|1|2", short=("-r",)
     )
     on_nan: str = option("stop", "when the loss is no number: stop, or skip the update", OneOf(ON_NAN))
     deterministic: bool = option(False, "the same bits on each run on a GPU too, at a cost in speed", Switch())
@@ -172,13 +173,17 @@ class TrainSettings:
 
 def parse(argv: Sequence[str] | None = None) -> TrainSettings:
     """Return the settings of a command line. Raises UserError for flags and for values that do not go together."""
-    accepted = [*options_of(TrainSettings), *IGNORED]
-    parser = Parser(accepted, prog="train_gpt2.py", description="Train a GPT-2 as llm.c does.", epilog=EPILOG)
+    parser = _parser()
     args = parser.parse_words(sys.argv[1:] if argv is None else argv)
     _tell_of_ignored(parser, args)
     settings = replace(from_arguments(TrainSettings, args), given=parser.given)
     check(settings)
     return settings
+
+
+def _parser() -> Parser:
+    accepted = [*options_of(TrainSettings), *IGNORED]
+    return Parser(accepted, prog="train_gpt2.py", description="Train a GPT-2 as llm.c does.", epilog=EPILOG)
 
 
 def defaults(**changes: Any) -> TrainSettings:
@@ -206,8 +211,6 @@ def _problems(s: TrainSettings) -> list[str]:
     rows = s.micro_batch * s.seq_len
     if s.tokens_per_update % rows:
         problems.append(_no_divisor(s))
-    if s.recompute > 2:
-        problems.append(f"-r {s.recompute}: only 0, 1 and 2 are known")
     if s.steps != -1 and s.stop_after > s.steps:
         problems.append(f"-es {s.stop_after} lies beyond -x {s.steps}, the end of the schedule; give a smaller -es")
     if s.steps != -1 and s.start_step > s.steps:
@@ -252,4 +255,4 @@ def _tell_of_ignored(parser: Parser, args: argparse.Namespace) -> None:
         parser.error(f"-pn {args.num_processes}: this trainer is one process on one GPU")
     ignored = [option.short[0] for option in IGNORED if option.flag.removeprefix("--") in parser.given]
     if ignored:
-        print(f"without meaning here: {', '.join(ignored)}", file=sys.stderr)
+        say(f"without meaning here: {', '.join(ignored)}", stream=sys.stderr)

@@ -25,7 +25,10 @@ def sample_metrics() -> dict[str, Any]:
     edges = [round(0.8 + 0.01 * i, 2) for i in range(21)]
     return {
         "format": 1,
-        "settings": {"threshold": 0.8, "rule": "leader", "bands": 18, "seed": 20241, "pair_budget": 20000000},
+        "settings": {
+            "threshold": 0.8, "rule": "leader", "bands": 18, "seed": 20241, "pair_budget": 20000000,
+            "source_column": "url",
+        },
         "versions": {"sparkprep": "0.1.0", "spark": "3.5.9"},
         "input": {
             "paths": ["in.parquet"], "files": 1, "documents": 10000, "file_bytes": 24547687, "text_bytes": 87015559,
@@ -236,10 +239,16 @@ def test_nothing_in_nothing_removed_still_makes_a_page() -> None:
     assert page.open == []
     assert "0 documents read, 0 kept." in page.shown
     assert "0 kept + 0 removed + 0 rejected = 0 ✓ equals the input" in page.shown
-    assert "The input has no url or source column." in page.shown
+    assert "The input has no column url." in page.shown
     assert len(page.tags("svg")) == 1  # the S-curve needs no data
     assert "None" not in page.shown
     assert "nan" not in page.shown
+
+
+def test_the_column_that_sources_would_be_counted_by_is_named_as_it_was_given() -> None:
+    metrics = empty_metrics()
+    metrics["settings"]["source_column"] = "<b>host"
+    assert "The input has no column <b>host." in Page(report.render(metrics, {"clusters": [], "pairs": []})).shown
 
 
 def test_documents_without_any_duplicate_make_a_page() -> None:

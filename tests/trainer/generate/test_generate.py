@@ -15,7 +15,7 @@ from trainer.generate.sampler import Choice, Coins, Sampler, pick
 from trainer.models.gpt2 import GPT2, GPT2Shape
 
 SHAPE = GPT2Shape(2, 2, 32, 64)
-WORDS = (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)
+WORDS = vocabulary.all_tokens()
 SINGLE_BYTES = [bytes([byte]) for byte in range(256)]
 
 

@@ -2,13 +2,19 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bounds import likely, loss_roundings
+from runs_of_training import SCRIPT
 from short_runs import LAST, SMALL, Capsys, content, names, refused, same_end, seed_model, started_from, steps, words
 
+from sparkprep.llmc import header
+from sparkprep.tokenizer.vocabulary import END_OF_TEXT, VOCABULARY_SIZE
 from trainer.commands.train import main
 from trainer.models.gpt2 import GPT2Shape
 from trainer.runs.history import load_run
@@ -109,6 +115,24 @@ def test_only_the_newest_checkpoint_is_kept_and_multiples_if_asked(data: Path, t
     }
     assert main(words(tmp_path / "multiples", data, x=5, n=1, nk=2, nm=2)) == 0
     assert steps(tmp_path / "multiples") == [2, 4, 5]
+
+
+def test_a_sample_that_the_terminal_cannot_show_costs_no_checkpoint(data: Path, tmp_path: Path) -> None:
+    chinese = tmp_path / "tokenizer.bin"
+    tokens = b"\x03\xe4\xb8\xad" * VOCABULARY_SIZE
+    chinese.write_bytes(header.pack(header.TOKENIZER_MAGIC, 2, VOCABULARY_SIZE, END_OF_TEXT) + tokens)
+    out = tmp_path / "größer\n"
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *words(out, data, it=chinese, s=LAST, g=3, x=LAST)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "generating:\n---\n\\u4e2d\\u4e2d" in done.stdout
+    assert f"gr\\xf6\\xdfer\\n/model_{LAST:08d}.bin\n" in done.stdout
+    assert steps(out)[-1] == LAST
 
 
 def test_no_checkpoint_is_written_where_none_is_asked_for(data: Path, tmp_path: Path) -> None:

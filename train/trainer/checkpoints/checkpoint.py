@@ -16,7 +16,7 @@ from typing import Any
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import delete_file, file_names, sha256_of, write_text
-from sparkprep.io.json_files import read_json
+from sparkprep.io.json_files import checked_object, read_json
 from trainer.checkpoints import model_file, parts, state_file
 from trainer.checkpoints.state_file import Moments, StateHeader
 from trainer.data.loader import LoaderState
@@ -81,20 +81,10 @@ def read_manifest(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return what the .json tells; empty for a checkpoint of llm.c. Raises UserError where it is damaged."""
     if not os.path.exists(checkpoint.manifest):
         return {}
-    content = read_json(checkpoint.manifest, parts.AGAIN)
-    if not _is_manifest(content):
-        raise UserError(f"{checkpoint.manifest}: damaged: its fields are not those of a checkpoint; {parts.AGAIN}")
-    manifest: dict[str, Any] = content
+    manifest = read_json(checkpoint.manifest, parts.AGAIN, {"files": dict})
+    for entry in manifest["files"].values():
+        checked_object(entry, checkpoint.manifest, parts.AGAIN, {"bytes": int, "sha256": str})
     return manifest
-
-
-def _is_manifest(content: Any) -> bool:
-    """Return whether what a JSON file holds tells the size and the SHA-256 of each file of a checkpoint."""
-    files = content.get("files") if isinstance(content, dict) else None
-    return isinstance(files, dict) and all(
-        isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and isinstance(entry.get("sha256"), str)
-        for entry in files.values()
-    )
 
 
 def architecture_of(manifest: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from itertools import chain
 
 import torch
 
+from sparkprep.console import say_line
 from sparkprep.errors import UserError
 from sparkprep.llmc import header
 from trainer.checkpoints import parts
@@ -85,7 +86,7 @@ def clear_padding(path: str, model: Model) -> None:
     padding = model.leaves(model.shape.HEAD)[0].detach()[model.shape.vocab_size :]
     if padding.any():
         # llm.c takes the logits of these rows for gradients, so weights with them must not be passed on.
-        print(f"{path}: the padded rows of {model.shape.HEAD} are not zero; they are set to zero", file=sys.stderr)
+        say_line(f"{path}: the padded rows of {model.shape.HEAD} are not zero; they are set to zero", sys.stderr)
         padding.zero_()
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from sparkprep.console import add_debug, guarded, safe_text, say
+from sparkprep.console import add_debug, guarded, say, say_line
 from sparkprep.errors import UserError
 from sparkprep.options import Parser, add_options, from_arguments
 from trainer.final.settings import FinalRun
@@ -59,20 +59,15 @@ def run(args: argparse.Namespace) -> int:
         data = final.data or "demo/shards"
         if not os.path.isdir(data):
             raise UserError(f"{data}: no such folder of shards; `make demo` makes demo/shards, or name one with --data")
-        final = rehearse(data, final.output or "rehearsal", final.price_per_hour, _say)
+        final = rehearse(data, final.output or "rehearsal", final.price_per_hour, say_line)
     elif os.path.exists(os.path.join(final.folder, MARK)):
         raise UserError(f"{final.folder}: holds a rehearsal; delete it, or choose another folder (OUT=, --output)")
-    finished = run_final(final, _say, check_only=args.check_only)
+    finished = run_final(final, say_line, check_only=args.check_only)
     if finished is not None:
         _show(finished.folder, [os.path.join(os.path.dirname(finished.folder), "seed")] if rehearsal else [])
     if rehearsal:
         say("This was the REHEARSAL: every part of the final run works here. The real one wants a GPU.")
     return 0
-
-
-def _say(line: str) -> None:
-    """Print one line of the check, in which paths may stand."""
-    say(safe_text(line))
 
 
 def _announce(*, asked: bool) -> None:
@@ -93,6 +88,6 @@ def _show(folder: str, others: list[str]) -> None:
     plots.save(plots.overview_figure([*map(history.load_run, others), run]), target)
     checkpoints = checkpoint.find(folder)
     say(history.summary_line(run))
-    _say(f"plot         {target}")
+    say_line(f"plot         {target}")
     if checkpoints:
-        _say(f'Next: python train/inference_gpt2.py -e {checkpoints[0].model} -p "The Github project llm.c is a"')
+        say_line(f'Next: python train/inference_gpt2.py -e {checkpoints[0].model} -p "The Github project llm.c is a"')

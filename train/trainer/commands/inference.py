@@ -84,12 +84,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(words: Sequence[str]) -> Request:
     """Return what a command line asks for, after a note about its flags that mean nothing. Raises UserError."""
-    parser = Parser([*options_of(Request), *SEVERAL_MACHINES], description=DESCRIPTION, epilog=EPILOG)
+    parser = _parser()
     args = parser.parse_words(words)
     ignored = [flag.short[0] for flag in SEVERAL_MACHINES if flag.name in parser.given]
     if ignored:
         say(f"note: {', '.join(ignored)} mean nothing here, where one process writes; ignored", stream=sys.stderr)
     return from_arguments(Request, args)
+
+
+def _parser() -> Parser:
+    return Parser([*options_of(Request), *SEVERAL_MACHINES], description=DESCRIPTION, epilog=EPILOG)
 
 
 def run(request: Request) -> int:
@@ -123,7 +127,7 @@ def run(request: Request) -> int:
 
 def _words(path: str | None, header: ModelHeader, model: str) -> tuple[bytes, ...]:
     """Return the bytes of each id. Raises UserError where tokenizer file or model have other tokens than GPT-2."""
-    built_in = (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)
+    built_in = vocabulary.all_tokens()
     if header.shape.vocab_size != VOCABULARY_SIZE:
         raise UserError(
             f"{model}: it has {header.shape.vocab_size:,} tokens, not GPT-2's {VOCABULARY_SIZE:,}; "

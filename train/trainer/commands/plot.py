@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sparkprep.console import add_debug, guarded, safe_text, say
+from sparkprep.console import add_debug, guarded, safe_text, say, say_line
 from sparkprep.errors import UserError
 from sparkprep.io.paths import is_local, normalise
 from sparkprep.options import Parser
@@ -104,7 +104,7 @@ def _folders(given: str, endpoint_url: str | None) -> list[str]:
     store = RunStore(f"s3://{bucket}", endpoint_url)
     folders = store.fetch(parts[1], parts[2:] or None)
     for key in store.passed_over:
-        print(f"note: passed over {key!r}, which can be no file name here", file=sys.stderr)
+        say_line(f"note: passed over {key!r}, which can be no file name here", sys.stderr)
     return folders
 
 

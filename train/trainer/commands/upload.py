@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import Any
 
 from tqdm import tqdm
 
-from sparkprep.console import Exit, add_debug, guarded, safe_text, say
+from sparkprep.console import Exit, add_debug, guarded, say_line
 from sparkprep.io import s3
 from sparkprep.options import Parser
 from sparkprep.units import human_bytes
@@ -54,22 +54,22 @@ def run(args: argparse.Namespace) -> int:
     bucket = s3.bucket_name(args.bucket)
     plan = upload.plan_upload(args.experiment, args.cluster, everything=args.all)
     for sentence in plan.left_out:
-        _say(f"left out: {sentence}", sys.stderr)
+        say_line(f"left out: {sentence}", sys.stderr)
     if args.dry_run:
         for item in plan.items:
-            _say(f"would upload {item.path} ({human_bytes(item.size)}) to s3://{bucket}/{item.key}")
-        _say(f"would upload {count_files(len(plan.items))}, {human_bytes(plan.bytes)}")
+            say_line(f"would upload {item.path} ({human_bytes(item.size)}) to s3://{bucket}/{item.key}")
+        say_line(f"would upload {count_files(len(plan.items))}, {human_bytes(plan.bytes)}")
         return 0
     s3.check_bucket(args.endpoint_url, args.region, bucket)
     failures = [*plan.unreadable, *_send(s3.client(args.endpoint_url, args.region), bucket, plan, quiet=args.quiet)]
     for failure in failures:
-        _say(f"failed: {failure}", sys.stderr)
+        say_line(f"failed: {failure}", sys.stderr)
     done = len(plan.items) + len(plan.unreadable) - len(failures)
     if failures:
-        _say(f"{count_files(len(failures))} failed, {done} uploaded; run the same command again", sys.stderr)
+        say_line(f"{count_files(len(failures))} failed, {done} uploaded; run the same command again", sys.stderr)
     elif not args.quiet:
         folder = "/".join(plan.items[0].key.split("/")[:3])
-        _say(f"uploaded {count_files(done)}, {human_bytes(plan.bytes)}, to s3://{bucket}/{folder}/")
+        say_line(f"uploaded {count_files(done)}, {human_bytes(plan.bytes)}, to s3://{bucket}/{folder}/")
     return Exit.CHECK_FAILED if failures else Exit.DONE
 
 
@@ -84,10 +84,5 @@ def _send(client: Any, bucket: str, plan: UploadPlan, *, quiet: bool) -> list[st
             if failure is not None:
                 failures.append(failure)
             elif not (quiet or on_terminal):
-                _say(f"s3://{bucket}/{item.key} ({human_bytes(item.size)})")
+                say_line(f"s3://{bucket}/{item.key} ({human_bytes(item.size)})")
     return failures
-
-
-def _say(line: str, stream: TextIO | None = None) -> None:
-    """Print one line, in which names of files may stand."""
-    say(safe_text(line), stream=stream)

@@ -139,21 +139,15 @@ def export(model: str, folder: str, *, dtype: str | None = None, overwrite: bool
 def _texts(shape: GPT2Shape, dtype: torch.dtype) -> dict[str, str]:
     """Return the files beside the weights, by name."""
     merges = "".join(f"{left} {right}\n" for left, right in vocabulary.merges())
+    ids = {**vocabulary.shown_ranks(), END_OF_TEXT_WORD.decode(): END_OF_TEXT}
     return {
         CONFIG: _json(config_of(shape, dtype)),
         "generation_config.json": _json({"bos_token_id": END_OF_TEXT, "eos_token_id": END_OF_TEXT}),
         "tokenizer_config.json": _json(_tokenizer_config(shape)),
         "special_tokens_map.json": _json(_special_tokens()),
-        "vocab.json": json.dumps(_shown_ids(), ensure_ascii=False),
+        "vocab.json": json.dumps(ids, ensure_ascii=False),
         "merges.txt": f"#version: 0.2\n{merges}",
     }
-
-
-def _shown_ids() -> dict[str, int]:
-    """Return the id of each token, written as GPT-2's files show it."""
-    shown = {byte: character for character, byte in vocabulary.shown_bytes().items()}
-    ids = {"".join(shown[byte] for byte in token): rank for rank, token in enumerate(vocabulary.tokens())}
-    return {**ids, END_OF_TEXT_WORD.decode(): END_OF_TEXT}
 
 
 def _special_tokens() -> dict[str, str]:

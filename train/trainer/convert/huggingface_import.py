@@ -27,6 +27,7 @@ from trainer.models.gpt2 import LAYER_NORM_EPS, GPT2Shape
 
 INDEX = f"{WEIGHTS}.index.json"
 
+_AGAIN = "copy it anew"
 _PICKLE = re.compile(r"pytorch_model.*\.bin(\.index\.json)?|.*\.(pt|pth|ckpt)")
 _BUFFER = re.compile(r"h\.\d+\.attn\.(masked_)?bias")  # the causal mask, which older files hold
 _HEAD = "lm_head.weight"
@@ -86,7 +87,7 @@ def import_folder(
 
 def shape_of(path: str) -> GPT2Shape:
     """Return the shape that a `config.json` tells. Raises UserError naming the field that makes it no model of ours."""
-    config = _json_object(path)
+    config = read_json(path, _AGAIN)
     if config.get("model_type") != "gpt2":
         raise UserError(f"{path}: model_type is {config.get('model_type')!r}; only 'gpt2' can be a model of llm.c")
     for field, allowed in _REQUIRED.items():
@@ -123,7 +124,7 @@ def _weight_files(folder: str) -> list[str]:
                 f"which writes {WEIGHTS}"
             )
         raise UserError(f"{folder}: neither {WEIGHTS} nor {INDEX} is in it; name the folder that holds the weights")
-    listed = _json_object(index).get("weight_map")
+    listed = read_json(index, _AGAIN).get("weight_map")
     if not isinstance(listed, dict) or not listed or not all(isinstance(name, str) for name in listed.values()):
         raise UserError(f"{index}: its weight_map does not tell the files of tensors; copy the file anew")
     names = sorted(set(listed.values()))
@@ -209,12 +210,4 @@ def _opened(path: str) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as safetensors: {cause(error)}; copy it anew") from error
-
-
-def _json_object(path: str) -> dict[str, Any]:
-    """Return the object in a JSON file."""
-    content = read_json(path, "copy it anew")
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: a JSON object was expected; copy it anew")
-    return content
+        raise UserError(f"{path}: cannot be read as safetensors: {cause(error)}; {_AGAIN}") from error

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sparkprep.console import safe_text, say, say_line
 from sparkprep.errors import UserError
 from trainer import device as machine
 from trainer.checkpoints import checkpoint
@@ -59,7 +60,7 @@ def train(settings: TrainSettings) -> Run:
             ) from error
         kernels = machine.attention_kernels(run.device, deterministic=settings.deterministic)
         with kernels, RunLog(folder, resume=settings.resume) as log:
-            print(run_parameters.append(folder, parameter_table.groups(run, peak)), end="", flush=True)
+            say(run_parameters.append(folder, parameter_table.groups(run, peak)), end="")
             Trainer(run, log, peak).train()
         return run
 
@@ -79,19 +80,19 @@ class Trainer:
         """Train from the run's step to its stop."""
         run = self.run
         if run.step > run.stop:
-            print(f"nothing to do: the run stands at step {run.step}, and was to stop at {run.stop}")
+            say(f"nothing to do: the run stands at step {run.step}, and was to stop at {run.stop}")
         first = run.step
         try:
             for step in range(first, run.stop + 1):
                 run.step = step
                 self._iterate(step, entering=run.resumed and step == first)
         except KeyboardInterrupt:
-            print(f"\ninterrupted at step {run.step}; {self._last_good()}", file=sys.stderr)
+            say(f"\ninterrupted at step {run.step}; {safe_text(self._last_good())}", stream=sys.stderr)
             raise
         except torch.OutOfMemoryError as error:
             traceback.clear_frames(error.__traceback__)  # they hold what the failed step had taken
             raise UserError(memory.too_large(run)) from error
-        print(f"total average iteration time: {1000 * self.speed.mean_seconds:f} ms")
+        say(f"total average iteration time: {1000 * self.speed.mean_seconds:f} ms")
 
     def _iterate(self, step: int, *, entering: bool) -> None:
         s, last = self.settings, step == self.run.stop
@@ -176,13 +177,13 @@ class Trainer:
         else:
             assert run.val_loader is not None
             loss = validate_batches(self.loss_of, run.val_loader, s.micro_batch, s.val_batches, run.device)
-        print(f"val loss {loss:f}", flush=True)
+        say(f"val loss {loss:f}")
         self.log.validation(step, loss)
 
     def _score(self, step: int) -> None:
         assert self.run.questions is not None
         result = hellaswag.evaluate_watched(self.run.model, self.run.questions)
-        print(f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:f}", flush=True)
+        say(f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:f}")
         self.log.hellaswag(step, result.accuracy)
 
     def _save(self, step: int) -> None:
@@ -193,7 +194,8 @@ class Trainer:
                 "Go on from there with a lower -l"
             )
         target = Checkpoint(run.folder, step)
-        print(f"Writing model to {target.model}\nWriting state to {target.state}", flush=True)
+        say_line(f"Writing model to {target.model}")
+        say_line(f"Writing state to {target.state}")
         data = run.loader.state
         head = StateHeader(
             step=step,
@@ -220,15 +222,14 @@ class Trainer:
     def _show(self, step: int, update: Update) -> None:
         run, s = self.run, self.settings
         self.speed.add(update.seconds)
-        print(
+        say(
             f"step {step + 1:4d}/{run.steps} | loss {update.loss:7.6f} ({update.loss_score:+.2f}z)"
             f"| norm {update.norm:6.4f} ({update.norm_score:+.2f}z)| lr {update.rate:.2e} "
             f"| {1000 * update.seconds:.2f} ms | {100 * self.speed.utilisation:.1f}% "
             f"{machine.precision_name(run.model.dtype).lower()} MFU | {self.speed.tokens_per_second:.0f} tok/s "
-            f"| {self.speed.left(run.stop - step - 1)} left",
-            flush=True,
+            f"| {self.speed.left(run.stop - step - 1)} left"
         )
         if update.skipped:
-            print(f"step {step + 1}: update skipped: {update.skipped}", flush=True)
+            say(f"step {step + 1}: update skipped: {update.skipped}")
         if s.gpu_info_every > 0 and (step + 1) % s.gpu_info_every == 0:
-            print(machine.gpu_line(run.device), flush=True)
+            say_line(machine.gpu_line(run.device))

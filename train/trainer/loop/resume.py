@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from sparkprep.console import say_line
 from sparkprep.errors import UserError
 from trainer.checkpoints import checkpoint, model_file, state_file
 from trainer.checkpoints.checkpoint import Checkpoint
@@ -64,7 +65,7 @@ def newest_sound(settings: TrainSettings, checkpoints: list[Checkpoint], device:
         except DoesNotFit:
             raise
         except UserError as error:
-            print(f"warning: {error}; this checkpoint is left out", file=sys.stderr)
+            say_line(f"warning: {error}; this checkpoint is left out", sys.stderr)
     steps = ", ".join(str(files.step) for files in checkpoints)
     raise UserError(
         f"{os.path.dirname(checkpoints[0].done)}: none of its checkpoints (steps {steps}) is sound; restore one of "
@@ -124,7 +125,7 @@ def compare(settings: TrainSettings, start: Start) -> None:
                 f"{flag} {getattr(settings, name)}: this run was started with {flag} {before[name]}, on which the "
                 f"order of its data depends; give {flag} {before[name]}"
             )
-        print(f"note: {flag} was {before[name]} and is now {getattr(settings, name)}", file=sys.stderr)
+        say_line(f"note: {flag} was {before[name]} and is now {getattr(settings, name)}", sys.stderr)
 
 
 def restore_data(loaded: LoadedCheckpoint, loader: Loader) -> None:

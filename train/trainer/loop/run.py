@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from sparkprep.console import say
 from sparkprep.errors import UserError
 from sparkprep.llmc.shard import ShardFile
 from sparkprep.tokenizer.vocabulary import VOCABULARY_SIZE
@@ -90,8 +91,8 @@ def check_length(settings: TrainSettings, model: Model, name: str) -> None:
     if settings.seq_len > positions:
         raise DoesNotFit(f"-t {settings.seq_len}: {name} has {positions} positions; give -t {positions} or less")
     if settings.seq_len < positions and "seq-len" in settings.given:
-        print(
+        say(
             f"note: -t {settings.seq_len} is shorter than the model's {positions} positions; those beyond it stay as "
             "they are",
-            file=sys.stderr,
+            stream=sys.stderr,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from sparkprep.console import say
 from sparkprep.llmc import tokenizer_file
 from sparkprep.tokenizer import vocabulary
 from trainer.device import attention_kernels
@@ -17,11 +18,11 @@ def show(model: Model, words: Sequence[bytes], count: int) -> None:
     # Each token is a new shape, for which cuDNN's attention, first in training, would make a plan.
     with attention_kernels(model.device, deterministic=True):
         text = text_of(sample_ids(model, count), words)
-    print(f"generating:\n---\n{text}\n---", flush=True)
+    say(f"generating:\n---\n{text}\n---")
 
 
 def words_of(path: str) -> Sequence[bytes]:
     """Return the bytes of each id from a tokenizer file, or from the package's vocabulary where there is no file."""
     if os.path.exists(path):
         return tokenizer_file.read(path).tokens
-    return (*vocabulary.tokens(), vocabulary.END_OF_TEXT_WORD)
+    return vocabulary.all_tokens()

@@ -16,6 +16,7 @@ import sys
 
 import torch
 
+from sparkprep.console import safe_text, say, say_line
 from sparkprep.errors import UserError
 from sparkprep.llmc.shard import ShardFile
 from trainer import device as machine
@@ -134,7 +135,9 @@ def _questions(settings: TrainSettings, model: Model) -> hellaswag.Questions | N
     if not settings.hellaswag:
         return None
     if not os.path.exists(settings.hellaswag_data):
-        print(f"note: {settings.hellaswag_data} is not there, so HellaSwag is left out (-ih; -h 0 leaves it out too)")
+        say_line(
+            f"note: {settings.hellaswag_data} is not there, so HellaSwag is left out (-ih; -h 0 leaves it out too)"
+        )
         return None
     return hellaswag.prepare(settings.hellaswag_data, model.shape.max_seq_len)
 
@@ -142,7 +145,7 @@ def _questions(settings: TrainSettings, model: Model) -> hellaswag.Questions | N
 def _tell_of_earlier(folder: str) -> None:
     moved = set_aside(folder)
     if moved:
-        print(f"note: {folder} holds an earlier run, and -y 1 is not given; it was moved to {moved}", file=sys.stderr)
+        say_line(f"note: {folder} holds an earlier run, and -y 1 is not given; it was moved to {moved}", sys.stderr)
 
 
 def _warn_of_cut(settings: TrainSettings) -> None:
@@ -152,12 +155,12 @@ def _warn_of_cut(settings: TrainSettings) -> None:
     """
     if not settings.resume or settings.start_step > 0 or "start-step" in settings.given:
         return
-    seed = settings.model_file
+    output, seed = safe_text(settings.output), safe_text(settings.model_file or "")
     begins = f"from {seed}, but without -ss," if seed else "from RANDOM weights, as there is no -e,"
     rule = "!" * 100
-    print(
-        f"{rule}\nwarning: -y 1, and {settings.output} holds no checkpoint: this run starts {begins}\n"
+    say(
+        f"{rule}\nwarning: -y 1, and {output} holds no checkpoint: this run starts {begins}\n"
         f"at step 0 with learning rate {settings.learning_rate:g}. Was the command cut in two (a backslash lost at a "
         f"line's end)?\nThen stop it now. Where step 0 is meant, -ss 0 says so.\n{rule}",
-        file=sys.stderr,
+        stream=sys.stderr,
     )
