@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from sparkprep.errors import UserError
 from sparkprep.io.json_files import read_json
@@ -13,6 +12,8 @@ from sparkprep.io.walking import Entry, Tree
 
 _DEDUP_METRICS, _KEPT = "metrics.json", "kept/"
 _TOKENS_METRICS, _REJECTED = "_metrics.json", "rejected/"
+_OF_DEDUP = {"counts": dict, "settings": dict, "versions": dict}
+_OF_TOKENIZE = {"asked": dict, "tokens": int, "vocabulary_sha256": str}
 _NO_ROWS = re.compile(r"metrics\.json|report\.html|kept-\w+\.snappy\.parquet|(?:removed|rejected)/.*")
 """What else a result of near-duplicate removal holds, beside kept/."""
 
@@ -29,12 +30,12 @@ def rows_of_results(path: str, tree: Tree) -> tuple[list[Entry], list[Entry]]:
     dedup = {
         folder
         for folder in kept.intersection(_folders_with(_DEDUP_METRICS, visible))
-        if _is_ours(path, folder + _DEDUP_METRICS, {"counts", "settings", "versions"})
+        if _is_ours(path, folder + _DEDUP_METRICS, _OF_DEDUP)
     }
     tokens = {
         folder
         for folder in _folders_with(_TOKENS_METRICS, tree.hidden)
-        if _is_ours(path, folder + _TOKENS_METRICS, {"asked", "tokens", "vocabulary_sha256"})
+        if _is_ours(path, folder + _TOKENS_METRICS, _OF_TOKENIZE)
     }
     rows: list[Entry] = []
     strangers: list[Entry] = []
@@ -60,10 +61,10 @@ def _folders_with(name: str, paths: Iterable[str]) -> set[str]:
     return {path.removesuffix(name) for path in paths if f"/{path}".endswith(f"/{name}")}
 
 
-def _is_ours(path: str, relative: str, keys: set[str]) -> bool:
-    """Return whether a file holds the metrics of a run of ours, by the names that it must have."""
+def _is_ours(path: str, relative: str, keys: Mapping[str, type]) -> bool:
+    """Return whether a file holds the metrics of a run of ours, by the values that it must have."""
     try:
-        metrics: Any = read_json(join_path(path, *relative.split("/")), "")
+        read_json(join_path(path, *relative.split("/")), "", keys)
     except UserError:
         return False
-    return isinstance(metrics, dict) and keys <= metrics.keys()
+    return True

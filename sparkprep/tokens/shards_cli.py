@@ -91,6 +91,7 @@ def make(
         overwrite=args.overwrite,
     )
     _print_manifest(manifest, folder)
+    print_warnings(manifest["warnings"])
 
 
 def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
@@ -103,13 +104,12 @@ def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
         ("output", folder),
     ]
     print_rows(rows)
-    print_warnings(manifest.get("warnings", []))
 
 
 def print_warnings(warnings: Sequence[str]) -> None:
     """Print the first warnings of a run, below its summary."""
     for warning in warnings[:5]:
-        say(f"  warning: {safe_text(warning)}")
+        say_line(f"  warning: {warning}")
 
 
 def print_rows(rows: list[tuple[str, str]]) -> None:
