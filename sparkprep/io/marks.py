@@ -11,12 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import exists, file_names
+from sparkprep.io.files import UNFINISHED, exists, file_names
 from sparkprep.io.paths import join_path
 from sparkprep.io.walking import Tree, folders_above
-
-UNFINISHED = "_unfinished.json"
-"""Lies in a result folder until all of it is there."""
 
 _ICEBERG_FOLDER, _ICEBERG_SUFFIXES = "metadata", (".metadata.json", ".metadata.json.gz")
 _TABLES = {

@@ -12,7 +12,7 @@ import pyarrow as pa
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause, open_input
 
-PARQUET_MAGIC = b"PAR1"
+PARQUET_MAGIC, PARQUET_KIND = b"PAR1", "Parquet"
 MAGIC_BYTES = 4096
 """Bytes that `what_is` needs for the forms that a magic number tells."""
 HEAD_BYTES = 1 << 20
@@ -35,7 +35,7 @@ def _spark(form: str) -> str:
 
 _FETCH_AGAIN = "fetch the file itself"
 _MAGIC = (
-    (PARQUET_MAGIC, "Parquet", "name it .parquet"),
+    (PARQUET_MAGIC, PARQUET_KIND, "name it .parquet"),
     (b"PARE", "encrypted Parquet", "write it anew without encryption"),
     (b"\x1f\x8b", CODEC_NAMES["gzip"], "name it .jsonl.gz if it holds JSON Lines, or unpack it: gunzip -c FILE > NEW"),
     (b"\x28\xb5\x2f\xfd", CODEC_NAMES["zstd"], "name it .jsonl.zst if it holds JSON Lines, or unpack it: zstd -d FILE"),
@@ -61,7 +61,7 @@ _MAGIC = (
     (b"SQLite format 3\x00", "an SQLite database", "export its table as Parquet or JSON Lines"),
     (b"\x89HDF\r\n", "HDF5", "export its table as Parquet or JSON Lines"),
     (b"version https://git-lfs", "a Git LFS pointer", f"{_FETCH_AGAIN}: git lfs pull"),
-    (b"WARC/", "a WARC archive", "take its texts out: sparkprep extract"),
+    (b"WARC/", "a WARC archive", "take its texts out first, for instance with the packages warcio and resiliparse"),
     (b"\xff\xfe\x00\x00", "UTF-32", "write it as UTF-8: iconv -f UTF-32 -t UTF-8 FILE > NEW"),
     (b"\xff\xfe", "UTF-16", "write it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE > NEW"),
     (b"\xfe\xff", "UTF-16", "write it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE > NEW"),

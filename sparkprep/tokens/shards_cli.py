@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sparkprep.console import add_debug, safe_text, say, say_line
+from sparkprep.console import add_debug, say_line
 from sparkprep.errors import UserError
 from sparkprep.io.files import check_inputs
 from sparkprep.options import add_options, from_arguments

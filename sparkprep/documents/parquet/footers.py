@@ -16,6 +16,7 @@ from sparkprep.io.files import cause
 from sparkprep.io.listing import DataFile
 from sparkprep.io.parquet import READ_ERRORS
 from sparkprep.io.paths import filesystem
+from sparkprep.io.recognise import HEAD_BYTES, PARQUET_KIND, read_head, what_is
 
 _FOOTER_READERS = 16
 
@@ -112,6 +113,13 @@ def summarise(
     )
 
 
+def _not_parquet(file: DataFile, reason: str) -> str:
+    recognised = what_is(read_head(file.path, HEAD_BYTES))
+    if recognised is not None and recognised.kind != PARQUET_KIND:
+        return f"it is {recognised.kind}, not Parquet: {recognised.advice}"
+    return f"not a sound Parquet file (cut short or damaged): {reason}; restore it or leave it out"
+
+
 def _read_footer(file: DataFile, text_column: str) -> _Footer:
     if file.size == 0:
         raise UserError(f"{file.path}: the file is empty (0 bytes), not Parquet; restore it or leave it out")
@@ -119,9 +127,7 @@ def _read_footer(file: DataFile, text_column: str) -> _Footer:
     try:
         metadata = pq.read_metadata(inner, filesystem=system)
     except READ_ERRORS as error:
-        raise UserError(
-            f"{file.path}: not a sound Parquet file (cut short or damaged): {cause(error)}; restore it or leave it out"
-        ) from error
+        raise UserError(f"{file.path}: {_not_parquet(file, cause(error))}") from error
     try:
         schema = metadata.schema.to_arrow_schema()
     except READ_ERRORS as error:
