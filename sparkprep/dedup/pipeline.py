@@ -33,7 +33,7 @@ from sparkprep.io.listing import check_unchanged
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.parquet import write_parquet
 from sparkprep.io.paths import join_path, spark_uri
-from sparkprep.spark.failures import explained, let_tasks_end
+from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores, get_session
@@ -96,11 +96,8 @@ def deduplicate(
     progress = Progress(spark, stream)
     paths = [] if isinstance(documents, DataFrame) else documents
     with OutputFolder(output, overwrite, paths, MADE, work) as folder:
-        try:
+        with tasks_ended(spark):
             figures = _open_and_run(spark, documents, settings, folder, progress, single_file)
-        except BaseException as error:
-            let_tasks_end(spark, cancel=isinstance(error, KeyboardInterrupt))
-            raise
         folder.commit()
     return Result(figures, folder.path, spark)
 

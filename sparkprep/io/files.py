@@ -25,6 +25,8 @@ UNFINISHED = "_unfinished.json"
 
 _HASHED = 1 << 24  # bytes at a time
 _SYSTEM_CAUSE = re.compile(r"\. Detail: \[errno \d+\] ([^\n]+)")  # how Arrow says what the system has said
+_PARTIAL = re.compile(r"\..*\.partial-[0-9a-f]{8}")
+"""What `open_whole` names a file that is not whole yet."""
 
 
 def exists(path: str) -> bool:
@@ -148,6 +150,13 @@ def delete_file(path: str) -> None:
     elif exists(path):
         with _told(path, "cannot be deleted"):
             os.remove(normalise(path))
+
+
+def delete_partials(folder: str) -> None:
+    """Delete what killed runs left of files that they were writing into a folder. Only while no run writes there."""
+    for name in file_names(folder):
+        if _PARTIAL.fullmatch(name):
+            delete_file(join_path(folder, name))
 
 
 def cause(error: BaseException) -> str:
