@@ -29,7 +29,7 @@ class Opened:
     files: list[DataFile]
     summary: InputSummary
     rejected: int = 0
-    """bad lines, which lie in rejected/ of the output folder"""
+    """bad lines, which lie in a folder of their own in the output folder"""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -41,8 +41,9 @@ def open_paths(
     text_column: str,
     max_bad: str,
     columns: Sequence[str] | None = None,
+    rejected_folder: str = "rejected",
 ) -> Opened:
-    """Open Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in its rejected/.
+    """Open Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in a folder of it.
 
     columns: those that will be read besides the text; None: all.
     """
@@ -53,7 +54,7 @@ def open_paths(
         spooled = _spool_folder(folder)
         with explained(), progress.stage("read") as stage:
             options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
-            result = spool(spark, files, spooled, join_path(folder.work, "rejected"), options)
+            result = spool(spark, files, spooled, join_path(folder.work, rejected_folder), options)
             stage.documents, rejected = result.documents, result.rejected
             warnings += tell_left_out(result.left_out)
             warnings += [f"rejected {line}" for line in result.first_rejected]

@@ -78,10 +78,18 @@ class Documents:
         A batch holds up to BATCH_ROWS rows of about BATCH_BYTES, or one longer one. Raises UserError, naming the file
         and the row group, where they cannot be read.
         """
+        for _, batch in self.located_batches(number, columns):
+            yield batch
+
+    def located_batches(
+        self, number: int, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """Yield what `batches` does, each batch behind the path of its file, for what is wrong with its values."""
         names = self.schema.names if columns is None else list(columns)
         schema = pa.schema([self.schema.field(name) for name in names], self.schema.metadata)
         for span in self.pieces[number].spans:
-            yield from _gathered(self._rows_of(span, schema), schema)
+            for batch in _gathered(self._rows_of(span, schema), schema):
+                yield self.summary.files[span.file].path, batch
 
     def _rows_of(self, span: Span, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         file = self.summary.files[span.file]
