@@ -12,7 +12,7 @@ from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
 from sparkprep.io.files import check_inputs
 from sparkprep.io.output import OutputFolder
-from sparkprep.options import add_options, from_arguments
+from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.spark.clusters import SIZES, submit_line
 
 EMBEDDED = ("1k", "10k")
@@ -40,11 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", metavar="FOLDER", help="folder to make (default: dedup-SIZE for an embedded subset)"
     )
-    parser.add_argument(
-        "--work",
-        metavar="PLACE",
-        help="folder or s3:// prefix for intermediate tables, seen by all nodes (default: beside the output)",
-    )
+    add_work(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
     add_options(parser, Settings)
     parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
