@@ -173,8 +173,10 @@ def _cuts(group: RowGroup, size: int) -> Iterator[tuple[int, int]]:
 
     Each part is reached by decoding what lies before it.
     """
+    if not group.rows:  # as writers of empty tables leave them
+        return
     parts = min(group.rows, max(1, round(group.text_bytes / size)))
-    ends = list(accumulate([group.rows // parts] * (parts - 1), initial=0)) if parts else []
+    ends = list(accumulate([group.rows // parts] * (parts - 1), initial=0))
     for start, end in zip(ends, [*ends[1:], group.rows], strict=True):
         if end > start:
             yield start, end - start
