@@ -70,13 +70,16 @@ $(VENV)/.trainer: train/pyproject.toml constraints.txt $(VENV)/.ready
 	@touch $@
 
 ##@ Check
-.PHONY: test test-more unit lint types format test-spark4 test-narrow check-golden environment
+.PHONY: test test-more cluster-test unit lint types format test-spark4 test-narrow check-golden environment
 
 test: lint types unit ## lint, types and the quick tests (under ten minutes on two cores)
 	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 documents; \`make test-more\` runs the slow tests."
 
 test-more: environment ## what starts Spark or the trainer again and again: slow tests, documented commands, notebooks
-	@$(RUN) -m pytest -n 2 --dist worksteal -m "slow or cluster"
+	@$(RUN) -m pytest -n 2 --dist worksteal -m slow
+
+cluster-test: environment ## the jobs on a Spark master and two workers that share no folder with the driver, only S3
+	@$(RUN) -m pytest -m cluster tests/cluster
 
 test-narrow: environment ## the tests of computed numbers without this processor's wide instructions (a quarter of an hour)
 	@tests/narrow_instructions.sh
@@ -162,6 +165,6 @@ bench-start-up: setup-train ## seconds from the command to the first step, on 26
 .PHONY: clean
 
 clean: ## remove what make built: environments, caches, demo
-	@rm -rf $(VENV) $(SPARK4_VENV) .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist demo
+	@rm -rf $(VENV) $(SPARK4_VENV) .venv-cluster .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist demo
 	@rm -rf *.egg-info spark-warehouse metastore_db derby.log
 	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

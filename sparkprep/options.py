@@ -216,6 +216,15 @@ def add_option(parser: argparse.ArgumentParser, each: Option) -> None:
     parser.add_argument(*words, type=each.kind, default=each.default, dest=each.name, metavar=metavar, help=each.help)
 
 
+def add_work(parser: argparse.ArgumentParser) -> None:
+    """Add the argument of where intermediate tables lie."""
+    parser.add_argument(
+        "--work",
+        metavar="PLACE",
+        help="folder or s3:// prefix for intermediate tables, seen by all nodes (default: beside the output)",
+    )
+
+
 def from_arguments(settings: Callable[..., T], args: argparse.Namespace) -> T:
     """Return the settings among parsed arguments; those that the command line did not offer keep their default."""
     named = {each.name for each in options_of(settings)}  # type: ignore[arg-type]  # a class, called as a function

@@ -12,7 +12,7 @@ from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
 from sparkprep.io.files import check_inputs
 from sparkprep.io.output import OutputFolder
-from sparkprep.options import add_options, from_arguments
+from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.spark.clusters import SIZES, submit_line
 
 EMBEDDED = ("1k", "10k")
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", metavar="FOLDER", help="folder to make (default: dedup-SIZE for an embedded subset)"
     )
+    add_work(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
     add_options(parser, Settings)
     parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or (f"dedup-{args.size}" if args.size in EMBEDDED else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")
-    _try(args.input or [], output, args.overwrite)
+    _try(args.input or [], output, args.overwrite, args.work)
     source = _input(args)
 
     from sparkprep.dedup.pipeline import deduplicate
@@ -71,15 +72,16 @@ def run(args: argparse.Namespace) -> int:
         spark=spark,
         stream=None if args.quiet else sys.stderr,
         single_file=f"kept-{args.size}.snappy.parquet" if args.size in EMBEDDED else None,
+        work=args.work,
     )
     say(summary(result.metrics, result.output))
     return 0
 
 
-def _try(source: list[str], output: str, overwrite: bool) -> None:
+def _try(source: list[str], output: str, overwrite: bool, work: str | None) -> None:
     """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
     check_inputs(source)
-    with OutputFolder(output, overwrite, source, MADE):
+    with OutputFolder(output, overwrite, source, MADE, work):
         pass
 
 

@@ -33,7 +33,7 @@ from sparkprep.io.listing import check_unchanged
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.parquet import write_parquet
 from sparkprep.io.paths import join_path, spark_uri
-from sparkprep.spark.failures import explained, let_tasks_end
+from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores, get_session
@@ -70,12 +70,14 @@ def deduplicate(
     spark: SparkSession | None = None,
     stream: TextIO | None = None,
     single_file: str | None = None,
+    work: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Remove near-duplicate documents.
 
     source: a DataFrame, or the path(s) of Parquet or JSON Lines files or folders. output: the folder to write; by
     default a temporary one that is deleted when Python exits. stream: where to tell of progress; by default nowhere.
     single_file: a name in the output folder under which the kept documents are written as one Parquet file too.
+    work: where intermediate tables lie, which all nodes of a cluster see; by default beside the output.
     Raises UserError where the input, a setting or the output cannot work.
 
     >>> from sparkprep import deduplicate
@@ -93,12 +95,9 @@ def deduplicate(
     preflight(spark)
     progress = Progress(spark, stream)
     paths = [] if isinstance(documents, DataFrame) else documents
-    with OutputFolder(output, overwrite, paths, MADE) as folder:
-        try:
+    with OutputFolder(output, overwrite, paths, MADE, work) as folder:
+        with tasks_ended(spark):
             figures = _open_and_run(spark, documents, settings, folder, progress, single_file)
-        except BaseException as error:
-            let_tasks_end(spark, cancel=isinstance(error, KeyboardInterrupt))
-            raise
         folder.commit()
     return Result(figures, folder.path, spark)
 

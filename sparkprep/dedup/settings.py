@@ -6,6 +6,7 @@ The command line, the table in the documentation and the report are made from th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from sparkprep.dedup.kernels.bands import Banding, check_bands, choose, in_sequence
 from sparkprep.documents.jsonl.max_bad import BadLines
@@ -74,7 +75,7 @@ class Settings:
         else:
             choose(self.threshold)
 
-    @property
+    @cached_property
     def banding(self) -> Banding:
         """The banding in force: the one given, or the one computed from the threshold."""
         if self.bands is not None and self.rows is not None:

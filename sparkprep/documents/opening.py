@@ -15,11 +15,12 @@ from sparkprep.documents.jsonl.spool import spool
 from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.errors import UserError
-from sparkprep.io.listing import PARQUET, DataFile, list_files
+from sparkprep.io.listing import PARQUET, DataFile, list_input, list_written, tell_left_out
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path, normalise, scheme_of
 from sparkprep.spark.failures import explained
 from sparkprep.spark.progress import Progress
+from sparkprep.spark.shared import refuse_unseen
 from sparkprep.spark.tables import Form, Table
 
 
@@ -30,7 +31,7 @@ class Opened:
     files: list[DataFile]
     summary: InputSummary
     rejected: int = 0
-    """bad lines, which lie in rejected/ of the output folder"""
+    """bad lines, which lie in a folder of their own in the output folder"""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -42,21 +43,25 @@ def open_paths(
     text_column: str,
     max_bad: str,
     columns: Sequence[str] | None = None,
+    rejected_folder: str = "rejected",
 ) -> Opened:
-    """Open Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in its rejected/.
+    """Open Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in a folder of it.
 
     columns: those that will be read besides the text; None: all.
     """
-    files, rejected, warnings = list_files(paths), 0, list[str]()
+    listing = list_input(paths, text_column)
+    files, rejected, warnings = listing.files, 0, listing.warnings
+    refuse_unseen(spark, files, [folder.work, folder.scratch])
     if files[0].format != PARQUET:
         spooled = _spool_folder(folder)
         with explained(), progress.stage("read") as stage:
             options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
-            result = spool(spark, files, spooled, join_path(folder.work, "rejected"), options)
+            result = spool(spark, files, spooled, join_path(folder.work, rejected_folder), options)
             stage.documents, rejected = result.documents, result.rejected
-            warnings = [f"rejected {line}" for line in result.first_rejected]
+            warnings += tell_left_out(result.left_out)
+            warnings += [f"rejected {line}" for line in result.first_rejected]
             warnings += [f"column {c} holds values of several kinds: kept as text" for c in result.as_text]
-        files = list_files([spooled])
+        files = list_written(spooled)
     summary = summarise(files, text_column, columns)
     return Opened(files, summary, rejected, [*warnings, *summary.widened])
 
@@ -64,12 +69,13 @@ def open_paths(
 def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, text_column: str) -> Opened:
     """Open a DataFrame, written as Parquet first: it is computed once, may be costly, or not be the same twice."""
     spooled = _spool_folder(folder)
+    refuse_unseen(source.sparkSession, [], [folder.work, folder.scratch])
     table = Table(spooled, frame_schema(source), Form("snappy", (text_column,)))
     with explained(_files_behind(source)), progress.stage("read"):
         table.write(source)
     if not table.rows:
         table.save_empty()
-    files = list_files([spooled])
+    files = list_written(spooled)
     return Opened(files, summarise(files, text_column))
 
 

@@ -17,14 +17,20 @@ _WHOLE_NUMBER = re.compile(r"-?[1-9]\d{0,17}|0")
 PartitionValue = str | int | None
 
 
-def partition_values(files: Sequence[DataFile]) -> list[dict[str, PartitionValue]]:
-    """Return for each file the columns that its folders name, with their values.
+def partition_values(
+    files: Sequence[DataFile], columns: Sequence[str] | None = None
+) -> list[dict[str, PartitionValue]]:
+    """Return for each file the columns that its folders name, with their values; of `columns` only, unless None.
 
     A column is int (64 bit) if every file's value is a whole number in plain writing, otherwise str. Raises UserError
     if the files do not all name the same columns.
     """
     values: list[dict[str, PartitionValue]] = [
-        {unquote(column): None if value == _NULL else unquote(value) for column, value in file.partition}
+        {
+            unquote(column): None if value == _NULL else unquote(value)
+            for column, value in file.partition
+            if columns is None or unquote(column) in columns
+        }
         for file in files
     ]
     for file, named in zip(files, values, strict=True):

@@ -82,9 +82,13 @@ def runs_from_lists(column: pa.Array) -> tuple[npt.NDArray[np.int64], Offsets]:
     numbers = column.flatten()
     if numbers.null_count:
         raise ValueError("a list has a null among its numbers")
+    return np.asarray(numbers.cast(pa.int64())), list_offsets(column)
+
+
+def list_offsets(column: pa.Array) -> Offsets:
+    """Return where the lists of a column, of any kind of list, begin and end in what `flatten` makes of it."""
     lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0))
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    return np.asarray(numbers.cast(pa.int64())), offsets
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
 def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
@@ -169,6 +173,11 @@ def _has_runs(kind: pa.DataType) -> bool:
         or pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
     )
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type that `plain` gives to a column of a type."""
+    return plain(pa.nulls(0, kind)).type
 
 
 def cast_batch(batch: pa.RecordBatch, schema: pa.Schema, constants: Mapping[str, Any]) -> pa.RecordBatch:

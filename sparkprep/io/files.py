@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import re
+import shutil
+import socket
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, cast
@@ -13,24 +17,30 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from sparkprep.errors import UserError
-from sparkprep.io.paths import filesystem, is_local
+from sparkprep.io.paths import filesystem, is_local, join_path, normalise, split_s3
+from sparkprep.io.s3_errors import explain_arrow
+
+UNFINISHED = "_unfinished.json"
+"""An object in a result folder on S3 while what lies there is not whole."""
 
 _HASHED = 1 << 24  # bytes at a time
+_SYSTEM_CAUSE = re.compile(r"\. Detail: \[errno \d+\] ([^\n]+)")  # how Arrow says what the system has said
+_PARTIAL = re.compile(r"\..*\.partial-[0-9a-f]{8}")
+"""What `open_whole` names a file that is not whole yet."""
 
 
 def exists(path: str) -> bool:
     """Return whether a file or folder lies at `path` (a dangling symbolic link does not count)."""
     system, inner = filesystem(path)
-    return bool(system.get_file_info(inner).type != pafs.FileType.NotFound)
+    with _told(path, "cannot be looked for"):
+        return bool(system.get_file_info(inner).type != pafs.FileType.NotFound)
 
 
 def open_input(path: str) -> BinaryIO:
     """Open a file as a seekable binary stream. Raises UserError naming the file if it cannot be opened."""
     system, inner = filesystem(path)
-    try:
+    with _told(path, "cannot be read"):
         return cast(BinaryIO, system.open_input_file(inner))
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: cannot be read: {cause(error)}") from error
 
 
 def write_text(path: str, text: str) -> None:
@@ -43,73 +53,157 @@ def write_text(path: str, text: str) -> None:
 def open_whole(path: str) -> Iterator[BinaryIO]:
     """Open a stream to a new file that appears under its name when the block ends without an error, and not before.
 
-    It is written under a name beside it that begins with a dot, synced and renamed; on S3 uploaded, then copied to its
-    key. Raises UserError naming the file where the disk is full or may not be written.
+    Locally it is written under a name beside it that begins with a dot, synced and renamed; on S3 an upload is ended or
+    given up. Raises UserError naming the file where the disk is full or may not be written.
     """
-    system, inner = filesystem(path)
-    folder, _, name = inner.rpartition("/")
-    aside = f"{folder}/.{name}.partial-{uuid.uuid4().hex[:8]}"
+    with (_whole_file if is_local(path) else _whole_object)(path) as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def _whole_file(path: str) -> Iterator[BinaryIO]:
+    path = normalise(path)
+    folder, name = os.path.split(path)
+    aside = os.path.join(folder, f".{name}.partial-{uuid.uuid4().hex[:8]}")
     try:
-        if is_local(path):
-            with open(aside, "wb", buffering=1 << 20) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, inner)
-        else:
-            with system.open_output_stream(aside) as stream:
-                yield cast(BinaryIO, stream)
-            system.move(aside, inner)
+        with open(aside, "wb", buffering=1 << 20) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
     except BaseException as error:
-        with contextlib.suppress(OSError, pa.ArrowException):
-            system.delete_file(aside)
+        with contextlib.suppress(OSError):
+            os.remove(aside)
         if isinstance(error, OSError | pa.ArrowException):
-            raise UserError(f"{path}: cannot be written: {cause(error)}") from error
+            raise UserError(f"{path}: cannot be written: {cause(error)}{_way_out(error, folder)}") from error
         raise
 
 
-def make_folder(path: str) -> None:
-    """Make a folder and those above it, if they are not there; UserError naming it where that cannot be."""
-    system, inner = filesystem(path)
+@contextlib.contextmanager
+def _whole_object(path: str) -> Iterator[BinaryIO]:
+    from sparkprep.io.object_writer import ObjectWriter  # with boto3, which local work need not wait for
+
+    stream = ObjectWriter(normalise(path))
     try:
-        system.create_dir(inner, recursive=True)
-    except (OSError, pa.ArrowException) as error:
+        yield cast(BinaryIO, stream)
+        stream.finish()
+    except BaseException:
+        stream.abort()
+        raise
+
+
+def _way_out(error: BaseException, folder: str) -> str:
+    """Return what to do where a folder cannot be written; it may be one of another machine, on which a task runs."""
+    number = error.errno if isinstance(error, OSError) else None
+    place = f"{folder} on {socket.gethostname()}"
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return f"; free some space for {place}, or choose another folder"
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"; let this user write to {place}, or choose another folder"
+    if number == errno.ENOENT:
+        return f"; there must be a folder {place}: driver and workers share one, or use s3://"
+    return ""
+
+
+def make_folder(path: str) -> None:
+    """Make a folder and those above it, if they are not there; UserError naming it where that cannot be.
+
+    On S3, where a folder is no more than the names that begin with it, there is nothing to make.
+    """
+    if not is_local(path):
+        return
+    try:
+        os.makedirs(normalise(path), exist_ok=True)
+    except OSError as error:
         raise UserError(f"{path}: cannot be made: {cause(error)}; choose another folder") from error
 
 
 def file_names(path: str) -> list[str]:
-    """Return the names of the files in a folder, sorted; none where there is no folder."""
+    """Return the names of the files in a folder, sorted; none where there is no folder. Raises UserError naming it."""
     system, inner = filesystem(path)
-    infos = system.get_file_info(pafs.FileSelector(inner, allow_not_found=True))
+    with _told(path, "cannot be listed"):
+        infos = system.get_file_info(pafs.FileSelector(inner, allow_not_found=True))
     return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
 
 
 def delete_folder(path: str) -> None:
-    """Delete a folder and all in it, if it is there."""
-    system, inner = filesystem(path)
-    if exists(path):
-        system.delete_dir(inner)
+    """Delete a folder and all in it, if it is there. Raises UserError naming it."""
+    if not is_local(path):
+        from sparkprep.io.aws import bucket_client
+        from sparkprep.io.objects import delete_prefix  # Arrow would leave an empty object in the place of the folder
+
+        bucket, key = split_s3(path)
+        delete_prefix(bucket_client(bucket, path), bucket, f"{key}/", path)
+    elif exists(path):
+        with _told(path, "cannot be deleted"):
+            shutil.rmtree(normalise(path))
 
 
 def delete_file(path: str) -> None:
-    """Delete a file, if it is there."""
-    system, inner = filesystem(path)
-    if exists(path):
-        system.delete_file(inner)
+    """Delete a file, if it is there. Raises UserError naming it."""
+    if not is_local(path):
+        from sparkprep.io.aws import bucket_client
+        from sparkprep.io.objects import delete
+
+        bucket, key = split_s3(path)
+        delete(bucket_client(bucket, path), bucket, [key], path)
+    elif exists(path):
+        with _told(path, "cannot be deleted"):
+            os.remove(normalise(path))
+
+
+def delete_partials(folder: str) -> None:
+    """Delete what killed runs left of files that they were writing into a folder. Only while no run writes there."""
+    for name in file_names(folder):
+        if _PARTIAL.fullmatch(name):
+            delete_file(join_path(folder, name))
 
 
 def cause(error: BaseException) -> str:
-    """Return the short cause inside an OSError or Arrow error, without its code and repeated path."""
+    """Return the short cause inside an OSError or Arrow error, without its code and repeated path.
+
+    For what S3 has answered that is one line with the way out.
+    """
+    text = str(error).strip()
+    if (of_s3 := explain_arrow(text)) is not None:
+        return of_s3
+    if (behind := _SYSTEM_CAUSE.search(text)) is not None:
+        return behind[1]
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error).strip().split("\n")[0]
+    return text.split("\n")[0]
+
+
+@contextlib.contextmanager
+def _told(path: str, what: str) -> Iterator[None]:
+    """Turn what the block raises of files into a UserError that names the path."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: {what}: {cause(error)}") from error
 
 
 def check_inputs(paths: Sequence[str]) -> None:
-    """Refuse at once, rather than when Spark has started, a local path that is not there. Raises UserError."""
+    """Refuse at once, rather than when Spark has started, a path that is not there or not whole. Raises UserError."""
     for path in paths:
-        if is_local(path) and not exists(path):
+        if not exists(path):
             raise UserError(f"{path}: no such file or folder; check --input")
+        check_finished(path)
+
+
+def check_finished(path: str) -> None:
+    """Refuse a folder on S3 into which a result is being put, and what lies in one. Raises UserError."""
+    if is_local(path):
+        return
+    bucket, key = split_s3(path)
+    folder = f"s3://{bucket}"
+    for name in filter(None, key.split("/")):
+        folder = join_path(folder, name)
+        if exists(marker := join_path(folder, UNFINISHED)):
+            raise UserError(
+                f"{path}: not whole: a run is putting its result there, or was stopped at that; {marker} says where it "
+                "lies whole"
+            )
 
 
 def sha256_of(path: str, look: Callable[[bytes], None] | None = None) -> tuple[int, str]:
@@ -118,7 +212,7 @@ def sha256_of(path: str, look: Callable[[bytes], None] | None = None) -> tuple[i
     look: called with each block of the file in turn, for what else is to be learnt on the way.
     """
     digest, size = hashlib.sha256(), 0
-    with open_input(path) as stream:
+    with open_input(path) as stream, _told(path, "cannot be read"):
         while block := stream.read(_HASHED):
             digest.update(block)
             size += len(block)

@@ -1,22 +1,49 @@
-"""Which data files an input is: files, and folders searched to the bottom, each file once and with its format."""
+"""Which data files an input is: decided here once, for all jobs. Each file is read, or told of as left out, or refused.
+
+Files and folders searched to the bottom, each file once and with its format.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause
-from sparkprep.io.paths import filesystem, is_local, join_path, normalise
+from sparkprep.io.marks import refuse_marked
+from sparkprep.io.paths import normalise
+from sparkprep.io.recognise import (
+    HEAD_BYTES,
+    MAGIC_BYTES,
+    PARQUET_MAGIC,
+    holds_documents,
+    read_head,
+    what_is,
+)
+from sparkprep.io.results import rows_of_results
+from sparkprep.io.walking import Entry, entry_of, walk
 
 PARQUET = "parquet"
 JSONL_FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst")
+CODECS = {"jsonl.gz": "gzip", "jsonl.zst": "zstd"}
+"""Format -> Arrow's name of what unpacks it."""
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 KNOWN_EXTENSIONS = ".parquet, .jsonl, .ndjson, .json (the last three also with .gz or .zst)"
+
+_NO_DATA = re.compile(
+    r"(readme|licen[cs]e|copying|notice|changelog|authors|citation)([-.]\w+)?"
+    r"|.*\.(md|rst|txt|pdf|bib|cff|crc|md5|sha\d+|log|py|sh|ipynb|yaml|yml|toml|cfg|ini|png|jpg|jpeg|gif|svg)"
+    r"|.*_\$folder\$",  # how EMR's older file system marks a folder
+    re.IGNORECASE,
+)
+"""Names of what lies beside data and is none: left out without a word."""
+_READERS = 16
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -25,52 +52,118 @@ class DataFile:
 
     path: absolute local path, or an s3:// URI. size: bytes. format: "parquet", "jsonl", "jsonl.gz" or "jsonl.zst".
     partition: (column, value) pairs of `column=value` folders between the folder asked for and the file, as in Hive.
+    mtime_ns: time of its last change, where known. named: whether the user named this very file, not its folder.
     """
 
     path: str
     size: int
     format: str
     partition: tuple[tuple[str, str], ...] = ()
+    mtime_ns: int | None = None
+    named: bool = False
 
 
-def check_unchanged(files: Sequence[DataFile]) -> None:
-    """Refuse an input of which a file has another size than when it was listed."""
-    for file in files:
-        system, inner = filesystem(file.path)
-        if system.get_file_info(inner).size != file.size:
-            raise UserError(f"{file.path}: has changed while the job ran; run again when nothing writes to it")
+@dataclass(frozen=True)
+class LeftOut:
+    """A file in the input that is not read. reason: stands between "1 file" and "left out"."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files that an input is, sorted by path, and those in it that are none."""
+
+    files: list[DataFile]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is to be told of the files left out: a line for each reason."""
+        return tell_left_out(self.left_out)
+
+
+def tell_left_out(left_out: Iterable[LeftOut]) -> list[str]:
+    """Return a line for each reason, with the number of files and the first of their paths."""
+    by_reason: dict[str, list[str]] = {}
+    for each in left_out:
+        by_reason.setdefault(each.reason, []).append(each.path)
+    lines = []
+    for reason, paths in by_reason.items():
+        paths = sorted(paths)
+        more = f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else ""
+        lines.append(
+            f"{len(paths):,} {'file' if len(paths) == 1 else 'files'} {reason} left out: "
+            f"{', '.join(paths[:_SHOWN])}{more}"
+        )
+    return lines
 
 
 def stamps(files: Sequence[DataFile]) -> list[list[str | int]]:
     """Name, bytes and time of change (ns) of each file: whether an input is still the one that it was."""
-    found: list[list[str | int]] = []
-    for file in files:
-        system, inner = filesystem(file.path)
-        found.append([file.path.rsplit("/", 1)[-1], file.size, int(system.get_file_info(inner).mtime_ns or 0)])
-    return found
+    return [[file.path.rsplit("/", 1)[-1], file.size, file.mtime_ns or 0] for file in files]
 
 
-def list_files(paths: Sequence[str | os.PathLike[str]]) -> list[DataFile]:
-    """Return the data files at `paths` (files, or folders searched to the bottom), sorted by path, each once.
+def check_unchanged(files: Sequence[DataFile]) -> None:
+    """Compare each file with what it was when it was listed. Raises UserError naming the first that is another now."""
 
-    In folders, names that start with '.' or '_' are passed over, as Spark does, and so are unknown extensions. Raises
-    UserError for a missing path, a path without any data file, an unknown extension of a file named outright, and for
-    Parquet and JSON Lines in one input.
+    def problem(file: DataFile) -> str | None:
+        try:
+            now = entry_of(file.path)
+        except (UserError, OSError, pa.ArrowException):
+            now = None
+        if now is None:
+            return f"{file.path}: is not there any more; it was when the job began"
+        if now.size != file.size or file.mtime_ns not in (None, now.mtime_ns):
+            return f"{file.path}: has changed while the job ran"
+        return None
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        changed = next(filter(None, pool.map(problem, files)), None)
+    if changed:
+        raise UserError(f"{changed}; run again when nothing writes to the input")
+
+
+def list_input(paths: Sequence[str | os.PathLike[str]], text_column: str = "text") -> Listing:
+    """Return the data files at `paths` (files, or folders searched to the bottom), and what in them is left out.
+
+    In folders, names that start with '.' or '_' are passed over, as Spark does. Of a result of ours the rows are taken
+    (`rows_of_results`). Files of other kinds are left out, unless they begin as Parquet does; JSON that holds no
+    documents (objects with `text_column`) is, where it lies beside Parquet or beside the folders that name columns.
+    Raises UserError for a missing path, a path without any data file, another kind of file named outright, Parquet and
+    JSON Lines in one input, a table of Delta, Iceberg or Hudi, and a result that is not finished.
     """
     if not paths:
         raise UserError("no input was given; name a file or folder with --input")
     found: dict[str, DataFile] = {}
+    left_out: dict[str, LeftOut] = {}
     for path in paths:
-        for file in _data_files(normalise(path)):
-            found.setdefault(file.path, file)
+        at_path, others = _data_files(normalise(path))
+        for real, file in at_path:
+            first = found.setdefault(real, file)
+            found[real] = replace(first, named=first.named or file.named)
+        left_out |= {each.path: each for each in others}
     files = sorted(found.values(), key=lambda file: file.path)
-    parquet = next((file for file in files if file.format == PARQUET), None)
-    other = next((file for file in files if file.format != PARQUET), None)
-    if parquet and other:
-        raise UserError(
-            f"the input mixes Parquet ({parquet.path}) and JSON Lines ({other.path}); give one kind at a time"
-        )
-    return files
+    sidecars = _sidecars(files, text_column)
+    kept = [file for file in files if file not in sidecars]
+    reason = f"of JSON without documents (no object with a column '{text_column}')"
+    return Listing(kept, (*left_out.values(), *(LeftOut(file.path, reason) for file in sidecars)))
+
+
+def list_files(paths: Sequence[str | os.PathLike[str]], text_column: str = "text") -> list[DataFile]:
+    """Return the files of `list_input` alone, for where what is left out is told elsewhere."""
+    return list_input(paths, text_column).files
+
+
+def list_written(folder: str) -> list[DataFile]:
+    """Return the data files that this very run has written to a folder, sorted by path; none where there are none."""
+    try:
+        entries = walk(normalise(folder)).files
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{folder}: cannot be listed: {cause(error)}") from error
+    files = [_data_file(entry, kind) for entry in entries if (kind := format_of(entry.relative))]
+    return sorted(files, key=lambda file: file.path)
 
 
 def format_of(name: str) -> str | None:
@@ -84,70 +177,94 @@ def format_of(name: str) -> str | None:
     return None
 
 
-def _data_files(path: str) -> list[DataFile]:
-    """The data files at one path, which is a file or a folder."""
-    system, inner = filesystem(path)
+def _data_files(path: str) -> tuple[list[tuple[str, DataFile]], list[LeftOut]]:
+    """Return the data files at one path, each with what it is under any name, and the files left out."""
     try:
-        info = system.get_file_info(inner)
-        if info.type == pafs.FileType.NotFound:
-            raise UserError(f"{path}: no such file or folder; check --input")
-        if info.type == pafs.FileType.File:
-            kind = format_of(path)
-            if kind is None:
-                raise UserError(f"{path}: unknown kind of file; known extensions are {KNOWN_EXTENSIONS}")
-            return [DataFile(path, info.size, kind)]
-        entries = list(_walk_local(path) if is_local(path) else _walk_s3(system, path, inner))
+        entry = entry_of(path)
+        tree = walk(path) if entry is None else None
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path}: cannot be listed: {cause(error)}") from error
-    files: list[DataFile] = []
-    seen: dict[str, None] = {}
-    for relative, size in entries:
-        parts = relative.split("/")
-        kind = format_of(parts[-1])
-        if kind is None:
-            seen[os.path.splitext(parts[-1])[1] or parts[-1]] = None
-        else:
-            files.append(DataFile(join_path(path, relative), size, kind, _partition(parts[:-1])))
+    refuse_marked(path, tree)
+    if entry is not None:
+        return [(entry.real, replace(_data_file(entry, _format_of_named(entry)), named=True))], []
+    assert tree is not None
+    rows, strangers = rows_of_results(path, tree)
+    kinds = {row: format_of(row.relative) for row in rows}
+    unknown = [row for row, kind in kinds.items() if kind is None]
+    data = [row for row in unknown if row.size and not _NO_DATA.fullmatch(_name(row))]
+    with ThreadPoolExecutor(_READERS) as pool:
+        heads = dict(zip(data, pool.map(lambda row: read_head(row.path, len(PARQUET_MAGIC)), data), strict=True))
+    kinds |= {row: PARQUET for row, head in heads.items() if head == PARQUET_MAGIC}
+    files = [(row.real, _data_file(row, kind)) for row, kind in kinds.items() if kind is not None]
+    read = {real for real, _ in files}
+    others = [row for row in data if kinds[row] is None and row.real not in read]
     if not files:
-        names = ", ".join(list(seen)[:10])
-        what = f"only files of other kinds ({names})" if seen else "nothing"
-        raise UserError(f"{path}: no data file in this folder, {what}; known extensions are {KNOWN_EXTENSIONS}")
-    return files
+        raise UserError(_nothing_in(path, unknown, others))
+    left_out = [LeftOut(row.path, "of other kinds") for row in others]
+    left_out += [LeftOut(each.path, "beside the kept documents of a result") for each in strangers]
+    return files, left_out
 
 
-def _is_hidden(name: str) -> bool:
-    """Whether Spark would pass the name over in a folder: `_SUCCESS`, `.crc`, but not a partition folder `_x=1`."""
-    return name.startswith(".") or (name.startswith("_") and "=" not in name)
+def _format_of_named(entry: Entry) -> str:
+    """Return the format of a file that the user named. Raises UserError where it is another kind."""
+    kind = format_of(entry.relative)
+    if kind is not None:
+        return kind
+    head = read_head(entry.path, MAGIC_BYTES)
+    if head.startswith(PARQUET_MAGIC):
+        return PARQUET
+    raise UserError(f"{entry.path}: unknown kind of file{_looks_like(head)}; known extensions are {KNOWN_EXTENSIONS}")
 
 
-def _walk_local(folder: str) -> Iterable[tuple[str, int]]:
-    """(path inside the folder, bytes) of each visible file; links are followed, but no folder lies inside itself."""
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    for current, folders, names in os.walk(folder, followlinks=True, onerror=fail):
-        above = {os.path.realpath(current)}
-        step = current
-        while step != folder:
-            step = os.path.dirname(step)
-            above.add(os.path.realpath(step))
-        folders[:] = [
-            name
-            for name in folders
-            if not _is_hidden(name) and os.path.realpath(os.path.join(current, name)) not in above
-        ]
-        for name in names:
-            if not _is_hidden(name):
-                full = os.path.join(current, name)
-                yield os.path.relpath(full, folder), os.stat(full).st_size
+def _nothing_in(path: str, unknown: Sequence[Entry], others: Sequence[Entry]) -> str:
+    """Return the message for a folder without data files: what there is instead, and what the first of it is."""
+    names = dict.fromkeys(os.path.splitext(_name(row))[1] or _name(row) for row in unknown)
+    what = f"only files of other kinds ({', '.join(list(names)[:10])})" if names else "nothing"
+    first = min(others, key=lambda row: row.path, default=None)
+    looks = _looks_like(read_head(first.path, MAGIC_BYTES)) if first else ""
+    looks = f"; {first.path}{looks}" if first and looks else ""
+    return f"{path}: no data file in this folder, {what}{looks}; known extensions are {KNOWN_EXTENSIONS}"
 
 
-def _walk_s3(system: pafs.FileSystem, path: str, inner: str) -> Iterable[tuple[str, int]]:
-    for info in system.get_file_info(pafs.FileSelector(inner, recursive=True)):
-        relative = info.path[len(inner) :].lstrip("/")
-        if info.type == pafs.FileType.File and not any(_is_hidden(part) for part in relative.split("/")):
-            yield relative, info.size
+def _looks_like(head: bytes) -> str:
+    recognised = what_is(head)
+    return f" (it is {recognised.kind}: {recognised.advice})" if recognised else ""
+
+
+def _sidecars(files: Sequence[DataFile], text_column: str) -> set[DataFile]:
+    """Return the JSON files that only tell of the data: beside Parquet, or beside folders that name columns.
+
+    Raises UserError where documents are of both kinds.
+    """
+    parquet = next((file for file in files if file.format == PARQUET), None)
+    json = [file for file in files if file.format != PARQUET]
+    if parquet is None:
+        deepest = max((_columns(file) for file in json), key=len, default=())
+        json = [file for file in json if _columns(file) != deepest and not file.named]
+
+    def holds(file: DataFile) -> bool:
+        head = read_head(file.path, HEAD_BYTES, CODECS.get(file.format))
+        return holds_documents(head, len(head) < HEAD_BYTES, text_column)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        documents = [f for f, held in zip(json, pool.map(holds, json), strict=True) if held or f.named]
+    if parquet and documents:
+        raise UserError(
+            f"the input mixes Parquet ({parquet.path}) and JSON Lines ({documents[0].path}); give one kind at a time"
+        )
+    return set(json) - set(documents)
+
+
+def _columns(file: DataFile) -> tuple[str, ...]:
+    return tuple(column for column, _ in file.partition)
+
+
+def _name(entry: Entry) -> str:
+    return entry.relative.rsplit("/", 1)[-1]
+
+
+def _data_file(entry: Entry, kind: str) -> DataFile:
+    return DataFile(entry.path, entry.size, kind, _partition(entry.relative.split("/")[:-1]), entry.mtime_ns)
 
 
 def _partition(folders: Sequence[str]) -> tuple[tuple[str, str], ...]:

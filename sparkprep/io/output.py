@@ -1,50 +1,56 @@
-"""A result folder that appears as a whole or not at all, and never in place of what must stay."""
+"""A result folder that appears as a whole or not at all, and never in place of what must stay; local or on S3."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import glob
 import os
 import re
-import shutil
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from sparkprep.console import safe_text, say
 from sparkprep.errors import UserError
-from sparkprep.io.files import cause
-from sparkprep.io.mounts import mounts_below
-from sparkprep.io.paths import is_local, normalise
+from sparkprep.io.files import cause, delete_folder, make_folder
+from sparkprep.io.local_result import LocalResult
+from sparkprep.io.paths import is_local, join_path, lies_in, normalise
+from sparkprep.io.run_folders import RunFolder, run_folder
+
+if TYPE_CHECKING:
+    from sparkprep.io.s3_result import S3Result
 
 PARQUET_FOLDER = r"(?:part-\d{5}(?:-[0-9a-f-]{36}[.-]c\d{3})?\.snappy\.parquet|_SUCCESS|\.(?:part-[^/]+|_SUCCESS)\.crc)"
 """What Spark and we put into a folder that is one table; a user's own file hardly bears such a name."""
 
 _SHOWN = 5
-_LOCK = ".lock"
 
 
 class OutputFolder:
-    """A result folder that appears as a whole or not at all.
+    """A result folder that appears as a whole or not at all, local or on S3.
 
-    Everything is built in `.work`, a sibling named `OUT.partial-<run id>` (in it `.scratch`, the folder `_tmp` for what
-    is no part of the result); `commit()` renames it into place. Leaving the `with` block without a commit removes all:
+    Everything is built in `.work`, a sibling named `OUT.partial-<run id>`; `.scratch` is the folder for what is no part
+    of the result: `_tmp` in it, or with `scratch_place` the folder `sparkprep-<run id>` there, which may lie on another
+    file system and goes in the end either way. `commit()` puts what was built into place. Leaving the `with` block
+    without a commit removes all:
 
         with OutputFolder("out", overwrite=False, inputs=["in"], made=(r"metrics\\.json",)) as output:
             ...write under output.work...
             output.commit()
 
-    With `overwrite`, the old folder is renamed to `OUT.replaced-<run id>`, the new one renamed in, then the old one
-    deleted: a crash in between leaves both whole. Only a folder that a run like this one made is replaced: `made` are
-    the patterns of all paths in it, the first of them that of a file that is always there. An empty folder is taken as
-    it is. Partial folders that killed runs left beside the output are deleted, and told of on stderr.
+    Locally `commit()` is a rename. With `overwrite`, the old folder is renamed to `OUT.replaced-<run id>`, the new one
+    renamed in, then the old one deleted: a crash in between leaves both whole. On S3 it copies within the bucket while
+    an object `_unfinished.json` in OUT keeps readers off, and then deletes what the new result lacks: after a
+    crash the new result is whole in `.work`.
+
+    Only a folder that a run like this one made is replaced: `made` are the patterns of all paths in it, the first of
+    them that of a file that is always there. An empty folder is taken as it is. Partial folders that killed runs left
+    beside the output are deleted, and told of on stderr; on S3, where nothing tells whether a run lives, only told of.
 
     The constructor raises UserError if the output exists (without `overwrite`), is a file, a mount point or holds one,
-    holds what no run made, lies inside one of `inputs` (paths given by the user, or single files) or has one inside, or
-    if its parent cannot be made or written (really tried). A full disk, a quota or a missing permission met inside the
-    `with` block comes out as UserError.
+    is a whole bucket, holds what no run made, lies inside one of `inputs` (paths given by the user, or single files) or
+    has one inside, if `scratch_place` lies inside an input or the output, or if either place cannot be made or written
+    (really tried). A full disk, a quota or a missing permission met inside the `with` block comes out as UserError.
     """
 
     def __init__(
@@ -53,131 +59,129 @@ class OutputFolder:
         overwrite: bool,
         inputs: Sequence[str | os.PathLike[str]] = (),
         made: Sequence[str] = (),
+        scratch_place: str | os.PathLike[str] | None = None,
     ) -> None:
-        if not is_local(os.fspath(path)):
-            raise UserError(f"{path}: writing results to S3 is not available yet; name a local folder with --output")
-        self.path = os.path.realpath(normalise(path))
         self.overwrite = overwrite
         self.run_id = uuid.uuid4().hex[:8]
-        self.work = f"{self.path}.partial-{self.run_id}"
-        self.scratch = os.path.join(self.work, "_tmp")
+        self._target = _target(path, self.run_id)
+        self.path = self._target.path
+        self._work = run_folder(f"{self.path}.partial-", self.run_id, "--output")
+        self.work = self._work.path
+        self._scratch = _scratch(scratch_place, self.run_id)
+        self.scratch = self._scratch.path if self._scratch else join_path(self.work, "_tmp")
         self._made = [re.compile(pattern) for pattern in made]
-        self._made_parents: list[str] = []
-        self._lock = -1
         self._keep_work = False
-        self._refuse_overlap(inputs)
+        sources = [_real(given) for given in inputs]
+        self._refuse_overlap(sources)
+        if self._scratch:
+            _refuse_scratch(os.path.dirname(self.scratch), sources, self.path)
         self._refuse_existing()
-        self._try_parent()
+        try:
+            for folder in self._folders():
+                folder.attempt()
+        except UserError:
+            self._delete()
+            raise
 
     def __enter__(self) -> OutputFolder:
-        for leftover in self._delete_leftovers():
-            say(f"note: deleted {safe_text(leftover)}, which a killed run had left", stream=sys.stderr)
         try:
-            os.makedirs(self.scratch)
-            self._lock = _locked(os.path.join(self.work, _LOCK))
-        except OSError as error:
-            raise self._cannot_write(cause(error)) from error
+            for folder in self._folders():
+                folder.begin()
+            make_folder(self.scratch)
+        except UserError:
+            self._delete()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._keep_work:
-            shutil.rmtree(self.work, ignore_errors=True)
-            for parent in self._made_parents:
-                with contextlib.suppress(OSError):  # somebody else may have put something there meanwhile
-                    os.rmdir(parent)
-        if self._lock >= 0:
-            os.close(self._lock)
-        if error is not None and not isinstance(error, UserError):
-            if _NO_SPACE.search(str(error)):
-                raise UserError(
-                    f"the disk is full: the one of {os.path.dirname(self.path)}, or that of Spark's temporary files "
-                    "(spark.local.dir); free some space or choose another --output"
-                ) from error
-            if _NO_PERMISSION.search(str(error)) and self.work in str(error):
-                raise self._cannot_write("permission denied or read-only") from error
+        self._delete()
+        if error is None or isinstance(error, UserError):
+            return
+        if _NO_SPACE.search(str(error)):
+            places = [os.path.dirname(folder.path) for folder in self._folders() if is_local(folder.path)]
+            raise UserError(
+                f"the disk is full: the one of {' or '.join(places)}, or that of Spark's temporary files "
+                "(spark.local.dir); free some space or choose another --output"
+                if places
+                else "the disk of Spark's temporary files (spark.local.dir) is full; free some space or name another"
+            ) from error
+        if _NO_PERMISSION.search(str(error)):
+            for folder in self._folders():
+                if folder.path in str(error):
+                    raise folder.cannot_write("permission denied or read-only") from error
 
     def commit(self) -> None:
-        """Move what was built into place.
+        """Put what was built into place.
 
         Raises UserError if an output that must stay has appeared meanwhile, or the move fails; the finished result then
         stays whole in `.work`, and the message says so.
         """
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        _delete_checksums(self.work)
-        with contextlib.suppress(OSError):
-            os.remove(os.path.join(self.work, _LOCK))
         self._keep_work = True
         try:
-            self._refuse_existing()
-            self._move()
+            if self._scratch is None:
+                delete_folder(self.scratch)
+            self._work.strip()
+            self._target.claim()
+            try:
+                self._refuse_existing()
+            except UserError:
+                self._target.unclaim()
+                raise
+            self._target.put(self.work, self._made)
         except (OSError, UserError) as error:
             why = cause(error) if isinstance(error, OSError) else str(error)
             raise UserError(
-                f"the finished result could not be put in place: {why}. It is whole in {self.work}: move it from there"
+                f"the finished result could not be put in place: {why}. It is whole in {self.work}: "
+                f"{self._target.way_out(self.work)}"
             ) from error
-
-    def _move(self) -> None:
-        if not os.path.lexists(self.path) or not os.listdir(self.path):
-            os.rename(self.work, self.path)  # in the place of an empty folder, too
-            return
-        replaced = f"{self.path}.replaced-{self.run_id}"
-        os.rename(self.path, replaced)
-        try:
-            os.rename(self.work, self.path)
-        except OSError:
-            os.rename(replaced, self.path)
+        except KeyboardInterrupt:
+            say(f"note: the finished result is whole in {safe_text(self.work)}", stream=sys.stderr)
             raise
-        shutil.rmtree(replaced, ignore_errors=True)
+        self._keep_work = False
 
-    def _refuse_overlap(self, inputs: Sequence[str | os.PathLike[str]]) -> None:
-        for given in inputs:
-            if not is_local(os.fspath(given)):
-                continue
-            source = os.path.realpath(normalise(given))
-            if _lies_in(self.path, source) and (os.path.isdir(source) or source == self.path):
+    def _folders(self) -> list[RunFolder]:
+        return [self._work, *([self._scratch] if self._scratch else [])]
+
+    def _delete(self) -> None:
+        """Delete what is left of this run, but for a finished result that is not in place."""
+        for folder in self._folders():
+            if folder is not self._work or not self._keep_work:
+                folder.delete()
+            folder.close()
+
+    def _refuse_overlap(self, sources: Sequence[str]) -> None:
+        for source in sources:
+            is_folder = not is_local(source) or os.path.isdir(source)
+            if lies_in(self.path, source) and (is_folder or source == self.path):
                 raise UserError(
                     f"--output {self.path} lies inside the input {source}, so that the next run would read it; "
                     "choose another --output"
                 )
-            if _lies_in(source, self.path):
+            if lies_in(source, self.path):
                 raise UserError(
                     f"the input {source} lies inside --output {self.path}, which is replaced; choose another --output"
                 )
 
     def _refuse_existing(self) -> None:
-        if not os.path.lexists(self.path):
-            return
-        if not os.path.isdir(self.path):
-            raise UserError(f"--output {self.path} is an existing file; name a folder")
-        for mount in mounts_below(self.path):
-            what = "is a mount point" if mount == self.path else f"holds the mount point {mount}"
-            inside = os.path.join(self.path, "clean")
-            raise UserError(f"{self.path} {what}, which cannot be replaced: take a folder in it, --output {inside}")
-        try:
-            empty = not os.listdir(self.path)
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be listed: {cause(error)}; choose another --output") from error
-        if empty:
+        self._target.check_kind()
+        if next(self._target.names(), None) is None:
             return
         if not self.overwrite:
             raise UserError(f"{self.path} exists; pass --overwrite to replace it or choose another --output")
-        for precious in (os.getcwd(), os.path.expanduser("~")):
-            if _lies_in(os.path.realpath(precious), self.path):
-                raise UserError(
-                    f"--output {self.path} holds {precious}, which --overwrite would delete; choose another --output"
-                )
+        self._target.check_precious()
         self._refuse_strangers()
 
     def _refuse_strangers(self) -> None:
         """Take the name of a folder for no consent to delete whatever lies in it."""
         strangers, marked = [], False
-        for relative in _files_below(self.path):
-            marked = marked or (bool(self._made) and self._made[0].fullmatch(relative) is not None)
-            is_link = os.path.islink(os.path.join(self.path, relative))
-            if is_link or not any(pattern.fullmatch(relative) for pattern in self._made):
-                strangers.append(relative)
+        for name, is_link in self._target.names():
+            marked = marked or (bool(self._made) and self._made[0].fullmatch(name) is not None)
+            if name == self._target.marker:
+                marked = True
+            elif is_link or not any(pattern.fullmatch(name) for pattern in self._made):
+                strangers.append(name)
                 if len(strangers) > _SHOWN:
                     break
         if strangers:
@@ -188,77 +192,37 @@ class OutputFolder:
         if not marked:
             raise UserError(f"{self.path} is no result of such a run: choose another --output, or delete it yourself")
 
-    def _try_parent(self) -> None:
-        parent = os.path.dirname(self.path)
-        try:
-            step = parent
-            while not os.path.lexists(step):
-                self._made_parents.append(step)
-                step = os.path.dirname(step)
-            os.makedirs(parent, exist_ok=True)
-            os.mkdir(self.work)  # permission bits do not tell everything (read-only mounts, quotas): so try
-            os.rmdir(self.work)
-        except OSError as error:
-            raise self._cannot_write(cause(error)) from error
-
-    def _delete_leftovers(self) -> list[str]:
-        """Delete the partial folders of runs that are no more: nobody holds their lock."""
-        deleted = []
-        for folder in glob.glob(f"{glob.escape(self.path)}.partial-{'[0-9a-f]' * 8}"):
-            try:
-                descriptor = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_CLOEXEC)
-            except OSError:  # none of ours, or just about to be put in place
-                continue
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-                deleted.append(folder)
-            except OSError:  # its run lives
-                continue
-            finally:
-                os.close(descriptor)
-        return sorted(deleted)
-
-    def _cannot_write(self, why: str) -> UserError:
-        return UserError(f"cannot write to {os.path.dirname(self.path)}: {why}; mend that or choose another --output")
-
 
 # Spark hands such errors on as text only, from the JVM or from a Python worker.
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
 _NO_PERMISSION = re.compile(r"Permission denied|Operation not permitted|Read-only file system")
 
 
-def _locked(path: str) -> int:
-    """Make a lock file that is held as soon as it bears its name; return the descriptor that holds it."""
-    aside = f"{path}.{os.getpid()}"
-    descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    with contextlib.suppress(OSError):  # a file system without locks: then nobody will take the folder for a leftover
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.rename(aside, path)
-    return descriptor
+def _target(path: str | os.PathLike[str], run_id: str) -> LocalResult | S3Result:
+    if is_local(os.fspath(path)):
+        return LocalResult(path, run_id)
+    from sparkprep.io.s3_result import S3Result  # with boto3, which local work need not wait for
+
+    return S3Result(path, run_id)
 
 
-def _delete_checksums(folder: str) -> None:
-    """Delete the hidden sums that Hadoop keeps of each file: a file that is rewritten without them cannot be read."""
-    for current, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith(".") and name.endswith(".crc"):
-                os.remove(os.path.join(current, name))
+def _real(path: str | os.PathLike[str]) -> str:
+    path = normalise(path)
+    return os.path.realpath(path) if is_local(path) else path
 
 
-def _files_below(folder: str) -> Iterator[str]:
-    """The paths below a folder, from there: all files, and the folders without any."""
-    for current, folders, names in os.walk(folder):
-        inside = os.path.relpath(current, folder)
-        for name in names:
-            yield os.path.normpath(os.path.join(inside, name))
-        if not folders and not names:
-            yield f"{inside}/"
-        for name in folders:
-            if os.path.islink(os.path.join(current, name)):
-                yield os.path.normpath(os.path.join(inside, name))
+def _scratch(place: str | os.PathLike[str] | None, run_id: str) -> RunFolder | None:
+    if place is None:
+        return None
+    return run_folder(join_path(_real(place), "sparkprep-"), run_id, "--work")
 
 
-def _lies_in(path: str, folder: str) -> bool:
-    """True if `path` is `folder` or lies below it; both real absolute paths."""
-    return os.path.commonpath([path, folder]) == folder
+def _refuse_scratch(place: str, sources: Sequence[str], output: str) -> None:
+    for source in sources:
+        if lies_in(place, source):
+            raise UserError(
+                f"--work {place} lies inside the input {source}, so that the next run would read what is left there; "
+                "choose another --work"
+            )
+    if lies_in(place, output):
+        raise UserError(f"--work {place} lies inside --output {output}, which is replaced; choose another --work")

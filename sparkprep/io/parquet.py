@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import cause, open_whole
+from sparkprep.io.files import cause
+from sparkprep.io.part_files import PartFile, write_part
 from sparkprep.io.paths import filesystem, is_local
 
 ROW_GROUP_BYTES = 64 << 20
@@ -59,15 +58,14 @@ class ParquetSink:
     plain: columns that are written without looking for repeated values, as long texts are.
     """
 
-    def __init__(self, stream: BinaryIO, schema: pa.Schema, compression: str, plain: Sequence[str] = ()) -> None:
-        self._out = _Counted(stream)
+    def __init__(self, part: PartFile, schema: pa.Schema, compression: str, plain: Sequence[str] = ()) -> None:
         self._rows: list[pa.RecordBatch] = []
         self._held = 0
         self.rows = 0
         self.schema = schema
         names = [name for name in schema.names if name not in plain]
         self._writer = pq.ParquetWriter(
-            pa.PythonFile(self._out, mode="w"),
+            part.sink,
             schema,
             compression=compression,
             use_dictionary=names if plain else compression != "none",
@@ -90,37 +88,11 @@ class ParquetSink:
         self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
         self._rows, self._held = [], 0
 
-    def close(self) -> WrittenFile:
-        """Write what is left and the footer; the file appears when its stream is closed."""
+    def close(self) -> None:
+        """Write what is left, and the footer."""
         if self._rows:
             self._flush()
         self._writer.close()
-        return WrittenFile(self.rows, self._out.size, self._out.digest.hexdigest())
-
-
-class _Counted:
-    """A stream that counts and hashes what goes through it."""
-
-    closed = False
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.size, self.digest = 0, hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        self._stream.write(data)
-        self.digest.update(data)
-        self.size += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self.size
-
-    def flush(self) -> None:
-        """Leave that to the stream's owner."""
-
-    def close(self) -> None:
-        """Leave that to the stream's owner."""
 
 
 def write_parquet(
@@ -135,8 +107,9 @@ def write_parquet(
 
     plain: columns written without a dictionary. Raises UserError naming the file where it cannot be written.
     """
-    with open_whole(path) as stream:
-        sink = ParquetSink(stream, schema, compression, plain)
+    with write_part(path) as part:
+        sink = ParquetSink(part, schema, compression, plain)
         for batch in batches:
             sink.write(batch)
-        return sink.close()
+        sink.close()
+    return WrittenFile(sink.rows, part.size, part.sha256)

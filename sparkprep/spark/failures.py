@@ -83,12 +83,21 @@ def cause_of_failure(error: BaseException) -> str:
     return saying[0][:_LONGEST]
 
 
-def let_tasks_end(spark: SparkSession, *, cancel: bool, seconds: float = 10.0) -> None:
-    """Wait until no task runs, `seconds` at most; `cancel` ends the jobs first.
+@contextmanager
+def tasks_ended(spark: SparkSession) -> Iterator[None]:
+    """Leave the block by an error only when no task runs any more; by Ctrl-C, or another end, with all jobs cancelled.
 
     Spark tells of a failed job at once and cancels its other tasks meanwhile: one that still writes would leave files
     behind where the partial output has just been deleted.
     """
+    try:
+        yield
+    except BaseException as error:
+        _let_tasks_end(spark, cancel=not isinstance(error, Exception))
+        raise
+
+
+def _let_tasks_end(spark: SparkSession, *, cancel: bool, seconds: float = 10.0) -> None:
     end = time.monotonic() + seconds
     try:
         if cancel:

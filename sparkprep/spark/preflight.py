@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-import pyarrow as pa
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -54,19 +53,11 @@ def driver_versions() -> dict[str, str]:
 def worker_versions(spark: SparkSession) -> dict[str, str]:
     """Return the same of one worker, by running one task; raises UserError where no Python worker comes up there."""
     inspect = _inspector(PACKAGES)
-
-    def look(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        import pyarrow
-
-        for _ in batches:
-            names, versions = zip(*inspect(), strict=True)
-            yield pyarrow.RecordBatch.from_arrays([pyarrow.array(names), pyarrow.array(versions)], ["name", "version"])
-
     try:
-        rows = spark.range(0, 1, 1, 1).mapInArrow(look, "name string, version string").collect()
+        found = spark.sparkContext.parallelize([0], 1).flatMap(lambda _: inspect()).collect()
     except (PySparkException, Py4JError) as error:
         raise UserError(_why_no_worker(str(error))) from error
-    return {row["name"]: row["version"] for row in rows}
+    return dict(found)
 
 
 def _inspector(packages: tuple[str, ...]) -> Callable[[], list[tuple[str, str]]]:

@@ -8,7 +8,7 @@ for a table with fewer rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -99,6 +99,10 @@ class Table:
             if rows.num_rows:
                 batches = iter(rows.cast(self.schema).to_batches())
                 self._note(number, write_parquet(self.file(number), batches, self.schema, **self.form.options))
+
+    def manifest(self) -> list[dict[str, Any]]:
+        """Return name, rows, bytes and SHA-256 of each part as it lies, as JSON knows them."""
+        return [{"name": part.name, **asdict(part.file)} for part in self.files]
 
     def save_empty(self) -> None:
         """Write one part without rows, for a result that is read by its files alone."""

@@ -24,6 +24,7 @@ IMPORTED = (
     "sparkprep.dedup.pipeline",
     "sparkprep.dedup.report.plots",
     "sparkprep.grade.cli",
+    "sparkprep.tokens.shards",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_type_hints
@@ -113,7 +114,9 @@ def sound_entries(folder: str, notes: dict[str, Note]) -> list[Entry]:
         return [entry for entry, sound in zip(entries, pool.map(is_sound, entries), strict=True) if sound]
 
 
-def build(source: list[str], settings: ShardSettings, plan: ShardPlan, entries: list[Entry]) -> dict[str, Any]:
+def build(
+    source: list[str], settings: ShardSettings, plan: ShardPlan, entries: list[Entry], warnings: Sequence[str]
+) -> dict[str, Any]:
     """Return the manifest of a finished folder. source: the files of the token rows."""
     first = {shard.index: shard for shard in plan.shards}
     return {
@@ -123,6 +126,7 @@ def build(source: list[str], settings: ShardSettings, plan: ShardPlan, entries: 
         "shards": [{"split": first[e.index].split, "first_token": first[e.index].first, **asdict(e)} for e in entries],
         "settings": asdict(settings),
         "source": source,
+        "warnings": list(warnings),
         "order": "xxhash64(seed, id), as signed 64-bit numbers; ties by id, then by tokens",
         "vocabulary_sha256": SHA256,
         "sparkprep": __version__,

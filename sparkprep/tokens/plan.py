@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -51,6 +52,10 @@ class ShardPlan:
     def tokens(self) -> int:
         return int(self.bucket_starts[-1])
 
+    def end_of(self, shard: Shard) -> int:
+        """Return where the stream of the shard's buckets ends, which is no sooner than the shard does."""
+        return int(self.bucket_starts[self.buckets_of(shard)[1] + 1])
+
     def buckets_of(self, shard: Shard) -> tuple[int, int]:
         """Return the (first, last) bucket that holds tokens of the shard; empty buckets between do no harm."""
         first = int(np.searchsorted(self.bucket_starts, shard.first, side="right")) - 1
@@ -62,6 +67,12 @@ def bucket_bits(tokens_about: int, shard_tokens: int) -> int:
     """Return how many leading bits of the hash make a bucket, for about so many tokens in all."""
     buckets = BUCKETS_PER_SHARD * max(1, tokens_about // shard_tokens)
     return min(MOST_BUCKET_BITS, max(6, int(buckets - 1).bit_length()))
+
+
+def buckets_at(places: npt.NDArray[np.int64], bits: int) -> npt.NDArray[np.int64]:
+    """Return the bucket of each hash: its leading bits, the sign turned over, so that buckets sort as hashes do."""
+    unsigned = places.view(np.uint64) ^ np.uint64(1 << 63)
+    return (unsigned >> np.uint64(64 - bits)).astype(np.int64)
 
 
 def make(counts: npt.NDArray[np.int64], documents: int, settings: ShardSettings, source: object) -> ShardPlan:
@@ -87,3 +98,39 @@ def make(counts: npt.NDArray[np.int64], documents: int, settings: ShardSettings,
     content = json.dumps([asdict(settings), source, documents, [asdict(shard) for shard in shards]], sort_keys=True)
     fingerprint = hashlib.sha256(content.encode() + starts.astype("<i8").tobytes()).hexdigest()
     return ShardPlan(int(len(counts) - 1).bit_length(), starts, documents, tuple(shards), fingerprint)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Which shards the rows of each bucket go to, and in which task each is written.
+
+    Rows of bucket b go to shards[first[b]:first[b + 1]], written in the tasks of the same places. first: int64
+    (buckets + 1,); shards, tasks: int32.
+    """
+
+    first: npt.NDArray[np.int64]
+    shards: npt.NDArray[np.int32]
+    tasks: npt.NDArray[np.int32]
+
+    @staticmethod
+    def of(plan: ShardPlan, shards: Sequence[Shard], tasks: Mapping[int, int]) -> Targets:
+        """Return the targets for these shards of a plan. tasks: by the index of a shard."""
+        ranges = [(shard.index, *plan.buckets_of(shard)) for shard in shards]
+        buckets = np.concatenate([np.arange(first, last + 1) for _, first, last in ranges])
+        indices = np.concatenate([np.full(last + 1 - first, index, np.int32) for index, first, last in ranges])
+        order = np.argsort(buckets, kind="stable")
+        first = np.searchsorted(buckets[order], np.arange(len(plan.bucket_starts)))
+        ordered = indices[order]
+        return Targets(first, ordered, np.array([tasks[index] for index in ordered.tolist()], np.int32))
+
+    def of_rows(
+        self, buckets: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
+        """Yield (rows, their shards, their tasks) for rows of these buckets, int64 (rows,).
+
+        A row that goes to several shards is in as many of what is yielded, so that none holds more than the rows given.
+        """
+        first, count = self.first[buckets], self.first[buckets + 1] - self.first[buckets]
+        for copy in range(int(count.max(initial=0))):
+            rows = np.flatnonzero(count > copy)
+            yield rows, self.shards[first[rows] + copy], self.tasks[first[rows] + copy]

@@ -1,107 +1,79 @@
-"""Documents -> token rows: one row of id, tokens and count for each document (Spark stage).
+"""Documents -> token rows: one row of id, tokens and count for each document, a part for each piece of the documents.
 
-`tokens` are uint16 in little-endian bytes, half the size of Spark's smallest list of numbers that holds them.
+`tokens` are uint16 in little-endian bytes, half the size of the smallest list of numbers that every reader knows.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Observation
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+import pyarrow.compute as pc
+from pyspark.sql import SparkSession
 
-from sparkprep.documents.batches import LONG_TEXT, scan_twice
-from sparkprep.documents.keys import identifier, quoted
-from sparkprep.io.arrow import runs_to_binary
-from sparkprep.io.files import exists
-from sparkprep.io.paths import join_path, spark_target
+from sparkprep.documents.keys import text_digests
+from sparkprep.documents.parquet.pieces import Documents
+from sparkprep.io.arrow import plain, plain_type, runs_to_binary
+from sparkprep.spark.tables import Form, PartFile, Table
 from sparkprep.tokenizer.tokenizer import Tokenizer
+
+TOKEN_ROWS = Form("snappy", plain=("tokens",))
+"""Of tokens, none repeats as a whole: a dictionary of them would only be built and thrown away."""
+_BYTES = "bytes"
 
 
 @dataclass(frozen=True)
 class TokenCounts:
     """Over all documents; `empty` are those without a token."""
 
-    documents: int
-    tokens: int
-    text_bytes: int
-    empty: int
-
-    def __add__(self, other: TokenCounts) -> TokenCounts:
-        return TokenCounts(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
+    documents: int = 0
+    tokens: int = 0
+    text_bytes: int = 0
+    empty: int = 0
 
 
-def tokenize_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Turn rows of (id, text, bytes) into rows of (id, tokens, count, bytes)."""
-    tokenizer = Tokenizer()
-    for batch in batches:
-        ids, offsets = tokenizer.encode(batch["text"])
+def write_token_rows(
+    spark: SparkSession, documents: Documents, id_column: str | None, folder: str
+) -> tuple[TokenCounts, list[PartFile]]:
+    """Write the token rows of the documents to a folder, as snappy Parquet; return what they hold, and the files.
+
+    id_column: names a document, and keeps its plain type; None: the SHA-256 of the text does.
+    """
+    kind = pa.string() if id_column is None else plain_type(documents.schema.field(id_column).type)
+    schema = pa.schema([("id", kind), ("tokens", pa.binary()), ("count", pa.int64())])
+    table = Table(folder, schema, TOKEN_ROWS)
+
+    def task(number: int) -> Iterator[pa.RecordBatch]:
+        return token_rows(documents, number, id_column)
+
+    sums = table.write_tasks(spark, range(len(documents.pieces)), task, _count)
+    if not table.rows:
+        table.save_empty()
+    return TokenCounts(**sums), table.files
+
+
+def token_rows(documents: Documents, number: int, id_column: str | None) -> Iterator[pa.RecordBatch]:
+    """Yield rows of (id, tokens, count, bytes of the text) of the documents of a piece."""
+    tokenizer, text_column = Tokenizer(), documents.summary.text_column
+    columns = list(dict.fromkeys([text_column, id_column or text_column]))
+    for batch in documents.batches(number, columns):
+        texts = plain(batch.column(text_column))
+        if pa.types.is_null(texts.type):
+            texts = texts.cast(pa.string())
+        ids, offsets = tokenizer.encode(texts)
         yield pa.RecordBatch.from_pydict(
             {
-                "id": batch["id"],
+                "id": text_digests(texts) if id_column is None else plain(batch.column(id_column)),
                 "tokens": runs_to_binary(ids.astype("<u2", copy=False), offsets),
                 "count": np.diff(offsets),
-                "bytes": batch["bytes"],
+                _BYTES: pc.fill_null(pc.binary_length(texts), 0),
             }
         )
 
 
-def write_token_rows(
-    documents: DataFrame, text_column: str, id_column: str, folder: str, mean_text_bytes: float, expected: int
-) -> TokenCounts:
-    """Write the token rows of `documents` to `folder`, as snappy Parquet, and count them.
-
-    mean_text_bytes: the largest of any row group. expected: the number of documents. Texts of LONG_TEXT bytes and more
-    are left to a second scan (`scan_twice`).
-    """
-    text = F.col(quoted(text_column))
-    size = F.coalesce(F.octet_length(text), F.lit(0)).cast("long")
-    rows = documents.select(
-        identifier(documents, id_column, text_column).alias("id"), text.alias("text"), size.alias("bytes")
-    )
-    return scan_twice(
-        documents.sparkSession,
-        mean_text_bytes,
-        expected,
-        lambda: _write(rows.where(F.col("bytes") < LONG_TEXT), folder, "errorifexists"),
-        lambda: _write(rows.where(F.col("bytes") >= LONG_TEXT), folder, "append"),
-    )
-
-
-def _write(rows: DataFrame, folder: str, mode: str) -> TokenCounts:
-    kind = rows.schema["id"].dataType
-    schema = T.StructType(
-        [
-            T.StructField("id", kind),
-            T.StructField("tokens", T.BinaryType()),
-            T.StructField("count", T.LongType()),
-            T.StructField("bytes", T.LongType()),
-        ]
-    )
-    counts = Observation()
-
-    def total(name: str, value: str) -> Column:
-        return F.coalesce(F.sum(F.expr(value)), F.lit(0)).cast("long").alias(name)
-
-    observed = rows.mapInArrow(tokenize_batches, schema).observe(
-        counts,
-        F.count(F.lit(1)).alias("documents"),
-        total("tokens", "count"),
-        total("text_bytes", "bytes"),
-        total("empty", "cast(count = 0 as long)"),
-    )
-    # Of tokens, none repeats as a whole: a dictionary of them would only be built and thrown away.
-    options = {"compression": "snappy", "parquet.enable.dictionary#tokens": "false"}
-    observed.drop("bytes").write.mode(mode).options(**options).parquet(spark_target(folder))
-    return TokenCounts(**counts.get)
-
-
-def kept_of(path: str) -> str:
-    """Return the documents of a folder that the dedup job wrote: its kept/; any other path as it is."""
-    inside = join_path(path, "kept")
-    return inside if exists(inside) and exists(join_path(path, "metrics.json")) else os.fspath(path)
+def _count(rows: pa.RecordBatch) -> dict[str, int]:
+    counts = np.asarray(rows.column("count"))
+    text_bytes = pc.sum(rows.column(_BYTES)).as_py()
+    return asdict(TokenCounts(len(counts), int(counts.sum()), text_bytes or 0, int((counts == 0).sum())))

@@ -15,8 +15,11 @@ class TokenizeSettings:
     """How documents become token rows. Raises UserError on a value that cannot work."""
 
     text_column: str = option("text", "column of the text", Text(), "NAME")
-    id_column: str = option(
-        "id", "column that names a document; SHA-256 of the text where there is none", Text(), "NAME"
+    id_column: str | None = option(
+        None,
+        "column that names a document (default: `id` where there is one, else the SHA-256 of the text)",
+        Text(),
+        "NAME",
     )
     max_bad: str = option("1%", "most bad lines of JSON Lines, a count or a share", BadLines(), "N")
 
@@ -29,7 +32,12 @@ class TokenRowsSettings:
     """Where token rows have their tokens and names; by default where `tokenize` writes them. Raises UserError."""
 
     tokens_column: str = option("tokens", "column of the tokens: lists of numbers, or binary uint16", Text(), "NAME")
-    id_column: str = option("id", "column that names a document", Text(), "NAME")
+    id_column: str | None = option(
+        None,
+        "column that names a document (default: `id` where there is one, else the tokens order the rows)",
+        Text(),
+        "NAME",
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from sparkprep.console import add_debug, say_line
@@ -90,6 +91,7 @@ def make(
         overwrite=args.overwrite,
     )
     _print_manifest(manifest, folder)
+    print_warnings(manifest["warnings"])
 
 
 def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
@@ -102,6 +104,12 @@ def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
         ("output", folder),
     ]
     print_rows(rows)
+
+
+def print_warnings(warnings: Sequence[str]) -> None:
+    """Print the first warnings of a run, below its summary."""
+    for warning in warnings[:5]:
+        say_line(f"  warning: {warning}")
 
 
 def print_rows(rows: list[tuple[str, str]]) -> None:

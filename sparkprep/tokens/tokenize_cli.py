@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sparkprep.console import safe_text, say
 from sparkprep.io.files import check_inputs
-from sparkprep.options import add_options, from_arguments
+from sparkprep.io.listing import list_files
+from sparkprep.io.output import OutputFolder
+from sparkprep.options import add_options, add_work, from_arguments
+from sparkprep.tokens.contents import MADE, asked_of, finished
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
-from sparkprep.tokens.shards_cli import add_common, make, print_rows
+from sparkprep.tokens.shards_cli import add_common, make, print_rows, print_warnings
 
 EPILOG = """\
 examples:
@@ -26,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("--input", nargs="+", required=True, metavar="PATH", help="documents: Parquet or JSON Lines")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder of token rows to make")
+    add_work(parser)
     add_options(parser, TokenizeSettings)
     parser.add_argument("--shards", metavar="FOLDER", help="write llm.c's shards too, to this folder")
     add_options(parser, ShardSettings)
@@ -35,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Tokenize as the arguments say and print the summary."""
     settings, shard_settings = from_arguments(TokenizeSettings, args), from_arguments(ShardSettings, args)
-    check_inputs(args.input)
+    _try(args, settings)
 
     from sparkprep.spark.session import get_session
     from sparkprep.tokens.pipeline import tokenize
@@ -50,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         reuse=bool(args.shards),
         stream=stream,
+        work=args.work,
     )
     print_rows(
         [
@@ -63,8 +67,16 @@ def run(args: argparse.Namespace) -> int:
             ("output", args.output),
         ]
     )
-    for warning in metrics["warnings"][:5]:
-        say(f"  warning: {safe_text(warning)}")
+    print_warnings(metrics["warnings"])
     if args.shards:
         make(spark, [args.output], args.shards, shard_settings, TokenRowsSettings(), args)
     return 0
+
+
+def _try(args: argparse.Namespace, settings: TokenizeSettings) -> None:
+    """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
+    check_inputs(args.input)
+    files = list_files(args.input, settings.text_column)
+    if not (args.shards and finished(args.output, asked_of(files, settings))):
+        with OutputFolder(args.output, args.overwrite, args.input, MADE, args.work):
+            pass

@@ -1,13 +1,24 @@
 """Which files an input is."""
 
+import gzip
+import json
 import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from trees import put
 
 from sparkprep.errors import UserError
-from sparkprep.io.listing import DataFile, list_files
+from sparkprep.io.listing import DataFile, check_unchanged, list_files, list_input, list_written
+
+
+def parquet(path: Path, rows: int = 2) -> Path:
+    """Write a table of documents, whatever the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"text": [f"t{n}" for n in range(rows)]}), path)
+    return path
 
 
 def test_folders_are_searched_to_the_bottom_and_files_come_sorted_by_path(tmp_path: Path) -> None:
@@ -27,8 +38,9 @@ def test_folders_are_searched_to_the_bottom_and_files_come_sorted_by_path(tmp_pa
 def test_hidden_names_and_unknown_extensions_are_passed_over(tmp_path: Path) -> None:
     for name in ("_SUCCESS", ".a.parquet.crc", "_tmp/x.parquet", ".git/x.parquet", "notes.md", "_lang=en/k.parquet"):
         put(tmp_path / name)
+    changed = (tmp_path / "_lang=en/k.parquet").stat().st_mtime_ns
     assert list_files([tmp_path]) == [
-        DataFile(str(tmp_path / "_lang=en/k.parquet"), 1, "parquet", (("_lang", "en"),)),
+        DataFile(str(tmp_path / "_lang=en/k.parquet"), 1, "parquet", (("_lang", "en"),), changed),
     ]
 
 
@@ -51,6 +63,25 @@ def test_links_are_followed_but_not_round_in_circles(tmp_path: Path) -> None:
     assert [f.path for f in list_files([tmp_path / "in"])] == [str(tmp_path / "in/link/x.parquet")]
 
 
+def test_a_file_reached_by_several_ways_counts_once(tmp_path: Path) -> None:
+    put(tmp_path / "in/a.jsonl")
+    put(tmp_path / "in/sub/b.jsonl")
+    (tmp_path / "in/also-a.jsonl").symlink_to(tmp_path / "in/a.jsonl")
+    (tmp_path / "in/also-sub").symlink_to(tmp_path / "in/sub")
+    (tmp_path / "other").symlink_to(tmp_path / "in")
+    roundabout = f"{tmp_path}/in/sub/../../in"
+    assert len(list_files([tmp_path / "in", roundabout, tmp_path / "other", tmp_path / "other/sub/b.jsonl"])) == 2
+
+
+def test_a_file_that_a_link_gives_its_name_is_not_left_out_under_its_own(tmp_path: Path) -> None:
+    blob = put(tmp_path / "blobs/5e1f", '{"text": "x"}')
+    (tmp_path / "snapshots").mkdir()
+    (tmp_path / "snapshots/a.jsonl").symlink_to(blob)
+    listing = list_input([tmp_path])
+    assert [file.path for file in listing.files] == [str(tmp_path / "snapshots/a.jsonl")]
+    assert listing.warnings == []
+
+
 def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "in/a.parquet")
     monkeypatch.chdir(tmp_path)
@@ -63,15 +94,15 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
         ((), "missing", r"missing: no such file or folder"),
         (("in/.hidden",), "in", r"in: no data file in this folder, nothing"),
         (("in/a.csv", "in/README"), "in", r"only files of other kinds \((\.csv, README|README, \.csv)\).*\.parquet"),
+        (("in/b.tsv", "in/a.sql"), "in", r"a\.sql \(it is a web page.*fetch.*\); known extensions"),
         (("a.csv",), "a.csv", r"a\.csv: unknown kind of file; known extensions are \.parquet"),
-        (("in/a.parquet", "in/b.jsonl"), "in", r"mixes Parquet \(.*a\.parquet\) and JSON Lines \(.*b\.jsonl\)"),
     ],
 )
 def test_an_input_that_cannot_be_used_is_named(
     tmp_path: Path, names: tuple[str, ...], asked: str, message: str
 ) -> None:
     for name in names:
-        put(tmp_path / name)
+        put(tmp_path / name, "<html>" if name.endswith(".sql") else "x")
     with pytest.raises(UserError, match=message):
         list_files([tmp_path / asked])
 
@@ -85,3 +116,127 @@ def test_a_dangling_link_is_an_error_that_names_the_input(tmp_path: Path) -> Non
     (tmp_path / "a.parquet").symlink_to(tmp_path / "gone")
     with pytest.raises(UserError, match=str(tmp_path)):
         list_files([tmp_path])
+
+
+def test_files_of_other_kinds_are_named_and_what_is_no_data_is_not(tmp_path: Path) -> None:
+    read = put(tmp_path / "in/a.ndjson", '{"text": "x"}')
+    data = [put(tmp_path / "in" / name) for name in ("b.jsonl.lz4", "c/d.tsv", "c/noext", "e.JL", "f.zstd", "g.avro")]
+    for name in (
+        "README",
+        "readme.de",
+        "LICENSE-MIT",
+        "notes.md",
+        "urls.txt",
+        "a.ndjson.crc",
+        "x.sha256",
+        "d_$folder$",
+    ):
+        put(tmp_path / "in" / name)
+    put(tmp_path / "in/empty.part", "")
+    listing = list_input([tmp_path / "in"])
+    assert [file.path for file in listing.files] == [str(read)]
+    assert {each.path for each in listing.left_out} == {str(path) for path in data}
+    shown = ", ".join(sorted(map(str, data))[:5])
+    assert listing.warnings == [f"6 files of other kinds left out: {shown} and 1 more"]
+
+
+def test_a_name_that_only_begins_like_that_of_a_notice_is_told(tmp_path: Path) -> None:
+    put(tmp_path / "a.jsonl", '{"text": "x"}')
+    told = put(tmp_path / "notices.bz2")
+    assert list_input([tmp_path]).warnings == [f"1 file of other kinds left out: {told}"]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_parquet_is_read_whatever_its_name(tmp_path: Path, beside: bool) -> None:
+    odd = [parquet(tmp_path / "in" / name) for name in ("000000_0", "b.parq", "lang=en/c.snappy.pq")]
+    expected = odd + ([parquet(tmp_path / "in/d.parquet")] if beside else [])
+    listing = list_input([tmp_path / "in"])
+    assert [file.path for file in listing.files] == sorted(map(str, expected))
+    assert {file.format for file in listing.files} == {"parquet"}
+    assert listing.warnings == []
+    assert [file.format for file in list_files([odd[0]])] == ["parquet"]
+
+
+def test_a_file_of_another_kind_named_outright_is_refused_with_its_kind(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.gzip"
+    path.write_bytes(gzip.compress(b'{"text": "x"}'))
+    with pytest.raises(UserError, match=rf"^{path}: unknown kind of file \(it is gzip: name it .jsonl.gz"):
+        list_files([path])
+
+
+SIDECARS = {
+    "dataset_infos.json": json.dumps({"default": {"features": {"text": "string"}}}),
+    "stats/counts.json": json.dumps({"text": {"mean": 3}, "rows": 2}, indent=4),
+    "columns.json": json.dumps(["id", "text"]),
+    "progress.jsonl": '{"step": 1}\n{"step": 2}\n',
+}
+
+
+def test_json_without_documents_beside_parquet_is_left_out(tmp_path: Path) -> None:
+    data = parquet(tmp_path / "in/a.parquet")
+    sidecars = [put(tmp_path / "in" / name, content) for name, content in SIDECARS.items()]
+    (tmp_path / "in/state.json.gz").write_bytes(gzip.compress(b'{"done": true}'))
+    listing = list_input([tmp_path / "in"])
+    assert [file.path for file in listing.files] == [str(data)]
+    assert {each.path for each in listing.left_out} == {*map(str, sidecars), str(tmp_path / "in/state.json.gz")}
+    assert len(listing.warnings) == 1
+    assert listing.warnings[0].startswith("5 files of JSON without documents (no object with a column 'text') left out")
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "named"),
+    [
+        ('{"url": "u", "text": "x"}\n', "text", False),
+        ('[{"text": "x"}]', "text", False),
+        ('{"body": "' + "x" * (2 << 20) + '"}\n', "body", False),
+        ('{"step": 1}\n', "text", True),
+    ],
+)
+def test_documents_of_both_kinds_are_refused(tmp_path: Path, content: str, column: str, named: bool) -> None:
+    data = parquet(tmp_path / "in/a.parquet")
+    other = put(tmp_path / "in/b.json", content)
+    with pytest.raises(UserError, match=rf"mixes Parquet \({data}\) and JSON Lines \({other}\)"):
+        list_input([data, other] if named else [tmp_path / "in"], column)
+
+
+def test_json_beside_folders_that_name_columns_is_left_out_unless_it_holds_documents(tmp_path: Path) -> None:
+    for lang in ("en", "fr"):
+        put(tmp_path / f"in/lang={lang}/a.jsonl", '{"text": "x"}\n')
+    info = put(tmp_path / "in/info.json", '{"languages": 2}')
+    assert [each.path for each in list_input([tmp_path / "in"]).left_out] == [str(info)]
+    put(tmp_path / "in/more.jsonl", '{"text": "x"}\n')
+    assert len(list_files([tmp_path / "in"])) == 3
+
+
+def test_a_pipe_in_a_folder_is_named_rather_than_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(UserError, match=rf"^{tmp_path}/a.jsonl: a pipe or device"):
+        list_files([tmp_path])
+
+
+def test_what_a_run_has_written_is_listed_as_it_lies(tmp_path: Path) -> None:
+    put(tmp_path / "_unfinished.json", "{}")
+    names = [str(parquet(tmp_path / "rejected" / name)) for name in ("b.parquet", "a.parquet")]
+    assert [file.path for file in list_written(str(tmp_path / "rejected"))] == sorted(names)
+
+
+@pytest.mark.parametrize("change", ["longer", "same size", "gone", "a folder"])
+def test_an_input_that_is_another_now_is_named(tmp_path: Path, change: str) -> None:
+    for name in "abc":
+        put(tmp_path / f"{name}.jsonl")
+    files = list_files([tmp_path])
+    check_unchanged(files)
+    path = tmp_path / "b.jsonl"
+    before = path.stat()
+    if change == "longer":
+        path.write_text("xx")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    elif change == "same size":
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1000))
+    else:
+        path.unlink()
+        if change == "a folder":
+            path.mkdir()
+    said = "is not there any more" if change in ("gone", "a folder") else "has changed while the job ran"
+    with pytest.raises(UserError, match=rf"^{path}: {said}.*; run again when nothing writes to the input$"):
+        check_unchanged(files)

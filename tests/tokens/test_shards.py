@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +16,10 @@ from sparkprep.io.arrow import runs_to_binary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from sparkprep.tokens import plan as planning
 from sparkprep.tokens.manifest import NOTES
-from sparkprep.tokens.plan import ShardPlan
+from sparkprep.tokens.plan import ShardPlan, Targets, buckets_at
+from sparkprep.tokens.runs import rows_of, stream
 from sparkprep.tokens.settings import ShardSettings
-from sparkprep.tokens.writing import rows_of, stream, write_shards
+from sparkprep.tokens.writing import write_shards
 
 DOCUMENTS = st.lists(st.lists(st.integers(0, END_OF_TEXT - 1), max_size=9), min_size=1, max_size=30)
 
@@ -66,6 +68,38 @@ def test_what_is_no_token_of_gpt_2_is_refused(wrong: int) -> None:
 def test_a_null_among_the_tokens_of_a_row_is_refused() -> None:
     with pytest.raises(UserError, match="a null among its numbers"):
         rows_of(pa.array([[5, None, 7]], pa.list_(pa.int32())))
+
+
+KINDS = {
+    "list": pa.list_(pa.int32()),
+    "large list": pa.large_list(pa.int64()),
+    "list of uint16": pa.list_(pa.uint16()),
+    "list of uint64": pa.list_(pa.uint64()),
+    "list view": pa.list_view(pa.int32()),
+    "large list view": pa.large_list_view(pa.int16()),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_list_is_read_whole_and_in_slices(kind: str) -> None:
+    rows = [[1, 2], [], [3], None, [4, 5, 6], [7]]
+    whole = pa.array(rows, KINDS[kind])
+    assert stream(*rows_of(whole))[0].tolist() == joined([row or [] for row in rows])
+    assert stream(*rows_of(whole.slice(2, 3)))[0].tolist() == joined([row or [] for row in rows[2:5]])
+
+
+def test_lists_and_binaries_of_fixed_length_are_read_nulls_too() -> None:
+    rows = [[1, 2], None, [3, 4]]
+    numbers = pa.array(rows, pa.list_(pa.int32(), 2))
+    packed = pa.array([None if row is None else np.array(row, "<u2").tobytes() for row in rows], pa.binary(4))
+    for whole in (numbers, packed, packed.dictionary_encode()):
+        assert stream(*rows_of(whole))[0].tolist() == joined([[1, 2], [], [3, 4]])
+        assert stream(*rows_of(whole.slice(1, 2)))[0].tolist() == joined([[], [3, 4]])
+
+
+def test_a_number_beyond_64_bits_with_sign_is_none_of_gpt_2_s() -> None:
+    with pytest.raises(UserError, match=r"none of GPT-2's"):
+        rows_of(pa.array([[5], [1 << 63]], pa.list_(pa.uint64())))
 
 
 def test_binary_tokens_of_odd_length_are_refused() -> None:
@@ -142,9 +176,9 @@ def test_the_files_one_after_another_are_the_documents_in_order(
     batches = []
     for start in range(0, len(shuffled), batch_rows):
         shards, bucket, some = zip(*shuffled[start : start + batch_rows], strict=True)
-        batches.append(pa.record_batch({"shard": shards, "bucket": bucket, "tokens": column(some)}))
+        batches.append(shuffled_rows(plan, shards, bucket, some))
     (folder / NOTES).mkdir()
-    written = [row for batch in write_shards(iter(batches), plan, str(folder)) for row in batch.to_pylist()]
+    written = [row for batch in write_shards(iter(batches), plan, str(folder), "<u2") for row in batch.to_pylist()]
     found = []
     for shard, row in zip(plan.shards, written, strict=True):
         data = (folder / shard.file).read_bytes()
@@ -156,10 +190,71 @@ def test_the_files_one_after_another_are_the_documents_in_order(
     assert sorted(p.name for p in folder.glob(".*")) == []
 
 
-def test_rows_that_do_not_fit_the_plan_leave_no_file(tmp_path: Path) -> None:
+def place_in(plan: ShardPlan, bucket: int) -> int:
+    """Return a hash of this bucket."""
+    return (bucket << (64 - plan.bucket_bits)) - (1 << 63)
+
+
+def shuffled_rows(
+    plan: ShardPlan, shards: Sequence[int], buckets: Sequence[int], rows: Sequence[Sequence[int]]
+) -> pa.RecordBatch:
+    places = [place_in(plan, bucket) for bucket in buckets]
+    columns = {"shard": pa.array(shards, pa.int32()), "place": pa.array(places, pa.int64()), "tokens": column(rows)}
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def rows_of_shard(plan: ShardPlan, index: int, lengths: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """Return (bucket, row) of all rows that the shuffle brings to a shard, where bucket b is one row of lengths[b]."""
+    first, last = plan.buckets_of(plan.shards[index])
+    return [(bucket, [7] * (lengths[bucket] - 1)) for bucket in range(first, last + 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "ends_at"),
+    [
+        (lambda rows: rows[:1], 3),
+        (lambda rows: rows[:-1], 48),
+        (lambda rows: [*rows, rows[-1]], 54),
+        (lambda rows: [*rows[:-1], (rows[-1][0], [7] * 20)], 69),
+        (lambda rows: [(rows[0][0], []), *rows[1:]], 49),
+    ],
+    ids=["most are gone", "the last is gone", "one more", "the last is longer", "the first is shorter"],
+)
+def test_rows_that_are_not_those_of_the_plan_leave_no_file(change: Any, ends_at: int, tmp_path: Path) -> None:
     plan = make_plan([3] * 64, ShardSettings(shard_tokens=100, val_tokens=50))
-    short = pa.record_batch({"shard": [0], "bucket": [0], "tokens": column([[1, 2]])})
+    buckets, rows = zip(*change(rows_of_shard(plan, 0, [3] * 64)), strict=True)
+    batch = shuffled_rows(plan, [0] * len(rows), buckets, rows)
     (tmp_path / NOTES).mkdir()
-    with pytest.raises(RuntimeError, match="3 tokens came, 50 were counted"):
-        list(write_shards(iter([short]), plan, str(tmp_path)))
-    assert [p.name for p in tmp_path.iterdir()] == [NOTES]
+    with pytest.raises(UserError, match=rf"end at token {ends_at} of the stream, and at 51 .*changed while the job"):
+        list(write_shards(iter([batch]), plan, str(tmp_path), "<u2"))
+    assert [p.name for p in tmp_path.rglob("*")] == [NOTES]
+
+
+@given(st.lists(st.integers(0, 40), min_size=64, max_size=64).filter(lambda c: sum(c) > 30), st.data())
+def test_the_rows_of_a_bucket_go_to_every_missing_shard_that_holds_some_of_it(
+    counts: list[int], data: st.DataObject
+) -> None:
+    plan = make_plan(counts, ShardSettings(shard_tokens=data.draw(st.integers(3, 90)), val_tokens=5))
+    missing = data.draw(st.lists(st.sampled_from(plan.shards), min_size=1, unique=True))
+    targets = Targets.of(plan, missing, {shard.index: 100 + shard.index for shard in missing})
+    buckets = np.array(data.draw(st.lists(st.integers(0, 63), max_size=20)), np.int64)
+    found = []
+    for rows, shards, tasks in targets.of_rows(buckets):
+        assert len(set(rows.tolist())) == len(rows)
+        assert (tasks == shards + 100).all()
+        found += list(zip(rows.tolist(), shards.tolist(), strict=True))
+    expected = [
+        (row, shard.index)
+        for row, bucket in enumerate(buckets.tolist())
+        for shard in missing
+        if plan.buckets_of(shard)[0] <= bucket <= plan.buckets_of(shard)[1]
+    ]
+    assert sorted(found) == sorted(expected)
+
+
+@given(st.lists(st.integers(-(1 << 63), (1 << 63) - 1), min_size=1), st.integers(6, 16))
+def test_buckets_are_in_the_order_of_the_hashes(places: list[int], bits: int) -> None:
+    ordered = np.sort(np.array(places, np.int64))
+    buckets = buckets_at(ordered, bits)
+    assert (np.diff(buckets) >= 0).all()
+    assert ((ordered.astype(object) + (1 << 63)) >> (64 - bits)).tolist() == buckets.tolist()

@@ -21,7 +21,7 @@ from sparkprep.errors import UserError
 from sparkprep.spark.progress import Progress
 from sparkprep.tokenizer.tokenizer import Tokenizer
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
-from sparkprep.tokens.manifest import verify
+from sparkprep.tokens.manifest import MANIFEST, NOTES, verify
 from sparkprep.tokens.pipeline import tokenize
 from sparkprep.tokens.settings import ShardSettings
 from sparkprep.tokens.shards import make_shards
@@ -134,7 +134,10 @@ def test_lists_of_numbers_from_elsewhere_give_the_same_shards(
 def test_a_column_that_another_program_added_to_token_rows_is_read(
     spark: SparkSession, token_rows: Path, shards: Path, tmp_path: Path
 ) -> None:
-    table = pa.concat_tables([pq.ParquetFile(path).read() for path in sorted(token_rows.glob("*.parquet"))])
+    spark.read.parquet(str(token_rows)).write.parquet(str(tmp_path / "by_spark"))
+    table = pa.concat_tables(
+        [pq.ParquetFile(path).read() for path in sorted((tmp_path / "by_spark").glob("*.parquet"))]
+    )
     assert b"org.apache.spark.sql.parquet.row.metadata" in table.schema.metadata  # it knows nothing of the new column
     lists = [np.frombuffer(tokens, "<u2").tolist() for tokens in table["tokens"].to_pylist()]
     more = table.append_column("input_ids", pa.array(lists, pa.list_(pa.int32())))
@@ -216,7 +219,7 @@ def test_a_finished_tokenization_of_the_same_input_is_reused(spark: SparkSession
 def test_the_kept_documents_of_the_dedup_job_are_found_in_its_folder(spark: SparkSession, tmp_path: Path) -> None:
     save(tmp_path / "clean" / "kept" / "a.parquet", {"id": [1], "text": ["kept"]})
     save(tmp_path / "clean" / "removed" / "a.parquet", {"id": [2], "kept_id": [1]})
-    (tmp_path / "clean" / "metrics.json").write_text("{}")
+    (tmp_path / "clean" / "metrics.json").write_text('{"counts": {}, "settings": {}, "versions": {}}')
     assert tokenize(spark, str(tmp_path / "clean"), str(tmp_path / "rows"))["documents"] == 1
 
 
@@ -254,23 +257,65 @@ def test_ids_of_another_tokenizer_are_refused_with_the_token(spark: SparkSession
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
+@pytest.mark.parametrize("column", ["id", "tokens"])
 def test_token_rows_with_damaged_pages_are_named_when_they_are_counted(
-    spark: SparkSession, tmp_path: Path, token_rows: Path
+    spark: SparkSession, tmp_path: Path, token_rows: Path, column: str
 ) -> None:
-    bad = save(tmp_path / "rows" / "bad.parquet", pq.read_table(token_rows))
-    chunk = pq.read_metadata(bad).row_group(0).column(2)
-    assert chunk.path_in_schema == "count"
+    bad = save(tmp_path / "rows" / "bad.parquet", pq.read_table(token_rows), use_dictionary=False)
+    names = pq.read_schema(bad).names
+    chunk = pq.read_metadata(bad).row_group(0).column(names.index(column))
     content = bytearray(bad.read_bytes())
-    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    start = chunk.data_page_offset
     content[start : start + chunk.total_compressed_size] = b"\xa5" * chunk.total_compressed_size
     bad.write_bytes(content)
-    with pytest.raises(UserError, match=r"bad\.parquet: damaged Parquet file"):
+    with pytest.raises(UserError, match=r"bad\.parquet: row group 0 cannot be read: .*; restore the file or leave it"):
         make(spark, bad.parent, tmp_path / "shards")
+    assert not (tmp_path / "shards").exists()
 
 
 def test_verify_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no manifest\.json.*run `sparkprep shards` again"):
         verify(str(tmp_path))
+
+
+def test_what_a_killed_run_had_begun_to_write_is_deleted_by_the_next_one(
+    spark: SparkSession, token_rows: Path, shards: Path, tmp_path: Path
+) -> None:
+    begun = [tmp_path / ".t_train_000003.bin.partial-0a1b2c3d", tmp_path / ".gone_val_000000.bin.partial-ffffffff"]
+    (tmp_path / NOTES).mkdir()
+    begun.append(tmp_path / NOTES / ".t_train_000003.bin.json.partial-0a1b2c3d")
+    for path in begun:
+        path.write_bytes(b"half")
+    foreign = [tmp_path / ".hidden", tmp_path / "x.partial-0a1b2c3d", tmp_path / ".t.bin.partial-other"]
+    for path in foreign:
+        path.write_bytes(b"mine")
+    make(spark, token_rows, tmp_path)
+    assert digests(tmp_path) == digests(shards)
+    assert sorted(p for p in tmp_path.iterdir() if p.suffix != ".bin") == sorted([*foreign, tmp_path / MANIFEST])
+
+
+def test_a_folder_that_another_run_writes_into_is_left_to_it(
+    spark: SparkSession, token_rows: Path, tmp_path: Path
+) -> None:
+    theirs = tmp_path / ".t_train_000003.bin.partial-0a1b2c3d"
+    theirs.write_bytes(b"half")
+    (tmp_path / NOTES).mkdir()
+    code = (
+        "import sys, time; from sparkprep.io.locks import held\n"
+        "with held(sys.argv[1], sys.argv[2], 'x'): print('held', flush=True); time.sleep(100)\n"
+    )
+    words = [str(tmp_path), str(tmp_path / NOTES / ".lock")]
+    with subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        try:
+            with pytest.raises(UserError, match=rf"another run \(process {other.pid}\) writes into this folder"):
+                make(spark, token_rows, tmp_path)
+        finally:
+            other.kill()
+    assert theirs.exists()
+    make(spark, token_rows, tmp_path)
+    assert not theirs.exists()
 
 
 @pytest.mark.slow
@@ -298,6 +343,4 @@ def test_after_a_kill_in_the_middle_the_next_run_gives_the_same_files(
     assert left.items() <= whole.items(), "a file under its final name is whole"
     subprocess.run([*command, "--output", str(out)], check=True)
     assert digests(out) == whole
-    assert sorted(p.name for p in out.iterdir() if p.suffix != ".bin" and not p.name.startswith(".")) == [
-        "manifest.json"
-    ]
+    assert sorted(p.name for p in out.iterdir() if p.name not in whole) == ["manifest.json"]

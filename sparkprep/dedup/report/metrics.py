@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkprep.dedup.candidates import CandidateCounts
+from sparkprep.dedup.contents import KEPT, REMOVED
 from sparkprep.dedup.kernels.bands import SLOTS, probability
 from sparkprep.dedup.resolve.outcome import BINS, Outcome
 from sparkprep.dedup.signatures import Tally
@@ -95,6 +96,7 @@ def build(
         "sources": by_source,
         "stages": work.progress.summary(),
         "seconds": round(work.progress.seconds, 3),
+        "parts": {KEPT: work.kept.manifest(), REMOVED: work.removed.manifest()},
         "warnings": work.warnings,
     }
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from sparkprep.documents.partitions import PartitionValue, partition_values
 from sparkprep.io.files import cause, open_input
-from sparkprep.io.listing import DataFile
+from sparkprep.io.listing import CODECS, DataFile
 
 _BLOCK = 1 << 20
 _COMPRESSED_BLOCK = 1 << 18
@@ -21,7 +21,6 @@ _KEPT_OF_LONG_LINE = 1 << 20
 _MAX_DEPTH = 100
 _BOM = b"\xef\xbb\xbf"
 _KEY_LIKE = re.compile(rb'"[ \t\r]*:')
-_CODECS = {"jsonl.gz": "gzip", "jsonl.zst": "zstd"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def read_lines(split: Split, line_limit: int) -> Iterator[tuple[bytes, int]]:
         if split.format == "jsonl":
             yield from _range_lines(stream, split.start, split.end, line_limit)
         else:
-            yield from _compressed_lines(stream, _CODECS[split.format], line_limit)
+            yield from _compressed_lines(stream, CODECS[split.format], line_limit)
 
 
 def _range_lines(stream: BinaryIO, start: int, end: int, line_limit: int) -> Iterator[tuple[bytes, int]]:

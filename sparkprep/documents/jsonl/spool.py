@@ -13,8 +13,9 @@ from sparkprep.documents.jsonl.kinds import Kind
 from sparkprep.documents.jsonl.lines import Split, plan_splits, read_lines
 from sparkprep.documents.jsonl.survey import first_line_numbers, first_rejected_lines, merge_kinds, survey_all
 from sparkprep.documents.jsonl.tasks import JsonlSettings, judge, records_of
+from sparkprep.documents.jsonl.usable import set_aside
 from sparkprep.errors import UserError
-from sparkprep.io.listing import DataFile
+from sparkprep.io.listing import DataFile, LeftOut
 from sparkprep.spark.tables import RESULT, Table
 from sparkprep.spark.tasks import Task
 
@@ -27,13 +28,14 @@ class SpoolSummary:
     """What was read and written; documents + rejected are all lines but the blank ones.
 
     as_text: columns (or places in them) kept as JSON text because no one type holds their values.
-    first_rejected: "file:line: reason" of the first few bad lines.
+    first_rejected: "file:line: reason" of the first few bad lines. left_out: files that hold no documents.
     """
 
     documents: int
     rejected: int
     as_text: tuple[str, ...]
     first_rejected: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def spool(
@@ -48,12 +50,14 @@ def spool(
     Two passes: the first checks every line and learns the schema from all of them, the second writes. Lines that are
     not documents go to `rejected_dir` (Parquet: file, line from 1, reason, content), made only if there are any.
     Columns named by folders (`lang=en/`) are added. Raises UserError, before anything is written, for more bad lines
-    than `settings.max_bad`, a damaged compressed file, no text column in any line, and columns that Spark cannot tell
-    apart.
+    than `settings.max_bad`, a damaged compressed file, a file or all files without documents (`set_aside`), and columns
+    that Spark cannot tell apart.
     """
     settings = settings or JsonlSettings()
     groups = plan_splits(files, settings.split_bytes)
-    surveys = survey_all(spark, groups, settings)
+    surveys, left_out = set_aside(survey_all(spark, groups, settings), files, settings.text_column)
+    read = {survey.split.path for survey in surveys}
+    groups = [group for each in groups if (group := [split for split in each if split.path in read])]
     first_lines = first_line_numbers(surveys)
     documents, bad = sum(s.documents for s in surveys), sum(s.bad for s in surveys)
     first_rejected = first_rejected_lines(surveys, first_lines)
@@ -80,6 +84,7 @@ def spool(
         rejected=bad,
         as_text=tuple(kind.text_paths()),
         first_rejected=tuple(first_rejected),
+        left_out=tuple(left_out),
     )
 
 

@@ -13,6 +13,8 @@ from sparkprep.documents.jsonl.kinds import STRING, Kind
 from sparkprep.documents.jsonl.lines import DamagedFile, Split
 from sparkprep.documents.jsonl.tasks import JsonlSettings, records_of
 from sparkprep.errors import UserError
+from sparkprep.io.listing import CODECS
+from sparkprep.io.recognise import CODEC_NAMES, HEAD_BYTES, read_head, what_is
 from sparkprep.spark.tasks import run
 
 _MAX_COLUMNS = 5_000
@@ -44,11 +46,20 @@ def survey_all(spark: SparkSession, groups: list[list[Split]], settings: JsonlSe
     for group, answer in zip(groups, answers, strict=True):
         for split, result in zip(group, orjson.loads(answer), strict=True):
             if isinstance(result, str):
-                raise UserError(f"{split.path}: {result}; restore the file or leave it out")
+                raise UserError(f"{split.path}: {result}; {_way_out(split)}")
             lines, documents, bad, first_bad, form = result
             first = tuple((line, why) for line, why in first_bad)
             surveys.append(SplitSurvey(split, lines, documents, bad, first, Kind.load(form)))
     return surveys
+
+
+def _way_out(split: Split) -> str:
+    """Return what to do about a file that cannot be read to its end: it may be another kind than its name says."""
+    codec = CODECS.get(split.format)
+    recognised = what_is(read_head(split.path, HEAD_BYTES)) if codec else None
+    if codec is None or recognised is None or recognised.kind == CODEC_NAMES[codec]:
+        return "restore the file or leave it out"
+    return f"it is {recognised.kind}: {recognised.advice}"
 
 
 def _survey_task(groups: list[list[Split]], settings: JsonlSettings) -> Callable[[int], list[bytes]]:

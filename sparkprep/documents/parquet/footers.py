@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from sparkprep.io.files import cause
 from sparkprep.io.listing import DataFile
 from sparkprep.io.parquet import READ_ERRORS
 from sparkprep.io.paths import filesystem
+from sparkprep.io.recognise import HEAD_BYTES, PARQUET_KIND, read_head, what_is
 
 _FOOTER_READERS = 16
 
@@ -79,13 +80,17 @@ class _Footer:
 
 
 def summarise(
-    files: Sequence[DataFile], text_column: str = "text", columns: Sequence[str] | None = None
+    files: Sequence[DataFile],
+    text_column: str = "text",
+    columns: Sequence[str] | None = None,
+    check: Callable[[str, pa.Schema], None] | None = None,
 ) -> InputSummary:
     """Read every footer, in threads, and check that the files can be read as one table; return what they tell.
 
-    columns: those that will be read besides the text; None: all. Raises UserError, naming file and column, for a file
-    that is not sound Parquet, columns whose types contradict each other, two columns of one name, and a text column
-    that is missing or no string.
+    columns: those that will be read besides the text; None: all. check: where it is no text that `text_column` holds,
+    raises UserError for a file (path, schema) without that. Raises UserError, naming file and column, for a file that
+    is not sound Parquet, columns whose types contradict each other, two columns of one name, and a text column that is
+    missing or no string.
     """
     with ThreadPoolExecutor(_FOOTER_READERS) as pool:
         footers = list(pool.map(lambda file: _read_footer(file, text_column), files))
@@ -93,12 +98,16 @@ def summarise(
     for file, footer in zip(files, footers, strict=True):
         if not any(footer.schema.equals(schema) for _, schema in distinct):
             distinct.append((file.path, footer.schema))
-    if not any(text_column in schema.names for _, schema in distinct):
+    if check is not None:
+        for path, schema in distinct:
+            check(path, schema)
+    elif not any(text_column in schema.names for _, schema in distinct):
         check_text_column(*distinct[0], text_column)
     wanted = None if columns is None else [text_column, *columns]
     unified = unify(distinct, wanted)
-    check_text_column(distinct[0][0], unified.schema, text_column)
-    values = partition_values(files)
+    if check is None:
+        check_text_column(distinct[0][0], unified.schema, text_column)
+    values = partition_values(files, wanted)
     schema = unified.schema
     for column, kind in partition_types(values).items():
         if column not in schema.names and (wanted is None or column in wanted):
@@ -113,6 +122,13 @@ def summarise(
     )
 
 
+def _not_parquet(file: DataFile, reason: str) -> str:
+    recognised = what_is(read_head(file.path, HEAD_BYTES))
+    if recognised is not None and recognised.kind != PARQUET_KIND:
+        return f"it is {recognised.kind}, not Parquet: {recognised.advice}"
+    return f"not a sound Parquet file (cut short or damaged): {reason}; restore it or leave it out"
+
+
 def _read_footer(file: DataFile, text_column: str) -> _Footer:
     if file.size == 0:
         raise UserError(f"{file.path}: the file is empty (0 bytes), not Parquet; restore it or leave it out")
@@ -120,18 +136,17 @@ def _read_footer(file: DataFile, text_column: str) -> _Footer:
     try:
         metadata = pq.read_metadata(inner, filesystem=system)
     except READ_ERRORS as error:
-        raise UserError(
-            f"{file.path}: not a sound Parquet file (cut short or damaged): {cause(error)}; restore it or leave it out"
-        ) from error
+        raise UserError(f"{file.path}: {_not_parquet(file, cause(error))}") from error
     try:
         schema = metadata.schema.to_arrow_schema()
     except READ_ERRORS as error:
         raise UserError(f"{file.path}: the schema cannot be read: {cause(error)}") from error
-    leaves = (i for i in range(metadata.num_columns) if metadata.schema.column(i).path == text_column)
-    leaf = next(leaves, None)
+    # The numbers of a list lie in a leaf below it.
+    paths = [metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)]
+    leaves = [i for i, path in enumerate(paths) if path == text_column or path.startswith(f"{text_column}.")]
     groups = []
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
-        size = 0 if leaf is None else group.column(leaf).total_uncompressed_size
+        size = sum(group.column(leaf).total_uncompressed_size for leaf in leaves)
         groups.append(RowGroup(group.num_rows, group.total_byte_size, size))
     return _Footer(schema, tuple(groups))

@@ -25,7 +25,7 @@ PIECE_BYTES = 128 << 20
 """Of text in a piece, at most about."""
 LEAST_PIECE_BYTES = 8 << 20
 """Below this, a task costs more than it shares out."""
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 4 << 20
 BATCH_ROWS = 512
 STEP_ROWS = 32
 """Rows that are decoded at once: texts are of any length, so that batches are filled by bytes, step by step."""
@@ -78,10 +78,18 @@ class Documents:
         A batch holds up to BATCH_ROWS rows of about BATCH_BYTES, or one longer one. Raises UserError, naming the file
         and the row group, where they cannot be read.
         """
+        for _, batch in self.located_batches(number, columns):
+            yield batch
+
+    def located_batches(
+        self, number: int, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """Yield what `batches` does, each batch behind the path of its file, for what is wrong with its values."""
         names = self.schema.names if columns is None else list(columns)
         schema = pa.schema([self.schema.field(name) for name in names], self.schema.metadata)
         for span in self.pieces[number].spans:
-            yield from _gathered(self._rows_of(span, schema), schema)
+            for batch in _gathered(self._rows_of(span, schema), schema):
+                yield self.summary.files[span.file].path, batch
 
     def _rows_of(self, span: Span, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         file = self.summary.files[span.file]
@@ -164,7 +172,7 @@ def _cuts(group: RowGroup, size: int) -> Iterator[tuple[int, int]]:
 
     Each part is reached by decoding what lies before it.
     """
-    if not group.rows:
+    if not group.rows:  # as writers of empty tables leave them
         return
     parts = min(group.rows, max(1, round(group.text_bytes / size)))
     starts = accumulate([group.rows // parts] * (parts - 1), initial=0)

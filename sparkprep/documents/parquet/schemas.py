@@ -35,7 +35,7 @@ def unify(schemas: Sequence[tuple[str, pa.Schema]], columns: Sequence[str] | Non
     missing. Raises UserError that names all contradictions together.
     """
     for path, schema in schemas:
-        _check_names(path, schema.names)
+        _check_names(path, [n for n in schema.names if columns is None or n in columns])
     names = [n for n in _all_names(schema for _, schema in schemas) if columns is None or n in columns]
     fields, widened, contradictions = [], [], []
     for name in names:

@@ -24,7 +24,6 @@ from trainer.models.layout import Model
 
 _DONE = re.compile(r"DONE_(\d{8})")
 _OF_A_MODEL = re.compile(r"model_(\d{8})\.bin")
-_PARTIAL = re.compile(r"\..*\.partial-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -120,13 +119,6 @@ def delete(checkpoint: Checkpoint) -> None:
 def bytes_needed(model_bytes: int, parameters: int, *, masters: bool) -> int:
     """Return the bytes of one checkpoint on disk, but for the order of the data, which is small."""
     return model_bytes + 4 * parameters * (3 if masters else 2)
-
-
-def delete_unfinished(folder: str) -> None:
-    """Delete what a killed run had begun to write. Only while no other run is in the folder."""
-    for name in file_names(folder):
-        if _PARTIAL.fullmatch(name):
-            delete_file(os.path.join(folder, name))
 
 
 def sync_folder(folder: str) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sparkprep.errors import UserError
-from sparkprep.io.files import cause, make_folder
+from sparkprep.io import locks
+from sparkprep.io.files import delete_partials, make_folder
 from sparkprep.io.paths import normalise
 from trainer import run_files
 from trainer.checkpoints import checkpoint
@@ -25,26 +24,10 @@ def held(folder: str) -> Iterator[str]:
     """
     folder = normalise(folder)
     make_folder(folder)
-    path = os.path.join(folder, LOCK_NAME)
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {cause(error)}; choose another folder with -o") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
-            raise UserError(
-                f"{folder}: another run (process {holder}) writes into this folder; wait for it, end it, or choose "
-                "another folder with -o"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        checkpoint.delete_unfinished(folder)
+    with locks.held(folder, os.path.join(folder, LOCK_NAME), "choose another folder with -o") as is_held:
+        if is_held:
+            delete_partials(folder)
         yield folder
-    finally:
-        os.close(descriptor)
 
 
 def set_aside(folder: str) -> str | None:

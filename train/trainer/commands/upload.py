@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from sparkprep.console import Exit, add_debug, guarded, say_line
-from sparkprep.io import s3
+from sparkprep.io import aws, s3
 from sparkprep.options import Parser
 from sparkprep.units import human_bytes
 from trainer.runs import upload
@@ -42,7 +42,7 @@ def _parser() -> Parser:
     parser.add_argument("cluster", metavar="CLUSTER", help="the name under which runs are gathered")
     parser.add_argument("--all", action="store_true", help="weights and all other files too, not only *.txt and *.log")
     parser.add_argument("--endpoint-url", metavar="URL", help="a server of S3's protocol other than Amazon's")
-    parser.add_argument("--region", help=f"the bucket's region (default: AWS's own settings, else {s3.REGION})")
+    parser.add_argument("--region", help=f"the bucket's region (default: AWS's own settings, else {aws.REGION})")
     parser.add_argument("--dry-run", action="store_true", help="list files and keys, upload nothing")
     parser.add_argument("--quiet", action="store_true", help="print failures alone")
     add_debug(parser)
@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
             say_line(f"would upload {item.path} ({human_bytes(item.size)}) to s3://{bucket}/{item.key}")
         say_line(f"would upload {count_files(len(plan.items))}, {human_bytes(plan.bytes)}")
         return 0
-    s3.check_bucket(args.endpoint_url, args.region, bucket)
-    failures = [*plan.unreadable, *_send(s3.client(args.endpoint_url, args.region), bucket, plan, quiet=args.quiet)]
+    aws.check_bucket(args.endpoint_url, args.region, bucket)
+    failures = [*plan.unreadable, *_send(aws.client(args.endpoint_url, args.region), bucket, plan, quiet=args.quiet)]
     for failure in failures:
         say_line(f"failed: {failure}", sys.stderr)
     done = len(plan.items) + len(plan.unreadable) - len(failures)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sparkprep.errors import UserError
-from sparkprep.io import s3
+from sparkprep.io import aws, objects, s3
 from sparkprep.io.files import cause
 from sparkprep.io.paths import is_local, normalise
 from trainer import run_files
@@ -59,7 +59,7 @@ class RunStore:
             names = [".", *_folders(self._root)]
             return [name for name in names if _runs_in(os.path.join(self._root, name))]
         prefix = f"{ROOT}/"
-        folders = s3.folders(self._client(), self._bucket, prefix)
+        folders = objects.folders(self._client(), self._bucket, prefix)
         return sorted(name for name in folders if self._is_safe(prefix + name, [name]))
 
     def experiments(self, cluster: str) -> list[str]:
@@ -101,7 +101,7 @@ class RunStore:
     def _keys(self, cluster: str) -> list[list[str]]:
         """Return the logs of a cluster as the parts of their keys behind the cluster's name."""
         prefix = f"{ROOT}/{s3.check_name(cluster, 'a cluster')}/"
-        keys = s3.objects(self._client(), self._bucket, prefix)
+        keys = objects.objects(self._client(), self._bucket, prefix)
         split = [(key, key[len(prefix) :].split("/")) for key in keys if key.endswith(LOG_SUFFIXES)]
         return [parts for key, parts in split if self._is_safe(key, parts)]
 
@@ -115,7 +115,7 @@ class RunStore:
     def _client(self) -> Any:
         """Return the client, made when the bucket is asked for the first time."""
         if self._made_client is None:
-            self._made_client = s3.client(self._endpoint_url, None)
+            self._made_client = aws.client(self._endpoint_url, None)
         return self._made_client
 
 

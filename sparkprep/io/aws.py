@@ -1,0 +1,231 @@
+"""Who asks S3, and where: credentials, endpoint and region as any AWS client finds them, for boto3 and Arrow alike.
+
+Credentials come from boto3's own chain (environment, ~/.aws, the machine's role), never from arguments, and no message
+repeats one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import pyarrow.fs as pafs
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ReadTimeoutError,
+    SSOError,
+)
+
+from sparkprep.errors import UserError
+from sparkprep.io.s3_errors import NO_CREDENTIALS, no_connection, says_bad_credentials, says_denied, wording
+
+REGION = "us-east-1"
+"""where neither the caller, nor AWS's own settings, nor the bucket name a region"""
+ATTEMPTS = 5
+FIRST_ATTEMPTS = 3
+CONNECT_SECONDS = 5
+FIRST_SECONDS = 7
+"""The first question to a bucket waits so long for an answer: with its attempts, a silent endpoint takes under 30 s."""
+READ_SECONDS = 60
+ARROW_SECONDS = 8
+"""Without a byte for so long Arrow tries again: under 30 s, too."""
+
+_SETTINGS = (
+    *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
+)
+_CONNECTIONS = 32
+_AMAZON = re.compile(r"s3(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
+_WITHOUT_TEXT = ("301", "400", "403", "Forbidden", "AccessDenied")
+
+
+def client(endpoint_url: str | None, region: str | None, attempts: int = ATTEMPTS) -> Any:
+    """Return a client of S3 that tries each request so often, waiting longer each time (botocore's standard mode).
+
+    region: None for what AWS's own settings say, or else us-east-1. Raises UserError as `explained`.
+    """
+    with explained("S3"):
+        return _client(endpoint_url, region, attempts)
+
+
+def check_bucket(endpoint_url: str | None, region: str | None, bucket: str) -> None:
+    """Ask once whether the bucket is there, before anything is begun. Raises UserError as `explained`.
+
+    Who may only write is refused this question; the upload then shows whether that is so.
+    """
+    with explained(f"bucket {bucket}"):
+        _ask(endpoint_url, region, bucket)
+
+
+def bucket_client(bucket: str, subject: str) -> Any:
+    """Return the client for a bucket that AWS's settings lead to, one for each process: forks share none.
+
+    A bucket is asked for before the first use, so that what is wrong with it is told here. Raises UserError as
+    `explained`, which begins with `subject`.
+    """
+    settings = _settings()
+    with explained(subject):
+        return _bucket_client(os.getpid(), settings, _region(settings, bucket))
+
+
+def arrow_filesystem(bucket: str, subject: str) -> pafs.S3FileSystem:
+    """Return Arrow's file system for a bucket, under the same terms as `bucket_client`.
+
+    The credentials of a role are renewed whenever a file system is asked for; one kept for hours may outlive its own.
+    """
+    endpoint_and_region = bucket_client(bucket, subject).meta
+    with explained(subject):
+        credentials = _session(os.getpid(), _settings()).get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        keys = credentials.get_frozen_credentials()
+    return _arrow_filesystem(
+        os.getpid(),
+        endpoint_and_region.endpoint_url,
+        endpoint_and_region.region_name,
+        *(keys.access_key, keys.secret_key, keys.token),
+    )
+
+
+@contextmanager
+def explained(subject: str) -> Iterator[None]:
+    """Turn what boto3 raises in the block into a UserError that begins with `subject` and names the way out."""
+    try:
+        yield
+    except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: an endpoint that is no URL
+        raise UserError(f"{subject}: {explain(error)}") from _without_headers(error)
+
+
+def is_fatal(error: Exception) -> bool:
+    """Return whether no other request can go better."""
+    if isinstance(error, ClientError):
+        return says_bad_credentials(code_of(error)) or code_of(error) == "NoSuchBucket"
+    return isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError | SSOError)
+
+
+def code_of(error: ClientError) -> str:
+    """Return S3's short word for the error, or its HTTP status."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def explain(error: Exception) -> str:
+    """Return one line: the cause, and what to do."""
+    if _names_a_header(error):
+        return "the AWS credentials hold a character that no request may carry (a line break?); set them anew"
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return NO_CREDENTIALS
+    if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError | ConnectionClosedError):
+        return no_connection(error.kwargs.get("endpoint_url"))
+    if isinstance(error, ProfileNotFound):
+        return f"{_line(error)}; check AWS_PROFILE and ~/.aws/config"
+    if isinstance(error, ClientError):
+        return wording(code_of(error), error.operation_name, _line(error))
+    return f"{_line(error)}; check --endpoint-url, --region and AWS's settings"
+
+
+def _client(endpoint_url: str | None, region: str | None, attempts: int, read_timeout: float = READ_SECONDS) -> Any:
+    session = boto3.session.Session()
+    return session.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        region_name=region or session.region_name or os.environ.get("AWS_REGION") or REGION,
+        config=Config(
+            retries={"mode": "standard", "max_attempts": attempts},
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=read_timeout,
+            max_pool_connections=_CONNECTIONS,
+        ),
+    )
+
+
+def _ask(endpoint_url: str | None, region: str | None, bucket: str) -> str:
+    """Return the bucket's region. Raises what botocore raises where it is not there or nobody answers."""
+    asking = _client(endpoint_url, region, FIRST_ATTEMPTS, FIRST_SECONDS)
+    try:
+        answer = asking.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if code_of(error) not in _WITHOUT_TEXT:
+            raise
+        answer = error.response
+        _check_credentials(asking, bucket)
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    return str(headers.get("x-amz-bucket-region") or asking.meta.region_name)
+
+
+def _check_credentials(asking: Any, bucket: str) -> None:
+    """Raise ClientError where S3 does not know who asks: its answer to a listing says so, that to HEAD has no text."""
+    try:
+        asking.list_objects_v2(Bucket=bucket, MaxKeys=1)
+    except ClientError as error:
+        if not says_denied(code_of(error)):
+            raise
+
+
+def _settings() -> tuple[str | None, ...]:
+    """Return the variables that say who asks and where: what is kept for one process holds while they do."""
+    return tuple(os.environ.get(name) for name in _SETTINGS)
+
+
+@lru_cache(maxsize=4)
+def _session(process: int, settings: tuple[str | None, ...]) -> Any:
+    return boto3.session.Session()
+
+
+@lru_cache(maxsize=64)
+def _region(settings: tuple[str | None, ...], bucket: str) -> str:
+    return _ask(None, None, bucket)
+
+
+@lru_cache(maxsize=8)
+def _bucket_client(process: int, settings: tuple[str | None, ...], region: str) -> Any:
+    return _client(None, region, ATTEMPTS)
+
+
+@lru_cache(maxsize=8)
+def _arrow_filesystem(
+    process: int, endpoint: str, region: str, access_key: str, secret_key: str, session_token: str | None
+) -> pafs.S3FileSystem:
+    options: dict[str, Any] = {}
+    if not _AMAZON.fullmatch(urlsplit(endpoint).hostname or ""):
+        options["endpoint_override"] = endpoint
+    return pafs.S3FileSystem(
+        access_key=access_key,
+        secret_key=secret_key,
+        session_token=session_token,
+        region=region,
+        connect_timeout=CONNECT_SECONDS,
+        request_timeout=ARROW_SECONDS,
+        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=FIRST_ATTEMPTS),
+        **options,
+    )
+
+
+def _names_a_header(error: BaseException | None) -> bool:
+    """Python's HTTP client repeats a header that it refuses, and a token may stand in it."""
+    return error is not None and (
+        "Invalid header" in str(error) or _names_a_header(error.__cause__ or error.__context__)
+    )
+
+
+def _without_headers(error: Exception) -> Exception | None:
+    return None if _names_a_header(error) else error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,96 @@
+"""Where a result is put on a disk: what lies there, what may not be replaced, and the move into place."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+
+from sparkprep.errors import UserError
+from sparkprep.io.files import cause
+from sparkprep.io.mounts import mounts_below
+from sparkprep.io.paths import lies_in, normalise
+
+_LEFT_BY_WRITERS = re.compile(r"\..+\.(?:crc|partial-[0-9a-f]{8})")
+"""Hadoop's hidden sums, without which a file can be rewritten and read again, and the half files of killed tasks."""
+
+
+class LocalResult:
+    """A folder of the local file system that a result is to become."""
+
+    marker: str | None = None
+
+    def __init__(self, path: str | os.PathLike[str], run_id: str) -> None:
+        self.path = os.path.realpath(normalise(path))
+        self._replaced = f"{self.path}.replaced-{run_id}"
+
+    def check_kind(self) -> None:
+        """Raise UserError for what no folder can take the place of: a file, a mount point, what holds one."""
+        if not os.path.lexists(self.path):
+            return
+        if not os.path.isdir(self.path):
+            raise UserError(f"--output {self.path} is an existing file; name a folder")
+        for mount in mounts_below(self.path):
+            what = "is a mount point" if mount == self.path else f"holds the mount point {mount}"
+            inside = os.path.join(self.path, "clean")
+            raise UserError(f"{self.path} {what}, which cannot be replaced: take a folder in it, --output {inside}")
+
+    def check_precious(self) -> None:
+        """Raise UserError where the folder that one works in, or one's home, lies in it."""
+        for precious in (os.getcwd(), os.path.expanduser("~")):
+            if lies_in(os.path.realpath(precious), self.path):
+                raise UserError(
+                    f"--output {self.path} holds {precious}, which --overwrite would delete; choose another --output"
+                )
+
+    def names(self) -> Iterator[tuple[str, bool]]:
+        """Yield (path from the folder, whether it is a link) of all files, and of folders without any, as `name/`.
+
+        Nothing where there is no folder. Raises UserError where it cannot be listed.
+        """
+
+        def fail(error: OSError) -> None:
+            raise UserError(f"{self.path} cannot be listed: {cause(error)}; choose another --output") from error
+
+        if not os.path.isdir(self.path):
+            return
+        for current, folders, files in os.walk(self.path, onerror=fail):
+            inside = os.path.relpath(current, self.path)
+            links = [name for name in folders if os.path.islink(os.path.join(current, name))]
+            for name in [*files, *links]:
+                yield os.path.normpath(os.path.join(inside, name)), os.path.islink(os.path.join(current, name))
+            if not folders and not files and current != self.path:
+                yield f"{inside}/", False
+
+    def claim(self) -> None:
+        """Do nothing: a rename is one step."""
+
+    def unclaim(self) -> None:
+        """Do nothing."""
+
+    def put(self, work: str, made: Sequence[re.Pattern[str]]) -> None:
+        """Rename the finished folder into place. An old one is renamed first and deleted last. Raises OSError."""
+        _delete_what_writers_left(work)
+        if not os.path.lexists(self.path) or not os.listdir(self.path):
+            os.rename(work, self.path)  # in the place of an empty folder, too
+            return
+        os.rename(self.path, self._replaced)
+        try:
+            os.rename(work, self.path)
+        except OSError:
+            os.rename(self._replaced, self.path)
+            raise
+        shutil.rmtree(self._replaced, ignore_errors=True)
+
+    def way_out(self, work: str) -> str:
+        """Return what to do with a finished result that could not be put in place."""
+        return f"move it from there: mv {shlex.quote(work)} {shlex.quote(self.path)}"
+
+
+def _delete_what_writers_left(folder: str) -> None:
+    for current, _, names in os.walk(folder):
+        for name in names:
+            if _LEFT_BY_WRITERS.fullmatch(name):
+                os.remove(os.path.join(current, name))

@@ -1,0 +1,179 @@
+"""A folder of one run's own, local or on S3: tried before the work, deleted after it; and what killed runs left."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import os
+import re
+import shlex
+import shutil
+import sys
+
+from sparkprep.console import safe_text, say
+from sparkprep.errors import UserError
+from sparkprep.io.files import cause, delete_file, delete_folder, write_text
+from sparkprep.io.paths import is_local, join_path, split_s3
+
+_LOCK = ".lock"
+_ID = "[0-9a-f]" * 8
+
+
+class LocalRunFolder:
+    """The folder `<stem><run id>` on a disk.
+
+    While its run lives, a lock is held on a file in it: so the next run with the same stem knows what a killed one has
+    left, and deletes that. flag: the option to name where the folder cannot be written. Errors are UserError.
+    """
+
+    def __init__(self, stem: str, run_id: str, flag: str) -> None:
+        self.path = stem + run_id
+        self._stem, self._flag = stem, flag
+        self._made_parents: list[str] = []
+        self._lock = -1
+
+    def attempt(self) -> None:
+        """Make the folders above it, and try whether it can be made: permission bits do not tell everything."""
+        parent = os.path.dirname(self.path)
+        try:
+            step = parent
+            while not os.path.lexists(step):
+                self._made_parents.append(step)
+                step = os.path.dirname(step)
+            os.makedirs(parent, exist_ok=True)
+            os.mkdir(self.path)
+            os.rmdir(self.path)
+        except OSError as error:
+            raise self.cannot_write(cause(error)) from error
+
+    def begin(self) -> None:
+        """Make it, and tell on stderr of the folders of killed runs that this has deleted."""
+        for leftover in self._delete_leftovers():
+            say(f"note: deleted {safe_text(leftover)}, which a killed run had left", stream=sys.stderr)
+        try:
+            os.makedirs(self.path)
+            self._lock = _locked(os.path.join(self.path, _LOCK))
+        except OSError as error:
+            raise self.cannot_write(cause(error)) from error
+
+    def strip(self) -> None:
+        """Take out what is no content, before it becomes a result; the lock is held on."""
+        with contextlib.suppress(OSError):
+            os.remove(os.path.join(self.path, _LOCK))
+
+    def delete(self) -> None:
+        """Delete it, and the folders above it that `attempt` made and nobody else has used."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        for parent in self._made_parents:
+            with contextlib.suppress(OSError):
+                os.rmdir(parent)
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def cannot_write(self, why: str) -> UserError:
+        """Return the error to raise where it cannot be written."""
+        return UserError(
+            f"cannot write to {os.path.dirname(self.path)}: {why}; mend that or choose another {self._flag}"
+        )
+
+    def _delete_leftovers(self) -> list[str]:
+        """Delete the folders of runs that are no more: nobody holds their lock."""
+        deleted = []
+        for folder in glob.glob(glob.escape(self._stem) + _ID):
+            try:
+                descriptor = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_CLOEXEC)
+            except OSError:  # none of ours, or just about to be put in place
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+                deleted.append(folder)
+            except OSError:  # its run lives
+                continue
+            finally:
+                os.close(descriptor)
+        return sorted(deleted)
+
+
+class S3RunFolder:
+    """The keys that begin with `<stem><run id>/`, with the methods of `LocalRunFolder`.
+
+    S3 has no locks, so that nothing tells what a killed run left from what a living one needs: a note names both.
+    """
+
+    def __init__(self, stem: str, run_id: str, flag: str) -> None:
+        self.path = stem + run_id
+        self._stem, self._flag = stem, flag
+        self._is_writable = False
+
+    def attempt(self) -> None:
+        """Try whether a small object can be written there and deleted."""
+        trial = join_path(self.path, "_trial")
+        try:
+            write_text(trial, "")
+            self._is_writable = True
+            delete_file(trial)
+        except UserError as error:
+            raise UserError(f"{error}; or choose another {self._flag}") from error
+
+    def begin(self) -> None:
+        """Tell on stderr of others with the same stem, with the command to delete them."""
+        from sparkprep.io.aws import bucket_client
+        from sparkprep.io.objects import folders  # with boto3, which local work need not wait for
+
+        bucket, prefix = split_s3(self._stem)
+        for name in folders(bucket_client(bucket, self._stem), bucket, prefix):
+            if re.fullmatch(_ID, name):
+                say(
+                    f"note: {safe_text(self._stem + name)} was left by a killed run, or is one's that still runs; if "
+                    f"none does: {safe_text(_command_to_delete(self._stem + name))}",
+                    stream=sys.stderr,
+                )
+
+    def strip(self) -> None:
+        """Do nothing: there is no lock in it."""
+
+    def delete(self) -> None:
+        """Delete it; where that fails, tell on stderr what stays."""
+        try:
+            if self._is_writable:
+                delete_folder(self.path)
+        except UserError as error:
+            say(
+                f"note: {safe_text(str(error))}; to be deleted later: {safe_text(_command_to_delete(self.path))}",
+                stream=sys.stderr,
+            )
+
+    def close(self) -> None:
+        """Do nothing: there is no lock."""
+
+    def cannot_write(self, why: str) -> UserError:
+        """Return the error to raise where it cannot be written."""
+        return UserError(f"cannot write to {self.path}: {why}; mend that or choose another {self._flag}")
+
+
+RunFolder = LocalRunFolder | S3RunFolder
+
+
+def run_folder(stem: str, run_id: str, flag: str) -> RunFolder:
+    """Return the folder `<stem><run id>`, of which nothing is made yet. stem: as `paths.normalise` returns it."""
+    return (LocalRunFolder if is_local(stem) else S3RunFolder)(stem, run_id, flag)
+
+
+def _command_to_delete(folder: str) -> str:
+    return f"aws s3 rm --recursive {shlex.quote(folder + '/')}"
+
+
+def _locked(path: str) -> int:
+    """Make a lock file that is held as soon as it bears its name; return the descriptor that holds it."""
+    aside = f"{path}.{os.getpid()}"
+    descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with contextlib.suppress(OSError):  # a file system without locks: then nobody will take the folder for a leftover
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rename(aside, path)
+    return descriptor

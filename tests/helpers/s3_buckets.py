@@ -1,0 +1,74 @@
+"""What lies in a bucket of the tests' server, and who may ask it."""
+
+import json
+import os
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import boto3
+
+
+def client() -> Any:
+    return _client(os.environ["AWS_ENDPOINT_URL"])
+
+
+@lru_cache
+def _client(endpoint: str) -> Any:
+    return boto3.client("s3", endpoint_url=endpoint)
+
+
+def objects(prefix: str = "") -> dict[str, str]:
+    """Key -> content of every object of "bucket", as text."""
+    found = {}
+    for page in client().get_paginator("list_objects_v2").paginate(Bucket="bucket", Prefix=prefix):
+        for entry in page.get("Contents", []):
+            found[entry["Key"]] = (
+                client().get_object(Bucket="bucket", Key=entry["Key"])["Body"].read().decode("latin-1")
+            )
+    return found
+
+
+def uploads() -> list[str]:
+    """The keys of uploads in parts that were begun and never ended."""
+    return [each["Key"] for each in client().list_multipart_uploads(Bucket="bucket").get("Uploads", [])]
+
+
+def put(key: str, content: str = "x") -> None:
+    client().put_object(Bucket="bucket", Key=key, Body=content.encode())
+
+
+def clear() -> None:
+    while keys := [{"Key": each["Key"]} for each in client().list_objects_v2(Bucket="bucket").get("Contents", [])]:
+        client().delete_objects(Bucket="bucket", Delete={"Objects": keys})
+
+
+@contextmanager
+def only_known_users(server: str, may: Sequence[str] = ()) -> Iterator[dict[str, str]]:
+    """Let the server check who asks, and yield the variables that name a user who may do these things and no other."""
+    iam = boto3.client("iam", endpoint_url=server)
+    iam.create_user(UserName="nobody")
+    key = iam.create_access_key(UserName="nobody")["AccessKey"]
+    statements = [{"Effect": "Allow", "Action": action, "Resource": "*"} for action in may]
+    if statements:
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        iam.put_user_policy(UserName="nobody", PolicyName="may", PolicyDocument=policy)
+    _unchecked(server, 0)
+    try:
+        yield {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    finally:
+        _unchecked(server, 10**9)
+        if statements:
+            iam.delete_user_policy(UserName="nobody", PolicyName="may")
+        iam.delete_access_key(UserName="nobody", AccessKeyId=key["AccessKeyId"])
+        iam.delete_user(UserName="nobody")
+
+
+def _unchecked(server: str, requests: int) -> None:
+    body = str(requests).encode()
+    request = urllib.request.Request(
+        f"{server}/moto-api/reset-auth", data=body, method="POST", headers={"Content-Type": "text/plain"}
+    )
+    urllib.request.urlopen(request, timeout=30).close()
