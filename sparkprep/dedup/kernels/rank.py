@@ -93,10 +93,9 @@ def _big_endian(values: pa.Array) -> Bytes:
     if pa.types.is_boolean(kind):
         return np.asarray(pc.fill_null(values, False)).astype(np.uint8)[:, None]
     raw = np.frombuffer(values.buffers()[1], np.uint8)[values.offset * width :][: len(values) * width]
-    rows = np.ascontiguousarray(raw.reshape(len(values), width)[:, ::-1])
+    rows = raw.reshape(len(values), width)[:, ::-1].copy()
     if pa.types.is_floating(kind):
-        zero = np.asarray(pc.fill_null(pc.equal(values, pa.scalar(0, kind)), False))
-        rows[zero] = 0  # -0.0 too
+        rows[~((rows[:, 0] & 0x7F).astype(bool) | rows[:, 1:].any(axis=1))] = 0  # -0.0 too
         negative = rows[:, 0] >= 0x80
         rows[negative] = ~rows[negative]
         rows[~negative, 0] |= 0x80
