@@ -157,12 +157,11 @@ def from_bytes(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if _has_runs(kind) or pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
         return values.cast(kind)
     width = kind.bit_width // 8
-    valid = values.is_valid()
     filled = pc.fill_null(values, bytes(width)) if values.null_count else values
     data, offsets, _ = text_buffers(filled)
     content = pa.py_buffer(np.ascontiguousarray(data[offsets[0] : offsets[-1]]))
-    result = pa.Array.from_buffers(kind, len(values), [None, content])
-    return pc.if_else(valid, result, pa.scalar(None, kind)) if values.null_count else result
+    bitmap = pa.py_buffer(np.packbits(np.asarray(values.is_valid()), bitorder="little")) if values.null_count else None
+    return pa.Array.from_buffers(kind, len(values), [bitmap, content])
 
 
 def _has_runs(kind: pa.DataType) -> bool:
