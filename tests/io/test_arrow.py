@@ -7,17 +7,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
+from every_type import ORDERED
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkprep.io.arrow import (
+    cast_batch,
+    from_bytes,
     matrix_from_binary,
     matrix_to_binary,
+    plain,
     python_values,
     runs_from_binary,
     runs_from_lists,
     runs_to_binary,
     text_buffers,
+    to_bytes,
 )
 
 TEXTS = st.lists(st.none() | st.text(max_size=6), max_size=12)
@@ -82,15 +87,15 @@ def test_rows_of_different_lengths_are_no_matrix() -> None:
 
 @given(RUNS, SLICES, st.booleans())
 def test_runs_come_back_from_binary(runs: list[list[int] | None], where: tuple[int, int], wide: bool) -> None:
-    plain = [run or [] for run in runs]
-    values = np.array([value for run in plain for value in run], "<u2")
-    offsets = np.concatenate([[0], np.cumsum([len(run) for run in plain], dtype=np.int64)])
+    filled = [run or [] for run in runs]
+    values = np.array([value for run in filled for value in run], "<u2")
+    offsets = np.concatenate([[0], np.cumsum([len(run) for run in filled], dtype=np.int64)])
     packed = runs_to_binary(values, offsets)
-    assert packed.to_pylist() == [np.array(run, "<u2").tobytes() for run in plain]
+    assert packed.to_pylist() == [np.array(run, "<u2").tobytes() for run in filled]
     with_nulls = pa.array([None if run is None else np.array(run, "<u2").tobytes() for run in runs], pa.binary())
     for column in (packed, with_nulls):
         binary = column.cast(pa.large_binary()) if wide else column
-        assert cut(runs_from_binary(binary.slice(*where), "<u2")) == plain[where[0] :][: where[1]]
+        assert cut(runs_from_binary(binary.slice(*where), "<u2")) == filled[where[0] :][: where[1]]
 
 
 @given(RUNS, SLICES, st.sampled_from([pa.list_, pa.large_list]), st.sampled_from([pa.int32(), pa.uint16(), pa.int64()]))
@@ -125,3 +130,34 @@ def test_bytes_that_are_no_utf_8_become_u_fffd() -> None:
     broken = pa.array([b"a\xffb", None]).cast(pa.string(), safe=False)
     assert python_values(broken) == ["a\ufffdb", None]
     assert python_values(pa.array([{"n": 1}, None])) == [{"n": 1}, None]
+
+
+@pytest.mark.parametrize("name", ORDERED)
+@pytest.mark.parametrize("where", [(0, 4), (1, 3), (2, 1), (1, 1), (4, 0)])
+def test_values_of_any_type_come_back_from_their_bytes(name: str, where: tuple[int, int]) -> None:
+    column = ORDERED[name].slice(*where)
+    packed = to_bytes(column)
+    assert packed.type == pa.binary()
+    assert packed.is_valid().equals(column.is_valid())
+    for binary in (packed, pa.concat_arrays([packed, packed]).slice(len(column))):
+        back = from_bytes(binary, column.type)
+        back.validate(full=True)
+        assert back.type == column.type
+        # A dictionary may number its values otherwise.
+        assert plain(back).equals(plain(column))
+
+
+def test_a_string_that_is_no_utf_8_comes_back_from_its_bytes() -> None:
+    for kind in (pa.string(), pa.large_string()):
+        broken = pa.array([b"a\xff", None]).cast(pa.string(), safe=False).cast(kind)
+        back = from_bytes(to_bytes(broken), kind)
+        assert back.type == kind
+        assert to_bytes(back).to_pylist() == [b"a\xff", None]
+
+
+def test_a_batch_gets_the_columns_and_types_of_a_schema() -> None:
+    schema = pa.schema([("n", pa.int64()), ("lang", pa.string()), ("gone", pa.list_(pa.int8()))], {"of": "all"})
+    batch = pa.RecordBatch.from_pydict({"more": [1, 2], "n": pa.array([3, None], pa.int32())})
+    back = cast_batch(batch, schema, {"lang": "en"})
+    assert back.schema.equals(schema, check_metadata=True)
+    assert back.to_pydict() == {"n": [3, None], "lang": ["en", "en"], "gone": [None, None]}
