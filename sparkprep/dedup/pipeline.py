@@ -28,6 +28,7 @@ from sparkprep.dedup.signatures import Tally, write_signatures
 from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.addressed import is_among, keys_of
 from sparkprep.documents.parquet.pieces import Documents, plan
+from sparkprep.io.arrow import filtered
 from sparkprep.io.files import write_text
 from sparkprep.io.listing import check_unchanged
 from sparkprep.io.output import OutputFolder
@@ -189,7 +190,7 @@ def _kept_rows(piece: int, documents: Documents, removed: Table) -> Iterator[pa.
     for batch in documents.batches(piece):
         hit = is_among(np.arange(key, key + batch.num_rows), gone)
         key += batch.num_rows
-        yield batch.filter(pa.array(~hit)) if hit.any() else batch
+        yield filtered(batch, ~hit) if hit.any() else batch
 
 
 def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sparkprep.documents import addressed
 from sparkprep.documents.addressed import is_among, keys_of
 from sparkprep.documents.keys import KEY
 from sparkprep.documents.parquet.pieces import Documents
-from sparkprep.io.arrow import python_values
+from sparkprep.io.arrow import filtered, python_values
 
 
 def with_row_hashes(work: Workspace, ranks: pa.Table, ties: Ties) -> pa.Table:
@@ -61,7 +61,7 @@ def _write_row_hashes(spark: SparkSession, documents: Documents, ties: Ties) -> 
             key += batch.num_rows
             hit = is_among(keys, wanted)
             if hit.any():
-                rows = batch.filter(pa.array(hit))
+                rows = filtered(batch, hit)
                 yield pa.RecordBatch.from_pydict({KEY: keys[hit], "row_hash": _hash_rows(rows)})
 
     ties.row_hashes.write_tasks(spark, list(tied.parts or {}), task)

@@ -96,10 +96,10 @@ def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     try:
         values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
-        wide = pa.types.is_large_string(column.type)
-        if not (wide or pa.types.is_string(column.type)):
+        texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+        if not any(is_text(column.type) for is_text in texts):
             raise
-        raw = column.cast(pa.large_binary() if wide else pa.binary()).to_pylist()
+        raw = column.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
         values = [None if value is None else value.decode("utf-8", "replace") for value in raw]
     return values
 
@@ -204,6 +204,16 @@ def concatenated(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Rec
         return batches[0]
     columns = [pa.concat_arrays([batch.column(index) for batch in batches]) for index in range(len(schema))]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def filtered(batch: pa.RecordBatch, chosen: npt.NDArray[np.bool_]) -> pa.RecordBatch:
+    """Return the chosen rows of a batch, bool (rows,), of types too that Arrow does not filter, such as views."""
+    try:
+        return batch.filter(pa.array(chosen))
+    except pa.ArrowNotImplementedError:
+        ends = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).tolist()
+        runs = [batch.slice(start, end - start) for start, end in zip(ends[::2], ends[1::2], strict=True)]
+        return concatenated(runs or [batch.slice(0, 0)], batch.schema)
 
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:

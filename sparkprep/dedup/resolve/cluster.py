@@ -269,4 +269,4 @@ def _outcome(work: Workspace, pairs: DataFrame, edges: DataFrame, copies: DataFr
 
 def _table_of(rows: list[Row], id_type: pa.DataType) -> pa.Table:
     columns = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in NAMED_DECISIONS}
-    return pa.table(columns | {name: from_bytes(columns[name], id_type) for name in ("id", "kept_id")})
+    return outcome.with_ids(pa.table(columns), id_type)

@@ -27,7 +27,6 @@ from sparkprep.dedup.verify import GROUP_SHINGLES, LONG_TEXT, compare
 from sparkprep.dedup.workspace import MOST_SEARCHES, CandidateTables, Comparison, Search, Workspace
 from sparkprep.documents import addressed
 from sparkprep.documents.keys import KEY
-from sparkprep.io.arrow import from_bytes
 from sparkprep.spark.tables import Table
 
 NO_PAIRS = np.empty((0, 2), np.int64)
@@ -79,7 +78,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
                 break
             removed = _decide(work, graph, search)
         stage.documents = len(np.unique(np.concatenate([graph.edges, copies])))
-        work.removed.save(removed.select(work.removed.schema.names))
+        work.removed.save(outcome.with_ids(removed, work.id_type).select(work.removed.schema.names))
         addressed.save(work.removed_keys, work.documents, removed.select(KEYS.names))
     heads, clusters_sample, pairs_sample = outcome.samples(removed)
     exact = np.asarray(pc.equal(removed["rule"], "exact"))
@@ -92,8 +91,8 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
         histogram=outcome.histogram(graph.jaccard, work.settings.threshold),
         cluster_sizes=outcome.cluster_sizes(np.asarray(removed["kept_key"])),
         cluster_heads=heads,
-        clusters=clusters_sample,
-        pairs_sample=pairs_sample,
+        clusters=outcome.with_ids(clusters_sample, work.id_type),
+        pairs_sample=outcome.with_ids(pairs_sample, work.id_type),
     )
 
 
@@ -188,7 +187,7 @@ def _with_similarity(work: Workspace, removed: pa.Table, unjoined: npt.NDArray[n
 
 
 def _rank(work: Workspace, nodes: I64, search: Search) -> tuple[I64, pa.Array]:
-    """Bring these documents in keep order; return their keys, and their identifiers as the input has them."""
+    """Bring these documents in keep order; return their keys, and their identifiers' bytes."""
     parts = []
     for batch in work.signatures.batches([KEY, "id", "rank"]):
         hit = addressed.is_among(np.asarray(batch[KEY]), nodes)
@@ -196,7 +195,7 @@ def _rank(work: Workspace, nodes: I64, search: Search) -> tuple[I64, pa.Array]:
     schema = pa.schema([work.signatures.schema.field(name) for name in (KEY, "id", "rank")])
     rows = with_row_hashes(work, pa.Table.from_batches(parts, schema), search.ties)
     rows = rows.sort_by([(name, "ascending") for name in ORDER])
-    return np.asarray(rows[KEY]), from_bytes(rows["id"].combine_chunks(), work.id_type)
+    return np.asarray(rows[KEY]), rows["id"].combine_chunks()
 
 
 def _decisions_table(decisions: clusters.Decisions, keys: I64, ids: pa.Array) -> pa.Table:

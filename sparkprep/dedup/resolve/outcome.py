@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import Column
 
+from sparkprep.io.arrow import from_bytes
+
 CLUSTERS, MEMBERS, PAIRS = 10, 10, 8
 """Sizes of the samples: largest clusters, removed documents shown of each, pairs."""
 BINS = 1000
@@ -74,6 +76,14 @@ def samples(removed: pa.Table) -> tuple[list[int], pa.Table, pa.Table]:
     no_rows = np.empty(0, np.int64)
     heads_sizes = (sizes[largest] + 1).tolist()
     return heads_sizes, removed.take(pa.array(np.concatenate([no_rows, *rows]))), removed.take(pa.array(near[spread]))
+
+
+def with_ids(removed: pa.Table, kind: pa.DataType) -> pa.Table:
+    """Return rows whose id and kept_id are bytes with identifiers of the input's type."""
+    for name in ("id", "kept_id"):
+        ids = from_bytes(removed[name].combine_chunks(), kind)
+        removed = removed.set_column(removed.schema.get_field_index(name), pa.field(name, kind), ids)
+    return removed
 
 
 def cluster_sizes(kept: npt.NDArray[np.int64]) -> dict[int, int]:
