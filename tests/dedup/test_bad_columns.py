@@ -1,76 +1,96 @@
 """Columns of every kind: they pass through untouched, name and rank documents where they can, else are refused."""
 
-import datetime as dt
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from dedup_runs import prose, refused, run, save
+from every_type import EVERY_TYPE, ORDERED
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-UTC = dt.UTC
-WHEN = [dt.datetime(2024, 2, 29, 12, 30, 59, 123456), None, dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 23, 59)]
-POINT = pa.struct([("x", pa.float64()), ("tags", pa.list_(pa.string()))])
-COLUMNS: dict[str, pa.Array] = {
-    "byte": pa.array([-128, 127, None, 0], pa.int8()),
-    "long": pa.array([-(2**63), 2**63 - 1, None, 0], pa.int64()),
-    "float": pa.array([float("nan"), -0.0, None, float("inf")], pa.float32()),
-    "decimal": pa.array(
-        [Decimal("12345678901234567890.123456789"), None, Decimal(0), Decimal(-1)], pa.decimal128(38, 9)
-    ),
-    "flag": pa.array([True, None, False, True]),
-    "bytes": pa.array([b"\xff\x00", b"", None, b"abc"]),
-    "day": pa.array([dt.date(1, 1, 1), None, dt.date(1582, 10, 5), dt.date(9999, 12, 31)]),
-    "instant": pa.array([w and w.replace(tzinfo=UTC) for w in WHEN], pa.timestamp("us", "UTC")),
-    "local": pa.array(WHEN, pa.timestamp("us")),
-    "list": pa.array([[1, None], [], None, [2]], pa.list_(pa.int64())),
-    "map": pa.array([[("b", 1), ("a", None)], [], None, [("é", 2)]], pa.map_(pa.string(), pa.int64())),
-    "struct": pa.array([{"x": 1.5, "tags": ["a", None]}, {"x": None, "tags": []}, None, {"x": 0, "tags": None}], POINT),
-    "maps in a list": pa.array(
-        [[[("k", {"x": 1, "tags": []})]], [None], None, []], pa.list_(pa.map_(pa.string(), POINT))
-    ),
-    "nothing": pa.nulls(4, pa.string()),
-    # Names that a stage uses inside, and names that need care in Spark's expressions.
-    "keep": pa.array(["a", "b", "c", "d"]),
-    "source": pa.array([1, 2, 3, 4]),
-    "bands": pa.array([b"a", b"b", b"c", b"d"]),
-    "row_hash": pa.array(["x"] * 4),
-    "is_long": pa.array([1.0] * 4),
-    "state": pa.array(["a", "b", "c", "d"]),
-    "a.b": pa.array([1, 2, 3, 4]),
-    "with blank, {brackets} = ünïcode": pa.array(["ä", "ö", "ü", None]),
-}
+from sparkprep.dedup.kernels.rank import rank_bytes
+from sparkprep.io.arrow import to_bytes
+
+# Names that a stage uses inside, and names that need care.
+NAMES = ["keep", "source", "bands", "row_hash", "state", "rank", "__key", "_metadata", "a.b", "Text", "ID", ""]
+NAMES += ["with blank, {brackets} = ünïcode", "x`y", "'quoted\""]
 
 
-def test_all_other_columns_pass_through_untouched(spark: SparkSession, tmp_path: Path) -> None:
+def rows_of(table: pa.Table, *places: int) -> pa.Table:
+    """These rows; Arrow's `take` does not know all types."""
+    return pa.concat_tables([table.slice(place, 1) for place in places]).combine_chunks()
+
+
+def test_kept_is_the_input_whatever_its_types_and_names(spark: SparkSession, tmp_path: Path) -> None:
     texts = [prose(1), prose(1), prose(2), prose(3)]
-    table = pa.table({"id": ["d", "b", "a", "c"], "text": texts, **COLUMNS})
+    named = {name: [1, 2, 3, 4] for name in NAMES}
+    table = pa.table({"id": ["d", "b", "a", "c"], "text": texts} | EVERY_TYPE | named)
+    table = table.replace_schema_metadata({"huggingface": '{"info": {}}', "pandas": "{}"})
     source = save(tmp_path / "in.parquet", table)
-    done = run(spark, source, tmp_path / "out", keep="instant")
+    done = run(spark, source, tmp_path / "out", keep="timestamp us")
     assert done.reasons() == {"b": ("d", "exact")}
-    there, here = (spark.read.parquet(f"file:{path}").schema for path in (source, tmp_path / "out" / "kept"))
-    assert [(f.name, f.dataType) for f in here] == [(f.name, f.dataType) for f in there]
-    before = pq.read_table(source).take([0, 2, 3])
+    expected = rows_of(pq.read_table(source), 0, 2, 3)
+    assert done.kept.schema.equals(expected.schema, check_metadata=True)
     for name in table.schema.names:
-        assert str(done.kept[name].to_pylist()) == str(before[name].to_pylist()), name  # as text: nan is not nan
+        assert done.kept[name].combine_chunks().equals(expected[name].combine_chunks()), name
 
 
-def test_a_backtick_in_a_column_name_is_part_of_the_name(spark: SparkSession, tmp_path: Path) -> None:
-    source = save(tmp_path / "in.parquet", {"id": ["a", "b"], "text": [prose(1), prose(1)], "x`y": [1, 2]})
-    assert run(spark, source, tmp_path / "out").kept["x`y"].to_pylist() == [1]
+def test_files_whose_types_drift_are_one_input_and_that_is_told(spark: SparkSession, tmp_path: Path) -> None:
+    texts = [prose(1), prose(2)]
+    save(tmp_path / "in/a.parquet", {"id": pa.array([1, 2], pa.uint8()), "text": texts, "meta": pa.nulls(2)})
+    wide = {"text": pa.array([prose(3), texts[0]], pa.large_string()), "id": [2**40, 4], "meta": [{"x": 1}, None]}
+    save(tmp_path / "in/b.parquet", wide)
+    done = run(spark, tmp_path / "in", tmp_path / "out", keep="first")
+    assert done.kept.to_pydict() == {
+        "id": [1, 2, 2**40], "text": [*texts, prose(3)], "meta": [None, None, {"x": 1}],
+    }  # fmt: skip
+    assert done.reasons() == {4: (1, "exact")}
+    warnings = done.metrics["warnings"]
+    assert "column id is uint8 and int64: read as int64" in warnings
+    assert [line.split(" is ")[0] for line in warnings] == ["column id", "column text", "column meta"]
 
 
-def test_ids_may_be_of_any_kind_that_has_an_order(spark: SparkSession, tmp_path: Path) -> None:
-    ids = [dt.datetime(2024, 1, day, tzinfo=UTC) for day in (3, 2, 1)]
-    source = save(tmp_path / "in.parquet", {"name": ids, "text": [prose(1), prose(1), prose(2)]})
-    done = run(spark, source, tmp_path / "out", id_column="name")
-    assert done.reasons() == {ids[0]: (ids[1], "exact")}
-    assert done.removed.schema.field("id").type == done.kept.schema.field("name").type
+def test_types_that_contradict_are_refused_all_at_once(spark: SparkSession, tmp_path: Path) -> None:
+    save(tmp_path / "in/a.parquet", {"text": ["a"], "n": [1], "x": [[1]], "fine": [1.5]})
+    save(tmp_path / "in/b.parquet", {"text": ["a"], "n": ["1"], "x": [{"y": 1}], "fine": [2.5]})
+    message = refused(spark, tmp_path / "in", tmp_path / "out")
+    assert message.startswith(
+        f"column 'n' is string in {tmp_path}/in/b.parquet, but int64 in {tmp_path}/in/a.parquet; "
+    )
+    assert "column 'x' is struct<y: int64> in" in message
+    assert "'fine'" not in message
+    assert message.endswith(": write each column as one type")
+
+
+@pytest.mark.parametrize(
+    ("name", "budget"),
+    [
+        *((name, 10_000_000) for name in ("int8", "uint64", "timestamp ns", "decimal256", "string view", "uuid")),
+        ("dictionary", 10_000_000), ("uuid", 0),
+    ],
+)  # fmt: skip
+def test_ids_of_any_ordered_type_name_the_removed_documents_in_that_type(
+    spark: SparkSession, tmp_path: Path, name: str, budget: int
+) -> None:
+    ids = ORDERED[name]
+    source = save(tmp_path / "in.parquet", {"name": ids, "text": [prose(1), prose(1), prose(2), prose(1)]})
+    done = run(spark, source, tmp_path / "out", id_column="name", keep="first", driver_budget=budget)
+    ranks = pc.sort_indices(rank_bytes(ids)).to_pylist()
+    stays = next(place for place in ranks if place in (0, 1, 3))
+    gone = [place for place in ranks if place in (0, 1, 3) and place != stays]
+    assert done.removed.schema.field("id").type == done.removed.schema.field("kept_id").type == ids.type
+    bytes_of = to_bytes(ids).to_pylist()
+    removed, kept = (to_bytes(done.removed[column].combine_chunks()).to_pylist() for column in ("id", "kept_id"))
+    assert sorted(removed, key=str) == sorted((bytes_of[place] for place in gone), key=str)
+    assert kept == [bytes_of[stays]] * 2
+    assert to_bytes(done.kept["name"].combine_chunks()).to_pylist() == [
+        bytes_of[place] for place in range(4) if place not in gone
+    ]
 
 
 def test_a_keep_column_is_ordered_with_nulls_and_nan_last(spark: SparkSession, tmp_path: Path) -> None:
@@ -87,6 +107,17 @@ def test_an_unknown_keep_column_is_refused_with_those_there_are(spark: SparkSess
     assert message == "--keep -score: there is no column 'score'; columns there are: id, text, date"
 
 
+@pytest.mark.parametrize("setting", ["id_column", "source_column"])
+def test_a_column_that_is_named_and_not_there_is_refused_with_those_there_are(
+    spark: SparkSession, tmp_path: Path, setting: str
+) -> None:
+    source = save(tmp_path / "in.parquet", {"id": ["a"], "text": ["b"], "url": ["c"]})
+    message = refused(spark, source, tmp_path / "out", **{setting: "docid"})
+    flag = f"--{setting.replace('_', '-')}"
+    assert message == f"{flag} docid: there is no column 'docid'; columns there are: id, text, url"
+    assert message == refused(spark, spark.read.parquet(f"file:{source}"), tmp_path / "out", **{setting: "docid"})
+
+
 @pytest.mark.parametrize(
     ("settings", "flag"), [({"keep": "-score"}, "--keep"), ({"id_column": "score"}, "--id-column")], ids=["keep", "id"]
 )
@@ -96,7 +127,8 @@ def test_a_column_without_an_order_can_neither_rank_nor_name(
 ) -> None:
     source = save(tmp_path / "in.parquet", {"id": ["a"], "text": ["b"], "score": [value]})
     message = refused(spark, source, tmp_path / "out", **settings)
-    assert message.startswith(f"{flag}: column 'score' holds lists, maps or structs, which have no order")
+    assert message.startswith(f"{flag}: column 'score' (")
+    assert message.endswith(") holds values that have no order; name another")
     assert message == refused(spark, spark.read.parquet(f"file:{source}"), tmp_path / "out", **settings)
 
 

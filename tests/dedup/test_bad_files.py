@@ -4,9 +4,10 @@ import errno
 import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ from dedup_runs import checked, listing, prose, refused, run, save
 from pyspark.sql import SparkSession
 
 from sparkprep import deduplicate
+from sparkprep.errors import UserError
 
 DOCUMENTS = {"id": [f"d{n}" for n in range(400)], "text": [prose(n % 300) for n in range(400)], "n": range(400)}
 
@@ -87,8 +89,8 @@ def test_a_file_with_damaged_pages_is_named_and_the_old_output_stays(
     bad = save(source / "bad #1 %41.parquet", DOCUMENTS, row_group_size=50)
     damage_pages(bad, column)
     message = refused(spark, source, old_output, overwrite=True)
-    assert message.startswith(f"{bad}: damaged Parquet file")
-    assert message.endswith("restore it or leave it out")
+    assert message.startswith(f"{bad}: row group 0 cannot be read: ")
+    assert message.endswith("; restore the file or leave it out")
 
 
 def test_a_damaged_file_behind_a_dataframe_is_named(spark: SparkSession, source: Path, tmp_path: Path) -> None:
@@ -98,17 +100,45 @@ def test_a_damaged_file_behind_a_dataframe_is_named(spark: SparkSession, source:
     assert message.startswith(f"{bad}: damaged Parquet file")
 
 
-class FailsAfter(io.StringIO):
-    """A stream that breaks when a stage is told of."""
+class Acts(io.StringIO):
+    """A stream that does something when a stage is told of."""
 
-    def __init__(self, stage: str) -> None:
+    def __init__(self, stage: str, action: Callable[[], Any]) -> None:
         super().__init__()
-        self.stage = stage
+        self.stage, self.action = stage, action
 
     def write(self, text: str) -> int:
         if text.startswith(self.stage):
-            raise OSError(errno.EIO, "broken in mid-run")
+            self.action()
         return super().write(text)
+
+
+@pytest.mark.parametrize("change", ["shorter", "longer", "as long", "gone"])
+def test_an_input_file_that_changes_in_mid_run_is_named_and_the_old_output_stays(
+    spark: SparkSession, source: Path, old_output: Path, change: str
+) -> None:
+    path = source / "good.parquet"
+    before, other = listing(old_output), {"shorter": 30, "longer": 600, "as long": 400}
+
+    def replace() -> None:
+        path.unlink()
+        if change != "gone":
+            rows = other[change]
+            save(
+                path, {"id": [f"e{n}" for n in range(rows)], "text": [prose(n) for n in range(rows)], "n": range(rows)}
+            )
+
+    with pytest.raises(UserError) as caught:
+        deduplicate(source, output=old_output, overwrite=True, spark=spark, stream=Acts("candidates", replace))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    if change != "gone":
+        assert "has changed while the job ran; run again when nothing writes to" in str(caught.value)
+    assert listing(old_output) == before
+
+
+def break_off() -> None:
+    raise OSError(errno.EIO, "broken in mid-run")
 
 
 def test_an_exception_in_mid_run_leaves_the_old_output_and_nothing_else(
@@ -116,7 +146,7 @@ def test_an_exception_in_mid_run_leaves_the_old_output_and_nothing_else(
 ) -> None:
     before = listing(old_output.parent)
     with pytest.raises(OSError, match="broken in mid-run"):
-        deduplicate(source, output=old_output, overwrite=True, spark=spark, stream=FailsAfter("report"))
+        deduplicate(source, output=old_output, overwrite=True, spark=spark, stream=Acts("report", break_off))
     assert listing(old_output.parent) == before
 
 

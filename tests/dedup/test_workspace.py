@@ -1,14 +1,20 @@
-"""The contract between the stages: no two tables share a place, and the signature rows are what is written."""
+"""The contract between the stages: no two tables share a place, and results have the input's columns and types."""
 
 from dataclasses import is_dataclass
 from functools import cached_property
+from pathlib import Path
 
-from pyspark.sql import types as T
+import pyarrow as pa
+from parquet_files import documents_at, save
+from pyspark.sql import SparkSession
 
-from sparkprep.dedup.columns import removed_schema, signature_schema
+from sparkprep.dedup.columns import removed_schema
+from sparkprep.dedup.contents import MADE
+from sparkprep.dedup.inputs import choose_columns
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.workspace import Search
-from sparkprep.documents.keys import KEY
+from sparkprep.dedup.workspace import Workspace
+from sparkprep.io.output import OutputFolder
+from sparkprep.spark.progress import Progress
 from sparkprep.spark.tables import Table
 
 
@@ -25,23 +31,33 @@ def tables_of(thing: object) -> list[Table]:
     return tables
 
 
-def test_no_table_lies_in_another() -> None:
-    searches = [Search(f"/scratch/search-{number}", T.StringType()) for number in range(3)]
-    tables = {t.path for search in searches for t in [*tables_of(search), search.star_round(0), search.star_round(11)]}
-    assert len(tables) >= 3 * 18
-    assert not [(a, b) for a in tables for b in tables if a != b and f"{b}/".startswith(f"{a}/")]
+def workspace(spark: SparkSession, folder: OutputFolder, source: Path, settings: Settings) -> Workspace:
+    documents = documents_at(source)
+    columns = choose_columns(documents.schema, settings)
+    return Workspace(spark, settings, folder, Progress(spark, None), [str(source)], documents, columns)
 
 
-def test_the_columns_follow_the_input_and_the_settings() -> None:
-    columns = [(KEY, T.LongType()), ("text", T.StringType()), ("my id", T.IntegerType()), ("score", T.FloatType())]
-    documents = T.StructType([T.StructField(name, kind) for name, kind in columns])
-    plain = signature_schema(documents, Settings())
-    assert plain["id"].dataType == T.StringType(), "the text's SHA-256 where there is no identifier"
-    assert not {"keep", "source"} & set(plain.names)
-    chosen = signature_schema(documents, Settings(id_column="my id", keep="-score", source_column="text"))
-    assert [chosen[name].dataType for name in ("id", "keep", "source")] == [
-        T.IntegerType(),
-        T.FloatType(),
-        T.StringType(),
-    ]
-    assert removed_schema(T.IntegerType())["kept_id"].dataType == T.IntegerType()
+def test_no_table_lies_in_another_and_only_results_lie_in_the_result(spark: SparkSession, tmp_path: Path) -> None:
+    source = save(tmp_path / "in.parquet")
+    with OutputFolder(str(tmp_path / "out"), False, [str(source)], MADE) as folder:
+        work = workspace(spark, folder, source, Settings())
+        searches = [work.search(place, number) for place in ("driver", "cluster") for number in range(3)]
+        tables = {t.path for s in searches for t in [*tables_of(s), s.star_round(0), s.star_round(11)]}
+        assert len(tables) >= 6 * 18
+        tables |= {table.path for table in tables_of(work)}
+        results = {work.kept.path, work.removed.path}
+        assert results < tables
+        assert {path for path in tables if not path.startswith(f"{folder.scratch}/")} == results
+        assert not [(a, b) for a in tables for b in tables if a != b and f"{b}/".startswith(f"{a}/")]
+        assert work.search("driver", 1) is searches[1], "a table knows its parts only where it is the same one"
+
+
+def test_the_results_have_the_types_of_the_input(spark: SparkSession, tmp_path: Path) -> None:
+    source = save(tmp_path / "in.parquet", {"text": ["a"], "my id": pa.array([1], pa.uint16()), "n": [[1]]})
+    with OutputFolder(str(tmp_path / "out"), False, [str(source)], MADE) as folder:
+        named = workspace(spark, folder, source, Settings(id_column="my id"))
+        assert named.kept.schema == named.documents.schema
+        assert named.removed.schema == removed_schema(pa.uint16())
+        assert named.removed.schema.field("kept_id").type == pa.uint16()
+        unnamed = workspace(spark, folder, source, Settings())
+        assert unnamed.removed.schema.field("id").type == pa.string(), "the text's SHA-256 where there is no identifier"

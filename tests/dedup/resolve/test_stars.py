@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from sparkprep.dedup.columns import LINKS
 from sparkprep.dedup.resolve import stars
-from sparkprep.spark.tables import Table
+from sparkprep.spark.tables import Table, spark_schema
 
 
 def by_search(edges: list[tuple[int, int]]) -> dict[int, int]:
@@ -56,7 +56,7 @@ def test_components_are_those_of_a_search(spark: SparkSession, tmp_path: Path) -
     random = np.random.default_rng(11)
     edges = shapes(random)
     both_ways = edges + [(b, a) for a, b in edges[::5]] + edges[::7]  # directions and repeats say nothing
-    rows = spark.createDataFrame([both_ways[i] for i in random.permutation(len(both_ways))], LINKS)
+    rows = spark.createDataFrame([both_ways[i] for i in random.permutation(len(both_ways))], spark_schema(LINKS))
     found = [
         tuple(row) for row in stars.components(rows, rounds_in(tmp_path / "rounds")).select("node", "root").collect()
     ]
@@ -68,5 +68,5 @@ def test_components_are_those_of_a_search(spark: SparkSession, tmp_path: Path) -
 
 
 def test_no_edges_no_components(spark: SparkSession, tmp_path: Path) -> None:
-    none = spark.createDataFrame([], LINKS)
+    none = spark.createDataFrame([], spark_schema(LINKS))
     assert stars.components(none, rounds_in(tmp_path / "rounds")).collect() == []
