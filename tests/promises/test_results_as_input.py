@@ -81,7 +81,7 @@ def test_a_result_of_tokenization_with_bad_lines_is_made_into_shards(
     spark: SparkSession, tokens: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, metrics = tokens
-    assert pq.read_table(folder / "rejected").num_rows == metrics["rejected"] == 1
+    assert pq.read_table(folder / "_rejected" / "part-00000.snappy.parquet").num_rows == metrics["rejected"] == 1
     for each in folder.glob("part-*.parquet"):
         (tmp_path / each.name).write_bytes(each.read_bytes())
     (tmp_path / "more.orc").write_bytes(b"ORC...")

@@ -21,7 +21,7 @@ from sparkprep.documents.jsonl.max_bad import MaxBad, parse_max_bad
 from sparkprep.documents.jsonl.spool import SpoolSummary, spool
 from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.documents.parquet import footers
-from sparkprep.documents.parquet import reading as parquet
+from sparkprep.documents.parquet.pieces import plan
 from sparkprep.errors import UserError
 from sparkprep.io.listing import list_files
 
@@ -91,8 +91,9 @@ def test_what_was_spooled_is_read_as_parquet_with_dense_keys_in_line_order(spark
     put(tmp_path / "in/a.jsonl", *[{"text": "t", "n": n} for n in range(100)])
     run(spark, tmp_path, split_bytes=500)
     files = list_files([tmp_path / "out"])
-    rows = parquet.read(spark, files, footers.summarise(files)).select("n", "__key").collect()
-    assert sorted(tuple(row) for row in rows) == [(n, n) for n in range(200)]
+    documents = plan(footers.summarise(files), tasks=2)
+    batches = [batch for piece in range(len(documents.pieces)) for batch in documents.batches(piece, ["n"])]
+    assert [n for batch in batches for n in batch["n"].to_pylist()] == list(range(200))
 
 
 BAD_LINES = [
@@ -280,21 +281,13 @@ def test_no_text_column_in_any_line_lists_the_columns(spark: SparkSession, tmp_p
     assert table["body"].to_pylist() == ["x", None]
 
 
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        ([{"text": "a", "URL": 1}, {"text": "b", "Url": 2}], "columns 'URL' and 'Url'"),
-        ([{"text": "a", "__key": 1}], "may not be named '__key'"),
-    ],
-)
-def test_columns_that_spark_cannot_hold_are_named(
-    spark: SparkSession, tmp_path: Path, lines: list[Any], message: str
-) -> None:
-    put(tmp_path / "in/a.jsonl", {"text": "x"})
-    path = put(tmp_path / "in/b.jsonl", *lines)
-    text = error_of(spark, tmp_path)
-    assert text.startswith(f"{path}: ")
-    assert message in text
+def test_columns_that_differ_only_by_case_are_two_and_no_name_is_reserved(spark: SparkSession, tmp_path: Path) -> None:
+    put(tmp_path / "in/a.jsonl", {"text": "a", "URL": 1, "__key": 5}, {"text": "b", "Url": 2})
+    _, table, _ = run(spark, tmp_path)
+    assert table.to_pylist() == [
+        {"text": "a", "URL": 1, "__key": 5, "Url": None},
+        {"text": "b", "URL": None, "__key": None, "Url": 2},
+    ]
 
 
 def test_no_documents_at_all_give_an_empty_table(spark: SparkSession, tmp_path: Path) -> None:
