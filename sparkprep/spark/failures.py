@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import unquote
 
@@ -33,11 +33,10 @@ _TASK = re.compile(r"Job aborted due to stage failure: .*?most recent failure: .
 
 
 @contextmanager
-def explained(paths: Sequence[str] = (), why_died: Callable[[], UserError | None] | None = None) -> Iterator[None]:
+def explained(paths: Sequence[str] = ()) -> Iterator[None]:
     """Turn what Spark raises in the block into a UserError, where the user can mend it.
 
-    paths: the files that are read, to be named where one cannot be. why_died: looks for the reason where Spark's JVM is
-    gone, and may return None.
+    paths: the files that Spark itself reads, to be named where one cannot be.
     """
     try:
         yield
@@ -47,7 +46,7 @@ def explained(paths: Sequence[str] = (), why_died: Callable[[], UserError | None
             raise
         raise mistake from error
     except ConnectionError as error:
-        raise ((why_died() if why_died else None) or _died()) from error
+        raise _died() from error
 
 
 def raised_by_worker(error: BaseException) -> UserError | None:

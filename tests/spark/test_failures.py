@@ -62,14 +62,23 @@ def test_a_stale_checksum_is_named_with_the_file_to_delete(spark: SparkSession, 
     assert "delete that file" in str(told.value)
 
 
-def test_a_death_of_spark_is_told_with_the_reason_that_is_found() -> None:
-    with pytest.raises(UserError, match="ran out of memory"), explained(why_died=lambda: None):
-        raise ConnectionRefusedError
-    with (
-        pytest.raises(UserError, match="a large row group"),
-        explained(why_died=lambda: UserError("a large row group")),
-    ):
-        raise ConnectionResetError
+@pytest.mark.parametrize("error", [ConnectionRefusedError, ConnectionResetError])
+def test_a_death_of_spark_is_told_with_what_to_do(error: type[Exception]) -> None:
+    with pytest.raises(UserError, match=r"ran out of memory: .*driver-memory"), explained():
+        raise error
+
+
+def test_a_file_that_spark_cannot_read_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    texts = [f"some text {n * n % 977}" for n in range(2000)]
+    bad = tmp_path / "bad #1 %41.parquet"
+    pq.write_table(pa.table({"text": texts}), bad, use_dictionary=False)
+    content = bytearray(bad.read_bytes())
+    content[100:2000] = b"\xaa" * 1900
+    bad.write_bytes(content)
+    with pytest.raises(UserError) as told, explained([str(tmp_path / "good.parquet"), str(bad)]):
+        spark.read.schema("text string").parquet(f"file:{tmp_path}").collect()
+    assert str(told.value).startswith(f"{bad}: damaged Parquet file (")
+    assert str(told.value).endswith("restore it or leave it out")
 
 
 def test_a_connection_that_is_gone_means_that_java_has_ended() -> None:
