@@ -66,12 +66,6 @@ class InputSummary:
     def file_bytes(self) -> int:
         return sum(file.size for file in self.files)
 
-    @property
-    def largest_mean_text_bytes(self) -> float:
-        """Bytes a row in the row group where that is greatest."""
-        means = (g.text_bytes / g.rows for groups in self.row_groups for g in groups if g.rows)
-        return max(means, default=0.0)
-
 
 @dataclass(frozen=True)
 class _Footer:
