@@ -62,7 +62,7 @@ def source_of(values: pa.Array) -> pa.Array:
 
 
 def _as_string(values: pa.Array) -> pa.Array:
-    return plain(values).cast(pa.string())
+    return plain(values).cast(pa.string(), safe=False)  # bytes may be no UTF-8
 
 
 def signature_rows(batch: pa.RecordBatch, first_key: int, columns: Columns, settings: Settings) -> pa.RecordBatch:
@@ -87,9 +87,7 @@ def signature_rows(batch: pa.RecordBatch, first_key: int, columns: Columns, sett
             KEY: np.arange(first_key, first_key + len(texts)),
             "id": to_bytes(ids),
             "rank": rank_bytes(ids, first, descending=descending),
-            "source": source_of(plain(batch[columns.source]).cast(pa.string()))
-            if columns.source
-            else none.cast(pa.string()),
+            "source": source_of(_as_string(batch[columns.source])) if columns.source else none.cast(pa.string()),
             "id_hash": id_hashes(ids) if columns.id else none.cast(pa.int64()),
             "bytes": size.cast(pa.int64()),
             "chars": characters,

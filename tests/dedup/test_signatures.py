@@ -7,11 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from dedup_runs import prose
+from every_type import ORDERED
 
 from sparkprep.dedup.columns import SIGNATURES, TextState
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns, signature_rows, source_of
 from sparkprep.documents.keys import KEY
+from sparkprep.io.arrow import python_values
 
 TEXTS = [prose(1), None, "", "?!", "zwei Wörter 😀", prose(1).upper()]
 ONLY_TEXT = Columns("text", None, None, None)
@@ -79,3 +81,15 @@ def test_the_source_is_the_host_or_what_there_is() -> None:
     assert source_of(pa.array(urls)).to_pylist()[:6] == hosts
     named = rows(pa.array(TEXTS[:2]), Columns("text", None, None, "n"), {"n": pa.array([5, None], pa.int8())})
     assert named["source"].to_pylist() == ["5", None]
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_a_column_of_any_ordered_type_can_be_named_as_source(name: str) -> None:
+    table = rows(pa.array(["a", "b", "c", "d"]), Columns("text", None, None, "x"), {"x": ORDERED[name]})
+    shown = python_values(table["source"])
+    assert [each is None for each in shown] == [not valid for valid in ORDERED[name].is_valid().to_pylist()]
+
+
+def test_a_url_that_is_no_utf_8_has_a_source() -> None:
+    urls = pa.array([b"http://A\xff.org/", b"\xff"]).cast(pa.string(), safe=False)
+    assert len(source_of(urls)) == 2
