@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 
 from sparkprep.errors import UserError
 from sparkprep.grade.figures import Ints, Mask, pair_keys
-from sparkprep.grade.tables import ParquetTable, distinct, find_files, local, open_table
+from sparkprep.grade.tables import ParquetTable, distinct, find_files, open_table
+from sparkprep.io.files import check_finished, exists
+from sparkprep.io.paths import join_path
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,16 +58,17 @@ def truth_ids(table: ParquetTable, kind: str, id_column: str) -> list[pa.Chunked
 
 def load_result(output: str, id_column: str) -> tuple[pa.ChunkedArray, Audit | None]:
     """Return the ids of the kept rows, and removed/ where there is such a folder."""
-    root = local(output)
-    if not (root / "kept").is_dir():
+    kept_folder, removed_folder = join_path(output, "kept"), join_path(output, "removed")
+    if not exists(kept_folder):
         return open_table(output, "output").strings(id_column, "--id-column"), None
-    kept = open_table(str(root / "kept"), "output").strings(id_column, "--id-column")
-    if not (root / "removed").is_dir():
+    check_finished(output)
+    kept = open_table(kept_folder, "output").strings(id_column, "--id-column")
+    if not exists(removed_folder):
         return kept, None
-    if not find_files(str(root / "removed"), "output"):  # a job that removed nothing may write no part file
+    if not find_files(removed_folder, "output"):  # a job that removed nothing may write no part file
         nothing = pa.chunked_array([], type=pa.large_string())
         return kept, Audit(nothing, nothing, None)
-    removed = open_table(str(root / "removed"), "output")
+    removed = open_table(removed_folder, "output")
     jaccard = removed.floats("jaccard") if "jaccard" in removed.columns else None
     return kept, Audit(removed.strings("id"), removed.strings("kept_id"), jaccard)
 

@@ -1,13 +1,15 @@
 """Read columns of Parquet files and folders: the one place of the grader that touches storage."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from sparkprep.errors import UserError
+from sparkprep.io.files import exists, is_file
+from sparkprep.io.listing import PARQUET, list_written
+from sparkprep.io.parquet import open_parquet
+from sparkprep.io.paths import normalise
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class ParquetTable:
     """Parquet files that make up one table, all with the columns of the first."""
 
     path: str
-    files: tuple[Path, ...]
+    files: tuple[str, ...]
     columns: tuple[str, ...]
 
     def strings(self, column: str, flag: str | None = None) -> pa.ChunkedArray:
@@ -45,9 +47,10 @@ class ParquetTable:
         kind: pa.DataType | None = None
         for file in self.files:
             try:
-                part = pq.ParquetFile(file).read(columns=[column]).column(0)
-            except (pa.ArrowException, OSError, IndexError) as error:
-                raise UserError(f"{file}: column {column!r} cannot be read ({_one_line(error)})") from error
+                with open_parquet(file) as opened:
+                    part = opened.read(columns=[column]).column(0)
+            except UserError as error:
+                raise UserError(f"column {column!r} cannot be read: {error}") from error
             kind = kind or part.type
             if part.type != kind:
                 raise UserError(f"{file}: column {column!r} is {part.type}, in the files before it {kind}")
@@ -64,35 +67,23 @@ def open_table(path: str, what: str) -> ParquetTable:
     if not files:
         raise UserError(f"{what} {path} is a folder without Parquet files")
     try:
-        columns = tuple(str(name) for name in pq.read_schema(files[0]).names)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{what} {files[0]} cannot be read as Parquet ({_one_line(error)})") from error
+        with open_parquet(files[0]) as file:
+            columns = tuple(str(name) for name in file.schema_arrow.names)
+    except UserError as error:
+        raise UserError(f"{what} cannot be read as Parquet: {error}") from error
     return ParquetTable(path, files, columns)
 
 
-def find_files(path: str, what: str) -> tuple[Path, ...]:
+def find_files(path: str, what: str) -> tuple[str, ...]:
     """Return the path itself, or the Parquet files under it, sorted; `UserError` where it does not exist."""
-    root = local(path)
-    if root.is_file():
-        return (root,)
-    if not root.is_dir():
+    if not exists(path):
         raise UserError(f"{what} {path} does not exist")
-    files = (file for file in root.rglob("*.parquet") if file.is_file())
-    return tuple(sorted(f for f in files if not any(p.startswith(("_", ".")) for p in f.relative_to(root).parts)))
-
-
-def local(path: str) -> Path:
-    """Return the local path; the grader reads no other storage."""
-    if "://" in path:
-        raise UserError(f"{path}: only local files can be graded: copy the folder here first")
-    return Path(path)
+    if is_file(path):
+        return (normalise(path),)
+    return tuple(file.path for file in list_written(path) if file.format == PARQUET)
 
 
 def distinct(values: pa.ChunkedArray) -> pa.Array:
     """Return the distinct values without nulls, as one array."""
     unique = pc.unique(values)
     return (unique.combine_chunks() if isinstance(unique, pa.ChunkedArray) else unique).drop_null()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -36,6 +36,13 @@ def exists(path: str) -> bool:
         return bool(system.get_file_info(inner).type != pafs.FileType.NotFound)
 
 
+def is_file(path: str) -> bool:
+    """Return whether a file, and no folder, lies at `path`."""
+    system, inner = filesystem(path)
+    with _told(path, "cannot be looked for"):
+        return bool(system.get_file_info(inner).type == pafs.FileType.File)
+
+
 def open_input(path: str) -> BinaryIO:
     """Open a file as a seekable binary stream. Raises UserError naming the file if it cannot be opened."""
     system, inner = filesystem(path)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -37,6 +38,8 @@ from sparkprep.tokens.writing import write_shards
 
 BATCH_ROWS = 2000
 BATCH_BYTES = 16 << 20
+MOST_PARTIAL_SUMS = 1 << 17
+"""Of buckets in pieces, which the driver adds up itself; more are added up by Spark, at the cost of a shuffle."""
 _COUNTS = "bucket int, length long, documents long"
 _PLACED = "task int, shard int, place long, name binary, tokens binary"
 _LOCK = ".lock"
@@ -159,11 +162,13 @@ def make_plan(
         columns = {"bucket": used.astype(np.int32), "length": lengths[used], "documents": documents[used]}
         yield pa.RecordBatch.from_pydict(columns)
 
-    pieces = range(len(rows.documents.pieces))
-    sums = run_tasks(spark, pieces, task, _COUNTS).groupBy("bucket").agg(F.sum("length"), F.sum("documents"))
+    pieces = len(rows.documents.pieces)
+    partial_sums = run_tasks(spark, range(pieces), task, _COUNTS)
+    if pieces << bits > MOST_PARTIAL_SUMS:
+        partial_sums = partial_sums.groupBy("bucket").agg(F.sum("length"), F.sum("documents"))
     counts, total = np.zeros(1 << bits, np.int64), 0
-    for bucket, length, number in sums.collect():
-        counts[bucket] = length
+    for bucket, length, number in partial_sums.collect():
+        counts[bucket] += length
         total += number
     return planning.make(counts, total, settings, [source, rows.tokens_column, rows.id_column])
 
@@ -172,7 +177,7 @@ def _write(
     spark: SparkSession, rows: TokenRows, settings: ShardSettings, plan: ShardPlan, missing: list[Shard], folder: str
 ) -> list[Entry]:
     """Write the missing shards, each in a task of its own."""
-    targets = Targets.of(plan, missing, _task_numbers(spark, [shard.index for shard in missing]))
+    targets = Targets.of(plan, missing, task_numbers([shard.index for shard in missing]))
 
     def task(number: int) -> Iterator[pa.RecordBatch]:
         for batch in rows.batches(number, settings.seed):
@@ -196,15 +201,22 @@ def _write(
     return [Entry(**row.asDict()) for row in written]
 
 
-def _task_numbers(spark: SparkSession, indices: list[int]) -> dict[int, int]:
-    """Return for each shard a number that Spark's hash partitioning sends to a task of its own."""
+def task_numbers(indices: Sequence[int]) -> dict[int, int]:
+    """Return for each shard a number that Spark's hash partitioning sends to a task of its own, of as many as shards.
+
+    That is Murmur3 (Appleby, 32 bits, seed 42) of the number as an int. Were it another, tasks would write several
+    shards or none, and the shards would be the same.
+    """
     tasks = len(indices)
-    tried = spark.range(0, max(64, 24 * tasks * math.ceil(math.log2(tasks + 1)))).select(
-        F.col("id").cast("int").alias("number")
-    )
-    by_task = tried.groupBy(F.pmod(F.hash("number"), F.lit(tasks)).alias("task")).agg(F.min("number").alias("number"))
-    numbers = sorted((row["task"], row["number"]) for row in by_task.collect())
-    return {index: numbers[place % len(numbers)][1] for place, index in enumerate(indices)}
+    numbers = np.arange(max(64, 24 * tasks * math.ceil(math.log2(tasks + 1))), dtype=np.uint32)
+    hashes: npt.NDArray[np.uint32] = np.multiply(numbers, 0xCC9E2D51)
+    hashes = np.multiply(hashes << 15 | hashes >> 17, 0x1B873593) ^ 42
+    hashes = np.add(np.multiply(hashes << 13 | hashes >> 19, 5), 0xE6546B64) ^ 4
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        hashes = np.multiply(hashes ^ hashes >> shift, factor)
+    hashes ^= hashes >> 16
+    _, first = np.unique(hashes.view(np.int32) % tasks, return_index=True)
+    return {index: int(numbers[first[place % len(first)]]) for place, index in enumerate(indices)}
 
 
 def _refuse_strangers(folder: str, plan: ShardPlan, notes: Mapping[str, Note]) -> None:

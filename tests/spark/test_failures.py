@@ -1,5 +1,8 @@
 """A failure of Spark: told by its cause in one line, or by the file at which the user can mend it."""
 
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError
-from sparkprep.spark.failures import SPARK_ERRORS, cause_of_failure, explained
+from sparkprep.spark.failures import SPARK_ERRORS, cause_of_failure, explained, tasks_ended
 
 
 def test_what_a_worker_died_of_is_told_with_its_file(spark: SparkSession) -> None:
@@ -117,3 +120,56 @@ def test_the_cause_is_found_in_texts_of_every_form(text: str, line: str) -> None
     from py4j.protocol import Py4JError
 
     assert cause_of_failure(Py4JError(text)) == line
+
+
+def write_slowly(folder: Path, fails: bool) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return a task that makes files in a folder for seconds; that of row 0 may fail when others have begun."""
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            number = batch.column(0)[0].as_py()
+            for step in range(80):
+                if fails and number == 0 and len(list(folder.iterdir())) > 5:
+                    raise ValueError("for once")
+                if number:
+                    (folder / f"{number}-{step}").touch()
+                time.sleep(0.05)
+            yield batch
+
+    return run
+
+
+def running(spark: SparkSession) -> int:
+    infos = spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
+    return sum(info.numRunningTasks() for info in infos)
+
+
+def test_a_block_is_left_by_a_failure_only_when_no_task_writes_any_more(spark: SparkSession, tmp_path: Path) -> None:
+    slow = spark.range(0, 2, 1, 2).mapInArrow(write_slowly(tmp_path, fails=True), "id long")
+    with pytest.raises(SPARK_ERRORS, match="for once"), tasks_ended(spark):
+        slow.collect()
+    assert running(spark) == 0
+
+
+def test_a_block_is_left_by_an_interrupt_only_when_its_jobs_are_cancelled(spark: SparkSession, tmp_path: Path) -> None:
+    slow = spark.range(0, 2, 1, 2).mapInArrow(write_slowly(tmp_path, fails=False), "id long")
+    ends: list[BaseException] = []
+
+    def collect() -> None:
+        try:
+            slow.collect()
+        except SPARK_ERRORS as error:
+            ends.append(error)
+
+    def interrupted() -> None:
+        while len(list(tmp_path.iterdir())) < 3:
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    job = threading.Thread(target=collect)
+    job.start()
+    with pytest.raises(KeyboardInterrupt), tasks_ended(spark):
+        interrupted()
+    assert running(spark) == 0
+    job.join(timeout=30)
+    assert "cancelled" in str(ends[0])

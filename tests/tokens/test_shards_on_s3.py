@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dedup_runs import save
+from dedup_runs import prose, save
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError
@@ -14,6 +14,7 @@ from sparkprep.io.files import delete_file, file_names, open_whole
 from sparkprep.io.paths import filesystem
 from sparkprep.spark.progress import Progress
 from sparkprep.tokens.manifest import verify
+from sparkprep.tokens.pipeline import tokenize
 from sparkprep.tokens.settings import ShardSettings
 from sparkprep.tokens.shards import make_shards
 
@@ -54,6 +55,22 @@ def test_shards_on_s3_are_those_of_a_local_folder_and_a_second_run_makes_only_wh
     run_job(rows, folder)
     assert verify(folder) == local
     assert system.get_file_info(f"bucket/out/{files[2]}").mtime_ns == written
+
+
+@pytest.mark.slow
+def test_documents_token_rows_and_shards_may_all_lie_on_s3(bucket: str, tmp_path: Path, spark: SparkSession) -> None:
+    documents = save(tmp_path / "docs.parquet", {"id": list(range(90)), "text": [prose(n) for n in range(90)]})
+    system, folder = filesystem(f"{bucket}/docs")
+    with documents.open("rb") as source, system.open_output_stream(f"{folder}/docs.parquet") as target:
+        target.write(source.read())
+    names = ["--name", "t", "--shard-tokens", "2000", "--val-tokens", "300", "--quiet"]
+    outputs = ["--output", f"{bucket}/rows", "--shards", f"{bucket}/shards"]
+    command = [sys.executable, "-m", "sparkprep.cli", "tokenize", "--input", f"{bucket}/docs", *outputs, *names]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=240)
+    tokenize(spark, str(documents), str(tmp_path / "rows"))
+    local = make_shards(spark, [str(tmp_path / "rows")], str(tmp_path / "out"), SETTINGS, Progress(spark, None))
+    assert verify(f"{bucket}/shards")["shards"] == local["shards"]
+    assert file_names(f"{bucket}/rows") == sorted(p.name for p in (tmp_path / "rows").iterdir())
 
 
 def test_a_block_that_fails_leaves_no_object(bucket: str) -> None:

@@ -16,15 +16,17 @@ import pytest
 from dedup_runs import prose, save
 from processes import descendants, kill
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from sparkprep.errors import UserError
 from sparkprep.spark.progress import Progress
 from sparkprep.tokenizer.tokenizer import Tokenizer
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
+from sparkprep.tokens import shards as shards_module
 from sparkprep.tokens.manifest import MANIFEST, NOTES, verify
 from sparkprep.tokens.pipeline import tokenize
 from sparkprep.tokens.settings import ShardSettings
-from sparkprep.tokens.shards import make_shards
+from sparkprep.tokens.shards import make_shards, task_numbers
 
 SMALL = ShardSettings("t", shard_tokens=3000, val_tokens=500)
 DOCUMENTS = 300
@@ -106,6 +108,23 @@ def test_the_shards_are_the_same_however_the_rows_are_stored(
         pq.write_table(pa.Table.from_pylist(rows[part::parts]), save(tmp_path / "rows" / f"{part}.parquet", {"x": [1]}))
     make(spark, tmp_path / "rows", tmp_path / "out")
     assert digests(tmp_path / "out") == digests(shards)
+
+
+def test_the_shards_are_the_same_where_spark_adds_up_the_counts(
+    spark: SparkSession, token_rows: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards_module, "MOST_PARTIAL_SUMS", 0)
+    make(spark, token_rows, tmp_path)
+    assert digests(tmp_path) == digests(shards)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 7, 64, 500])
+def test_spark_sends_every_shard_to_a_task_of_its_own(spark: SparkSession, shards: int) -> None:
+    numbers = task_numbers(range(10, 10 + shards))
+    assert list(numbers) == list(range(10, 10 + shards))
+    rows = spark.createDataFrame([(number,) for number in numbers.values()], "task int").repartition(shards, "task")
+    tasks = rows.select(F.spark_partition_id().alias("at")).collect()
+    assert len({row["at"] for row in tasks}) == shards
 
 
 def test_another_seed_gives_another_order_of_the_same_documents(

@@ -132,7 +132,7 @@ def _gathered(steps: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
     """Put steps together into batches that are worth a call."""
     held: list[pa.RecordBatch] = []
     rows = size = 0
-    for step in steps:
+    for step in (part for whole in steps for part in _parts(whole)):
         if held and size + step.nbytes > BATCH_BYTES:
             yield concatenated(held, schema)
             held, rows, size = [], 0, 0
@@ -143,6 +143,13 @@ def _gathered(steps: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
             held, rows, size = [], 0, 0
     if held:
         yield concatenated(held, schema)
+
+
+def _parts(step: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield a step, or each of its rows alone where there are long ones among them."""
+    rows = 1 if step.nbytes > BATCH_BYTES else max(1, step.num_rows)
+    for start in range(0, step.num_rows, rows):
+        yield step.slice(start, rows)
 
 
 def plan(summary: InputSummary, tasks: int) -> Documents:
