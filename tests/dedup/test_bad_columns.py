@@ -71,7 +71,7 @@ def test_types_that_contradict_are_refused_all_at_once(spark: SparkSession, tmp_
     ("name", "budget"),
     [
         *((name, 10_000_000) for name in ("int8", "uint64", "timestamp ns", "decimal256", "string view", "uuid")),
-        ("dictionary", 10_000_000), ("uuid", 0),
+        ("dictionary", 10_000_000), pytest.param("uuid", 0, marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_ids_of_any_ordered_type_name_the_removed_documents_in_that_type(

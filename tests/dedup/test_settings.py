@@ -71,7 +71,7 @@ def test_values_at_the_border_are_taken(values: dict) -> None:
 def test_the_defaults_are_those_of_the_documentation() -> None:
     settings = Settings()
     assert (settings.threshold, settings.keep, settings.rule, settings.shingle_words) == (0.8, "longest", "leader", 5)
-    assert (settings.text_column, settings.id_column, settings.source_column) == ("text", "id", "url")
+    assert (settings.text_column, settings.id_column, settings.source_column) == ("text", None, None)
 
 
 def test_the_banding_in_force_is_the_given_one_or_that_of_the_threshold() -> None:
