@@ -27,8 +27,8 @@ LEAST_PIECE_BYTES = 8 << 20
 """Below this, a task costs more than it shares out."""
 BATCH_BYTES = 4 << 20
 BATCH_ROWS = 512
-STEP_ROWS = 32
-"""Rows that are decoded at once: texts are of any length, so that batches are filled by bytes, step by step."""
+SMALL_GROUP_BYTES, STEP_ROWS, STEP_ROWS_OF_LARGE = 64 << 20, 32, 8
+"""Rows that are decoded at once, fewer in a row group that is not small: its longest texts may lie side by side."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def _decoded(opened: object, path: str, group: int, columns: list[str], rows: in
 
 def _step(group: RowGroup) -> int:
     mean = group.text_bytes / max(1, group.rows)
-    return int(min(STEP_ROWS, max(1, BATCH_BYTES // max(1.0, mean))))
+    most = STEP_ROWS if group.text_bytes <= SMALL_GROUP_BYTES else STEP_ROWS_OF_LARGE
+    return int(min(most, max(1, BATCH_BYTES // max(1.0, mean))))
 
 
 def _gathered(steps: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
