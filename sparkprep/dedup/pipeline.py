@@ -142,7 +142,7 @@ def _sketch(work: Workspace) -> Tally:
     """Write the signature rows."""
     with work.progress.stage("sketch", work.summary.rows) as stage:
         tally = write_signatures(work.spark, work.documents, work.columns, work.settings, work.signatures)
-        stage.bytes = tally.text_bytes
+        stage.bytes = work.text_bytes = tally.text_bytes
     if work.signatures.rows != work.summary.rows:
         raise RuntimeError(f"{work.summary.rows:,} documents went in, {work.signatures.rows:,} have signatures")
     return tally
@@ -166,7 +166,7 @@ def _resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
 def _write(work: Workspace, outcome: Outcome) -> None:
     """Write kept/, and check that no document got lost on the way."""
     documents, removed = work.documents, work.removed_keys
-    with work.progress.stage("write", work.summary.rows, work.summary.text_bytes):
+    with work.progress.stage("write", work.summary.rows, work.text_bytes):
         pieces = range(len(documents.pieces))
         work.kept.write_tasks(work.spark, pieces, partial(_kept_rows, documents=documents, removed=removed))
         for table in (work.kept, work.removed):

@@ -89,7 +89,7 @@ def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: flo
 
 def compare(work: Workspace, part: ComparisonPart, threshold: float) -> None:
     """Bring the texts of part.groups, which are addressed to the pieces, together by group, and write part.pairs."""
-    groups, mean = part.groups, work.summary.text_bytes / max(1, work.summary.rows)
+    groups, mean = part.groups, work.text_bytes / max(1, work.summary.rows)
     size = groups.rows * mean
     reducers = max(math.ceil(size / TASK_BYTES), work.cores if size > SMALL_BYTES else 1)
     send = partial(

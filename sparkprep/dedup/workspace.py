@@ -225,6 +225,8 @@ class Workspace:
     documents: Documents
     """the Parquet files that hold the documents, perhaps spooled from the input, as tasks read them"""
     columns: Columns
+    text_bytes: int = 0
+    """of all documents, once they are read"""
     rejected: int = 0
     single_file: str | None = None
     warnings: list[str] = field(default_factory=list)

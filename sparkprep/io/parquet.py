@@ -19,6 +19,8 @@ ROW_GROUP_BYTES = 64 << 20
 PAGE_BYTES = 1 << 20
 BUFFER_BYTES = {True: 1 << 20, False: 8 << 20}
 """Of a column that are read at a time; by whether the file is local, where a read costs less."""
+READ_AT_ONCE = 64 << 20
+"""Bytes, as encoded."""
 READ_ERRORS = (OSError, pa.ArrowException, IndexError, ValueError)
 """What PyArrow raises for a file that is not sound inside."""
 
@@ -33,17 +35,19 @@ class WrittenFile:
 
 
 @contextmanager
-def open_parquet(path: str) -> Iterator[pq.ParquetFile]:
+def open_parquet(path: str, largest_group: int = 0) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file to be read piece by piece: of a row group never more than some pages are in memory.
 
-    Raises UserError where it is not there, cannot be read, or is no sound Parquet file, in the block too.
+    largest_group: bytes of the largest row group that will be read; on S3, where each request takes its time, a row
+    group of up to READ_AT_ONCE is fetched as a whole. Raises UserError where it is not there, cannot be read, or is no
+    sound Parquet file, in the block too.
     """
     system, inner = filesystem(path)
     try:
         with pq.ParquetFile(
             inner,
             filesystem=system,
-            pre_buffer=False,
+            pre_buffer=not is_local(path) and 0 < largest_group <= READ_AT_ONCE,
             buffer_size=BUFFER_BYTES[is_local(path)],
             page_checksum_verification=True,
         ) as file:
@@ -71,6 +75,7 @@ class ParquetSink:
             use_dictionary=names if plain else compression != "none",
             data_page_size=PAGE_BYTES,
             write_batch_size=64,
+            write_page_checksum=True,
         )
 
     def write(self, batch: pa.RecordBatch) -> None:

@@ -63,7 +63,7 @@ class TokenRows:
     def tokens_about(self) -> int:
         """The tokens of all rows, end-of-text included, estimated from the footers."""
         summary = self.documents.summary
-        return summary.rows + sum(group.text_bytes // 2 for groups in summary.row_groups for group in groups)
+        return summary.rows + sum(group.bytes // 2 for groups in summary.row_groups for group in groups)
 
     def batches(self, number: int, seed: int) -> Iterator[PlacedRows]:
         """Yield the rows of a piece. Raises UserError, naming the file, for what is no token of GPT-2."""

@@ -23,14 +23,14 @@ _FOOTER_READERS = 16
 
 @dataclass(frozen=True)
 class RowGroup:
-    """A row group: its rows, and the bytes of all its columns and of its texts, uncompressed but as encoded.
+    """A row group: its rows, and the bytes of all its columns, uncompressed but as encoded.
 
-    Where a file repeats texts and stores them as a dictionary, the bytes are less than those of the decoded texts.
+    Where a file repeats values and stores them as a dictionary, the bytes are less than those of the decoded values.
+    (A column's own bytes are not asked for: where its metadata is damaged, PyArrow ends the process.)
     """
 
     rows: int
     bytes: int
-    text_bytes: int
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,9 @@ class InputSummary:
         return sum(self.file_rows)
 
     @property
-    def text_bytes(self) -> int:
-        return sum(group.text_bytes for groups in self.row_groups for group in groups)
+    def bytes(self) -> int:
+        """Of all row groups, uncompressed but as encoded."""
+        return sum(group.bytes for groups in self.row_groups for group in groups)
 
     @property
     def file_bytes(self) -> int:
@@ -87,7 +88,7 @@ def summarise(
     missing or no string.
     """
     with ThreadPoolExecutor(_FOOTER_READERS) as pool:
-        footers = list(pool.map(lambda file: _read_footer(file, text_column), files))
+        footers = list(pool.map(_read_footer, files))
     distinct: list[tuple[str, pa.Schema]] = []
     for file, footer in zip(files, footers, strict=True):
         if not any(footer.schema.equals(schema) for _, schema in distinct):
@@ -123,7 +124,7 @@ def _not_parquet(file: DataFile, reason: str) -> str:
     return f"not a sound Parquet file (cut short or damaged): {reason}; restore it or leave it out"
 
 
-def _read_footer(file: DataFile, text_column: str) -> _Footer:
+def _read_footer(file: DataFile) -> _Footer:
     if file.size == 0:
         raise UserError(f"{file.path}: the file is empty (0 bytes), not Parquet; restore it or leave it out")
     system, inner = filesystem(file.path)
@@ -135,12 +136,5 @@ def _read_footer(file: DataFile, text_column: str) -> _Footer:
         schema = metadata.schema.to_arrow_schema()
     except READ_ERRORS as error:
         raise UserError(f"{file.path}: the schema cannot be read: {cause(error)}") from error
-    # The numbers of a list lie in a leaf below it.
-    paths = [metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)]
-    leaves = [i for i, path in enumerate(paths) if path == text_column or path.startswith(f"{text_column}.")]
-    groups = []
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        size = sum(group.column(leaf).total_uncompressed_size for leaf in leaves)
-        groups.append(RowGroup(group.num_rows, group.total_byte_size, size))
-    return _Footer(schema, tuple(groups))
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    return _Footer(schema, tuple(RowGroup(group.num_rows, group.total_byte_size) for group in groups))

@@ -22,7 +22,7 @@ from sparkprep.io.files import cause
 from sparkprep.io.parquet import READ_ERRORS, open_parquet
 
 PIECE_BYTES = 128 << 20
-"""Of text in a piece, at most about."""
+"""Of a piece, as encoded, at most about."""
 LEAST_PIECE_BYTES = 8 << 20
 """Below this, a task costs more than it shares out."""
 BATCH_BYTES = 4 << 20
@@ -48,7 +48,7 @@ class Piece:
 
     first_key: int
     rows: int
-    text_bytes: int
+    bytes: int
     spans: tuple[Span, ...]
 
 
@@ -95,7 +95,8 @@ class Documents:
         file = self.summary.files[span.file]
         planned, values = self.summary.row_groups[span.file], self.summary.folder_values[span.file]
         skip, left = span.skip, span.rows
-        with open_parquet(file.path) as opened:
+        largest = max(group.bytes for group in planned[span.first : span.first + span.groups])
+        with open_parquet(file.path, largest) as opened:
             groups = (opened.metadata.row_group(number) for number in range(opened.num_row_groups))
             if [(g.num_rows, g.total_byte_size) for g in groups] != [(g.rows, g.bytes) for g in planned]:
                 raise UserError(f"{file.path}: has changed while the job ran; run again when nothing writes to it")
@@ -124,8 +125,8 @@ def _decoded(opened: object, path: str, group: int, columns: list[str], rows: in
 
 
 def _step(group: RowGroup) -> int:
-    mean = group.text_bytes / max(1, group.rows)
-    most = STEP_ROWS if group.text_bytes <= SMALL_GROUP_BYTES else STEP_ROWS_OF_LARGE
+    mean = group.bytes / max(1, group.rows)
+    most = STEP_ROWS if group.bytes <= SMALL_GROUP_BYTES else STEP_ROWS_OF_LARGE
     return int(min(most, max(1, BATCH_BYTES // max(1.0, mean))))
 
 
@@ -154,22 +155,22 @@ def _parts(step: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 def plan(summary: InputSummary, tasks: int) -> Documents:
-    """Cut an input into pieces of about equal bytes of text, for so many tasks that run at once.
+    """Cut an input into pieces of about equal bytes, for so many tasks that run at once.
 
     Raises nothing; an input without rows has no piece.
     """
-    wanted = summary.text_bytes // max(1, 2 * tasks)
+    wanted = summary.bytes // max(1, 2 * tasks)
     size = min(PIECE_BYTES, max(LEAST_PIECE_BYTES, wanted))
     pieces: list[Piece] = []
     current = Piece(0, 0, 0, ())
     for file, groups in enumerate(summary.row_groups):
         for number, group in enumerate(groups):
             for skip, rows in _cuts(group, size):
-                text = group.text_bytes * rows // max(1, group.rows)
-                if current.rows and current.text_bytes + text > size:
+                bytes_of_rows = group.bytes * rows // max(1, group.rows)
+                if current.rows and current.bytes + bytes_of_rows > size:
                     pieces.append(current)
                     current = Piece(current.first_key + current.rows, 0, 0, ())
-                current = _with(current, Span(file, number, 1, skip, rows), text)
+                current = _with(current, Span(file, number, 1, skip, rows), bytes_of_rows)
     if current.rows:
         pieces.append(current)
     return Documents(summary, tuple(pieces))
@@ -182,13 +183,13 @@ def _cuts(group: RowGroup, size: int) -> Iterator[tuple[int, int]]:
     """
     if not group.rows:  # as writers of empty tables leave them
         return
-    parts = min(group.rows, max(1, round(group.text_bytes / size)))
+    parts = min(group.rows, max(1, round(group.bytes / size)))
     starts = accumulate([group.rows // parts] * (parts - 1), initial=0)
     for start, end in pairwise([*starts, group.rows]):
         yield start, end - start
 
 
-def _with(piece: Piece, span: Span, text_bytes: int) -> Piece:
+def _with(piece: Piece, span: Span, size: int) -> Piece:
     """Return a piece with more rows; row groups that follow one another whole make one span."""
     spans = piece.spans
     last = spans[-1] if spans else None
@@ -196,4 +197,4 @@ def _with(piece: Piece, span: Span, text_bytes: int) -> Piece:
         spans = (*spans[:-1], replace(last, groups=last.groups + 1, rows=last.rows + span.rows))
     else:
         spans = (*spans, span)
-    return replace(piece, rows=piece.rows + span.rows, text_bytes=piece.text_bytes + text_bytes, spans=spans)
+    return replace(piece, rows=piece.rows + span.rows, bytes=piece.bytes + size, spans=spans)
