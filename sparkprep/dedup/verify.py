@@ -110,27 +110,28 @@ def _sent(
     piece: int, documents: Documents, column: str, part: ComparisonPart, groups: Table, reducers: int
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (reducer, rows of TEXTS packed for it) of a piece's groups; long texts go through files of their own."""
-    for batch in _with_texts(piece, documents, column, groups):
+    for batch in _with_texts(piece, documents, column, groups, reducers):
         if part.long_texts:
             batch = _put_aside(batch, part)
         reducer = np.asarray(batch["group"]) % reducers
-        order = np.argsort(reducer, kind="stable")
-        batch, reducer = batch.take(pa.array(order)), reducer[order]
         starts = run_starts(reducer)
         for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(reducer)], strict=True):
             yield int(reducer[start]), batch.slice(start, end - start).serialize().to_pybytes()
 
 
-def _with_texts(piece: int, documents: Documents, column: str, groups: Table) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a piece's groups with the texts of their documents (TEXTS)."""
+def _with_texts(
+    piece: int, documents: Documents, column: str, groups: Table, reducers: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a piece's groups with the texts of their documents (TEXTS), those of a reducer together."""
     rows = pa.Table.from_batches(groups.part(piece), groups.schema).combine_chunks()
     keys = np.asarray(rows[KEY])  # sorted; a document may lie in several groups
     first = documents.pieces[piece].first_key
     for batch in documents.batches(piece, [column]):
         start, end = np.searchsorted(keys, [first, first + batch.num_rows])
         if end > start:
-            texts = plain(batch[column]).take(pa.array(keys[start:end] - first)).cast(pa.large_string())
             here = rows.slice(start, end - start).combine_chunks().to_batches()[0]
+            here = here.take(pa.array(np.argsort(np.asarray(here["group"]) % reducers, kind="stable")))
+            texts = plain(batch[column]).take(pa.array(np.asarray(here[KEY]) - first)).cast(pa.large_string())
             yield pa.RecordBatch.from_arrays([*here.columns, texts], schema=TEXTS)
         first += batch.num_rows
 

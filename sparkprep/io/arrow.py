@@ -198,10 +198,11 @@ def cast_batch(batch: pa.RecordBatch, schema: pa.Schema, constants: Mapping[str,
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def concatenated(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+def concatenated(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     """Return batches of one schema, at least one, as one."""
     if len(batches) == 1:
         return batches[0]
+    schema = batches[0].schema
     columns = [pa.concat_arrays([batch.column(index) for batch in batches]) for index in range(len(schema))]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -213,7 +214,7 @@ def filtered(batch: pa.RecordBatch, chosen: npt.NDArray[np.bool_]) -> pa.RecordB
     except pa.ArrowNotImplementedError:
         ends = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).tolist()
         runs = [batch.slice(start, end - start) for start, end in zip(ends[::2], ends[1::2], strict=True)]
-        return concatenated(runs or [batch.slice(0, 0)], batch.schema)
+        return concatenated(runs or [batch.slice(0, 0)])
 
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:

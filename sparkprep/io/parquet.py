@@ -75,7 +75,6 @@ class ParquetSink:
             use_dictionary=names if plain else compression != "none",
             data_page_size=PAGE_BYTES,
             write_batch_size=64,
-            write_page_checksum=True,
         )
 
     def write(self, batch: pa.RecordBatch) -> None:

@@ -28,6 +28,7 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
+    "spark.shuffle.compress": "false",  # what is shuffled comes from this machine's memory and goes back there
     "spark.ui.showConsoleProgress": "false",
     "spark.python.daemon.module": WORKER_DAEMON,
 }

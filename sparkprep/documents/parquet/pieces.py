@@ -88,12 +88,14 @@ class Documents:
         names = self.schema.names if columns is None else list(columns)
         schema = pa.schema([self.schema.field(name) for name in names], self.schema.metadata)
         for span in self.pieces[number].spans:
-            for batch in _gathered(self._rows_of(span, schema), schema):
-                yield self.summary.files[span.file].path, batch
+            values = self.summary.folder_values[span.file]
+            for batch in _gathered(self._rows_of(span, schema)):
+                yield self.summary.files[span.file].path, cast_batch(batch, schema, values)
 
     def _rows_of(self, span: Span, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        file = self.summary.files[span.file]
-        planned, values = self.summary.row_groups[span.file], self.summary.folder_values[span.file]
+        """Yield the rows of a span step by step, with those columns of the schema that the file has, as it has them."""
+        file, planned = self.summary.files[span.file], self.summary.row_groups[span.file]
+        values = self.summary.folder_values[span.file]
         skip, left = span.skip, span.rows
         largest = max(group.bytes for group in planned[span.first : span.first + span.groups])
         with open_parquet(file.path, largest) as opened:
@@ -106,9 +108,11 @@ class Documents:
                     if skip >= batch.num_rows:
                         skip -= batch.num_rows
                         continue
-                    batch = batch.slice(skip, left)
+                    if skip or batch.num_rows > left:
+                        batch = batch.slice(skip, left)
                     skip, left = 0, left - batch.num_rows
-                    yield cast_batch(batch, schema, values)
+                    # Without a column, only its schema's columns tell how many rows a batch has.
+                    yield batch if stored else cast_batch(batch, schema, values)
                     if not left:
                         return
 
@@ -117,7 +121,7 @@ def _decoded(opened: object, path: str, group: int, columns: list[str], rows: in
     try:
         for batch in opened.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False):  # type: ignore[attr-defined]
             # A name with dots also brings the column that is nested so.
-            yield batch if batch.schema.names == columns else batch.select(columns)
+            yield batch if batch.num_columns == len(columns) else batch.select(columns)
     except READ_ERRORS as error:
         raise UserError(
             f"{path}: row group {group} cannot be read: {cause(error)}; restore the file or leave it out"
@@ -130,21 +134,21 @@ def _step(group: RowGroup) -> int:
     return int(min(most, max(1, BATCH_BYTES // max(1.0, mean))))
 
 
-def _gathered(steps: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Put steps together into batches that are worth a call."""
+def _gathered(steps: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Put steps of one schema together into batches that are worth a call."""
     held: list[pa.RecordBatch] = []
     rows = size = 0
     for step in (part for whole in steps for part in _parts(whole)):
         if held and size + step.nbytes > BATCH_BYTES:
-            yield concatenated(held, schema)
+            yield concatenated(held)
             held, rows, size = [], 0, 0
         held.append(step)
         rows, size = rows + step.num_rows, size + step.nbytes
         if rows >= BATCH_ROWS:
-            yield concatenated(held, schema)
+            yield concatenated(held)
             held, rows, size = [], 0, 0
     if held:
-        yield concatenated(held, schema)
+        yield concatenated(held)
 
 
 def _parts(step: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
