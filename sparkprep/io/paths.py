@@ -27,7 +27,10 @@ def is_local(path: str) -> bool:
         return True
     if scheme in _S3_SCHEMES:
         return False
-    raise UserError(f"{path}: '{scheme}://' is not supported; use a local path or an s3:// URI")
+    raise UserError(
+        f"{path}: '{scheme}://' is not supported; use a local path or an s3:// URI, or hand deduplicate() the "
+        "DataFrame that Spark reads from there"
+    )
 
 
 def normalise(path: str | os.PathLike[str]) -> str:

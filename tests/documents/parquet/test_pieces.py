@@ -73,17 +73,17 @@ def test_keys_are_dense_and_in_the_order_of_files_and_rows_whatever_the_pieces(
 def test_a_large_row_group_is_cut_and_small_files_are_read_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pieces, "LEAST_PIECE_BYTES", 1000)
-    rows = write_groups(tmp_path / "a.parquet", [["x" * 100] * 100], 0)
+    monkeypatch.setattr(pieces, "LEAST_PIECE_BYTES", 2000)
+    rows = write_groups(tmp_path / "a.parquet", [[f"{n:0200}" for n in range(100)]], 0)
     for number in range(5):
-        rows = write_groups(tmp_path / f"b{number}.parquet", [["y"] * 3] * 4, rows)
+        rows = write_groups(tmp_path / f"b{number}.parquet", [["y"] * 3] * 2, rows)
     documents = documents_at(tmp_path, tasks=5)
     check_keys(documents, rows)
     of_first = [piece for piece in documents.pieces if piece.spans[0].file == 0]
-    assert len(of_first) >= 9
+    assert len(of_first) >= 6
     assert all(span.rows < 100 for piece in of_first for span in piece.spans if span.file == 0)
     last = documents.pieces[-1]
-    whole = [span.file for span in last.spans if span.groups == 4]
+    whole = [span.file for span in last.spans if span.groups == 2]
     assert len(whole) >= 2, "small files share a piece, and row groups that follow one another are one span"
 
 
