@@ -12,7 +12,7 @@ export PYTHON
 
 RUN := $(VENV)/bin/python
 SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in)
-KERNELS := $(wildcard sparkprep/dedup/*.py sparkprep/dedup/kernels/*.py)
+KERNELS := $(wildcard sparkprep/dedup/*.py sparkprep/dedup/kernels/*.py) sparkprep/tokens/xxhash64.py
 QUICK := not slow and not cluster and not golden
 
 # An environment knows its own path: one that was moved or copied is made anew.
@@ -128,7 +128,7 @@ check-golden: environment ## the same on a corpus with known truth, and our file
 	fi
 
 ##@ Measure (DATA=file or folder of Parquet; without it the embedded subsets; ARGS="..." for further options)
-.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-versus bench-peers bench-memory bench-invariance
+.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-versus bench-peers bench-s3 bench-memory bench-invariance
 with_data = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 bench-kernel: environment ## text to signature on one core, against datasketch: DATA=docs.parquet
@@ -148,6 +148,9 @@ bench-versus: setup ## CPU seconds of the job here and in another checkout, in t
 
 bench-peers: environment ## datasketch, Spark MLlib and this on the same file: DATA=docs.parquet PAIRS=docs.pairs.parquet
 	@$(RUN) benchmarks/peers.py $(if $(PAIRS),--pairs "$(PAIRS)") $(with_data)
+
+bench-s3: environment ## CPU seconds of the job on a disk and through a server of S3's protocol: DATA=file or folder
+	@$(RUN) benchmarks/through_s3.py $(with_data)
 
 bench-memory: setup ## memory of the Python workers on long documents (makes its own; DATA=folder to write them in)
 	@$(RUN) benchmarks/memory.py $(if $(DATA),--temp "$(DATA)") $(ARGS)

@@ -15,7 +15,7 @@ from sparkprep.documents.jsonl.spool import spool
 from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.errors import UserError
-from sparkprep.io.listing import PARQUET, DataFile, list_input, list_written, tell_left_out
+from sparkprep.io.listing import PARQUET, DataFile, check_unchanged, list_input, list_written, tell_left_out
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path, normalise, scheme_of
 from sparkprep.spark.failures import explained
@@ -57,6 +57,7 @@ def open_paths(
         with explained(), progress.stage("read") as stage:
             options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
             result = spool(spark, files, spooled, join_path(folder.work, rejected_folder), options)
+            check_unchanged(files)
             stage.documents, rejected = result.documents, result.rejected
             warnings += tell_left_out(result.left_out)
             warnings += [f"rejected {line}" for line in result.first_rejected]
