@@ -20,7 +20,9 @@ from sparkprep.io.run_folders import RunFolder, run_folder
 if TYPE_CHECKING:
     from sparkprep.io.s3_result import S3Result
 
-PARQUET_FOLDER = r"(?:part-\d{5,}(?:-[0-9a-f-]{36}[.-]c\d{3})?\.snappy\.parquet|_SUCCESS|\.(?:part-[^/]+|_SUCCESS)\.crc)"
+PARQUET_FOLDER = (
+    r"(?:part-\d{5,}(?:-[0-9a-f-]{36}[.-]c\d{3})?\.snappy\.parquet|_SUCCESS|\.(?:part-[^/]+|_SUCCESS)\.crc)"
+)
 """What Spark and we put into a folder that is one table; a user's own file hardly bears such a name."""
 
 _SHOWN = 5
