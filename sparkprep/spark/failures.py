@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import unquote
 
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError, Py4JNetworkError
+from pyspark import SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -20,6 +21,8 @@ from sparkprep.errors import UserError
 
 SPARK_ERRORS = (PySparkException, Py4JError)
 """What Spark raises; a failed task comes as either, depending on what failed in it."""
+JVM_GONE = (ConnectionError, Py4JNetworkError, EOFError)
+"""What comes where Spark's JVM answers no more: of a call before it was sent or after, of a result while it is read."""
 
 _LONGEST = 400
 _MOST_CAUSES = 20
@@ -40,13 +43,15 @@ def explained(paths: Sequence[str] = ()) -> Iterator[None]:
     """
     try:
         yield
+    except JVM_GONE as error:
+        raise _died() from error
     except SPARK_ERRORS as error:
+        if _has_ended():
+            raise _died() from error
         mistake = raised_by_worker(error) or _stale_checksum(error) or _unreadable(error, paths)
         if mistake is None:
             raise
         raise mistake from error
-    except ConnectionError as error:
-        raise _died() from error
 
 
 def raised_by_worker(error: BaseException) -> UserError | None:
@@ -66,7 +71,7 @@ def cause_of_failure(error: BaseException) -> str:
     That is the last line of the Python traceback in it, with its file; else the innermost Java exception that says
     something; else the first line that does.
     """
-    if isinstance(error, ConnectionError):
+    if isinstance(error, JVM_GONE):
         return "its Java process has ended (killed, or out of memory)"
     text = _whole_text(error).split("\nDriver stacktrace:")[0]
     raised = _raised(text)
@@ -160,6 +165,12 @@ def _unreadable(error: BaseException, paths: Sequence[str]) -> UserError | None:
     text = unquote(str(error))
     named = [path for path in paths if path in text] if _READING.search(text) else []
     return damaged(max(named, key=len), "Spark could not read its pages") if named else None
+
+
+def _has_ended() -> bool:
+    """Whether the JVM that this process has started is no more; where spark-submit has started it, nothing says so."""
+    process = getattr(SparkContext._gateway, "proc", None)
+    return process is not None and process.poll() is not None
 
 
 def _died() -> UserError:
