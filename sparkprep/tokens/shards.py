@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import delete_file, delete_folder, delete_partials, file_names, make_folder, write_text
+from sparkprep.io.files import delete_file, delete_folder, delete_partials, exists, file_names, make_folder, write_text
 from sparkprep.io.listing import check_unchanged, stamps
 from sparkprep.io.locks import held
 from sparkprep.io.paths import is_local, join_path, normalise
@@ -75,8 +75,8 @@ def make_shards(
                 f"{folder}: holds shards made from other token rows or settings; choose another folder, or --overwrite"
             )
         _refuse_strangers(folder, plan, notes)
+    _refuse_unseen(spark, rows, folder)
     with _alone_in(folder), tasks_ended(spark):
-        refuse_unseen(spark, rows.documents.summary.files, [folder])
         if is_other:
             for file in notes:
                 delete_file(join_path(folder, file))
@@ -89,6 +89,18 @@ def make_shards(
         write_text(join_path(folder, MANIFEST), json.dumps(content, indent=1) + "\n")
         delete_folder(join_path(folder, NOTES))
     return content
+
+
+def _refuse_unseen(spark: SparkSession, rows: TokenRows, folder: str) -> None:
+    """Refuse rows or a folder that workers do not see; a folder that was made to try it goes again."""
+    is_new = not exists(folder)
+    make_folder(folder)
+    try:
+        refuse_unseen(spark, rows.documents.summary.files, [folder])
+    except UserError:
+        if is_new:
+            delete_folder(folder)
+        raise
 
 
 @contextmanager
