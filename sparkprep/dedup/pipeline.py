@@ -28,17 +28,18 @@ from sparkprep.dedup.signatures import Tally, write_signatures
 from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.addressed import is_among, keys_of
 from sparkprep.documents.parquet.pieces import Documents, plan
+from sparkprep.errors import UserError
 from sparkprep.io.arrow import filtered
 from sparkprep.io.files import write_text
 from sparkprep.io.listing import check_unchanged
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.parquet import write_parquet
-from sparkprep.io.paths import join_path, spark_uri
+from sparkprep.io.paths import is_local, join_path, spark_uri
 from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores, get_session
-from sparkprep.spark.tables import Table
+from sparkprep.spark.tables import Table, read_parts
 
 
 @dataclass
@@ -54,12 +55,19 @@ class Result:
     @cached_property
     def kept(self) -> DataFrame:
         """The input's rows and columns, without the removed rows."""
-        return self.spark.read.parquet(spark_uri(join_path(self.output, KEPT)))
+        return self._read(KEPT)
 
     @cached_property
     def removed(self) -> DataFrame:
         """id, kept_id, jaccard, rule: one row for each removed document."""
-        return self.spark.read.parquet(spark_uri(join_path(self.output, REMOVED)))
+        return self._read(REMOVED)
+
+    def _read(self, name: str) -> DataFrame:
+        """Read a folder of the result by Spark, or, where it may have no way to S3, by PyArrow in tasks."""
+        folder = join_path(self.output, name)
+        if is_local(folder):
+            return self.spark.read.parquet(spark_uri(folder))
+        return read_parts(self.spark, folder, self.metrics["parts"][name])
 
 
 def deduplicate(
@@ -104,7 +112,13 @@ def deduplicate(
 
 
 def _paths(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
-    return [os.fspath(p) for p in ([source] if isinstance(source, str | os.PathLike) else source)]
+    paths = [source] if isinstance(source, str | os.PathLike) else source
+    if not isinstance(paths, Sequence) or not all(isinstance(path, str | os.PathLike) for path in paths):
+        raise UserError(
+            f"a {type(source).__module__.split('.')[0]} {type(source).__name__} is neither paths nor a DataFrame of "
+            "Spark: write it to Parquet first, or hand over spark.createDataFrame(...)"
+        )
+    return [os.fspath(path) for path in paths]
 
 
 def _open_and_run(
@@ -124,6 +138,7 @@ def _open_and_run(
         output=folder,
         progress=progress,
         inputs=["a DataFrame"] if isinstance(source, DataFrame) else source,
+        input_files=opened.files,
         documents=plan(opened.summary, cores(spark)),
         columns=found.columns,
         rejected=opened.rejected,
@@ -174,7 +189,7 @@ def _write(work: Workspace, outcome: Outcome) -> None:
                 table.save_empty()
         if work.single_file:
             write_parquet(work.result(work.single_file), work.kept.batches(None), work.kept.schema)
-    check_unchanged(work.summary.files)
+    check_unchanged(work.input_files)
     kept_rows, removed_rows = work.kept.rows, work.removed.rows
     if kept_rows + removed_rows != work.summary.rows or removed_rows != outcome.removed:
         raise RuntimeError(

@@ -29,6 +29,7 @@ class Opened:
     """An input as Parquet files, looked at."""
 
     files: list[DataFile]
+    """those of the input, or that a DataFrame was written to"""
     summary: InputSummary
     rejected: int = 0
     """bad lines, which lie in a folder of their own in the output folder"""
@@ -64,7 +65,7 @@ def open_paths(
             warnings += [f"column {c} holds values of several kinds: kept as text" for c in result.as_text]
         files = list_written(spooled)
     summary = summarise(files, text_column, columns)
-    return Opened(files, summary, rejected, [*warnings, *summary.widened])
+    return Opened(listing.files, summary, rejected, [*warnings, *summary.widened])
 
 
 def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, text_column: str) -> Opened:
@@ -72,8 +73,10 @@ def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, tex
     spooled = _spool_folder(folder)
     refuse_unseen(source.sparkSession, [], [folder.work, folder.scratch])
     table = Table(spooled, frame_schema(source), Form("snappy", (text_column,)))
+    # By numbers: PySpark looks up the columns that go to tasks by name, which dots and names alike mislead.
+    numbered = source.toDF(*(f"c{number}" for number in range(len(source.columns))))
     with explained(_files_behind(source)), progress.stage("read"):
-        table.write(source)
+        table.write(numbered, prepare=lambda batch: pa.RecordBatch.from_arrays(batch.columns, table.schema.names))
     if not table.rows:
         table.save_empty()
     files = list_written(spooled)

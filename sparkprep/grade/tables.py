@@ -8,8 +8,10 @@ import pyarrow.compute as pc
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists, is_file
 from sparkprep.io.listing import PARQUET, list_written
+from sparkprep.io.marks import refuse_marked
 from sparkprep.io.parquet import open_parquet
 from sparkprep.io.paths import normalise
+from sparkprep.io.walking import walk
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def find_files(path: str, what: str) -> tuple[str, ...]:
         raise UserError(f"{what} {path} does not exist")
     if is_file(path):
         return (normalise(path),)
+    refuse_marked(normalise(path), walk(normalise(path)))
     return tuple(file.path for file in list_written(path) if file.format == PARQUET)
 
 

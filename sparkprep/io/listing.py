@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import cause
+from sparkprep.io.files import UNFINISHED, cause
 from sparkprep.io.marks import refuse_marked
 from sparkprep.io.paths import normalise
 from sparkprep.io.recognise import (
@@ -42,6 +42,8 @@ _NO_DATA = re.compile(
     re.IGNORECASE,
 )
 """Names of what lies beside data and is none: left out without a word."""
+_HIDDEN = "whose names begin with '_' or '.'"
+_OURS = ("_metrics.json", UNFINISHED)
 _READERS = 16
 _SHOWN = 5
 
@@ -201,8 +203,14 @@ def _data_files(path: str) -> tuple[list[tuple[str, DataFile]], list[LeftOut]]:
     if not files:
         raise UserError(_nothing_in(path, unknown, others))
     left_out = [LeftOut(row.path, "of other kinds") for row in others]
+    left_out += [LeftOut(hidden, _HIDDEN) for hidden in tree.hidden_files if _is_hidden_data(hidden)]
     left_out += [LeftOut(each.path, "beside the kept documents of a result") for each in strangers]
     return files, left_out
+
+
+def _is_hidden_data(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return format_of(name) is not None and name not in _OURS and ".partial-" not in name
 
 
 def _format_of_named(entry: Entry) -> str:

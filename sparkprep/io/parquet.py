@@ -113,7 +113,11 @@ def write_parquet(
     """
     with write_part(path) as part:
         sink = ParquetSink(part, schema, compression, plain)
-        for batch in batches:
-            sink.write(batch)
+        try:
+            for batch in batches:
+                sink.write(batch)
+        except BaseException:
+            part.discard()  # PyArrow's writer writes its footer when it goes, whatever has happened
+            raise
         sink.close()
     return WrittenFile(sink.rows, part.size, part.sha256)

@@ -25,7 +25,7 @@ class PartFile:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self._sum = stream, hashlib.sha256()
         self.size = 0
-        self.closed = False
+        self.closed = self._discarded = False
         self.sink = pa.PythonFile(self, mode="w")
 
     @property
@@ -36,10 +36,16 @@ class PartFile:
     def write(self, data: ReadableBuffer) -> int:
         """Write bytes and return their number; what `sink` calls."""
         view = memoryview(data).cast("B")
+        if self._discarded:
+            return len(view)
         self._stream.write(view)
         self._sum.update(view)
         self.size += len(view)
         return len(view)
+
+    def discard(self) -> None:
+        """Take what is still written as written: the file will not be."""
+        self._discarded = True
 
     def tell(self) -> int:
         """Return the bytes written so far."""

@@ -39,6 +39,8 @@ class Tree:
 
     files: list[Entry] = field(default_factory=list)
     hidden: set[str] = field(default_factory=set)
+    hidden_files: list[str] = field(default_factory=list)
+    """the paths of those of them that are files, below no hidden folder"""
 
 
 def is_hidden(name: str) -> bool:
@@ -95,6 +97,8 @@ def _walk_local(folder: str) -> Tree:
                 relative = os.path.join(inside, entry.name)
                 if is_hidden(entry.name):
                     tree.hidden.add(relative)
+                    if not entry.is_dir():
+                        tree.hidden_files.append(os.path.join(folder, relative))
                 elif entry.is_dir():
                     pending.append((relative, above))
                 else:
@@ -111,6 +115,8 @@ def _local_entry(relative: str, path: str, real: str) -> Entry:
         raise UserError(f"{path}: cannot be read: {cause(error)}; mend that, or leave it out") from error
     if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{path}: a pipe or device, not a file; write what it gives to a file first")
+    if status.st_nlink > 1:  # the same file bears another name too
+        real = f"{status.st_dev}:{status.st_ino}"
     return Entry(relative, path, real, status.st_size, status.st_mtime_ns)
 
 
@@ -123,6 +129,8 @@ def _walk_s3(folder: str) -> Tree:
         hidden = next((depth for depth, part in enumerate(parts, 1) if is_hidden(part)), None)
         if hidden is not None:
             tree.hidden.add("/".join(parts[:hidden]))
+            if hidden == len(parts) and info.type == pafs.FileType.File:
+                tree.hidden_files.append(join_path(folder, relative))
         elif info.type == pafs.FileType.File:
             tree.files.append(_s3_entry(relative, join_path(folder, relative), info))
     return tree

@@ -24,6 +24,8 @@ SPARK_ERRORS = (PySparkException, Py4JError)
 JVM_GONE = (ConnectionError, Py4JNetworkError, EOFError)
 """What comes where Spark's JVM answers no more: of a call before it was sent or after, of a result while it is read."""
 
+WORKERS_END_S = 2.5
+"""Seconds until the workers of cancelled tasks are gone: Spark gives them two (spark.python.task.killTimeout)."""
 _LONGEST = 400
 _MOST_CAUSES = 20
 _READING = re.compile(r"(?:while|Error) reading (?:the )?file|FAILED_READ_FILE|Could not read footer")
@@ -97,7 +99,10 @@ def tasks_ended(spark: SparkSession) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        _let_tasks_end(spark, cancel=not isinstance(error, Exception))
+        is_cancelled = not isinstance(error, Exception)
+        _let_tasks_end(spark, cancel=is_cancelled)
+        if is_cancelled:
+            time.sleep(WORKERS_END_S)
         raise
 
 

@@ -28,6 +28,7 @@ from sparkprep.io.paths import join_path
 from sparkprep.spark.tasks import run, run_tasks
 
 BATCH_ROWS = 20_000
+RESULT_ROWS = 512
 
 Counter = Callable[[pa.RecordBatch], Mapping[str, int]]
 """Counts something in a batch that is written."""
@@ -269,3 +270,23 @@ def read_all(spark: SparkSession, tables: list[Table], columns: list[str] | None
 
     wanted = pa.schema([schema.field(name) for name in names])
     return run_tasks(spark, range(len(places)), task, spark_schema(wanted))
+
+
+def read_parts(spark: SparkSession, folder: str, manifest: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """Return a finished table as a DataFrame, read by PyArrow in tasks; manifest: of its parts (`Table.manifest`).
+
+    Raises UserError where it has a column that Spark does not know.
+    """
+    paths = [join_path(folder, part["name"]) for part in manifest]
+    with open_parquet(paths[0]) as file:
+        schema = file.schema_arrow
+    try:
+        words = spark_schema(schema)
+    except TypeError as error:
+        raise UserError(f"{folder}: {error}; read it with pyarrow.parquet.read_table") from error
+
+    def task(number: int) -> Iterator[pa.RecordBatch]:
+        with open_parquet(paths[number]) as file:
+            yield from file.iter_batches(RESULT_ROWS, use_threads=False)
+
+    return run_tasks(spark, range(len(paths)), task, words)

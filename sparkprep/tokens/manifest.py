@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
@@ -145,11 +146,21 @@ def verify(folder: str) -> dict[str, Any]:
     manifest = _read_manifest(path)
     with ThreadPoolExecutor(_HASHERS) as pool:
         list(pool.map(lambda shard: _verify_one(join_path(folder, shard["file"]), shard), manifest["shards"]))
+    _refuse_others(folder, manifest)
     total = sum(shard["tokens"] for shard in manifest["shards"])
     begun = sum(shard["documents"] for shard in manifest["shards"])
     if (total, begun) != (manifest["tokens"], manifest["documents"]):
         raise UserError(f"{path}: its shards hold {total:,} tokens of {begun:,} documents, which is not what it says")
     return manifest
+
+
+def _refuse_others(folder: str, manifest: dict[str, Any]) -> None:
+    """Refuse shards of the manifest's name that it does not tell of: a trainer's glob would take them for its own."""
+    listed = {shard["file"] for shard in manifest["shards"]}
+    names = {re.escape(match[1]) for file in listed if (match := re.fullmatch(r"(.+)_(?:val|train)_\d{6}\.bin", file))}
+    for file in file_names(normalise(folder)):
+        if file not in listed and any(re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file) for name in names):
+            raise UserError(f"{join_path(folder, file)}: a shard that the manifest does not tell of; move it away")
 
 
 def _verify_one(path: str, shard: dict[str, Any]) -> None:

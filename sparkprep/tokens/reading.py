@@ -75,8 +75,10 @@ class TokenRows:
             except UserError as error:
                 raise UserError(f"{path}: {error}") from error
             begin, end = bodies(values, offsets)
+            # Without an identifier the tokens order the rows, as the same bytes however they are stored.
+            ordering = batch.column(self.id_column) if self.id_column else runs_to_binary(values.astype("<u2"), offsets)
             yield PlacedRows(
-                places=xxhash64(batch.column(self.id_column or self.tokens_column), seed),
+                places=xxhash64(ordering, seed),
                 lengths=end - begin + 1,
                 names=self._names(batch),
                 tokens=runs_to_binary(values.astype(self.dtype), offsets) if self.is_list else tokens.cast(pa.binary()),

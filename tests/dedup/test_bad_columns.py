@@ -13,7 +13,9 @@ from every_type import EVERY_TYPE, ORDERED
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from sparkprep import deduplicate
 from sparkprep.dedup.kernels.rank import rank_bytes
+from sparkprep.errors import UserError
 from sparkprep.io.arrow import to_bytes
 
 # Names that a stage uses inside, and names that need care.
@@ -172,3 +174,45 @@ def test_bytes_that_are_no_utf8_in_a_parquet_string_stop_nothing(spark: SparkSes
     assert (done.counts["kept"], done.counts["near"]) == (1, 1)
     for name, values in broken.items():
         assert done.kept[name].cast(pa.binary()).to_pylist() == values.cast(pa.binary()).to_pylist()[:1]
+
+
+def test_columns_of_a_dataframe_may_bear_dots_and_names_that_differ_only_by_case(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    frame = spark.createDataFrame(
+        [("a", prose(1), 1, "x"), ("b", prose(2), 2, "y")], "id string, text string, n int, s string"
+    )
+    done = run(spark, frame.toDF("id", "text", "a.b", "ID"), tmp_path / "out")
+    assert done.kept.sort_by("id").to_pylist() == [
+        {"id": "a", "text": prose(1), "a.b": 1, "ID": "x"},
+        {"id": "b", "text": prose(2), "a.b": 2, "ID": "y"},
+    ]
+
+
+def test_a_column_of_folder_names_is_there_for_spark_too(spark: SparkSession, tmp_path: Path) -> None:
+    frame = spark.createDataFrame([("a", prose(1), 1), ("b", prose(2), 2)], "id string, text string, part int")
+    frame.write.partitionBy("part").parquet(str(tmp_path / "in"))
+    run(spark, tmp_path / "in", tmp_path / "out")
+    assert sorted(row["part"] for row in spark.read.parquet(str(tmp_path / "out" / "kept")).collect()) == [1, 2]
+
+
+READ_ON_S3 = """
+import sys
+from sparkprep import deduplicate
+result = deduplicate(sys.argv[1], output=sys.argv[2])
+print(sorted(row["id"] for row in result.kept.collect()), [tuple(row) for row in result.removed.collect()])
+"""
+
+
+@pytest.mark.slow
+def test_a_result_on_s3_is_read_without_sparks_own_way_there(bucket: str, tmp_path: Path) -> None:
+    source = save(tmp_path / "in.parquet", {"id": ["a", "b", "c"], "text": [prose(1), prose(1), prose(2)]})
+    # In a process of its own: its workers get the bucket's place from the environment.
+    command = [sys.executable, "-c", READ_ON_S3, str(source), f"{bucket}/result"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout == "['a', 'c'] [('b', 'a', 1.0, 'exact')]\n"
+
+
+def test_what_is_neither_paths_nor_a_dataframe_of_spark_is_refused(spark: SparkSession) -> None:
+    with pytest.raises(UserError, match="a pyarrow Table is neither paths nor a DataFrame of Spark"):
+        deduplicate(pa.table({"text": ["a"]}), spark=spark)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from sparkprep.dedup.contents import MADE
 from sparkprep.dedup.inputs import choose_columns
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.workspace import Workspace
+from sparkprep.io.listing import list_files
 from sparkprep.io.output import OutputFolder
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.tables import Table
@@ -34,7 +35,8 @@ def tables_of(thing: object) -> list[Table]:
 def workspace(spark: SparkSession, folder: OutputFolder, source: Path, settings: Settings) -> Workspace:
     documents = documents_at(source)
     columns = choose_columns(documents.schema, settings)
-    return Workspace(spark, settings, folder, Progress(spark, None), [str(source)], documents, columns)
+    progress, files = Progress(spark, None), list_files([source])
+    return Workspace(spark, settings, folder, progress, [str(source)], files, documents, columns)
 
 
 def test_no_table_lies_in_another_and_only_results_lie_in_the_result(spark: SparkSession, tmp_path: Path) -> None:

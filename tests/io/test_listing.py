@@ -240,3 +240,13 @@ def test_an_input_that_is_another_now_is_named(tmp_path: Path, change: str) -> N
     said = "is not there any more" if change in ("gone", "a folder") else "has changed while the job ran"
     with pytest.raises(UserError, match=rf"^{path}: {said}.*; run again when nothing writes to the input$"):
         check_unchanged(files)
+
+
+def test_data_under_a_hidden_name_is_told_and_a_second_name_of_a_file_is_no_second_file(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet")
+    parquet(tmp_path / "_b.parquet")
+    (tmp_path / "_SUCCESS").touch()
+    os.link(tmp_path / "a.parquet", tmp_path / "c.parquet")
+    listing = list_input([tmp_path])
+    assert len(listing.files) == 1
+    assert listing.warnings == [f"1 file whose names begin with '_' or '.' left out: {tmp_path}/_b.parquet"]

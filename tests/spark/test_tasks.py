@@ -1,6 +1,6 @@
 """Numbered tasks: what they yield comes back in order, each value reaches its reducer, and their errors are told."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 import pytest
@@ -42,21 +42,23 @@ def test_a_frame_of_tasks_has_a_partition_for_each(spark: SparkSession) -> None:
     assert (none.columns, none.collect()) == (["n"], [])
 
 
-def refusing(number: int) -> Iterator[tuple[int, int]]:
-    yield 0, number
-    if number == 2:
-        raise UserError("in.parquet: row 3 is an orange; peel it")
+def tasks_that_fail() -> tuple[Callable[[int], Iterator[tuple[int, int]]], ...]:
+    """(one that refuses number 2, one that fails); made here, since workers know no module of tests."""
 
+    def refusing(number: int) -> Iterator[tuple[int, int]]:
+        yield 0, number
+        if number == 2:
+            raise UserError("in.parquet: row 3 is an orange; peel it")
 
-def failing(number: int) -> Iterator[tuple[int, int]]:
-    yield number, {}["missing"]
+    def failing(number: int) -> Iterator[tuple[int, int]]:
+        yield number, {}["missing"]
 
-
-def as_they_come(_: int, values: Iterator[int]) -> Iterator[int]:
-    yield from values
+    return refusing, failing
 
 
 def test_a_users_mistake_in_any_task_reaches_the_driver_as_one(spark: SparkSession) -> None:
+    refusing, _ = tasks_that_fail()
+
     def finish(reducer: int, values: Iterator[int]) -> Iterator[int]:
         raise UserError(f"in.parquet: {sorted(values)} are too many; take some away")
 
@@ -65,7 +67,7 @@ def test_a_users_mistake_in_any_task_reaches_the_driver_as_one(spark: SparkSessi
 
     for job in (
         lambda: run(spark, [1, 2, 3], refusing),
-        lambda: shuffle(spark, [1, 2, 3], refusing, 2, as_they_come),
+        lambda: shuffle(spark, [1, 2, 3], refusing, 2, lambda _, values: values),
         lambda: run_tasks(spark, [1, 2, 3], batches, "n long").collect(),
     ):
         with pytest.raises(UserError, match=r"^in\.parquet: row 3 is an orange; peel it$"), explained():
@@ -75,7 +77,8 @@ def test_a_users_mistake_in_any_task_reaches_the_driver_as_one(spark: SparkSessi
 
 
 def test_any_other_error_in_a_task_is_told_by_its_cause(spark: SparkSession) -> None:
-    for job in (lambda: run(spark, [1], failing), lambda: shuffle(spark, [1], failing, 1, as_they_come)):
+    _, failing = tasks_that_fail()
+    for job in (lambda: run(spark, [1], failing), lambda: shuffle(spark, [1], failing, 1, lambda _, values: values)):
         with pytest.raises(SPARK_ERRORS) as caught, explained():
             job()
         assert cause_of_failure(caught.value).startswith("KeyError: 'missing' (")

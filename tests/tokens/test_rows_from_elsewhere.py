@@ -319,3 +319,22 @@ def test_rows_that_change_when_they_have_been_counted_are_named_and_there_is_no_
         make(spark, rows, tmp_path / "out")
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert not list((tmp_path / "out").glob(".*partial*"))
+
+
+def test_without_identifiers_the_tokens_order_the_rows_however_they_are_stored(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    kinds = {name: pa.array(ROWS, pa.list_(kind)) for name, kind in (("wide", pa.int64()), ("narrow", pa.uint16()))}
+    streams = []
+    for name, tokens in {**kinds, "binary": pa.array(binary(ROWS))}.items():
+        make(spark, save(tmp_path / name / "a.parquet", {"tokens": tokens}), tmp_path / f"{name}-out")
+        streams.append(stream_of(tmp_path / f"{name}-out"))
+    assert streams[0] == streams[1] == streams[2]
+
+
+def test_a_shard_that_the_manifest_does_not_tell_of_is_found(spark: SparkSession, tmp_path: Path) -> None:
+    make(spark, save(tmp_path / "rows" / "a.parquet", {"id": IDS, "tokens": binary(ROWS)}), tmp_path / "out")
+    verify(str(tmp_path / "out"))
+    (tmp_path / "out" / "t_train_000099.bin").write_bytes((tmp_path / "out" / "t_val_000000.bin").read_bytes())
+    with pytest.raises(UserError, match=r"t_train_000099\.bin: a shard that the manifest does not tell of"):
+        verify(str(tmp_path / "out"))

@@ -62,9 +62,9 @@ def build(
         "versions": versions(work.spark.version),
         "input": {
             "paths": work.inputs,
-            "files": len(summary.files),
+            "files": len(work.input_files),
             "documents": documents,
-            "file_bytes": summary.file_bytes,
+            "file_bytes": sum(file.size for file in work.input_files),
             "text_bytes": tally.text_bytes,
         },
         "counts": {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sparkprep.documents.parquet.schemas import check_text_column, unify
+from sparkprep.documents.parquet.schemas import check_text_column, unify, with_column
 from sparkprep.documents.partitions import PartitionValue, partition_types, partition_values
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause
@@ -89,10 +89,10 @@ def summarise(
     """
     with ThreadPoolExecutor(_FOOTER_READERS) as pool:
         footers = list(pool.map(_read_footer, files))
-    distinct: list[tuple[str, pa.Schema]] = []
+    by_content: dict[bytes, tuple[str, pa.Schema]] = {}
     for file, footer in zip(files, footers, strict=True):
-        if not any(footer.schema.equals(schema) for _, schema in distinct):
-            distinct.append((file.path, footer.schema))
+        by_content.setdefault(footer.schema.serialize().to_pybytes(), (file.path, footer.schema))
+    distinct = list(by_content.values())
     if check is not None:
         for path, schema in distinct:
             check(path, schema)
@@ -106,7 +106,7 @@ def summarise(
     schema = unified.schema
     for column, kind in partition_types(values).items():
         if column not in schema.names and (wanted is None or column in wanted):
-            schema = schema.append(pa.field(column, kind))
+            schema = with_column(schema, pa.field(column, kind))
     return InputSummary(
         files=tuple(files),
         schema=schema,
@@ -129,12 +129,10 @@ def _read_footer(file: DataFile) -> _Footer:
         raise UserError(f"{file.path}: the file is empty (0 bytes), not Parquet; restore it or leave it out")
     system, inner = filesystem(file.path)
     try:
-        metadata = pq.read_metadata(inner, filesystem=system)
+        # Not by `read_metadata`: only a reader tells the types that it will give.
+        with pq.ParquetFile(inner, filesystem=system, pre_buffer=False) as opened:
+            metadata, schema = opened.metadata, opened.schema_arrow
     except READ_ERRORS as error:
         raise UserError(f"{file.path}: {_not_parquet(file, cause(error))}") from error
-    try:
-        schema = metadata.schema.to_arrow_schema()
-    except READ_ERRORS as error:
-        raise UserError(f"{file.path}: the schema cannot be read: {cause(error)}") from error
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     return _Footer(schema, tuple(RowGroup(group.num_rows, group.total_byte_size) for group in groups))

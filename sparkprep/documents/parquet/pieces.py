@@ -8,6 +8,7 @@ holds some batches of its rows and no more.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
@@ -19,6 +20,7 @@ from sparkprep.documents.parquet.footers import InputSummary, RowGroup
 from sparkprep.errors import UserError
 from sparkprep.io.arrow import cast_batch, concatenated
 from sparkprep.io.files import cause
+from sparkprep.io.listing import DataFile, check_unchanged
 from sparkprep.io.parquet import READ_ERRORS, open_parquet
 
 PIECE_BYTES = 128 << 20
@@ -90,7 +92,13 @@ class Documents:
         for span in self.pieces[number].spans:
             values = self.summary.folder_values[span.file]
             for batch in _gathered(self._rows_of(span, schema)):
-                yield self.summary.files[span.file].path, cast_batch(batch, schema, values)
+                path = self.summary.files[span.file].path
+                try:
+                    yield path, cast_batch(batch, schema, values)
+                except pa.ArrowInvalid as error:
+                    raise UserError(
+                        f"{path}: a value does not fit the type that its column has in all files: {error}"
+                    ) from error
 
     def _rows_of(self, span: Span, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a span step by step, with those columns of the schema that the file has, as it has them."""
@@ -98,7 +106,7 @@ class Documents:
         values = self.summary.folder_values[span.file]
         skip, left = span.skip, span.rows
         largest = max(group.bytes for group in planned[span.first : span.first + span.groups])
-        with open_parquet(file.path, largest) as opened:
+        with changes_told(file), open_parquet(file.path, largest) as opened:
             groups = (opened.metadata.row_group(number) for number in range(opened.num_row_groups))
             if [(g.num_rows, g.total_byte_size) for g in groups] != [(g.rows, g.bytes) for g in planned]:
                 raise UserError(f"{file.path}: has changed while the job ran; run again when nothing writes to it")
@@ -115,6 +123,16 @@ class Documents:
                     yield batch if stored else cast_batch(batch, schema, values)
                     if not left:
                         return
+
+
+@contextmanager
+def changes_told(file: DataFile) -> Iterator[None]:
+    """Tell of a file that cannot be read, and is another by now, that it has changed rather than that it is damaged."""
+    try:
+        yield
+    except UserError:
+        check_unchanged([file])
+        raise
 
 
 def _decoded(opened: object, path: str, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,12 @@ import pyarrow as pa
 
 from sparkprep.errors import UserError
 
-_WRITERS_NOTES = (b"org.apache.spark.sql.parquet.row.metadata", b"pandas", b"huggingface")
+_SPARK, _PANDAS, _FEATURES = b"org.apache.spark.sql.parquet.row.metadata", b"pandas", b"huggingface"
+_WRITERS_NOTES = (_SPARK, _PANDAS, _FEATURES)
 """Keys under which writers note the types of columns: not true any more of a schema that was widened."""
 _MOST_SHOWN = 10
+_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}
+"""Of whole numbers of so many bits."""
 _EXACT_BITS = {"halffloat": 11, "float": 24, "double": 53}
 """Whole numbers of so many bits are exact as such a float."""
 
@@ -54,9 +58,7 @@ def unify(schemas: Sequence[tuple[str, pa.Schema]], columns: Sequence[str] | Non
             widened.append(f"column {name} is {kinds}: read as {kind}")
         if len(having) < len(schemas):
             without = next(path for path, schema in schemas if name not in schema.names)
-            widened.append(
-                f"column {name} is not in {without} and {len(schemas) - len(having)} kinds of file: null there"
-            )
+            widened.append(f"column {name} is not in all files, as in {without}: null there")
         fields.append(
             field
             if field.type == kind and field.nullable == nullable
@@ -66,9 +68,53 @@ def unify(schemas: Sequence[tuple[str, pa.Schema]], columns: Sequence[str] | Non
         more = f"; and {len(contradictions) - _MOST_SHOWN} more" if len(contradictions) > _MOST_SHOWN else ""
         raise UserError("; ".join(contradictions[:_MOST_SHOWN]) + more + ": write each column as one type")
     metadata = dict(schemas[0][1].metadata or {})
-    if widened:
-        metadata = {key: value for key, value in metadata.items() if key not in _WRITERS_NOTES}
+    if columns is None:
+        widened += _differing_metadata(schemas)
+    if any(line.startswith("column ") for line in widened):
+        lost = [key for key in _WRITERS_NOTES if key in metadata]
+        metadata = {key: value for key, value in metadata.items() if key not in lost}
+        if {_PANDAS, _FEATURES} & set(lost):
+            names_lost = " and ".join(key.decode() for key in lost if key != _SPARK)
+            widened.append(f"the notes of {names_lost} about the columns are left out, being of columns as they were")
     return UnifiedSchema(pa.schema(fields, metadata or None), tuple(widened))
+
+
+def with_column(schema: pa.Schema, field: pa.Field) -> pa.Schema:
+    """Return a schema with a column more; Spark's note, which it believes before the columns, goes."""
+    metadata = {key: value for key, value in (schema.metadata or {}).items() if key != _SPARK}
+    return schema.append(field).with_metadata(metadata or None)
+
+
+def _differing_metadata(schemas: Sequence[tuple[str, pa.Schema]]) -> list[str]:
+    """Return a line for each key of the files' metadata that not all of them have alike.
+
+    Raises UserError where the features of Hugging Face differ: the numbers of a label would mean another class.
+    """
+    first_path, first = schemas[0][0], schemas[0][1].metadata or {}
+    lines = []
+    for key in dict.fromkeys(key for _, schema in schemas for key in schema.metadata or {}):
+        values = ((path, (schema.metadata or {}).get(key)) for path, schema in schemas)
+        other = next((path for path, value in values if _compared(key, value) != _compared(key, first.get(key))), None)
+        if other is None or key == _SPARK:
+            continue
+        if key == _FEATURES and key in first:
+            raise UserError(
+                f"{other}: its Hugging Face features are not those of {first_path}: labels may mean other classes; "
+                "cast both to the same features"
+            )
+        shown = key.decode("utf-8", "replace")
+        lines.append(f"metadata {shown} differs between files, as in {other}: that of {first_path} is kept")
+    return lines
+
+
+def _compared(key: bytes, value: bytes | None) -> object:
+    """Return what of a file's metadata must be alike; pandas also notes how many rows this very file has."""
+    if key != _PANDAS or value is None:
+        return value
+    try:
+        return json.loads(value).get("columns")
+    except (ValueError, AttributeError):
+        return value
 
 
 def common_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
@@ -83,6 +129,10 @@ def common_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
         return a
     if pa.types.is_dictionary(a) or pa.types.is_dictionary(b):
         return common_type(*(kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (a, b)))
+    if pa.types.is_null(a) or pa.types.is_null(b):
+        return b if pa.types.is_null(a) else a
+    if any(map(_is_view, (a, b))) and not all(map(_is_view, (a, b))):
+        return common_type(*map(_without_view, (a, b)))
     if pa.types.is_struct(a) and pa.types.is_struct(b):
         return _common_struct(a, b)
     if _is_list(a) and _is_list(b):
@@ -107,10 +157,22 @@ def _loses(kind: pa.DataType, into: pa.DataType) -> bool:
             bits = kind.bit_width - (1 if pa.types.is_signed_integer(kind) else 0)
             return bool(bits > _EXACT_BITS[str(into)])
         return bool(pa.types.is_decimal(kind))
+    if pa.types.is_decimal(into) and pa.types.is_integer(kind):
+        return bool(into.precision - into.scale < _DIGITS[kind.bit_width])
     if pa.types.is_integer(into) and pa.types.is_unsigned_integer(kind) and pa.types.is_signed_integer(into):
         return bool(kind.bit_width >= into.bit_width)
     was_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     return bool(was_text and (pa.types.is_binary(into) or pa.types.is_large_binary(into)))
+
+
+def _is_view(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
+
+
+def _without_view(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    return pa.large_binary() if pa.types.is_binary_view(kind) else kind
 
 
 def _common_struct(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:

@@ -278,9 +278,9 @@ def test_a_file_that_changes_after_the_footers_were_read_is_named(tmp_path: Path
         save(path, {"text": pa.array(["b"] * rows, pa.string())}, row_group_size=size)
         with pytest.raises(UserError) as caught:
             read(documents)
-        assert str(caught.value) == f"{path}: has changed while the job ran; run again when nothing writes to it"
+        assert str(caught.value).startswith(f"{path}: has changed while the job ran; run again when nothing writes to ")
     path.unlink()
-    with pytest.raises(UserError, match=r"a\.parquet: .*No such file"):
+    with pytest.raises(UserError, match=r"a\.parquet: is not there any more; it was when the job began"):
         read(documents)
 
 
@@ -297,11 +297,11 @@ def test_damage_is_named_by_file_and_row_group_with_the_reason(tmp_path: Path) -
     save(tmp_path / "good.parquet")
     texts = [" ".join(f"w{n * m % 97}" for m in range(40)) for n in range(300)]
     bad = save(tmp_path / "bad #1.parquet", {"id": ["x"] * 300, "text": texts}, row_group_size=100)
-    documents = documents_at(tmp_path)
     start = pq.read_metadata(bad).row_group(1).column(1).data_page_offset
     content = bytearray(bad.read_bytes())
     content[start + 40 : start + 400] = b"\xaa" * 360
     bad.write_bytes(content)
+    documents = documents_at(tmp_path)
     with pytest.raises(UserError) as caught:
         read(documents)
     start_of, reason, way_out = str(caught.value).split(": ", 2)[0], str(caught.value), str(caught.value)[-35:]

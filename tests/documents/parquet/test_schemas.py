@@ -1,5 +1,6 @@
 """Which types make one column: those of which one holds every value of the other, and no others."""
 
+import json
 from typing import Any
 
 import pyarrow as pa
@@ -106,7 +107,7 @@ def test_a_column_that_some_files_lack_may_be_null() -> None:
     both = unify([("a", with_n), ("b", without)])
     assert both.schema.field("n").nullable
     (told,) = both.widened
-    assert told.startswith("column n is not in b")
+    assert told == "column n is not in all files, as in b: null there"
 
 
 def test_nullable_is_what_one_file_says_it_is() -> None:
@@ -152,3 +153,25 @@ def test_notes_of_the_writer_stay_unless_the_types_have_changed() -> None:
     a, b = (pa.schema([("n", kind)], notes) for kind in (pa.int32(), pa.int64()))
     assert unify([("a", a)]).schema.metadata == notes
     assert unify([("a", a), ("b", b)]).schema.metadata == {b"mine": b"x"}
+
+
+def test_metadata_that_files_do_not_share_is_told_and_other_labels_are_refused() -> None:
+    def noted(**metadata: str) -> pa.Schema:
+        return pa.schema([("text", S)], {key.encode(): value.encode() for key, value in metadata.items()})
+
+    both = unify([("a", noted(origin="x", shared="s")), ("b", noted(origin="y", shared="s", more="m"))])
+    assert both.schema.metadata == {b"origin": b"x", b"shared": b"s"}
+    assert both.widened == (
+        "metadata origin differs between files, as in b: that of a is kept",
+        "metadata more differs between files, as in b: that of a is kept",
+    )
+    rows = iter([json.dumps({"index_columns": [{"stop": n}], "columns": [1]}) for n in (8, 9)])
+    assert unify([("a", noted(pandas=next(rows))), ("b", noted(pandas=next(rows)))]).widened == ()
+    with pytest.raises(UserError, match="b: its Hugging Face features are not those of a: labels may mean other"):
+        unify([("a", noted(huggingface="neg, pos")), ("b", noted(huggingface="pos, neg"))])
+
+
+def test_whole_numbers_go_with_decimals_only_where_their_digits_fit() -> None:
+    wide = common_type(pa.int32(), pa.decimal128(5, 2))
+    assert wide is None or wide.precision - wide.scale >= 10
+    assert common_type(S, pa.string_view()) == pa.large_string()
