@@ -1,5 +1,7 @@
 """Columns of every kind: they pass through untouched, name and rank documents where they can, else are refused."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
