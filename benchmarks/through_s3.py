@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from common import ROOT, add_spark_arguments, machine, print_table, require_text, scratch, spark_environment, subset
 from measure import Measured, measure_checked
 
@@ -47,7 +48,7 @@ def server() -> Iterator[dict[str, str]]:
             try:
                 boto3.client("s3").create_bucket(Bucket=BUCKET)
                 break
-            except Exception:
+            except (BotoCoreError, ClientError):  # until it listens
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)

@@ -129,7 +129,7 @@ def to_bytes(column: pa.Array) -> pa.Array:
         values = values.cast(pa.uint8())
     if pa.types.is_fixed_size_binary(values.type):
         return values.cast(pa.binary())
-    if not _has_runs(values.type):
+    if not has_runs(values.type):
         width = values.type.bit_width // 8
         raw = np.frombuffer(values.buffers()[1], np.uint8)[values.offset * width :][: len(values) * width]
         filled = matrix_to_binary(raw.reshape(len(values), width))
@@ -154,7 +154,7 @@ def from_bytes(values: pa.Array, kind: pa.DataType) -> pa.Array:
         return from_bytes(values, pa.string()).cast(kind)
     if pa.types.is_string(kind):
         return values.cast(kind, safe=False)  # what is no UTF-8 was none before
-    if _has_runs(kind) or pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
+    if has_runs(kind) or pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
         return values.cast(kind)
     width = kind.bit_width // 8
     filled = pc.fill_null(values, bytes(width)) if values.null_count else values
@@ -164,8 +164,8 @@ def from_bytes(values: pa.Array, kind: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [bitmap, content])
 
 
-def _has_runs(kind: pa.DataType) -> bool:
-    """Whether values of a type are runs of bytes of any length."""
+def has_runs(kind: pa.DataType) -> bool:
+    """Return whether values of a type are runs of bytes of any length, as of texts."""
     return bool(
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)

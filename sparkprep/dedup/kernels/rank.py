@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparkprep.dedup.kernels.hashing import hash_rows
-from sparkprep.io.arrow import matrix_to_binary, plain, text_buffers, to_bytes
+from sparkprep.io.arrow import has_runs, matrix_to_binary, plain, text_buffers, to_bytes
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -105,13 +105,7 @@ def _big_endian(values: pa.Array) -> Bytes:
 
 
 def _is_bytes(kind: Any) -> bool:
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_fixed_size_binary(kind)
-    )
+    return has_runs(kind) or bool(pa.types.is_fixed_size_binary(kind))
 
 
 def _as_large(values: pa.Array) -> pa.Array:
