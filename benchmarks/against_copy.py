@@ -12,17 +12,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common import (
-    ROOT,
-    add_spark_arguments,
-    machine,
-    print_table,
-    require_text,
-    scratch,
-    spark_environment,
-    subset,
-    text_megabytes,
-)
+from common import ROOT, add_spark_arguments, require_text, scratch, spark_environment, subset, text_megabytes
+from figures import machine, print_table
 from measure import Measured, measure_checked
 
 AS_IT_COMES = "-XX:+TieredCompilation"

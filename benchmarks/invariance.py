@@ -18,16 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from common import (
-    add_temp_argument,
-    job_command,
-    machine,
-    print_table,
-    require_text,
-    scratch,
-    spark_environment,
-    subset,
-)
+from common import add_temp_argument, job_command, require_text, scratch, spark_environment, subset
+from figures import machine, print_table
 from measure import measure_checked
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from common import machine, print_table, require_text, subset
+from common import require_text, subset
 from datasketch import MinHash
+from figures import machine, print_table
 
 from sparkprep.dedup.kernels.sketch import sketch
 

@@ -23,7 +23,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from common import add_spark_arguments, job_command, machine, scratch, spark_environment
+from common import add_spark_arguments, job_command, scratch, spark_environment
+from figures import machine
 from measure import measure_checked
 
 LIMIT_MB = 1000.0

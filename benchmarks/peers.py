@@ -19,14 +19,13 @@ from common import (
     ROOT,
     add_spark_arguments,
     job_command,
-    machine,
-    print_table,
     require_text,
     scratch,
     spark_environment,
     subset,
     text_megabytes,
 )
+from figures import machine, print_table
 from measure import Measured, measure_checked
 
 from sparkprep.grade.figures import Figure

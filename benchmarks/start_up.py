@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 import torch
-from common import add_temp_argument, machine, print_table
+from common import add_temp_argument
+from figures import machine, print_table
 
 from sparkprep.llmc import shard
 from trainer.checkpoints import checkpoint, model_file

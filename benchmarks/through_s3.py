@@ -19,7 +19,8 @@ from pathlib import Path
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from common import ROOT, add_spark_arguments, machine, print_table, require_text, scratch, spark_environment, subset
+from common import ROOT, add_spark_arguments, require_text, scratch, spark_environment, subset
+from figures import machine, print_table
 from measure import Measured, measure_checked
 
 BUCKET = "bench"

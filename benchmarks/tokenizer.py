@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import tiktoken
-from common import machine, print_table, require_text, subset
+from common import require_text, subset
+from figures import machine, print_table
 from kernel import load
 
 from sparkprep.tokenizer.tokenizer import Tokenizer, _engine

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import machine, print_table
+from figures import machine, print_table
 
 from sparkprep.llmc import shard
 from trainer import device as chosen
@@ -48,11 +48,13 @@ def main() -> int:
         for name, seconds, held in _in_turns(args, shape, micro_batch, device, dtype):
             if seconds is None:
                 rows.append((name, str(micro_batch), "out of memory", "", ""))
-                continue
-            speed = total / seconds
-            best[name] = max(best.get(name, 0.0), speed)
-            share = 100 * shape.flops_per_token(args.seq_len) * speed / peak
-            rows.append((name, str(micro_batch), f"{speed:,.0f}", f"{share:.1f}", held))
+            else:
+                speed = total / seconds
+                best[name] = max(best.get(name, 0.0), speed)
+                share = 100 * shape.flops_per_token(args.seq_len) * speed / peak
+                rows.append((name, str(micro_batch), f"{speed:,.0f}", f"{share:.1f}", held))
+            print(", ".join(rows[-1]), flush=True)  # at once: a lent machine may end before the table
+    print()
     print_table(("trained by", "-b", "tokens/s", "MFU, %", "GPU, GiB"), rows)
     for name in list(best)[1:]:
         print(f"\nratio to {name}: {best['this trainer'] / best[name]:.2f}")

@@ -11,7 +11,8 @@ import statistics
 import sys
 from pathlib import Path
 
-from common import ROOT, machine, print_table, require_text, scratch, subset
+from common import ROOT, require_text, scratch, subset
+from figures import machine, print_table
 from measure import measure_checked
 
 _JOBS = {"dedup": ("dedup.py",), "tokens": ("tokens.py", "tokenize.py")}

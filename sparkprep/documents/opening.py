@@ -15,7 +15,8 @@ from sparkprep.documents.jsonl.spool import spool
 from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.errors import UserError
-from sparkprep.io.listing import PARQUET, DataFile, check_unchanged, list_input, list_written, tell_left_out
+from sparkprep.io.formats import PARQUET
+from sparkprep.io.listing import DataFile, check_unchanged, list_input, list_written, tell_left_out
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path, normalise, scheme_of
 from sparkprep.spark.failures import explained

@@ -7,7 +7,8 @@ import pyarrow.compute as pc
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists, is_file
-from sparkprep.io.listing import PARQUET, list_written
+from sparkprep.io.formats import PARQUET
+from sparkprep.io.listing import list_written
 from sparkprep.io.marks import refuse_marked
 from sparkprep.io.parquet import open_parquet
 from sparkprep.io.paths import normalise

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import UNFINISHED, cause
+from sparkprep.io.formats import CODECS, KNOWN_EXTENSIONS, PARQUET, format_of
 from sparkprep.io.marks import refuse_marked
 from sparkprep.io.paths import normalise
 from sparkprep.io.recognise import (
@@ -27,13 +28,6 @@ from sparkprep.io.recognise import (
 )
 from sparkprep.io.results import rows_of_results
 from sparkprep.io.walking import Entry, entry_of, walk
-
-PARQUET = "parquet"
-JSONL_FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst")
-CODECS = {"jsonl.gz": "gzip", "jsonl.zst": "zstd"}
-"""Format -> Arrow's name of what unpacks it."""
-_JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
-KNOWN_EXTENSIONS = ".parquet, .jsonl, .ndjson, .json (the last three also with .gz or .zst)"
 
 _NO_DATA = re.compile(
     r"(readme|licen[cs]e|copying|notice|changelog|authors|citation)([-.]\w+)?"
@@ -166,17 +160,6 @@ def list_written(folder: str) -> list[DataFile]:
         raise UserError(f"{folder}: cannot be listed: {cause(error)}") from error
     files = [_data_file(entry, kind) for entry in entries if (kind := format_of(entry.relative))]
     return sorted(files, key=lambda file: file.path)
-
-
-def format_of(name: str) -> str | None:
-    """Return the format that a file name's extension tells, or None if it is not one of KNOWN_EXTENSIONS."""
-    name = name.lower()
-    if name.endswith(".parquet"):
-        return PARQUET
-    for compression in ("", ".gz", ".zst"):
-        if name.endswith(tuple(suffix + compression for suffix in _JSON_SUFFIXES)):
-            return "jsonl" + compression
-    return None
 
 
 def _data_files(path: str) -> tuple[list[tuple[str, DataFile]], list[LeftOut]]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sparkprep.documents.jsonl.lines import DamagedFile, Split, parse, read_lines
 from sparkprep.errors import UserError
-from sparkprep.io.listing import JSONL_FORMATS, format_of
+from sparkprep.io.formats import JSONL_FORMATS, format_of
 from sparkprep.llmc import header
 from sparkprep.llmc.hellaswag import ENDINGS, Example
 from sparkprep.tokenizer.tokenizer import Tokenizer

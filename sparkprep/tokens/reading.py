@@ -13,7 +13,8 @@ from sparkprep.documents.parquet.footers import summarise
 from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.errors import UserError
 from sparkprep.io.arrow import plain, plain_type, runs_to_binary
-from sparkprep.io.listing import PARQUET, list_input
+from sparkprep.io.formats import PARQUET
+from sparkprep.io.listing import list_input
 from sparkprep.tokens.identifiers import Form, form_of, id_of
 from sparkprep.tokens.runs import I64, bodies, is_list, rows_of
 from sparkprep.tokens.xxhash64 import xxhash64

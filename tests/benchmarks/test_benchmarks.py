@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -164,6 +165,18 @@ def test_the_job_that_is_timed_bears_its_present_name(monkeypatch: pytest.Monkey
     python, job, *_ = script("tokens", monkeypatch).job(tmp_path / "docs", tmp_path / "out")
     told = subprocess.run([python, job, "--help"], capture_output=True, text=True, timeout=120)
     assert (told.returncode, told.stderr) == (0, "")  # a former name says on stderr that it goes
+
+
+def test_figures_of_the_trainer_need_pytorch_and_few_packages_more(tmp_path: Path) -> None:
+    absent = (
+        "import sys\nfor name in ('pyspark', 'orjson', 'boto3', 'zstandard', 'fastokens'): sys.modules[name] = None\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(absent)
+    environment = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
+    command = ["bash", str(BENCHMARKS / "on_gpu.sh"), str(tmp_path / "figures")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ratio to transformers GPT2LMHeadModel: " in (tmp_path / "figures" / "training.txt").read_text()
 
 
 @pytest.mark.slow

@@ -114,6 +114,14 @@ def to_be_compiled(choice: str, device: torch.device) -> bool:
     return False
 
 
+def has_kernels(x: torch.Tensor) -> bool:
+    """Return whether what is done with x now may be done by our own kernels: on a GPU, in code that is compiled.
+
+    Both need Triton and a C compiler, so that where the one runs, the other does.
+    """
+    return torch.compiler.is_compiling() and x.is_cuda
+
+
 def synchronise(device: torch.device) -> None:
     """Wait for the GPU, where there is one."""
     if device.type == "cuda":

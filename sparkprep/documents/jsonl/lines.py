@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from sparkprep.documents.partitions import PartitionValue, partition_values
 from sparkprep.io.files import cause, open_input
-from sparkprep.io.listing import CODECS, DataFile
+from sparkprep.io.formats import CODECS
+from sparkprep.io.listing import DataFile
 
 _BLOCK = 1 << 20
 _COMPRESSED_BLOCK = 1 << 18

@@ -13,7 +13,7 @@ from sparkprep.documents.jsonl.kinds import STRING, Kind
 from sparkprep.documents.jsonl.lines import DamagedFile, Split
 from sparkprep.documents.jsonl.tasks import JsonlSettings, records_of
 from sparkprep.errors import UserError
-from sparkprep.io.listing import CODECS
+from sparkprep.io.formats import CODECS
 from sparkprep.io.recognise import CODEC_NAMES, HEAD_BYTES, read_head, what_is
 from sparkprep.spark.tasks import run
 

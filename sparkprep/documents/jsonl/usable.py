@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from sparkprep.documents.jsonl.survey import SplitSurvey
 from sparkprep.errors import UserError
-from sparkprep.io.listing import CODECS, DataFile, LeftOut
+from sparkprep.io.formats import CODECS
+from sparkprep.io.listing import DataFile, LeftOut
 from sparkprep.io.recognise import (
     CODEC_NAMES,
     HEAD_BYTES,

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import write_text
-from sparkprep.io.listing import JSONL_FORMATS, format_of
+from sparkprep.io.formats import JSONL_FORMATS, format_of
 from sparkprep.llmc import hellaswag as files
 from sparkprep.llmc.hellaswag import ENDINGS, Example
 from trainer.confidence import wilson

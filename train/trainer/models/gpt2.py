@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparkprep.tokenizer.vocabulary import VOCABULARY_SIZE
+from trainer.device import has_kernels
 from trainer.models import loss as losses
 from trainer.models.attention import KeyValueCache, LayerCache, attend
 from trainer.models.layout import TensorSpec, count_elements, leaves_of, views_of
@@ -166,7 +167,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
         """Return the residual stream (B, T, C) after this layer, from x of that shape."""
         qkv = maybe_again(self.recompute_norms, self._norm_and_qkv, x)
-        x = x + _linear(self._attention(qkv, cache), self.out_weight, self.out_bias)
+        x = x + _linear(self.attention(qkv, cache), self.out_weight, self.out_bias)
         up = maybe_again(self.recompute_norms, self._norm_and_up, x)
         return x + maybe_again(self.recompute_gelu, self._gelu_and_down, up)
 
@@ -179,7 +180,7 @@ class Block(nn.Module):
     def _gelu_and_down(self, up: Tensor) -> Tensor:
         return _linear(F.gelu(up, approximate="tanh"), self.down_weight, self.down_bias)
 
-    def _attention(self, qkv: Tensor, cache: LayerCache | None) -> Tensor:
+    def attention(self, qkv: Tensor, cache: LayerCache | None = None) -> Tensor:
         """Return causal attention (B, T, C). qkv (B, T, 3C): queries, keys, values, in each the heads side by side."""
         B, T, C3 = qkv.shape
         q, k, v = qkv.view(B, T, 3, self.heads, C3 // 3 // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
@@ -236,6 +237,10 @@ class GPT2(nn.Module):
 
         With a cache, ids are the positions that follow those it holds; they are added to it.
         """
+        if cache is None and has_kernels(ids):
+            from trainer.models import fused  # needs Triton, which comes with PyTorch's CUDA builds alone
+
+            return fused.hidden(self, ids, LAYER_NORM_EPS)
         seen = cache.length if cache else 0
         positions = self.wpe[seen : seen + ids.shape[1]]
         x = (F.embedding(ids, self.wte) + positions).to(self.dtype)

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK_ROWS = {"cpu": 256, "cuda": 8192}
+from trainer.device import has_kernels
+
+CHUNK_ROWS = {"cpu": 256, "cuda": 16384}
 """Rows at a time: on a GPU enough to fill it, on a CPU what stays near the caches."""
 
 
@@ -41,19 +43,14 @@ def token_losses(hidden: Tensor, weight: Tensor, targets: Tensor, vocab_size: in
 class _MeanLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
-        compiling = torch.compiler.is_compiling()
         # On a GPU, rows of a round length make the faster products; else the padding is not worth computing.
-        used = (weight if compiling else weight[:vocab_size]).to(hidden.dtype)
+        used = (weight if has_kernels(hidden) else weight[:vocab_size]).to(hidden.dtype)
         scale = 1.0 / hidden.shape[0]
         grad_hidden, grad_weight = [], torch.zeros_like(weight)
         added_to = grad_weight[: used.shape[0]]
         total = torch.zeros((), device=hidden.device)
         for rows in _chunks(hidden):
-            logits = hidden[rows] @ used.T
-            if compiling:
-                loss, grad_logits = _in_one_kernel(logits, targets[rows], vocab_size, scale)
-            else:
-                loss, grad_logits = _in_place(logits, targets[rows], scale)
+            loss, grad_logits = _loss_and_gradient(hidden[rows] @ used.T, targets[rows], vocab_size, scale)
             total += loss
             grad_hidden.append(grad_logits @ used)
             if hidden.dtype == grad_weight.dtype:
@@ -75,23 +72,19 @@ def _chunks(hidden: Tensor) -> list[slice]:
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
-def _in_place(logits: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+def _loss_and_gradient(logits: Tensor, targets: Tensor, vocab_size: int, scale: float) -> tuple[Tensor, Tensor]:
     """Return the sum of the rows' losses times `scale`, and its gradient by the logits in their dtype.
 
-    logits (n, vocab_size). One array is made and changed: on a CPU new memory costs more than arithmetic.
+    logits (n, vocab_size), or wider where there are kernels; they may be changed.
     """
+    if has_kernels(logits):
+        from trainer.models import gpu_ops  # needs Triton, which comes with PyTorch's CUDA builds alone
+
+        losses, gradient = gpu_ops.cross_entropy(logits, targets, vocab_size, scale)
+        return losses.sum() * scale, gradient
     log_odds = torch.log_softmax(logits, 1, dtype=torch.float32)
     chosen = targets[:, None]
     loss = -log_odds.gather(1, chosen).sum() * scale
+    # One array is made and changed: on a CPU new memory costs more than arithmetic.
     log_odds.exp_().scatter_add_(1, chosen, torch.full_like(chosen, -1.0, dtype=torch.float32)).mul_(scale)
     return loss, log_odds.to(logits.dtype)
-
-
-def _in_one_kernel(logits: Tensor, targets: Tensor, vocab_size: int, scale: float) -> tuple[Tensor, Tensor]:
-    """Do the same of padded logits, written so that a compiler makes one kernel of it without a float32 copy."""
-    columns = torch.arange(logits.shape[1], device=logits.device)
-    wide = torch.where(columns < vocab_size, logits.float(), float("-inf"))
-    normaliser = torch.logsumexp(wide, 1, keepdim=True)
-    loss = (normaliser - wide.gather(1, targets[:, None])).sum() * scale
-    chosen = (columns == targets[:, None]).float()
-    return loss, ((torch.exp(wide - normaliser) - chosen) * scale).to(logits.dtype)
