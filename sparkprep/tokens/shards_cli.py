@@ -10,6 +10,7 @@ from typing import Any
 from sparkprep.console import add_debug, say_line
 from sparkprep.errors import UserError
 from sparkprep.io.files import check_inputs
+from sparkprep.io.left_out import left_out_row
 from sparkprep.options import add_options, from_arguments
 from sparkprep.tokens.settings import ShardSettings, TokenRowsSettings
 
@@ -95,12 +96,15 @@ def make(
 
 
 def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
+    from sparkprep.tokens.manifest import MANIFEST
+
     shards = manifest["shards"]
     val = sum(shard["tokens"] for shard in shards if shard["split"] == "val")
     rows = [
         ("documents", f"{manifest['documents']:,}"),
         ("tokens", f"{manifest['tokens']:,}, {val:,} of them to validate on"),
         ("shards", f"{len(shards)}: {shards[0]['file']} to {shards[-1]['file']}"),
+        *left_out_row(manifest, MANIFEST),
         ("output", folder),
     ]
     print_rows(rows)

@@ -184,8 +184,11 @@ def test_a_second_run_makes_only_what_is_missing_or_wrong(
     flipped = bytearray(files[2].read_bytes())
     flipped[2000] ^= 1
     files[2].write_bytes(flipped)
-    with pytest.raises(UserError, match=r"t_(val|train)_00000\d\.bin"):
+    with pytest.raises(UserError) as caught:
         verify(str(tmp_path))
+    said = [f"{files[0]}: missing", f"{files[1]}: ", f"{files[2]}: not the file that the manifest tells of"]
+    assert all(each in str(caught.value) for each in said)
+    assert str(caught.value).endswith("; delete them and run `sparkprep shards` again, which makes what is missing")
     make(spark, token_rows, tmp_path)
     assert digests(tmp_path) == digests(shards)
     assert {p.name for p in files if p.stat().st_mtime_ns == before[p.name]} == {p.name for p in files[3:]}
