@@ -7,10 +7,11 @@ import sys
 from typing import Any
 
 from sparkprep.console import add_debug, safe_text, say
-from sparkprep.dedup.contents import MADE
+from sparkprep.dedup.contents import MADE, METRICS
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
 from sparkprep.io.files import check_inputs
+from sparkprep.io.left_out import left_out_row
 from sparkprep.io.output import OutputFolder
 from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.spark.clusters import SIZES, submit_line
@@ -107,6 +108,7 @@ def summary(metrics: dict[str, Any], output: str) -> str:
         ("kept", f"{counts['kept']:,}"),
         ("removed", f"{counts['removed']:,} ({share}): {counts['exact']:,} exact, {counts['near']:,} near"),
         ("rejected", f"{counts['rejected']:,}"),
+        *left_out_row(metrics, METRICS),
         ("without words", f"{counts['null_text'] + counts['empty_text'] + counts['no_words']:,}"),
         ("repeated ids", f"{counts['duplicate_ids']:,}"),
         (

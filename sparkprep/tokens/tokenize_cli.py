@@ -6,10 +6,11 @@ import argparse
 import sys
 
 from sparkprep.io.files import check_inputs
+from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import OutputFolder
 from sparkprep.options import add_options, add_work, from_arguments
-from sparkprep.tokens.contents import MADE, asked_of, finished
+from sparkprep.tokens.contents import MADE, METRICS, asked_of, finished
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
 from sparkprep.tokens.shards_cli import add_common, make, print_rows, print_warnings
 
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
             ("tokens", f"{metrics['tokens']:,}"),
             ("bytes per token", f"{metrics['text_bytes'] / max(1, metrics['tokens']):.2f}"),
             ("engine", metrics["engine"]),
+            *left_out_row(metrics, METRICS),
             ("seconds", f"{metrics['seconds']:.1f}"),
             ("output", args.output),
         ]

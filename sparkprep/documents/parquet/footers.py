@@ -13,6 +13,7 @@ from sparkprep.documents.parquet.schemas import check_text_column, unify, with_c
 from sparkprep.documents.partitions import PartitionValue, partition_types, partition_values
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause
+from sparkprep.io.left_out import WITHOUT_ROWS, LeftOut
 from sparkprep.io.listing import DataFile
 from sparkprep.io.parquet import READ_ERRORS
 from sparkprep.io.paths import filesystem
@@ -55,6 +56,13 @@ class InputSummary:
         return [sum(group.rows for group in groups) for groups in self.row_groups]
 
     @property
+    def without_rows(self) -> list[LeftOut]:
+        """The files without any row, to be told of."""
+        return [
+            LeftOut(file.path, WITHOUT_ROWS) for file, rows in zip(self.files, self.file_rows, strict=True) if not rows
+        ]
+
+    @property
     def rows(self) -> int:
         return sum(self.file_rows)
 
@@ -62,10 +70,6 @@ class InputSummary:
     def bytes(self) -> int:
         """Of all row groups, uncompressed but as encoded."""
         return sum(group.bytes for groups in self.row_groups for group in groups)
-
-    @property
-    def file_bytes(self) -> int:
-        return sum(file.size for file in self.files)
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def summarise(
 def _not_parquet(file: DataFile, reason: str) -> str:
     recognised = what_is(read_head(file.path, HEAD_BYTES))
     if recognised is not None and recognised.kind != PARQUET_KIND:
-        return f"it is {recognised.kind}, not Parquet: {recognised.advice}"
+        return f"not Parquet; {recognised.told(file.path)}"
     return f"not a sound Parquet file (cut short or damaged): {reason}; restore it or leave it out"
 
 

@@ -1,7 +1,10 @@
 """Files that are no JSON Lines, or only tell of the data: refused with the way out, or left out and told."""
 
 import gzip
+import io
 import json
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from sparkprep.documents.jsonl.max_bad import MaxBad
 from sparkprep.documents.jsonl.spool import SpoolSummary, spool
 from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.errors import UserError
+from sparkprep.io.left_out import LeftOut
 from sparkprep.io.listing import list_files
 
 RECORDS = [{"url": f"u{n}", "text": f"Text Nummer {n}, größer\r\nund länger"} for n in range(30)]
@@ -101,6 +105,46 @@ SIDECARS = {
 }
 
 
+def archived(kind: str) -> bytes:
+    """The lines as they lie in an archive, uncompressed."""
+    sink = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(sink, "w") as archive:
+            archive.writestr("a.jsonl", LINES)
+    else:
+        with tarfile.open(fileobj=sink, mode="w") as archive:
+            info = tarfile.TarInfo("a.jsonl")
+            info.size = len(LINES.encode())
+            archive.addfile(info, io.BytesIO(LINES.encode()))
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", archived("zip"), "it is a ZIP archive: unpack it: python3 -m zipfile -e {} NEW"),
+        ("b c.ndjson", archived("tar"), "it is a tar archive: unpack it: tar -xf '{}'"),
+        ("a.jsonl.gz", gzip.compress(archived("tar")), "it is a tar archive: unpack it: tar -xf <(gunzip -c {})"),
+    ],
+)
+def test_an_archive_is_refused_though_the_lines_in_it_are_sound(
+    spark: SparkSession, tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    path = put(tmp_path / "in" / name, content)
+    put(tmp_path / "in/z.jsonl", LINES)
+    assert error_of(spark, tmp_path / "in") == f"{path}: not JSON Lines; {said.format(path)}"
+
+
+@pytest.mark.parametrize("contents", [{"a.jsonl": b""}, {"a.jsonl.gz": gzip.compress(b" \n"), "b.json": b"\n\r\n"}])
+def test_files_without_any_line_are_an_error_where_there_is_nothing_else(
+    spark: SparkSession, tmp_path: Path, contents: dict[str, bytes]
+) -> None:
+    paths = ", ".join(str(put(tmp_path / "in" / name, content)) for name, content in contents.items())
+    number = "1 file" if len(contents) == 1 else f"{len(contents)} files"
+    said = f"the input holds no document: {number} without rows left out: {paths}; name one that does"
+    assert error_of(spark, tmp_path / "in") == said
+
+
 def test_json_beside_the_documents_makes_neither_rows_nor_columns_nor_bad_lines(
     spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -139,5 +183,5 @@ def test_the_column_may_stand_in_one_line_of_a_file_alone(spark: SparkSession, t
     put(tmp_path / "in/a.jsonl", '{"n": 1}\n' * 400 + '{"text": "late"}\n')
     put(tmp_path / "in/b.jsonl", "\n\n")
     summary, table = run(spark, tmp_path / "in")
-    assert (summary.documents, summary.left_out) == (401, ())
+    assert (summary.documents, summary.left_out) == (401, (LeftOut(f"{tmp_path}/in/b.jsonl", "without rows"),))
     assert table["text"].to_pylist()[-1] == "late"
