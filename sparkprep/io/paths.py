@@ -36,16 +36,25 @@ def is_local(path: str) -> bool:
 def normalise(path: str | os.PathLike[str]) -> str:
     """Return an absolute local path (symbolic links kept, `~/` expanded), or the URI without a slash at its end.
 
-    What Hadoop writes s3a:// or s3n:// is s3:// here.
+    What Hadoop writes s3a:// or s3n:// is s3:// here. Raises UserError for a path that is empty or not UTF-8.
     """
     text = os.fspath(path)
     if not text:
         raise UserError("an empty path was given where a file or folder is needed")
+    check_utf8(text)
     if not is_local(text):
         return "s3://" + text.split("://", 1)[1].rstrip("/")
     if scheme_of(text) == "file":
         text = "/" + text.split(":", 1)[1].lstrip("/")
     return os.path.abspath(os.path.expanduser(text))
+
+
+def check_utf8(path: str) -> None:
+    """Raise UserError for a path with bytes that are no UTF-8, which Linux bears and Arrow does not."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path}: a name that is not UTF-8, which cannot be read or written; rename it") from error
 
 
 def join_path(path: str, *names: str) -> str:

@@ -11,7 +11,7 @@ import pyarrow.fs as pafs
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause
-from sparkprep.io.paths import filesystem, is_local, join_path, normalise
+from sparkprep.io.paths import check_utf8, filesystem, is_local, join_path, normalise
 
 _SECOND = 1_000_000_000
 
@@ -109,6 +109,7 @@ def _walk_local(folder: str) -> Tree:
 
 
 def _local_entry(relative: str, path: str, real: str) -> Entry:
+    check_utf8(path)
     try:
         status = os.stat(path)
     except OSError as error:

@@ -111,6 +111,19 @@ def test_an_input_that_cannot_be_used_is_named(
         list_files([tmp_path / asked])
 
 
+@pytest.mark.parametrize("name", [b"a\xff.parquet", b"\xfe/a.jsonl", b"b\xe4.csv"])
+def test_a_name_that_is_not_utf_8_is_told_rather_than_broken_off_at(tmp_path: Path, name: bytes) -> None:
+    bad = os.path.join(os.fsencode(tmp_path), name)
+    os.makedirs(os.path.dirname(bad), exist_ok=True)
+    with open(bad, "w") as file:
+        file.write("x")
+    put(tmp_path / "a.jsonl", '{"text": "x"}')
+    for asked in (tmp_path, os.fsdecode(bad)):
+        with pytest.raises(UserError, match="a name that is not UTF-8") as caught:
+            list_files([asked])
+        assert str(caught.value).startswith(f"{os.fsdecode(bad)}: ")
+
+
 def test_no_input_at_all_names_the_flag() -> None:
     with pytest.raises(UserError, match="--input"):
         list_files([])
