@@ -10,8 +10,8 @@ from sparkprep.console import add_debug, safe_text, say
 from sparkprep.dedup.contents import MADE, METRICS
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
-from sparkprep.io.files import check_inputs
 from sparkprep.io.left_out import left_out_row
+from sparkprep.io.marks import check_inputs
 from sparkprep.io.output import OutputFolder
 from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.spark.clusters import SIZES, submit_line

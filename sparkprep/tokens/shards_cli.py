@@ -9,8 +9,8 @@ from typing import Any
 
 from sparkprep.console import add_debug, say_line
 from sparkprep.errors import UserError
-from sparkprep.io.files import check_inputs
 from sparkprep.io.left_out import left_out_row
+from sparkprep.io.marks import check_inputs
 from sparkprep.options import add_options, from_arguments
 from sparkprep.tokens.settings import ShardSettings, TokenRowsSettings
 

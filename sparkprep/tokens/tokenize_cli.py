@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sparkprep.io.files import check_inputs
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
+from sparkprep.io.marks import check_inputs
 from sparkprep.io.output import OutputFolder
 from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.tokens.contents import MADE, METRICS, asked_of, finished

@@ -17,7 +17,6 @@ from sparkprep.errors import UserError
 from sparkprep.io import aws
 from sparkprep.io.files import (
     cause,
-    check_inputs,
     delete_file,
     delete_folder,
     exists,
@@ -29,6 +28,7 @@ from sparkprep.io.files import (
 )
 from sparkprep.io.json_files import read_json
 from sparkprep.io.listing import list_files
+from sparkprep.io.marks import check_inputs
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import filesystem
 from sparkprep.io.s3_errors import no_connection
@@ -232,7 +232,7 @@ def test_a_result_that_is_only_half_in_place_is_no_input(clean: str) -> None:
         s3_buckets.put(key)
     check_inputs([f"{clean}/fine/kept", f"{clean}/fine", clean])
     for path in ("out", "out/kept/", "out/kept/part-0.parquet"):
-        with pytest.raises(UserError, match=r"not whole: .* s3://bucket/out/_unfinished\.json says where"):
+        with pytest.raises(UserError, match=r"has not finished \(s3://bucket/out/_unfinished\.json says where"):
             check_inputs([f"s3a://bucket/{path}"])
 
 
@@ -288,6 +288,20 @@ def test_arrow_and_boto3_are_told_in_the_same_words(code: str) -> None:
         )
     )
     assert by_arrow == by_boto3
+
+
+def test_who_may_read_one_folder_alone_may_take_it_as_input(clean: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3_buckets.put("a/in/x.jsonl", '{"text": "x"}')
+    may = {"s3:ListBucket": "arn:aws:s3:::bucket", "s3:GetObject": "arn:aws:s3:::bucket/a/in/*"}
+    with s3_buckets.only_known_users(os.environ["AWS_ENDPOINT_URL"], may) as user:
+        for name, value in user.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(UserError, match="access denied"):
+            exists(f"{clean}/a/_delta_log")
+        check_inputs([f"{clean}/a/in"])
+        files = list_files([f"{clean}/a/in"])
+        monkeypatch.undo()
+    assert [file.path for file in files] == [f"{clean}/a/in/x.jsonl"]
 
 
 def test_the_output_is_tried_before_the_work(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
