@@ -35,7 +35,8 @@ class _Found:
 
     documents: int = 0
     bad: int = 0
-    columns: list[str] = field(default_factory=list)
+    columns: dict[str, None] = field(default_factory=dict)
+    """their names, in the order of their first appearance"""
     why: str = ""
     begins_badly: bool = False
 
@@ -66,7 +67,7 @@ def set_aside(
         if without and file.named:
             raise UserError(
                 f"{file.path}: no line has a column '{text_column}'; columns there are: "
-                f"{', '.join(each.columns[:50])}; leave the file out, or give it such a column"
+                f"{', '.join(list(each.columns)[:50])}; leave the file out, or give it such a column"
             )
         if not each.documents and not each.bad:
             left_out.append(LeftOut(file.path, WITHOUT_ROWS))
@@ -82,7 +83,7 @@ def _by_file(surveys: Iterable[SplitSurvey]) -> dict[str, _Found]:
         each = found.setdefault(survey.split.path, _Found())
         each.documents += survey.documents
         each.bad += survey.bad
-        each.columns += [name for name in survey.kind.fields if name not in each.columns]
+        each.columns.update(dict.fromkeys(survey.kind.fields))
         each.why = each.why or next((why for _, why in survey.first_bad), "")
         each.begins_badly |= survey.split.start == 0 and any(line == 0 for line, _ in survey.first_bad)
     return found
