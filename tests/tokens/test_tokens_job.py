@@ -231,11 +231,25 @@ def test_a_finished_tokenization_of_the_same_input_is_reused(spark: SparkSession
     first = {p.name for p in (tmp_path / "rows").iterdir()}
     tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
     assert {p.name for p in (tmp_path / "rows").iterdir()} == first
+    stranger = save(tmp_path / "rows" / "more.parquet", {"id": [3]})
+    with pytest.raises(UserError, match="exists"):
+        tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
+    stranger.unlink()
+    tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
     size = source.stat().st_size
     save(source, {"id": [1, 2], "text": ["one", "TWO"]})
     assert source.stat().st_size == size
     with pytest.raises(UserError, match="exists"):
         tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
+
+
+def test_a_tokenization_of_which_a_file_is_gone_is_not_reused(spark: SparkSession, tmp_path: Path) -> None:
+    source = save(tmp_path / "in.parquet", {"id": [1, 2], "text": ["one", "two"]})
+    tokenize(spark, str(source), str(tmp_path / "rows"))
+    next((tmp_path / "rows").glob("part-*.parquet")).unlink()
+    with pytest.raises(UserError, match="exists; pass --overwrite"):
+        tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
+    assert tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True, overwrite=True)["documents"] == 2
 
 
 def test_the_kept_documents_of_the_dedup_job_are_found_in_its_folder(spark: SparkSession, tmp_path: Path) -> None:
