@@ -14,6 +14,8 @@ from sparkprep.io.marks import check_inputs
 from sparkprep.options import add_options, from_arguments
 from sparkprep.tokens.settings import ShardSettings, TokenRowsSettings
 
+_SHOWN = 5
+
 EPILOG = """\
 examples:
   spark-submit jobs/shards.py --input tokens/ --output shards/ --name fineweb
@@ -78,6 +80,7 @@ def make(
 ) -> None:
     """Write the shards and say what they hold."""
     from sparkprep.spark.progress import Progress
+    from sparkprep.tokens.manifest import MANIFEST
     from sparkprep.tokens.shards import make_shards
 
     progress = Progress(spark, None if args.quiet else sys.stderr)
@@ -92,7 +95,7 @@ def make(
         overwrite=args.overwrite,
     )
     _print_manifest(manifest, folder)
-    print_warnings(manifest["warnings"])
+    print_warnings(manifest["warnings"], MANIFEST)
 
 
 def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
@@ -110,10 +113,12 @@ def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
     print_rows(rows)
 
 
-def print_warnings(warnings: Sequence[str]) -> None:
-    """Print the first warnings of a run, below its summary."""
-    for warning in warnings[:5]:
+def print_warnings(warnings: Sequence[str], file: str) -> None:
+    """Print the first warnings of a run, below its summary. file: where all of them are."""
+    for warning in warnings[:_SHOWN]:
         say_line(f"  warning: {warning}")
+    if len(warnings) > _SHOWN:
+        say_line(f"  and {len(warnings) - _SHOWN} more warnings in {file}")
 
 
 def print_rows(rows: list[tuple[str, str]]) -> None:

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             ("output", args.output),
         ]
     )
-    print_warnings(metrics["warnings"])
+    print_warnings(metrics["warnings"], METRICS)
     if args.shards:
         make(spark, [args.output], args.shards, shard_settings, TokenRowsSettings(), args)
     return 0
