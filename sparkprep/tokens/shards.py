@@ -77,6 +77,8 @@ def make_shards(
         _refuse_strangers(folder, plan, notes)
     _refuse_unseen(spark, rows, folder)
     with _alone_in(folder), tasks_ended(spark):
+        if read_notes(folder) != notes:
+            raise UserError(f"{folder}: another run has just written shards there; run again")
         if is_other:
             for file in notes:
                 delete_file(join_path(folder, file))

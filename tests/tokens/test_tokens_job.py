@@ -207,6 +207,19 @@ def test_shards_of_another_run_are_not_mixed_with_new_ones(
     verify(str(tmp_path))
 
 
+def test_shards_that_another_run_writes_meanwhile_are_not_mixed_with_new_ones(
+    spark: SparkSession, token_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*_: object) -> None:
+        monkeypatch.undo()
+        make(spark, token_rows, tmp_path, ShardSettings("t", 9000, 500))
+
+    monkeypatch.setattr(shards_module, "_refuse_unseen", meanwhile)
+    with pytest.raises(UserError, match="another run has just written shards there; run again"):
+        make(spark, token_rows, tmp_path)
+    verify(str(tmp_path))
+
+
 def test_a_shard_of_unknown_origin_is_not_left_among_ours(
     spark: SparkSession, token_rows: Path, tmp_path: Path
 ) -> None:
