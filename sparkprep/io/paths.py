@@ -97,10 +97,5 @@ def spark_uri(path: str) -> str:
     Spark takes []{}*? in a path for a pattern, so they are escaped; a local path gets the scheme `file:`, because on a
     cluster a bare path would mean HDFS. Blanks, '%' and '#' stay: Hadoop takes the text after the scheme as it is.
     """
-    return _GLOB_CHARACTERS.sub(r"\\\1", spark_target(path))
-
-
-def spark_target(path: str) -> str:
-    """Return what to hand to `DataFrame.write`: `spark_uri` unescaped, since Spark writes to the name as it stands."""
     path = normalise(path)
-    return f"file:{path}" if is_local(path) else path
+    return _GLOB_CHARACTERS.sub(r"\\\1", f"file:{path}" if is_local(path) else path)
