@@ -95,19 +95,22 @@ class Listing:
     def check_unchanged(self) -> None:
         """Compare each file with what it was when it was listed, and look for files that were not there then.
 
-        Raises UserError naming the first that is another now, or new.
+        Raises UserError naming the first that is another now, or new. A new listing tells of thousands of files in one
+        request to S3; only those that it does not show as they were are asked for one by one.
         """
-        check_unchanged(self.files)
         if not self.paths:
+            check_unchanged(self.files)
             return
-        known = {file.path for file in self.files} | {each.path for each in self.left_out}
         try:
-            now = list_files(self.paths, self.text_column)
+            now = {file.path: file for file in list_files(self.paths, self.text_column)}
         except UserError as error:
+            check_unchanged(self.files)
             raise _changed(f"the input has changed while the job ran: {error}") from error
-        added = next((file for file in now if file.path not in known), None)
+        check_unchanged([file for file in self.files if not _is_as_it_was(file, now.get(file.path))])
+        known = {file.path for file in self.files} | {each.path for each in self.left_out}
+        added = min(now.keys() - known, default=None)
         if added is not None:
-            raise _changed(f"{added.path}: was added while the job ran")
+            raise _changed(f"{added}: was added while the job ran")
 
 
 def stamps(files: Sequence[DataFile]) -> list[list[str | int]]:
@@ -125,7 +128,7 @@ def check_unchanged(files: Sequence[DataFile]) -> None:
             now = None
         if now is None:
             return f"{file.path}: is not there any more; it was when the job began"
-        if now.size != file.size or file.mtime_ns not in (None, now.mtime_ns):
+        if not _is_as_it_was(file, now):
             return f"{file.path}: has changed while the job ran"
         return None
 
@@ -133,6 +136,10 @@ def check_unchanged(files: Sequence[DataFile]) -> None:
         changed = next(filter(None, pool.map(problem, files)), None)
     if changed:
         raise _changed(changed)
+
+
+def _is_as_it_was(file: DataFile, now: DataFile | Entry | None) -> bool:
+    return now is not None and now.size == file.size and file.mtime_ns in (None, now.mtime_ns)
 
 
 def _changed(what: str) -> UserError:
