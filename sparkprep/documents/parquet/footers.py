@@ -72,12 +72,6 @@ class InputSummary:
         return sum(group.bytes for groups in self.row_groups for group in groups)
 
 
-@dataclass(frozen=True)
-class _Footer:
-    schema: pa.Schema
-    row_groups: tuple[RowGroup, ...]
-
-
 def summarise(
     files: Sequence[DataFile],
     text_column: str = "text",
@@ -91,11 +85,12 @@ def summarise(
     is not sound Parquet, columns whose types contradict each other, two columns of one name, and a text column that is
     missing or no string.
     """
-    with ThreadPoolExecutor(_FOOTER_READERS) as pool:
-        footers = list(pool.map(_read_footer, files))
+    row_groups: list[tuple[RowGroup, ...]] = []
     by_content: dict[bytes, tuple[str, pa.Schema]] = {}
-    for file, footer in zip(files, footers, strict=True):
-        by_content.setdefault(footer.schema.serialize().to_pybytes(), (file.path, footer.schema))
+    with ThreadPoolExecutor(_FOOTER_READERS) as pool:
+        for file, (schema, groups) in zip(files, pool.map(_read_footer, files), strict=True):
+            by_content.setdefault(schema.serialize().to_pybytes(), (file.path, schema))
+            row_groups.append(groups)
     distinct = list(by_content.values())
     if check is not None:
         for path, schema in distinct:
@@ -116,7 +111,7 @@ def summarise(
         schema=schema,
         text_column=text_column,
         folder_values=tuple(values),
-        row_groups=tuple(footer.row_groups for footer in footers),
+        row_groups=tuple(row_groups),
         widened=unified.widened,
     )
 
@@ -128,7 +123,7 @@ def _not_parquet(file: DataFile, reason: str) -> str:
     return f"not a sound Parquet file (cut short or damaged): {reason}; restore it or leave it out"
 
 
-def _read_footer(file: DataFile) -> _Footer:
+def _read_footer(file: DataFile) -> tuple[pa.Schema, tuple[RowGroup, ...]]:
     if file.size == 0:
         raise UserError(f"{file.path}: the file is empty (0 bytes), not Parquet; restore it or leave it out")
     system, inner = filesystem(file.path)
@@ -139,4 +134,4 @@ def _read_footer(file: DataFile) -> _Footer:
     except READ_ERRORS as error:
         raise UserError(f"{file.path}: {_not_parquet(file, cause(error))}") from error
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    return _Footer(schema, tuple(RowGroup(group.num_rows, group.total_byte_size) for group in groups))
+    return schema, tuple(RowGroup(group.num_rows, group.total_byte_size) for group in groups)
