@@ -25,7 +25,7 @@ UNFINISHED = "_unfinished.json"
 
 _HASHED = 1 << 24  # bytes at a time
 _SYSTEM_CAUSE = re.compile(r"\. Detail: \[errno \d+\] ([^\n]+)")  # how Arrow says what the system has said
-_PARTIAL = re.compile(r"\..*\.partial-[0-9a-f]{8}")
+PARTIAL = re.compile(r"\..*\.partial-[0-9a-f]{8}")
 """What `open_whole` names a file that is not whole yet."""
 
 
@@ -175,7 +175,7 @@ def delete_file(path: str) -> None:
 def delete_partials(folder: str) -> None:
     """Delete what killed runs left of files that they were writing into a folder. Only while no run writes there."""
     for name in file_names(folder):
-        if _PARTIAL.fullmatch(name):
+        if PARTIAL.fullmatch(name):
             delete_file(join_path(folder, name))
 
 

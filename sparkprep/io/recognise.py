@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shlex
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import orjson
@@ -205,15 +206,11 @@ def read_head(path: str, size: int, codec: str | None = None) -> bytes:
     Raises UserError naming the file where it cannot be read.
     """
     try:
+        if codec is not None:
+            with suppress(OSError), open_input(path) as stream, pa.CompressedInputStream(stream, codec) as plain:
+                return bytes(plain.read(size))
         with open_input(path) as stream:
-            if codec is not None:
-                try:
-                    with pa.CompressedInputStream(stream, codec) as plain:
-                        return bytes(plain.read(size))
-                except OSError:
-                    stream = open_input(path)
-            with stream:
-                return bytes(stream.read(size))
+            return bytes(stream.read(size))
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path}: cannot be read: {cause(error)}; restore the file or leave it out") from error
 
