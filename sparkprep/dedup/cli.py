@@ -11,7 +11,7 @@ from sparkprep.dedup.contents import MADE, METRICS
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
 from sparkprep.io.left_out import left_out_row
-from sparkprep.io.marks import check_inputs
+from sparkprep.io.listing import list_files
 from sparkprep.io.output import OutputFolder
 from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.spark.clusters import SIZES, submit_line
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or (f"dedup-{args.size}" if args.size in EMBEDDED else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")
-    _try(args.input or [], output, args.overwrite, args.work)
+    _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
     source = _input(args)
 
     from sparkprep.dedup.pipeline import deduplicate
@@ -79,11 +79,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _try(source: list[str], output: str, overwrite: bool, work: str | None) -> None:
-    """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
-    check_inputs(source)
+def _try(source: list[str], text_column: str, output: str, overwrite: bool, work: str | None) -> None:
+    """Refuse at once, rather than when Spark has started, an input that is none, or a path that cannot be written."""
     with OutputFolder(output, overwrite, source, MADE, work):
-        pass
+        if source:
+            list_files(source, text_column)
 
 
 def _input(args: argparse.Namespace) -> list[str]:

@@ -5,12 +5,12 @@ A table format's log says which files count, and which rows of them; a run of ou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import UNFINISHED, exists, file_names
-from sparkprep.io.paths import join_path, normalise
+from sparkprep.io.paths import join_path
 from sparkprep.io.walking import Tree, folders_above
 
 _ICEBERG_FOLDER, _ICEBERG_SUFFIXES = "metadata", (".metadata.json", ".metadata.json.gz")
@@ -24,18 +24,10 @@ _TABLES = {
 _ASKED_AT_ONCE = 16
 
 
-def check_inputs(paths: Sequence[str]) -> None:
-    """Refuse at once, rather than when Spark has started, a path that is not there or not whole. Raises UserError."""
-    for path in paths:
-        if not exists(path):
-            raise UserError(f"{path}: no such file or folder; check --input")
-        refuse_marked(normalise(path), None)
-
-
 def refuse_marked(path: str, tree: Tree | None) -> None:
     """Raise UserError where a table's log, or the note of an unfinished run, lies at a path, below it or above.
 
-    path: as `paths.normalise` returns it. tree: what lies below; None for a file, or for not looking there.
+    path: as `paths.normalise` returns it. tree: what lies below; None for a file.
     """
     if tree is not None:
         for name in sorted(tree.hidden):
@@ -45,7 +37,7 @@ def refuse_marked(path: str, tree: Tree | None) -> None:
             *above, parent, name = ["", "", *file.relative.split("/")]
             if parent == _ICEBERG_FOLDER and name.endswith(_ICEBERG_SUFFIXES):
                 _refuse(join_path(path, *filter(None, above)), _ICEBERG_FOLDER)
-    folders = [path, *folders_above(path)] if tree is None else list(folders_above(path))
+    folders = list(folders_above(path))
     marks = [(folder, mark) for folder in folders for mark in (*_TABLES, UNFINISHED)]
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:  # on S3 each question takes its time
         answers = list(pool.map(_is_there, marks))

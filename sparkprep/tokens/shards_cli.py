@@ -10,7 +10,7 @@ from typing import Any
 from sparkprep.console import add_debug, say_line
 from sparkprep.errors import UserError
 from sparkprep.io.left_out import left_out_row
-from sparkprep.io.marks import check_inputs
+from sparkprep.io.listing import list_files
 from sparkprep.options import add_options, from_arguments
 from sparkprep.tokens.settings import ShardSettings, TokenRowsSettings
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.input:
         raise UserError("--input is missing: name the token rows, or take --verify to check --output")
     settings, columns = from_arguments(ShardSettings, args), from_arguments(TokenRowsSettings, args)
-    check_inputs(args.input)
+    list_files(args.input, columns.tokens_column)  # refuses at once, rather than when Spark has started
 
     from sparkprep.spark.session import get_session
 

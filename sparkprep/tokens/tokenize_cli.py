@@ -7,7 +7,6 @@ import sys
 
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
-from sparkprep.io.marks import check_inputs
 from sparkprep.io.output import OutputFolder
 from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.tokens.contents import MADE, METRICS, asked_of, finished
@@ -77,7 +76,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _try(args: argparse.Namespace, settings: TokenizeSettings) -> None:
     """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
-    check_inputs(args.input)
     files = list_files(args.input, settings.text_column)
     if not (args.shards and finished(args.output, asked_of(files, settings))):
         with OutputFolder(args.output, args.overwrite, args.input, MADE, args.work):

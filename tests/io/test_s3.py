@@ -28,7 +28,6 @@ from sparkprep.io.files import (
 )
 from sparkprep.io.json_files import read_json
 from sparkprep.io.listing import list_files
-from sparkprep.io.marks import check_inputs
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import filesystem
 from sparkprep.io.s3_errors import no_connection
@@ -42,7 +41,6 @@ WAYS: list[Callable[[str], object]] = [
     delete_folder,
     lambda path: write_text(path, "x"),
     lambda path: list_files([path]),
-    lambda path: check_inputs([path]),
     lambda path: read_json(path, "mend it"),
 ]
 
@@ -230,10 +228,10 @@ def test_a_folder_on_s3_is_nothing_but_the_names_in_it(clean: str) -> None:
 def test_a_result_that_is_only_half_in_place_is_no_input(clean: str) -> None:
     for key in ("out/_unfinished.json", "out/kept/part-0.parquet", "fine/kept/part-0.parquet"):
         s3_buckets.put(key)
-    check_inputs([f"{clean}/fine/kept", f"{clean}/fine", clean])
-    for path in ("out", "out/kept/", "out/kept/part-0.parquet"):
+    assert len(list_files([f"{clean}/fine/kept", f"{clean}/fine"])) == 1
+    for path in ("out", "out/kept/", "out/kept/part-0.parquet", ""):
         with pytest.raises(UserError, match=r"has not finished \(s3://bucket/out/_unfinished\.json says where"):
-            check_inputs([f"s3a://bucket/{path}"])
+            list_files([f"s3a://bucket/{path}"])
 
 
 # As Arrow 26 has worded them, for answers that the tests' server does not give.
@@ -298,7 +296,6 @@ def test_who_may_read_one_folder_alone_may_take_it_as_input(clean: str, monkeypa
             monkeypatch.setenv(name, value)
         with pytest.raises(UserError, match="access denied"):
             exists(f"{clean}/a/_delta_log")
-        check_inputs([f"{clean}/a/in"])
         files = list_files([f"{clean}/a/in"])
         monkeypatch.undo()
     assert [file.path for file in files] == [f"{clean}/a/in/x.jsonl"]
