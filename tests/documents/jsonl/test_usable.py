@@ -25,6 +25,11 @@ RECORDS = [{"url": f"u{n}", "text": f"Text Nummer {n}, größer\r\nund länger"}
 LINES = "".join(json.dumps(record) + "\n" for record in RECORDS)
 
 
+def packed(content: bytes) -> bytes:
+    """Gzip without the time: such contents are names of tests, which are the same in each process."""
+    return gzip.compress(content, mtime=0)
+
+
 def put(path: Path, content: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -58,14 +63,14 @@ def parquet() -> bytes:
     ("name", "content", "said"),
     [
         ("a.json", json.dumps(RECORDS), "it is a JSON array: write a line for each: jq -c '.[]'"),
-        ("a.json.gz", gzip.compress(json.dumps(RECORDS, indent=1).encode()), "it is a JSON array"),
+        ("a.json.gz", packed(json.dumps(RECORDS, indent=1).encode()), "it is a JSON array"),
         ("a.jsonl", "".join(json.dumps(r, indent="\t") for r in RECORDS), "it is indented JSON"),
         ("a.ndjson", LINES.encode("utf-16-be"), "it is UTF-16: write it as UTF-8: iconv -f UTF-16BE"),
         ("a.jsonl", LINES.replace("\n", "\r"), "it is JSON whose lines end in CR"),
         ("a.jsonl", LINES.replace("\n", ""), "it is JSON without line feeds"),
-        ("a.jsonl", gzip.compress(LINES.encode()), "it is gzip: name it .jsonl.gz"),
+        ("a.jsonl", packed(LINES.encode()), "it is gzip: name it .jsonl.gz"),
         ("a.jsonl", zstandard.compress(LINES.encode()), "it is Zstandard: name it .jsonl.zst"),
-        ("a.jsonl.gz", gzip.compress(gzip.compress(LINES.encode())), "it is packed twice, gzip within gzip: unpack it"),
+        ("a.jsonl.gz", packed(packed(LINES.encode())), "it is packed twice, gzip within gzip: unpack it"),
         ("a.json", parquet(), "it is Parquet: name it .parquet"),
         ("a.jsonl", "<html><body>404</body></html>", "it is a web page"),
         ("a.jsonl", "no JSON\nat all\n", "the first: not valid JSON"),
@@ -101,7 +106,7 @@ SIDECARS = {
     "columns.json": json.dumps(["url", "text"]),
     "log.jsonl": '{"step": 1, "loss": 3.5}\nnot JSON\n{"step": 2, "loss": 3.25}\n' * 40,
     "stats.json": json.dumps({"text": {"mean": 31}, "documents": 30}, indent=2),
-    "sub/counts.json.gz": gzip.compress(b'{"documents": 30}'),
+    "sub/counts.json.gz": packed(b'{"documents": 30}'),
 }
 
 
@@ -110,7 +115,7 @@ def archived(kind: str) -> bytes:
     sink = io.BytesIO()
     if kind == "zip":
         with zipfile.ZipFile(sink, "w") as archive:
-            archive.writestr("a.jsonl", LINES)
+            archive.writestr(zipfile.ZipInfo("a.jsonl"), LINES)
     else:
         with tarfile.open(fileobj=sink, mode="w") as archive:
             info = tarfile.TarInfo("a.jsonl")
@@ -124,7 +129,7 @@ def archived(kind: str) -> bytes:
     [
         ("a.jsonl", archived("zip"), "it is a ZIP archive: unpack it: python3 -m zipfile -e {} NEW"),
         ("b c.ndjson", archived("tar"), "it is a tar archive: unpack it: tar -xf '{}'"),
-        ("a.jsonl.gz", gzip.compress(archived("tar")), "it is a tar archive: unpack it: tar -xf <(gunzip -c {})"),
+        ("a.jsonl.gz", packed(archived("tar")), "it is a tar archive: unpack it: tar -xf <(gunzip -c {})"),
     ],
 )
 def test_an_archive_is_refused_though_the_lines_in_it_are_sound(
@@ -135,7 +140,7 @@ def test_an_archive_is_refused_though_the_lines_in_it_are_sound(
     assert error_of(spark, tmp_path / "in") == f"{path}: not JSON Lines; {said.format(path)}"
 
 
-@pytest.mark.parametrize("contents", [{"a.jsonl": b""}, {"a.jsonl.gz": gzip.compress(b" \n"), "b.json": b"\n\r\n"}])
+@pytest.mark.parametrize("contents", [{"a.jsonl": b""}, {"a.jsonl.gz": packed(b" \n"), "b.json": b"\n\r\n"}])
 def test_files_without_any_line_are_an_error_where_there_is_nothing_else(
     spark: SparkSession, tmp_path: Path, contents: dict[str, bytes]
 ) -> None:
