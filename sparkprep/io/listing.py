@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import UNFINISHED, cause
-from sparkprep.io.left_out import LeftOut, nothing_left, tell_left_out
+from sparkprep.io.left_out import WITHOUT_ROWS, LeftOut, nothing_left, tell_left_out
 from sparkprep.io.marks import refuse_marked
 from sparkprep.io.paths import join_path, normalise
 from sparkprep.io.recognise import (
@@ -70,13 +70,15 @@ class DataFile:
 class Listing:
     """The files that an input is, sorted by path, and what in it is not read.
 
-    paths: as the user named them; none where the files are what a run of ours has written for itself.
+    paths: what the user named; none where the files are what a run of ours has written for itself. empty: those of
+    the files left out that have no rows, as long as nothing is written to them.
     """
 
     files: list[DataFile]
     left_out: tuple[LeftOut, ...] = ()
     paths: tuple[str, ...] = ()
     text_column: str = "text"
+    empty: tuple[DataFile, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
@@ -86,11 +88,12 @@ class Listing:
     def without(self, left_out: Iterable[LeftOut]) -> Listing:
         """Return the listing with some of its files left out. Raises UserError where none is left."""
         left_out = (*self.left_out, *left_out)
-        gone = {each.path for each in left_out}
-        files = [file for file in self.files if file.path not in gone]
+        reasons = {each.path: each.reason for each in left_out}
+        files = [file for file in self.files if file.path not in reasons]
         if not files:
             raise nothing_left(left_out)
-        return replace(self, files=files, left_out=left_out)
+        empty = (file for file in self.files if reasons.get(file.path) == WITHOUT_ROWS)
+        return replace(self, files=files, left_out=left_out, empty=(*self.empty, *empty))
 
     def check_unchanged(self) -> None:
         """Compare each file with what it was when it was listed, and look for files that were not there then.
@@ -98,15 +101,16 @@ class Listing:
         Raises UserError naming the first that is another now, or new. A new listing tells of thousands of files in one
         request to S3; only those that it does not show as they were are asked for one by one.
         """
+        files = [*self.files, *self.empty]
         if not self.paths:
-            check_unchanged(self.files)
+            check_unchanged(files)
             return
         try:
             now = {file.path: file for file in list_files(self.paths, self.text_column)}
         except UserError as error:
-            check_unchanged(self.files)
+            check_unchanged(files)
             raise _changed(f"the input has changed while the job ran: {error}") from error
-        check_unchanged([file for file in self.files if not _is_as_it_was(file, now.get(file.path))])
+        check_unchanged([file for file in files if not _is_as_it_was(file, now.get(file.path))])
         known = {file.path for file in self.files} | {each.path for each in self.left_out}
         added = min(now.keys() - known, default=None)
         if added is not None:
@@ -170,7 +174,7 @@ def list_input(paths: Sequence[str | os.PathLike[str]], text_column: str = "text
     reason = f"of JSON without documents (no object with a column '{text_column}')"
     read = {file.path for file in files}  # what one path leaves out, another may name
     unread = tuple(each for each in left_out.values() if each.path not in read)
-    listing = Listing(files, unread, tuple(os.fspath(path) for path in paths), text_column)
+    listing = Listing(files, unread, tuple(normalise(path) for path in paths), text_column)
     return listing.without(LeftOut(file.path, reason) for file in sidecars)
 
 

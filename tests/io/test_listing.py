@@ -11,7 +11,7 @@ import pytest
 from trees import put
 
 from sparkprep.errors import UserError
-from sparkprep.io.left_out import name_left_out
+from sparkprep.io.left_out import WITHOUT_ROWS, LeftOut, name_left_out
 from sparkprep.io.listing import DataFile, list_files, list_input, list_written
 from sparkprep.llmc.header import SHARD_MAGIC, pack
 
@@ -269,6 +269,24 @@ def test_a_file_that_was_added_is_named(tmp_path: Path, name: str) -> None:
     put(tmp_path / name, '{"text": "x"}')
     with pytest.raises(UserError, match=rf"^{tmp_path}/{name}: was added while the job ran; run again when nothing"):
         listing.check_unchanged()
+
+
+def test_a_file_without_rows_that_gets_some_is_named(tmp_path: Path) -> None:
+    put(tmp_path / "a.jsonl", '{"text": "x"}')
+    late = put(tmp_path / "b.jsonl", "")
+    listing = list_input([tmp_path]).without([LeftOut(str(late), WITHOUT_ROWS)])
+    listing.check_unchanged()
+    late.write_text('{"text": "y"}')
+    with pytest.raises(UserError, match=rf"^{late}: has changed while the job ran; run again when nothing writes to"):
+        listing.check_unchanged()
+
+
+def test_an_input_is_looked_at_again_from_whatever_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "in/a.jsonl", '{"text": "x"}')
+    monkeypatch.chdir(tmp_path)
+    listing = list_input(["in"])
+    monkeypatch.chdir("/")
+    listing.check_unchanged()
 
 
 def test_an_input_that_became_one_of_another_kind_is_told(tmp_path: Path) -> None:
