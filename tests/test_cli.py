@@ -188,9 +188,19 @@ def test_a_mistake_is_one_line_and_exit_code_2_before_spark_starts(tmp_path: Pat
     no_java = {**environment(), "PATH": "/nowhere", "JAVA_HOME": "/nowhere"}
     done = subprocess.run(command, cwd=tmp_path, env=no_java, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {tmp_path / 'missing.parquet'}: no such file or folder; check --input\n".replace(
-        f"{tmp_path}/", ""
-    )
+    assert done.stderr == f"error: {tmp_path}/missing.parquet: no such file or folder; check --input\n"
+
+
+@pytest.mark.parametrize("verb", ["dedup", "tokenize", "shards"])
+def test_an_input_that_is_none_is_refused_before_spark_starts(tmp_path: Path, verb: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text("id,text\n1,x\n")
+    command = [sys.executable, "-m", "sparkprep", verb, "--input", "in", "--output", "out"]
+    no_java = {**environment(), "PATH": "/nowhere", "JAVA_HOME": "/nowhere"}
+    done = subprocess.run(command, cwd=tmp_path, env=no_java, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{tmp_path}/in/a.csv (it is CSV: write it as Parquet: python3 -c" in done.stderr
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "in"]
 
 
 def test_debug_shows_where_a_mistake_was_met(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ import sys
 from typing import Any
 
 from sparkprep.console import add_debug, safe_text, say
-from sparkprep.dedup.contents import MADE
+from sparkprep.dedup.contents import MADE, METRICS
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
-from sparkprep.io.files import check_inputs
+from sparkprep.io.left_out import left_out_row
+from sparkprep.io.listing import list_files
 from sparkprep.io.output import OutputFolder
 from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.spark.clusters import SIZES, submit_line
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or (f"dedup-{args.size}" if args.size in EMBEDDED else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")
-    _try(args.input or [], output, args.overwrite, args.work)
+    _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
     source = _input(args)
 
     from sparkprep.dedup.pipeline import deduplicate
@@ -78,11 +79,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _try(source: list[str], output: str, overwrite: bool, work: str | None) -> None:
-    """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
-    check_inputs(source)
+def _try(source: list[str], text_column: str, output: str, overwrite: bool, work: str | None) -> None:
+    """Refuse at once, rather than when Spark has started, an input that is none, or a path that cannot be written."""
     with OutputFolder(output, overwrite, source, MADE, work):
-        pass
+        if source:
+            list_files(source, text_column)
 
 
 def _input(args: argparse.Namespace) -> list[str]:
@@ -107,6 +108,7 @@ def summary(metrics: dict[str, Any], output: str) -> str:
         ("kept", f"{counts['kept']:,}"),
         ("removed", f"{counts['removed']:,} ({share}): {counts['exact']:,} exact, {counts['near']:,} near"),
         ("rejected", f"{counts['rejected']:,}"),
+        *left_out_row(metrics, METRICS),
         ("without words", f"{counts['null_text'] + counts['empty_text'] + counts['no_words']:,}"),
         ("repeated ids", f"{counts['duplicate_ids']:,}"),
         (

@@ -13,8 +13,9 @@ from sparkprep.dedup.kernels.rank import has_order
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns
 from sparkprep.documents.keys import id_column, named_column
-from sparkprep.documents.opening import Opened, frame_schema, open_paths, spool_frame
+from sparkprep.documents.opening import Opened, frame_schema, open_listed, spool_frame
 from sparkprep.errors import UserError
+from sparkprep.io.listing import list_input
 from sparkprep.io.output import OutputFolder
 from sparkprep.spark.progress import Progress
 
@@ -44,7 +45,7 @@ def open_documents(
         _check_frame(source, settings)
         opened = spool_frame(source, folder, progress, settings.text_column)
     else:
-        opened = open_paths(spark, source, folder, progress, settings.text_column, settings.max_bad)
+        opened = open_listed(spark, list_input(source, settings.text_column), folder, progress, settings.max_bad)
     return Input(opened, choose_columns(opened.summary.schema, settings))
 
 

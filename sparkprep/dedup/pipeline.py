@@ -31,7 +31,6 @@ from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.errors import UserError
 from sparkprep.io.arrow import filtered
 from sparkprep.io.files import write_text
-from sparkprep.io.listing import check_unchanged
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.parquet import write_parquet
 from sparkprep.io.paths import is_local, join_path, spark_uri
@@ -87,7 +86,8 @@ def deduplicate(
     default a temporary one that is deleted when Python exits. stream: where to tell of progress; by default nowhere.
     single_file: a name in the output folder under which the kept documents are written as one Parquet file too.
     work: where intermediate tables lie, which all nodes of a cluster see; by default beside the output.
-    Raises UserError where the input, a setting or the output cannot work.
+    Raises UserError where the input, a setting or the output cannot work, and where files hold no document; of a
+    DataFrame without rows the result has none.
 
     >>> from sparkprep import deduplicate
     >>> result = deduplicate(documents)                          # doctest: +SKIP
@@ -138,7 +138,7 @@ def _open_and_run(
         output=folder,
         progress=progress,
         inputs=["a DataFrame"] if isinstance(source, DataFrame) else source,
-        input_files=opened.files,
+        listing=opened.listing,
         documents=plan(opened.summary, cores(spark)),
         columns=found.columns,
         rejected=opened.rejected,
@@ -189,7 +189,7 @@ def _write(work: Workspace, outcome: Outcome) -> None:
                 table.save_empty()
         if work.single_file:
             write_parquet(work.result(work.single_file), work.kept.batches(None), work.kept.schema)
-    check_unchanged(work.input_files)
+    work.listing.check_unchanged()
     kept_rows, removed_rows = work.kept.rows, work.removed.rows
     if kept_rows + removed_rows != work.summary.rows or removed_rows != outcome.removed:
         raise RuntimeError(

@@ -34,7 +34,7 @@ from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns
 from sparkprep.documents.parquet.footers import InputSummary
 from sparkprep.documents.parquet.pieces import Documents
-from sparkprep.io.listing import DataFile
+from sparkprep.io.listing import Listing
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.spark.progress import Progress
@@ -223,7 +223,8 @@ class Workspace:
     progress: Progress
     inputs: list[str]
     """what the user named"""
-    input_files: list[DataFile]
+    listing: Listing
+    """its files"""
     documents: Documents
     """the Parquet files that hold the documents, perhaps spooled from the input, as tasks read them"""
     columns: Columns

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from sparkprep.documents.parquet.footers import InputSummary
 from sparkprep.io.arrow import python_values
-from sparkprep.io.paths import filesystem
+from sparkprep.io.parquet import open_parquet
 
 ROWS = 256
 
@@ -21,39 +21,40 @@ def fetch(
 ) -> dict[int, dict[str, Any]]:
     """Return {key: {column: value}} for those keys that lie in the first `row_groups` row groups met in their order.
 
-    A row group is read in small batches and only up to the last row asked for.
+    Those of a file are met together. A row group is read in small batches and only up to the last row asked for. Raises
+    UserError where a file cannot be read any more.
     """
-    starts = np.array(list(accumulate(summary.file_rows, initial=0)))
-    by_file: dict[int, list[int]] = {}
+    groups = [(file, number) for file, each in enumerate(summary.row_groups) for number in range(len(each))]
+    starts = list(accumulate((group.rows for each in summary.row_groups for group in each), initial=0))
+    keys_of: dict[int, dict[int, list[int]]] = {}
     for key in keys:
-        by_file.setdefault(int(np.searchsorted(starts, key, side="right")) - 1, []).append(key)
-    rows_of_keys: dict[int, dict[str, Any]] = {}
-    for number, keys_in_file in by_file.items():
-        if row_groups <= 0:
+        place = int(np.searchsorted(starts, key, side="right")) - 1
+        keys_of.setdefault(groups[place][0], {}).setdefault(place, []).append(key)
+    found: dict[int, dict[str, Any]] = {}
+    for file, places in keys_of.items():
+        chosen = list(islice(places.items(), row_groups))
+        row_groups -= len(chosen)
+        if not chosen:
             break
-        system, inner = filesystem(summary.files[number].path)
-        with pq.ParquetFile(inner, filesystem=system) as source:
-            present = [c for c in columns if c in source.schema_arrow.names]
-            ends = list(accumulate(source.metadata.row_group(g).num_rows for g in range(source.num_row_groups)))
-            groups: dict[int, list[int]] = {}
-            for key in keys_in_file:
-                row = key - int(starts[number])
-                groups.setdefault(int(np.searchsorted(ends, row, side="right")), []).append(row)
-            for group, rows in groups.items():
-                if row_groups <= 0:
-                    break
-                row_groups -= 1
-                first = ends[group - 1] if group else 0
-                left = sorted(row - first for row in rows)
-                before = 0
-                for batch in source.iter_batches(ROWS, row_groups=[group], columns=present):
-                    while left and left[0] < before + batch.num_rows:
-                        row = left.pop(0)
-                        one = batch.slice(row - before, 1)
-                        rows_of_keys[int(starts[number]) + first + row] = {
-                            name: python_values(one[name])[0] for name in present
-                        }
-                    if not left:
-                        break
-                    before += batch.num_rows
-    return rows_of_keys
+        with open_parquet(summary.files[file].path) as source:
+            for place, keys_in_group in chosen:
+                rows = [key - starts[place] for key in sorted(keys_in_group)]
+                for row, values in _rows_of(source, groups[place][1], rows, columns):
+                    found[starts[place] + row] = values
+    return found
+
+
+def _rows_of(
+    source: pq.ParquetFile, group: int, rows: Sequence[int], columns: Sequence[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (row, its values) for rows of a row group, in ascending order, with those columns that the file has."""
+    present = [column for column in columns if column in source.schema_arrow.names]
+    waiting, before = list(rows), 0
+    for batch in source.iter_batches(ROWS, row_groups=[group], columns=present):
+        while waiting and waiting[0] < before + batch.num_rows:
+            row = waiting.pop(0)
+            one = batch.slice(row - before, 1)
+            yield row, {name: python_values(one[name])[0] for name in present}
+        if not waiting:
+            return
+        before += batch.num_rows

@@ -16,7 +16,7 @@ from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.errors import UserError
 from sparkprep.io.formats import PARQUET
-from sparkprep.io.listing import DataFile, check_unchanged, list_input, list_written, tell_left_out
+from sparkprep.io.listing import Listing, list_written
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path, normalise, scheme_of
 from sparkprep.spark.failures import explained
@@ -29,44 +29,43 @@ from sparkprep.spark.tables import Form, Table
 class Opened:
     """An input as Parquet files, looked at."""
 
-    files: list[DataFile]
-    """those of the input, or that a DataFrame was written to"""
+    listing: Listing
+    """the files of the input that hold documents, or those that a DataFrame was written to"""
     summary: InputSummary
     rejected: int = 0
     """bad lines, which lie in a folder of their own in the output folder"""
     warnings: list[str] = field(default_factory=list)
 
 
-def open_paths(
+def open_listed(
     spark: SparkSession,
-    paths: Sequence[str],
+    listing: Listing,
     folder: OutputFolder,
     progress: Progress,
-    text_column: str,
     max_bad: str,
     columns: Sequence[str] | None = None,
     rejected_folder: str = "rejected",
 ) -> Opened:
     """Open Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in a folder of it.
 
-    columns: those that will be read besides the text; None: all.
+    columns: those that will be read besides the text; None: all. Raises UserError where no file holds a document.
     """
-    listing = list_input(paths, text_column)
-    files, rejected, warnings = listing.files, 0, listing.warnings
-    refuse_unseen(spark, files, [folder.work, folder.scratch])
-    if files[0].format != PARQUET:
+    refuse_unseen(spark, listing.files, [folder.work, folder.scratch])
+    text_column = listing.text_column
+    if listing.files[0].format == PARQUET:
+        summary = summarise(listing.files, text_column, columns)
+        listing = listing.without(summary.without_rows)
+        return Opened(listing, summary, warnings=[*listing.warnings, *summary.widened])
+    with explained(), progress.stage("read") as stage:
+        options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
         spooled = _spool_folder(folder)
-        with explained(), progress.stage("read") as stage:
-            options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
-            result = spool(spark, files, spooled, join_path(folder.work, rejected_folder), options)
-            check_unchanged(files)
-            stage.documents, rejected = result.documents, result.rejected
-            warnings += tell_left_out(result.left_out)
-            warnings += [f"rejected {line}" for line in result.first_rejected]
-            warnings += [f"column {c} holds values of several kinds: kept as text" for c in result.as_text]
-        files = list_written(spooled)
-    summary = summarise(files, text_column, columns)
-    return Opened(listing.files, summary, rejected, [*warnings, *summary.widened])
+        result = spool(spark, listing.files, spooled, join_path(folder.work, rejected_folder), options)
+        listing.check_unchanged()
+        stage.documents = result.documents
+    listing = listing.without(result.left_out)
+    warnings = [*listing.warnings, *(f"rejected {line}" for line in result.first_rejected)]
+    warnings += [f"column {c} holds values of several kinds: kept as text" for c in result.as_text]
+    return Opened(listing, summarise(list_written(spooled), text_column, columns), result.rejected, warnings)
 
 
 def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, text_column: str) -> Opened:
@@ -81,7 +80,7 @@ def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, tex
     if not table.rows:
         table.save_empty()
     files = list_written(spooled)
-    return Opened(files, summarise(files, text_column))
+    return Opened(Listing(files), summarise(files, text_column))
 
 
 def frame_schema(source: DataFrame) -> pa.Schema:

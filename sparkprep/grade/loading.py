@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from sparkprep.errors import UserError
 from sparkprep.grade.figures import Ints, Mask, pair_keys
-from sparkprep.grade.tables import ParquetTable, distinct, find_files, open_table
-from sparkprep.io.files import check_finished, exists
+from sparkprep.grade.tables import ParquetTable, distinct, open_table
+from sparkprep.io.files import exists
+from sparkprep.io.listing import list_written
 from sparkprep.io.paths import join_path
 
 Floats = npt.NDArray[np.float64]
@@ -61,11 +62,10 @@ def load_result(output: str, id_column: str) -> tuple[pa.ChunkedArray, Audit | N
     kept_folder, removed_folder = join_path(output, "kept"), join_path(output, "removed")
     if not exists(kept_folder):
         return open_table(output, "output").strings(id_column, "--id-column"), None
-    check_finished(output)
     kept = open_table(kept_folder, "output").strings(id_column, "--id-column")
     if not exists(removed_folder):
         return kept, None
-    if not find_files(removed_folder, "output"):  # a job that removed nothing may write no part file
+    if not list_written(removed_folder):  # a job that removed nothing may write no part file
         nothing = pa.chunked_array([], type=pa.large_string())
         return kept, Audit(nothing, nothing, None)
     removed = open_table(removed_folder, "output")

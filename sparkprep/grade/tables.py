@@ -6,13 +6,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import exists, is_file
+from sparkprep.io.files import exists
 from sparkprep.io.formats import PARQUET
-from sparkprep.io.listing import list_written
-from sparkprep.io.marks import refuse_marked
+from sparkprep.io.listing import list_files
 from sparkprep.io.parquet import open_parquet
-from sparkprep.io.paths import normalise
-from sparkprep.io.walking import walk
 
 
 @dataclass(frozen=True)
@@ -62,13 +59,11 @@ class ParquetTable:
 
 
 def open_table(path: str, what: str) -> ParquetTable:
-    """Return the Parquet file, or the Parquet files of a folder (not those whose name begins with `_` or `.`).
+    """Return the Parquet file, or the Parquet files of a folder.
 
     Raises `UserError` (`what` names the role of the path) where there is nothing, or nothing that is Parquet.
     """
-    files = find_files(path, what)
-    if not files:
-        raise UserError(f"{what} {path} is a folder without Parquet files")
+    files = _files_at(path, what)
     try:
         with open_parquet(files[0]) as file:
             columns = tuple(str(name) for name in file.schema_arrow.names)
@@ -77,14 +72,14 @@ def open_table(path: str, what: str) -> ParquetTable:
     return ParquetTable(path, files, columns)
 
 
-def find_files(path: str, what: str) -> tuple[str, ...]:
-    """Return the path itself, or the Parquet files under it, sorted; `UserError` where it does not exist."""
+def _files_at(path: str, what: str) -> tuple[str, ...]:
+    """Return the Parquet files at a path, sorted, as every job finds them. Raises `UserError` where there are none."""
     if not exists(path):
         raise UserError(f"{what} {path} does not exist")
-    if is_file(path):
-        return (normalise(path),)
-    refuse_marked(normalise(path), walk(normalise(path)))
-    return tuple(file.path for file in list_written(path) if file.format == PARQUET)
+    files = tuple(file.path for file in list_files([path]) if file.format == PARQUET)
+    if not files:
+        raise UserError(f"{what} {path} holds no Parquet files")
+    return files
 
 
 def distinct(values: pa.ChunkedArray) -> pa.Array:

@@ -136,7 +136,7 @@ def explain(error: Exception) -> str:
         return f"{_line(error)}; check AWS_PROFILE and ~/.aws/config"
     if isinstance(error, ClientError):
         return wording(code_of(error), error.operation_name, _line(error))
-    return f"{_line(error)}; check --endpoint-url, --region and AWS's settings"
+    return f"{_line(error)}; check endpoint and region: what was given, or AWS_ENDPOINT_URL_S3 and AWS_DEFAULT_REGION"
 
 
 def _client(endpoint_url: str | None, region: str | None, attempts: int, read_timeout: float = READ_SECONDS) -> Any:

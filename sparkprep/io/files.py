@@ -10,7 +10,7 @@ import re
 import shutil
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, cast
 
 import pyarrow as pa
@@ -25,22 +25,35 @@ UNFINISHED = "_unfinished.json"
 
 _HASHED = 1 << 24  # bytes at a time
 _SYSTEM_CAUSE = re.compile(r"\. Detail: \[errno \d+\] ([^\n]+)")  # how Arrow says what the system has said
-_PARTIAL = re.compile(r"\..*\.partial-[0-9a-f]{8}")
+PARTIAL = re.compile(r"\..*\.partial-[0-9a-f]{8}")
 """What `open_whole` names a file that is not whole yet."""
 
 
 def exists(path: str) -> bool:
     """Return whether a file or folder lies at `path` (a dangling symbolic link does not count)."""
-    system, inner = filesystem(path)
     with _told(path, "cannot be looked for"):
-        return bool(system.get_file_info(inner).type != pafs.FileType.NotFound)
+        return bool(info_of(path).type != pafs.FileType.NotFound)
 
 
 def is_file(path: str) -> bool:
     """Return whether a file, and no folder, lies at `path`."""
-    system, inner = filesystem(path)
     with _told(path, "cannot be looked for"):
-        return bool(system.get_file_info(inner).type == pafs.FileType.File)
+        return bool(info_of(path).type == pafs.FileType.File)
+
+
+def info_of(path: str) -> pafs.FileInfo:
+    """Return what Arrow knows of a path. Raises OSError where that cannot be seen.
+
+    S3 does not say whether there is an object that one may not read, and who may read FOLDER/* may not read FOLDER: it
+    is a folder where something is listed in it.
+    """
+    system, inner = filesystem(path)
+    try:
+        return system.get_file_info(inner)
+    except OSError:
+        if is_local(path) or not system.get_file_info(pafs.FileSelector(inner, allow_not_found=True)):
+            raise
+        return pafs.FileInfo(inner, pafs.FileType.Directory)
 
 
 def open_input(path: str) -> BinaryIO:
@@ -162,7 +175,7 @@ def delete_file(path: str) -> None:
 def delete_partials(folder: str) -> None:
     """Delete what killed runs left of files that they were writing into a folder. Only while no run writes there."""
     for name in file_names(folder):
-        if _PARTIAL.fullmatch(name):
+        if PARTIAL.fullmatch(name):
             delete_file(join_path(folder, name))
 
 
@@ -188,29 +201,6 @@ def _told(path: str, what: str) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path}: {what}: {cause(error)}") from error
-
-
-def check_inputs(paths: Sequence[str]) -> None:
-    """Refuse at once, rather than when Spark has started, a path that is not there or not whole. Raises UserError."""
-    for path in paths:
-        if not exists(path):
-            raise UserError(f"{path}: no such file or folder; check --input")
-        check_finished(path)
-
-
-def check_finished(path: str) -> None:
-    """Refuse a folder on S3 into which a result is being put, and what lies in one. Raises UserError."""
-    if is_local(path):
-        return
-    bucket, key = split_s3(path)
-    folder = f"s3://{bucket}"
-    for name in filter(None, key.split("/")):
-        folder = join_path(folder, name)
-        if exists(marker := join_path(folder, UNFINISHED)):
-            raise UserError(
-                f"{path}: not whole: a run is putting its result there, or was stopped at that; {marker} says where it "
-                "lies whole"
-            )
 
 
 def sha256_of(path: str, look: Callable[[bytes], None] | None = None) -> tuple[int, str]:

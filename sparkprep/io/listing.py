@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -16,18 +16,20 @@ import pyarrow as pa
 from sparkprep.errors import UserError
 from sparkprep.io.files import UNFINISHED, cause
 from sparkprep.io.formats import CODECS, KNOWN_EXTENSIONS, PARQUET, format_of
+from sparkprep.io.left_out import WITHOUT_ROWS, LeftOut, nothing_left, tell_left_out
 from sparkprep.io.marks import refuse_marked
-from sparkprep.io.paths import normalise
+from sparkprep.io.paths import join_path, normalise
 from sparkprep.io.recognise import (
     HEAD_BYTES,
     MAGIC_BYTES,
     PARQUET_MAGIC,
     holds_documents,
+    is_one_object,
     read_head,
     what_is,
 )
 from sparkprep.io.results import rows_of_results
-from sparkprep.io.walking import Entry, entry_of, walk
+from sparkprep.io.walking import Entry, Tree, entry_of, walk
 
 _NO_DATA = re.compile(
     r"(readme|licen[cs]e|copying|notice|changelog|authors|citation)([-.]\w+)?"
@@ -35,11 +37,10 @@ _NO_DATA = re.compile(
     r"|.*_\$folder\$",  # how EMR's older file system marks a folder
     re.IGNORECASE,
 )
-"""Names of what lies beside data and is none: left out without a word."""
+"""Names of what lies beside data and is none: left out without a warning."""
 _HIDDEN = "whose names begin with '_' or '.'"
 _OURS = ("_metrics.json", UNFINISHED)
 _READERS = 16
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -60,40 +61,54 @@ class DataFile:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A file in the input that is not read. reason: stands between "1 file" and "left out"."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Listing:
-    """The files that an input is, sorted by path, and those in it that are none."""
+    """The files that an input is, sorted by path, and what in it is not read.
+
+    paths: what the user named; none where the files are what a run of ours has written for itself. empty: those of
+    the files left out that have no rows, as long as nothing is written to them.
+    """
 
     files: list[DataFile]
     left_out: tuple[LeftOut, ...] = ()
+    paths: tuple[str, ...] = ()
+    text_column: str = "text"
+    empty: tuple[DataFile, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
         """What is to be told of the files left out: a line for each reason."""
         return tell_left_out(self.left_out)
 
+    def without(self, left_out: Iterable[LeftOut]) -> Listing:
+        """Return the listing with some of its files left out. Raises UserError where none is left."""
+        left_out = (*self.left_out, *left_out)
+        reasons = {each.path: each.reason for each in left_out}
+        files = [file for file in self.files if file.path not in reasons]
+        if not files:
+            raise nothing_left(left_out)
+        empty = (file for file in self.files if reasons.get(file.path) == WITHOUT_ROWS)
+        return replace(self, files=files, left_out=left_out, empty=(*self.empty, *empty))
 
-def tell_left_out(left_out: Iterable[LeftOut]) -> list[str]:
-    """Return a line for each reason, with the number of files and the first of their paths."""
-    by_reason: dict[str, list[str]] = {}
-    for each in left_out:
-        by_reason.setdefault(each.reason, []).append(each.path)
-    lines = []
-    for reason, paths in by_reason.items():
-        paths = sorted(paths)
-        more = f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else ""
-        lines.append(
-            f"{len(paths):,} {'file' if len(paths) == 1 else 'files'} {reason} left out: "
-            f"{', '.join(paths[:_SHOWN])}{more}"
-        )
-    return lines
+    def check_unchanged(self) -> None:
+        """Compare each file with what it was when it was listed, and look for files that were not there then.
+
+        Raises UserError naming the first that is another now, or new. A new listing tells of thousands of files in one
+        request to S3; only those that it does not show as they were are asked for one by one.
+        """
+        files = [*self.files, *self.empty]
+        if not self.paths:
+            check_unchanged(files)
+            return
+        try:
+            now = {file.path: file for file in list_files(self.paths, self.text_column)}
+        except UserError as error:
+            check_unchanged(files)
+            raise _changed(f"the input has changed while the job ran: {error}") from error
+        check_unchanged([file for file in files if not _is_as_it_was(file, now.get(file.path))])
+        known = {file.path for file in self.files} | {each.path for each in self.left_out}
+        added = min(now.keys() - known, default=None)
+        if added is not None:
+            raise _changed(f"{added}: was added while the job ran")
 
 
 def stamps(files: Sequence[DataFile]) -> list[list[str | int]]:
@@ -111,14 +126,22 @@ def check_unchanged(files: Sequence[DataFile]) -> None:
             now = None
         if now is None:
             return f"{file.path}: is not there any more; it was when the job began"
-        if now.size != file.size or file.mtime_ns not in (None, now.mtime_ns):
+        if not _is_as_it_was(file, now):
             return f"{file.path}: has changed while the job ran"
         return None
 
     with ThreadPoolExecutor(_READERS) as pool:
         changed = next(filter(None, pool.map(problem, files)), None)
     if changed:
-        raise UserError(f"{changed}; run again when nothing writes to the input")
+        raise _changed(changed)
+
+
+def _is_as_it_was(file: DataFile, now: DataFile | Entry | None) -> bool:
+    return now is not None and now.size == file.size and file.mtime_ns in (None, now.mtime_ns)
+
+
+def _changed(what: str) -> UserError:
+    return UserError(f"{what}; run again when nothing writes to the input")
 
 
 def list_input(paths: Sequence[str | os.PathLike[str]], text_column: str = "text") -> Listing:
@@ -135,16 +158,18 @@ def list_input(paths: Sequence[str | os.PathLike[str]], text_column: str = "text
     found: dict[str, DataFile] = {}
     left_out: dict[str, LeftOut] = {}
     for path in paths:
-        at_path, others = _data_files(normalise(path))
-        for real, file in at_path:
+        at_path, others = _data_files(normalise(path), text_column)
+        for real, file in sorted(at_path, key=lambda each: each[1].path):
             first = found.setdefault(real, file)
             found[real] = replace(first, named=first.named or file.named)
         left_out |= {each.path: each for each in others}
     files = sorted(found.values(), key=lambda file: file.path)
     sidecars = _sidecars(files, text_column)
-    kept = [file for file in files if file not in sidecars]
     reason = f"of JSON without documents (no object with a column '{text_column}')"
-    return Listing(kept, (*left_out.values(), *(LeftOut(file.path, reason) for file in sidecars)))
+    read = {file.path for file in files}  # what one path leaves out, another may name
+    unread = tuple(each for each in left_out.values() if each.path not in read)
+    listing = Listing(files, unread, tuple(normalise(path) for path in paths), text_column)
+    return listing.without(LeftOut(file.path, reason) for file in sidecars)
 
 
 def list_files(paths: Sequence[str | os.PathLike[str]], text_column: str = "text") -> list[DataFile]:
@@ -162,8 +187,8 @@ def list_written(folder: str) -> list[DataFile]:
     return sorted(files, key=lambda file: file.path)
 
 
-def _data_files(path: str) -> tuple[list[tuple[str, DataFile]], list[LeftOut]]:
-    """Return the data files at one path, each with what it is under any name, and the files left out."""
+def _data_files(path: str, text_column: str) -> tuple[list[tuple[str, DataFile]], list[LeftOut]]:
+    """Return the data files at one path, each with what it is under any name, and what is left out."""
     try:
         entry = entry_of(path)
         tree = walk(path) if entry is None else None
@@ -182,13 +207,43 @@ def _data_files(path: str) -> tuple[list[tuple[str, DataFile]], list[LeftOut]]:
     kinds |= {row: PARQUET for row, head in heads.items() if head == PARQUET_MAGIC}
     files = [(row.real, _data_file(row, kind)) for row, kind in kinds.items() if kind is not None]
     read = {real for real, _ in files}
-    others = [row for row in data if kinds[row] is None and row.real not in read]
-    if not files:
+    unread = [row for row in unknown if kinds[row] is None and row.real not in read]
+    others = [row for row in unread if row in heads]
+    if not files or (others and _tell_of_others(files, text_column)):
         raise UserError(_nothing_in(path, unknown, others))
-    left_out = [LeftOut(row.path, "of other kinds") for row in others]
-    left_out += [LeftOut(hidden, _HIDDEN) for hidden in tree.hidden_files if _is_hidden_data(hidden)]
-    left_out += [LeftOut(each.path, "beside the kept documents of a result") for each in strangers]
-    return files, left_out
+    told = [LeftOut(row.path, "of other kinds") for row in others]
+    told += [LeftOut(hidden, _HIDDEN) for hidden in tree.hidden_files if _is_hidden_data(hidden)]
+    told += [LeftOut(each.path, "beside the kept documents of a result") for each in strangers]
+    return files, [*told, *_without_data(path, tree, {row.path for row in (*rows, *strangers)}, unread, told)]
+
+
+def _tell_of_others(files: Iterable[tuple[str, DataFile]], text_column: str) -> bool:
+    """Return whether files are all JSON of one object that is no document, as what tells of files of other kinds is."""
+    for _, file in files:
+        if file.format == PARQUET:
+            return False
+        head = _head(file)
+        if holds_documents(*head, text_column) or not is_one_object(*head):
+            return False
+    return True
+
+
+def _without_data(
+    path: str, tree: Tree, looked_at: Collection[str], unread: Iterable[Entry], told: Iterable[LeftOut]
+) -> Iterator[LeftOut]:
+    """Yield what is left out in a folder besides what is told, being no data by its name, size or place."""
+    known = {each.path for each in told}
+    for entry in tree.files:
+        if entry.path not in looked_at:
+            yield LeftOut(entry.path, "beside the rows of a result", is_data=False)
+    for entry in unread:
+        if entry.path not in known:
+            yield LeftOut(entry.path, "that only tells of the data" if entry.size else "of 0 bytes", is_data=False)
+    hidden_files = set(tree.hidden_files)
+    for relative in tree.hidden:
+        hidden = join_path(path, relative)
+        if hidden not in known:
+            yield LeftOut(hidden if hidden in hidden_files else f"{hidden}/", _HIDDEN, is_data=False)
 
 
 def _is_hidden_data(path: str) -> bool:
@@ -204,7 +259,9 @@ def _format_of_named(entry: Entry) -> str:
     head = read_head(entry.path, MAGIC_BYTES)
     if head.startswith(PARQUET_MAGIC):
         return PARQUET
-    raise UserError(f"{entry.path}: unknown kind of file{_looks_like(head)}; known extensions are {KNOWN_EXTENSIONS}")
+    raise UserError(
+        f"{entry.path}: unknown kind of file{_looks_like(entry.path, head)}; known extensions are {KNOWN_EXTENSIONS}"
+    )
 
 
 def _nothing_in(path: str, unknown: Sequence[Entry], others: Sequence[Entry]) -> str:
@@ -212,14 +269,14 @@ def _nothing_in(path: str, unknown: Sequence[Entry], others: Sequence[Entry]) ->
     names = dict.fromkeys(os.path.splitext(_name(row))[1] or _name(row) for row in unknown)
     what = f"only files of other kinds ({', '.join(list(names)[:10])})" if names else "nothing"
     first = min(others, key=lambda row: row.path, default=None)
-    looks = _looks_like(read_head(first.path, MAGIC_BYTES)) if first else ""
+    looks = _looks_like(first.path, read_head(first.path, MAGIC_BYTES)) if first else ""
     looks = f"; {first.path}{looks}" if first and looks else ""
     return f"{path}: no data file in this folder, {what}{looks}; known extensions are {KNOWN_EXTENSIONS}"
 
 
-def _looks_like(head: bytes) -> str:
-    recognised = what_is(head)
-    return f" (it is {recognised.kind}: {recognised.advice})" if recognised else ""
+def _looks_like(path: str, head: bytes) -> str:
+    recognised = what_is(head, path)
+    return f" ({recognised.told(path)})" if recognised else ""
 
 
 def _sidecars(files: Sequence[DataFile], text_column: str) -> set[DataFile]:
@@ -234,8 +291,7 @@ def _sidecars(files: Sequence[DataFile], text_column: str) -> set[DataFile]:
         json = [file for file in json if _columns(file) != deepest and not file.named]
 
     def holds(file: DataFile) -> bool:
-        head = read_head(file.path, HEAD_BYTES, CODECS.get(file.format))
-        return holds_documents(head, len(head) < HEAD_BYTES, text_column)
+        return holds_documents(*_head(file), text_column)
 
     with ThreadPoolExecutor(_READERS) as pool:
         documents = [f for f, held in zip(json, pool.map(holds, json), strict=True) if held or f.named]
@@ -244,6 +300,12 @@ def _sidecars(files: Sequence[DataFile], text_column: str) -> set[DataFile]:
             f"the input mixes Parquet ({parquet.path}) and JSON Lines ({documents[0].path}); give one kind at a time"
         )
     return set(json) - set(documents)
+
+
+def _head(file: DataFile) -> tuple[bytes, bool]:
+    """Return the first HEAD_BYTES of a JSON file, unpacked, and whether that is all of it."""
+    head = read_head(file.path, HEAD_BYTES, CODECS.get(file.format))
+    return head, len(head) < HEAD_BYTES
 
 
 def _columns(file: DataFile) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import cause
+from sparkprep.io.files import PARTIAL, cause
 from sparkprep.io.mounts import mounts_below
 from sparkprep.io.paths import lies_in, normalise
 
-_LEFT_BY_WRITERS = re.compile(r"\..+\.(?:crc|partial-[0-9a-f]{8})")
-"""Hadoop's hidden sums, without which a file can be rewritten and read again, and the half files of killed tasks."""
+_SUM = re.compile(r"\..+\.crc")
+"""A hidden sum of Hadoop's, without which a file can be rewritten and read again."""
 
 
 class LocalResult:
@@ -92,5 +92,5 @@ class LocalResult:
 def _delete_what_writers_left(folder: str) -> None:
     for current, _, names in os.walk(folder):
         for name in names:
-            if _LEFT_BY_WRITERS.fullmatch(name):
+            if _SUM.fullmatch(name) or PARTIAL.fullmatch(name):
                 os.remove(os.path.join(current, name))

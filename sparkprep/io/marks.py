@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-import pyarrow as pa
-
 from sparkprep.errors import UserError
 from sparkprep.io.files import UNFINISHED, exists, file_names
 from sparkprep.io.paths import join_path
@@ -29,7 +27,7 @@ _ASKED_AT_ONCE = 16
 def refuse_marked(path: str, tree: Tree | None) -> None:
     """Raise UserError where a table's log, or the note of an unfinished run, lies at a path, below it or above.
 
-    tree: what lies below; None for a file.
+    path: as `paths.normalise` returns it. tree: what lies below; None for a file.
     """
     if tree is not None:
         for name in sorted(tree.hidden):
@@ -56,7 +54,7 @@ def _is_there(place: tuple[str, str]) -> bool:
         if mark == _ICEBERG_FOLDER:
             return _holds_iceberg(file_names(path))
         return exists(path)
-    except (OSError, pa.ArrowException):
+    except UserError:
         return False
 
 
@@ -67,7 +65,8 @@ def _holds_iceberg(names: Iterable[str]) -> bool:
 def _refuse(folder: str, mark: str) -> None:
     if mark == UNFINISHED:
         raise UserError(
-            f"{folder}: the result of a run that has not finished ({mark}); wait for its end, or start it again"
+            f"{folder}: the result of a run that has not finished ({join_path(folder, mark)} says where it lies whole, "
+            "if anywhere); wait for its end, or start it again"
         )
     if mark in _TABLES:
         what, read = _TABLES[mark]

@@ -36,16 +36,25 @@ def is_local(path: str) -> bool:
 def normalise(path: str | os.PathLike[str]) -> str:
     """Return an absolute local path (symbolic links kept, `~/` expanded), or the URI without a slash at its end.
 
-    What Hadoop writes s3a:// or s3n:// is s3:// here.
+    What Hadoop writes s3a:// or s3n:// is s3:// here. Raises UserError for a path that is empty or not UTF-8.
     """
     text = os.fspath(path)
     if not text:
         raise UserError("an empty path was given where a file or folder is needed")
+    check_utf8(text)
     if not is_local(text):
         return "s3://" + text.split("://", 1)[1].rstrip("/")
     if scheme_of(text) == "file":
         text = "/" + text.split(":", 1)[1].lstrip("/")
     return os.path.abspath(os.path.expanduser(text))
+
+
+def check_utf8(path: str) -> None:
+    """Raise UserError for a path with bytes that are no UTF-8, which Linux bears and Arrow does not."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path}: a name that is not UTF-8, which cannot be read or written; rename it") from error
 
 
 def join_path(path: str, *names: str) -> str:
@@ -88,10 +97,5 @@ def spark_uri(path: str) -> str:
     Spark takes []{}*? in a path for a pattern, so they are escaped; a local path gets the scheme `file:`, because on a
     cluster a bare path would mean HDFS. Blanks, '%' and '#' stay: Hadoop takes the text after the scheme as it is.
     """
-    return _GLOB_CHARACTERS.sub(r"\\\1", spark_target(path))
-
-
-def spark_target(path: str) -> str:
-    """Return what to hand to `DataFrame.write`: `spark_uri` unescaped, since Spark writes to the name as it stands."""
     path = normalise(path)
-    return f"file:{path}" if is_local(path) else path
+    return _GLOB_CHARACTERS.sub(r"\\\1", f"file:{path}" if is_local(path) else path)

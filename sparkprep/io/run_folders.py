@@ -31,7 +31,7 @@ class LocalRunFolder:
         self.path = stem + run_id
         self._stem, self._flag = stem, flag
         self._made_parents: list[str] = []
-        self._lock = -1
+        self._lock, self._lock_path = -1, ""
 
     def attempt(self) -> None:
         """Make the folders above it, and try whether it can be made: permission bits do not tell everything."""
@@ -53,14 +53,14 @@ class LocalRunFolder:
             say(f"note: deleted {safe_text(leftover)}, which a killed run had left", stream=sys.stderr)
         try:
             os.makedirs(self.path)
-            self._lock = _locked(os.path.join(self.path, _LOCK))
+            self._lock, self._lock_path = _locked(os.path.join(self.path, _LOCK))
         except OSError as error:
             raise self.cannot_write(cause(error)) from error
 
     def strip(self) -> None:
         """Take out what is no content, before it becomes a result; the lock is held on."""
         with contextlib.suppress(OSError):
-            os.remove(os.path.join(self.path, _LOCK))
+            os.remove(self._lock_path)
 
     def delete(self) -> None:
         """Delete it, and the folders above it that `attempt` made and nobody else has used."""
@@ -169,11 +169,16 @@ def _command_to_delete(folder: str) -> str:
     return f"aws s3 rm --recursive {shlex.quote(folder + '/')}"
 
 
-def _locked(path: str) -> int:
-    """Make a lock file that is held as soon as it bears its name; return the descriptor that holds it."""
+def _locked(path: str) -> tuple[int, str]:
+    """Make a lock file that is held as soon as it bears its name; return the descriptor that holds it, and its path.
+
+    On a file system without locks it bears another name, so that nobody will take the folder for a leftover.
+    """
     aside = f"{path}.{os.getpid()}"
     descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    with contextlib.suppress(OSError):  # a file system without locks: then nobody will take the folder for a leftover
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.rename(aside, path)
-    return descriptor
+    except OSError:
+        return descriptor, aside
+    return descriptor, path

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import pyarrow.fs as pafs
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import cause
-from sparkprep.io.paths import filesystem, is_local, join_path, normalise
+from sparkprep.io.files import cause, info_of
+from sparkprep.io.paths import check_utf8, filesystem, is_local, join_path, normalise
 
 _SECOND = 1_000_000_000
 
@@ -53,15 +53,14 @@ def entry_of(path: str) -> Entry | None:
 
     Raises UserError where there is neither, OSError or ArrowException where that cannot be seen.
     """
-    system, inner = filesystem(path)
     if is_local(path):
         if not os.path.lexists(path):
             raise UserError(f"{path}: no such file or folder; check --input")
         return None if os.path.isdir(path) else _local_entry(os.path.basename(path), path, os.path.realpath(path))
-    info = system.get_file_info(inner)
+    info = info_of(path)
     if info.type == pafs.FileType.NotFound:
         raise UserError(f"{path}: no such file or folder; check --input")
-    return _s3_entry(inner.rsplit("/", 1)[-1], path, info) if info.type == pafs.FileType.File else None
+    return _s3_entry(path.rsplit("/", 1)[-1], path, info) if info.type == pafs.FileType.File else None
 
 
 def walk(folder: str) -> Tree:
@@ -109,6 +108,7 @@ def _walk_local(folder: str) -> Tree:
 
 
 def _local_entry(relative: str, path: str, real: str) -> Entry:
+    check_utf8(path)
     try:
         status = os.stat(path)
     except OSError as error:

@@ -42,21 +42,19 @@ class Size:
     cluster: Cluster | None = None
 
 
-def _runtime(shuffle_partitions: int, split: str) -> Mapping[str, str]:
+def _runtime(shuffle_partitions: int) -> Mapping[str, str]:
     """A few tasks for each core: enough to even out long documents, few enough that a task outweighs its start."""
-    return MappingProxyType(
-        {"spark.sql.shuffle.partitions": str(shuffle_partitions), "spark.sql.files.maxPartitionBytes": split}
-    )
+    return MappingProxyType({"spark.sql.shuffle.partitions": str(shuffle_partitions)})
 
 
 SIZES: Mapping[str, Size] = MappingProxyType(
     {
         size.name: size
         for size in (
-            Size("1k", "2g", _runtime(4, "4m")),
-            Size("10k", "4g", _runtime(8, "8m")),
-            Size("500k", "6g", _runtime(112, "64m"), "2g", R5_XLARGE_X7),
-            Size("5m", "8g", _runtime(224, "128m"), "2g", R5_XLARGE_X7),
+            Size("1k", "2g", _runtime(4)),
+            Size("10k", "4g", _runtime(8)),
+            Size("500k", "6g", _runtime(112), "2g", R5_XLARGE_X7),
+            Size("5m", "8g", _runtime(224), "2g", R5_XLARGE_X7),
         )
     }
 )

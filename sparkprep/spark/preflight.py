@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -16,8 +17,10 @@ from sparkprep.spark.session import is_local
 PACKAGES = ("sparkprep", "numpy", "numba", "pyarrow", "pandas")
 _CURE = (
     "install the same sparkprep with its pinned dependencies on every node and start with "
-    "--conf spark.pyspark.python=/path/to/that/python"
+    "--conf spark.pyspark.python=/path/to/that/python "
+    f"--conf spark.pyspark.driver.python={shlex.quote(sys.executable)}"
 )
+"""Without the second, the driver would take the first too."""
 
 
 def preflight(spark: SparkSession) -> dict[str, str]:

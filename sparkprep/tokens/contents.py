@@ -8,7 +8,7 @@ from typing import Any
 
 from sparkprep.io.files import exists
 from sparkprep.io.json_files import read_json
-from sparkprep.io.listing import DataFile, stamps
+from sparkprep.io.listing import DataFile, list_written, stamps
 from sparkprep.io.output import PARQUET_FOLDER
 from sparkprep.io.paths import join_path
 from sparkprep.tokens.settings import TokenizeSettings
@@ -26,9 +26,14 @@ def asked_of(files: Sequence[DataFile], settings: TokenizeSettings) -> dict[str,
 
 
 def finished(output: str, asked: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the metrics of an output that was made as is asked for now; None for any other, or none."""
+    """Return the metrics of an output that was made as is asked for now; None for any other, or none.
+
+    Its files must be there in their sizes: rows would be lost otherwise without a word.
+    """
     path = join_path(output, METRICS)
     if not exists(path):
         return None
-    metrics = read_json(path, "take another --output, or --overwrite", {"asked": dict})
-    return dict(metrics) if metrics["asked"] == asked else None
+    metrics = read_json(path, "take another --output, or --overwrite", {"asked": dict, "parts": list})
+    made = {(part["name"], part["bytes"]) for part in metrics["parts"]}
+    there = {(file.path.rpartition("/")[2], file.size) for file in list_written(output)}
+    return dict(metrics) if metrics["asked"] == asked and made == there else None

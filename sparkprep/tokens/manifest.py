@@ -15,6 +15,7 @@ from sparkprep import __version__
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists, file_names, sha256_of, write_text
 from sparkprep.io.json_files import checked_object, read_json
+from sparkprep.io.left_out import LeftOut, name_left_out
 from sparkprep.io.paths import join_path, normalise
 from sparkprep.llmc import shard as shard_format
 from sparkprep.llmc.header import HEADER_BYTES
@@ -30,7 +31,8 @@ ENTRY = "index long, file string, tokens long, documents long, sha256 string"
 
 _HASHERS = 4
 _MEND = "delete it, or choose another folder"
-_AGAIN = "delete it and run `sparkprep shards` again, which makes what is missing"
+_AGAIN = "delete {} and run `sparkprep shards` again, which makes what is missing"
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,14 @@ def sound_entries(folder: str, notes: dict[str, Note]) -> list[Entry]:
 
 
 def build(
-    source: list[str], settings: ShardSettings, plan: ShardPlan, entries: list[Entry], warnings: Sequence[str]
+    source: list[str],
+    settings: ShardSettings,
+    plan: ShardPlan,
+    entries: list[Entry],
+    warnings: Sequence[str],
+    left_out: Sequence[LeftOut],
 ) -> dict[str, Any]:
-    """Return the manifest of a finished folder. source: the files of the token rows."""
+    """Return the manifest of a finished folder. source: the files of the token rows; left_out: what lies among them."""
     first = {shard.index: shard for shard in plan.shards}
     return {
         "format": "llm.c token shards, uint16, GPT-2",
@@ -128,6 +135,7 @@ def build(
         "settings": asdict(settings),
         "source": source,
         "warnings": list(warnings),
+        "left_out": name_left_out(left_out),
         "order": "xxhash64(seed, id), as signed 64-bit numbers; ties by id, then by tokens",
         "vocabulary_sha256": SHA256,
         "sparkprep": __version__,
@@ -138,14 +146,19 @@ def build(
 def verify(folder: str) -> dict[str, Any]:
     """Check every shard of a folder against its manifest (header, size, SHA-256, tokens, documents); return that.
 
-    Raises UserError that names the first file that is wrong.
+    Raises UserError that names the files that are wrong, up to ten of them.
     """
     path = join_path(normalise(folder), MANIFEST)
     if not exists(path):
         raise UserError(f"{folder}: no {MANIFEST}: the shards are not finished; run `sparkprep shards` again")
     manifest = _read_manifest(path)
     with ThreadPoolExecutor(_HASHERS) as pool:
-        list(pool.map(lambda shard: _verify_one(join_path(folder, shard["file"]), shard), manifest["shards"]))
+        found = pool.map(lambda shard: _fault(join_path(folder, shard["file"]), shard), manifest["shards"])
+        faults = [fault for fault in found if fault]
+    if faults:
+        more = f"; and {len(faults) - _MOST_NAMED:,} more" if len(faults) > _MOST_NAMED else ""
+        way_out = _AGAIN.format("it" if len(faults) == 1 else "them")
+        raise UserError(f"{'; '.join(faults[:_MOST_NAMED])}{more}; {way_out}")
     _refuse_others(folder, manifest)
     total = sum(shard["tokens"] for shard in manifest["shards"])
     begun = sum(shard["documents"] for shard in manifest["shards"])
@@ -163,19 +176,21 @@ def _refuse_others(folder: str, manifest: dict[str, Any]) -> None:
             raise UserError(f"{join_path(folder, file)}: a shard that the manifest does not tell of; move it away")
 
 
-def _verify_one(path: str, shard: dict[str, Any]) -> None:
-    if not exists(path):
-        raise UserError(f"{path}: missing; {_AGAIN}")
-    header = shard_format.read_header(path)
-    counts = _Counts()
-    digest = sha256_of(path, counts.look)[1]
+def _fault(path: str, shard: dict[str, Any]) -> str | None:
+    """Return what is wrong with a shard, beginning with its path; None where it is what the manifest tells."""
+    try:
+        if not exists(path):
+            return f"{path}: missing"
+        header = shard_format.read_header(path)
+        counts = _Counts()
+        digest = sha256_of(path, counts.look)[1]
+    except UserError as error:
+        return str(error)
     if header.tokens != shard["tokens"] or digest != shard["sha256"]:
-        raise UserError(f"{path}: not the file that the manifest tells of (other tokens or SHA-256); {_AGAIN}")
+        return f"{path}: not the file that the manifest tells of (other tokens or SHA-256)"
     if counts.greatest > END_OF_TEXT or counts.documents != shard["documents"]:
-        raise UserError(
-            f"{path}: holds {counts.documents:,} documents and token {counts.greatest}, not what the manifest tells; "
-            f"{_AGAIN}"
-        )
+        return f"{path}: holds {counts.documents:,} documents and token {counts.greatest}, not what the manifest tells"
+    return None
 
 
 @dataclass

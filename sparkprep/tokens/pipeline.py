@@ -11,10 +11,11 @@ from pyspark.sql import SparkSession
 
 from sparkprep import __version__
 from sparkprep.documents.keys import DEFAULT_ID
-from sparkprep.documents.opening import Opened, open_paths
+from sparkprep.documents.opening import Opened, open_listed
 from sparkprep.documents.parquet.pieces import plan
 from sparkprep.io.files import write_text
-from sparkprep.io.listing import check_unchanged, list_files
+from sparkprep.io.left_out import name_left_out
+from sparkprep.io.listing import list_input
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.spark.failures import explained, tasks_ended
@@ -50,8 +51,8 @@ def tokenize(
     """
     settings = settings or TokenizeSettings()
     paths = [source] if isinstance(source, str) else list(source)
-    files = list_files(paths, settings.text_column)
-    asked = asked_of(files, settings)
+    listing = list_input(paths, settings.text_column)
+    asked = asked_of(listing.files, settings)
     done = finished(output, asked) if reuse else None
     if done is not None:
         return done
@@ -60,15 +61,14 @@ def tokenize(
     with OutputFolder(output, overwrite, paths, MADE, work) as folder:
         with tasks_ended(spark):
             columns = [settings.id_column or DEFAULT_ID]
-            opened = open_paths(
-                spark, paths, folder, progress, settings.text_column, settings.max_bad, columns, REJECTED
-            )
+            opened = open_listed(spark, listing, folder, progress, settings.max_bad, columns, REJECTED)
             counts, parts = _write_rows(spark, opened, settings, folder.work, progress)
-            check_unchanged(files)
+            opened.listing.check_unchanged()
         metrics = {
             **asdict(counts),
             "rejected": opened.rejected,
             "warnings": opened.warnings,
+            "left_out": name_left_out(opened.listing.left_out),
             "seconds": round(progress.seconds, 1),
             "stages": progress.summary(),
             "engine": Tokenizer().engine,

@@ -14,7 +14,7 @@ from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.errors import UserError
 from sparkprep.io.arrow import plain, plain_type, runs_to_binary
 from sparkprep.io.formats import PARQUET
-from sparkprep.io.listing import list_input
+from sparkprep.io.listing import Listing, list_input
 from sparkprep.tokens.identifiers import Form, form_of, id_of
 from sparkprep.tokens.runs import I64, bodies, is_list, rows_of
 from sparkprep.tokens.xxhash64 import xxhash64
@@ -26,22 +26,26 @@ class PlacedRows:
 
     places: int64 (rows,), Spark's `xxhash64(seed, id)`. lengths: int64 (rows,), tokens with the end-of-text before
     them. names, tokens: binary; rows of one place come in the order of these, nulls first. names is null where equal
-    hashes mean equal identifiers. tokens are uint16 in the byte order of `TokenRows.dtype`.
+    hashes mean equal identifiers. tokens are uint16 in the byte order of `TokenRows.dtype`. nulls: rows whose tokens
+    are null, which count as documents without a token.
     """
 
     places: I64
     lengths: I64
     names: pa.Array
     tokens: pa.Array
+    nulls: int
 
 
 @dataclass(frozen=True)
 class TokenRows:
     """Token rows as they lie.
 
-    id_column: None where the tokens themselves order the rows. warnings: what is to be told of the input.
+    listing: their files that hold any. id_column: None where the tokens themselves order the rows. warnings: what is to
+    be told of the input.
     """
 
+    listing: Listing
     documents: Documents
     id_column: str | None
     warnings: tuple[str, ...]
@@ -83,6 +87,7 @@ class TokenRows:
                 lengths=end - begin + 1,
                 names=self._names(batch),
                 tokens=runs_to_binary(values.astype(self.dtype), offsets) if self.is_list else tokens.cast(pa.binary()),
+                nulls=tokens.null_count,
             )
 
     def _names(self, batch: pa.RecordBatch) -> pa.Array:
@@ -109,8 +114,9 @@ def open_rows(paths: Sequence[str], tokens_column: str, id_column: str | None, t
     summary = summarise(files, tokens_column, [id_column or DEFAULT_ID], check)
     if not _holds_tokens(summary.schema.field(tokens_column).type):
         raise _no_tokens(files[0].path, summary.schema, tokens_column)
+    listing = listing.without(summary.without_rows)
     warnings = (*listing.warnings, *summary.widened)
-    return TokenRows(plan(summary, tasks), id_of(summary, id_column), warnings)
+    return TokenRows(listing, plan(summary, tasks), id_of(summary, id_column), warnings)
 
 
 def _check_column(tokens_column: str, path: str, schema: pa.Schema) -> None:

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import delete_file, delete_folder, delete_partials, exists, file_names, make_folder, write_text
-from sparkprep.io.listing import check_unchanged, stamps
+from sparkprep.io.listing import stamps
 from sparkprep.io.locks import held
 from sparkprep.io.paths import is_local, join_path, normalise
 from sparkprep.spark.failures import explained, tasks_ended
@@ -40,7 +40,7 @@ BATCH_ROWS = 2000
 BATCH_BYTES = 16 << 20
 MOST_PARTIAL_SUMS = 1 << 17
 """Of buckets in pieces, which the driver adds up itself; more are added up by Spark, at the cost of a shuffle."""
-_COUNTS = "bucket int, length long, documents long"
+_COUNTS = "bucket int, length long, documents long, nulls long"
 _PLACED = "task int, shard int, place long, name binary, tokens binary"
 _LOCK = ".lock"
 
@@ -67,7 +67,7 @@ def make_shards(
     before = stamps(rows.documents.summary.files)
     with tasks_ended(spark):
         with explained(), progress.stage("count", rows.documents.summary.rows):
-            plan = make_plan(spark, rows, settings, before)
+            plan, nulls = make_plan(spark, rows, settings, before)
         notes = read_notes(folder)
         is_other = any(note.plan != plan.fingerprint for note in notes.values())
         if is_other and not overwrite:
@@ -77,6 +77,8 @@ def make_shards(
         _refuse_strangers(folder, plan, notes)
     _refuse_unseen(spark, rows, folder)
     with _alone_in(folder), tasks_ended(spark):
+        if read_notes(folder) != notes:
+            raise UserError(f"{folder}: another run has just written shards there; run again")
         if is_other:
             for file in notes:
                 delete_file(join_path(folder, file))
@@ -85,7 +87,9 @@ def make_shards(
         delete_file(join_path(folder, MANIFEST))
         entries = _complete(spark, rows, settings, plan, notes, folder, progress)
         source = [file.path for file in rows.documents.summary.files]
-        content = manifest.build(source, settings, plan, entries, rows.warnings)
+        content = manifest.build(
+            source, settings, plan, entries, [*rows.warnings, *_tell_nulls(rows, nulls)], rows.listing.left_out
+        )
         write_text(join_path(folder, MANIFEST), json.dumps(content, indent=1) + "\n")
         delete_folder(join_path(folder, NOTES))
     return content
@@ -131,7 +135,6 @@ def _complete(
     progress: Progress,
 ) -> list[Entry]:
     """Write the shards that are not in the folder whole; return the entries of all."""
-    files = rows.documents.summary.files
     with progress.stage("check") as stage:
         planned = {shard.file for shard in plan.shards}
         entries = sound_entries(folder, {file: note for file, note in notes.items() if file in planned})
@@ -143,9 +146,9 @@ def _complete(
             with progress.stage("write", plan.documents, size), explained():
                 entries += _write(spark, rows, settings, plan, missing, folder)
         except UserError:
-            check_unchanged(files)
+            rows.listing.check_unchanged()
             raise
-    check_unchanged(files)
+    rows.listing.check_unchanged()
     written = sum(entry.documents for entry in entries)
     if written != plan.documents or len(entries) != len(plan.shards):
         raise RuntimeError(
@@ -157,32 +160,41 @@ def _complete(
 
 def make_plan(
     spark: SparkSession, rows: TokenRows, settings: ShardSettings, source: list[list[str | int]]
-) -> ShardPlan:
+) -> tuple[ShardPlan, int]:
     """Count the tokens of each bucket and lay the shards over them. Only the buckets' table comes to the driver.
 
-    source: the stamps of the rows' files.
+    Returns the plan, and how many rows have null for their tokens. source: the stamps of the rows' files.
     """
     bits = planning.bucket_bits(rows.tokens_about, settings.shard_tokens)
 
     def task(number: int) -> Iterator[pa.RecordBatch]:
         lengths, documents = np.zeros(1 << bits, np.int64), np.zeros(1 << bits, np.int64)
+        nulls = 0
         for batch in rows.batches(number, settings.seed):
             buckets = buckets_at(batch.places, bits)
             np.add.at(lengths, buckets, batch.lengths)
             np.add.at(documents, buckets, 1)
+            nulls += batch.nulls
         used = np.flatnonzero(documents)
         columns = {"bucket": used.astype(np.int32), "length": lengths[used], "documents": documents[used]}
-        yield pa.RecordBatch.from_pydict(columns)
+        yield pa.RecordBatch.from_pydict({**columns, "nulls": np.where(used == used[:1], nulls, 0)})
 
     pieces = len(rows.documents.pieces)
     partial_sums = run_tasks(spark, range(pieces), task, _COUNTS)
     if pieces << bits > MOST_PARTIAL_SUMS:
-        partial_sums = partial_sums.groupBy("bucket").agg(F.sum("length"), F.sum("documents"))
-    counts, total = np.zeros(1 << bits, np.int64), 0
-    for bucket, length, number in partial_sums.collect():
+        partial_sums = partial_sums.groupBy("bucket").agg(F.sum("length"), F.sum("documents"), F.sum("nulls"))
+    counts, total, nulls = np.zeros(1 << bits, np.int64), 0, 0
+    for bucket, length, number, null in partial_sums.collect():
         counts[bucket] += length
         total += number
-    return planning.make(counts, total, settings, [source, rows.tokens_column, rows.id_column])
+        nulls += null
+    return planning.make(counts, total, settings, [source, rows.tokens_column, rows.id_column]), nulls
+
+
+def _tell_nulls(rows: TokenRows, nulls: int) -> list[str]:
+    """Return a warning where tokens are null: a step before this one may have failed."""
+    what = f"{nulls:,} {'row has' if nulls == 1 else 'rows have'} null in column {rows.tokens_column!r}"
+    return [f"{what}: written as {'a document' if nulls == 1 else 'documents'} without tokens"] if nulls else []
 
 
 def _write(

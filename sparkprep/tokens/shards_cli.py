@@ -9,9 +9,12 @@ from typing import Any
 
 from sparkprep.console import add_debug, say_line
 from sparkprep.errors import UserError
-from sparkprep.io.files import check_inputs
+from sparkprep.io.left_out import left_out_row
+from sparkprep.io.listing import list_files
 from sparkprep.options import add_options, from_arguments
 from sparkprep.tokens.settings import ShardSettings, TokenRowsSettings
+
+_SHOWN = 5
 
 EPILOG = """\
 examples:
@@ -58,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.input:
         raise UserError("--input is missing: name the token rows, or take --verify to check --output")
     settings, columns = from_arguments(ShardSettings, args), from_arguments(TokenRowsSettings, args)
-    check_inputs(args.input)
+    list_files(args.input, columns.tokens_column)  # refuses at once, rather than when Spark has started
 
     from sparkprep.spark.session import get_session
 
@@ -77,6 +80,7 @@ def make(
 ) -> None:
     """Write the shards and say what they hold."""
     from sparkprep.spark.progress import Progress
+    from sparkprep.tokens.manifest import MANIFEST
     from sparkprep.tokens.shards import make_shards
 
     progress = Progress(spark, None if args.quiet else sys.stderr)
@@ -91,25 +95,30 @@ def make(
         overwrite=args.overwrite,
     )
     _print_manifest(manifest, folder)
-    print_warnings(manifest["warnings"])
+    print_warnings(manifest["warnings"], MANIFEST)
 
 
 def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
+    from sparkprep.tokens.manifest import MANIFEST
+
     shards = manifest["shards"]
     val = sum(shard["tokens"] for shard in shards if shard["split"] == "val")
     rows = [
         ("documents", f"{manifest['documents']:,}"),
         ("tokens", f"{manifest['tokens']:,}, {val:,} of them to validate on"),
         ("shards", f"{len(shards)}: {shards[0]['file']} to {shards[-1]['file']}"),
+        *left_out_row(manifest, MANIFEST),
         ("output", folder),
     ]
     print_rows(rows)
 
 
-def print_warnings(warnings: Sequence[str]) -> None:
-    """Print the first warnings of a run, below its summary."""
-    for warning in warnings[:5]:
+def print_warnings(warnings: Sequence[str], file: str) -> None:
+    """Print the first warnings of a run, below its summary. file: where all of them are."""
+    for warning in warnings[:_SHOWN]:
         say_line(f"  warning: {warning}")
+    if len(warnings) > _SHOWN:
+        say_line(f"  and {len(warnings) - _SHOWN} more warnings in {file}")
 
 
 def print_rows(rows: list[tuple[str, str]]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sparkprep.io.files import check_inputs
+from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import OutputFolder
 from sparkprep.options import add_options, add_work, from_arguments
-from sparkprep.tokens.contents import MADE, asked_of, finished
+from sparkprep.tokens.contents import MADE, METRICS, asked_of, finished
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
 from sparkprep.tokens.shards_cli import add_common, make, print_rows, print_warnings
 
@@ -63,11 +63,12 @@ def run(args: argparse.Namespace) -> int:
             ("tokens", f"{metrics['tokens']:,}"),
             ("bytes per token", f"{metrics['text_bytes'] / max(1, metrics['tokens']):.2f}"),
             ("engine", metrics["engine"]),
+            *left_out_row(metrics, METRICS),
             ("seconds", f"{metrics['seconds']:.1f}"),
             ("output", args.output),
         ]
     )
-    print_warnings(metrics["warnings"])
+    print_warnings(metrics["warnings"], METRICS)
     if args.shards:
         make(spark, [args.output], args.shards, shard_settings, TokenRowsSettings(), args)
     return 0
@@ -75,7 +76,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _try(args: argparse.Namespace, settings: TokenizeSettings) -> None:
     """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
-    check_inputs(args.input)
     files = list_files(args.input, settings.text_column)
     if not (args.shards and finished(args.output, asked_of(files, settings))):
         with OutputFolder(args.output, args.overwrite, args.input, MADE, args.work):

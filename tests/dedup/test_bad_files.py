@@ -62,7 +62,7 @@ def test_a_file_with_a_broken_footer_is_named(spark: SparkSession, source: Path,
     content = (source / "good.parquet").read_bytes()
     left = {"no footer": content[:2000], "half of the footer": content[: len(content) - 300], "empty": b""}
     bad = source / "bad.parquet"
-    bad.write_bytes(left.get(damage, b"id,text\n1,comma-separated\n"))
+    bad.write_bytes(left.get(damage, b"no Parquet"))
     message = refused(spark, source, tmp_path / "out")
     assert message.startswith(f"{bad}: ")
     assert message.endswith("restore it or leave it out")
@@ -134,6 +134,16 @@ def test_an_input_file_that_changes_in_mid_run_is_named_and_the_old_output_stays
     assert "\n" not in str(caught.value)
     if change != "gone":
         assert "has changed while the job ran; run again when nothing writes to" in str(caught.value)
+    assert listing(old_output) == before
+
+
+def test_an_input_file_that_is_added_in_mid_run_is_named_and_the_old_output_stays(
+    spark: SparkSession, source: Path, old_output: Path
+) -> None:
+    before = listing(old_output)
+    add = Acts("candidates", lambda: save(source / "sub" / "late.parquet", {"id": ["late"], "text": [prose(9)]}))
+    with pytest.raises(UserError, match=rf"^{source}/sub/late\.parquet: was added while the job ran; run again when"):
+        deduplicate(source, output=old_output, overwrite=True, spark=spark, stream=add)
     assert listing(old_output) == before
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import corpus
 import pyarrow as pa
 import pytest
-from dedup_runs import Done, prose, run, save, with_changed
+from dedup_runs import Done, prose, refused, run, save, with_changed
 from pyspark.sql import SparkSession
 
 from sparkprep import Settings
@@ -115,10 +115,30 @@ def test_all_documents_identical_leave_one(spark: SparkSession, tmp_path: Path) 
     assert done.reasons() == dict.fromkeys(range(1, 40), (0, "exact"))
 
 
-def test_no_documents_at_all_give_an_empty_result(spark: SparkSession, tmp_path: Path) -> None:
-    schema = pa.schema([("id", pa.string()), ("text", pa.string()), ("n", pa.int32())])
-    done = run(spark, save(tmp_path / "in.parquet", schema.empty_table()), tmp_path / "out")
-    assert done.kept.schema.types == schema.types
+@pytest.mark.parametrize("max_bad", ["100", "100%"])
+def test_files_without_documents_are_an_error_whatever_is_allowed(
+    spark: SparkSession, tmp_path: Path, max_bad: str
+) -> None:
+    empty = pa.schema([("id", pa.string()), ("text", pa.string())]).empty_table()
+    paths = [save(tmp_path / "in" / f"{name}.parquet", empty) for name in "ab"]
+    message = refused(spark, tmp_path / "in", tmp_path / "out", max_bad=max_bad)
+    assert message.startswith(f"the input holds no document: 2 files without rows left out: {paths[0]}, {paths[1]}")
+
+
+def test_a_file_without_documents_among_others_is_told(spark: SparkSession, tmp_path: Path) -> None:
+    empty = pa.schema([("id", pa.string()), ("text", pa.string())]).empty_table()
+    path = save(tmp_path / "in" / "a.parquet", empty)
+    save(tmp_path / "in" / "b.parquet", {"id": ["x"], "text": ["some words"]})
+    metrics = run(spark, tmp_path / "in", tmp_path / "out").metrics
+    assert metrics["warnings"] == [f"1 file without rows left out: {path}"]
+    assert metrics["left_out"] == {"files": 1, "first": [{"path": str(path), "reason": "without rows"}]}
+    assert "left out       1 of the input's files, named in metrics.json" in summary(metrics, "out")
+
+
+def test_a_dataframe_without_rows_gives_an_empty_result(spark: SparkSession, tmp_path: Path) -> None:
+    frame = spark.createDataFrame([], "id string, text string, n int")
+    done = run(spark, frame, tmp_path / "out")
+    assert done.kept.schema.types == [pa.string(), pa.string(), pa.int32()]
     assert done.counts["input"] == 0
     assert done.metrics["recall"]["estimate"] is None
     assert "documents      0" in summary(done.metrics, "out")

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from parquet_files import documents_at, read, save, summary_of
 
 from sparkprep.documents.lookup import fetch
+from sparkprep.errors import UserError
 
 
 def write(folder: Path) -> Path:
@@ -26,6 +28,14 @@ def test_keys_lead_to_the_rows_that_tasks_see_under_them(tmp_path_factory, keys:
     rows = read(documents).select(["text", "n"]).to_pylist()
     found = fetch(documents.summary, keys, ["text", "n"], 100)
     assert {key: row | {"n": row.get("n")} for key, row in found.items()} == {key: rows[key] for key in keys}
+
+
+def test_a_file_that_is_gone_by_then_is_named(tmp_path: Path) -> None:
+    summary = summary_of(write(tmp_path))
+    (tmp_path / "c.parquet").unlink()
+    assert set(fetch(summary, [3], ["text"], 9)) == {3}
+    with pytest.raises(UserError, match=f"^{tmp_path}/c.parquet: No such file or directory$"):
+        fetch(summary, [3, 30], ["text"], 9)
 
 
 def test_no_more_row_groups_are_opened_than_allowed(tmp_path: Path) -> None:

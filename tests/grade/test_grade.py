@@ -177,13 +177,17 @@ def test_what_cannot_be_graded_is_named(tmp_path: Path) -> None:
     text = tmp_path / "text.parquet"
     text.write_text("no Parquet")
     (tmp_path / "empty").mkdir()
+    shards = str(tmp_path / "shards")
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "t.bin").write_bytes((20240520).to_bytes(4, "little"))
     strangers = pairs_truth(tmp_path / "strangers", [("x1", "x2", 0.9)])
     cases = [
         ((output, other), r"other.parquet has the columns left, right: expected id_a and id_b"),
         ((output, str(tmp_path / "none.parquet")), r"truth .*none.parquet does not exist"),
         ((output, str(text)), r"truth cannot be read as Parquet: .*text.parquet: "),
         ((str(tmp_path / "none"), truth), r"output .*none does not exist"),
-        ((str(tmp_path / "empty"), truth), r"output .*empty is a folder without Parquet files"),
+        ((str(tmp_path / "empty"), truth), r"empty: no data file in this folder, nothing"),
+        ((output, shards), r"t\.bin \(it is a shard of tokens"),
         ((output, strangers), r"out \(ids such as 'a'\) and truth .* \('x1'\) have no id in common.*--id-column"),
     ]
     for arguments, message in cases:

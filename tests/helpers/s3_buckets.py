@@ -3,7 +3,7 @@
 import json
 import os
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -46,12 +46,16 @@ def clear() -> None:
 
 
 @contextmanager
-def only_known_users(server: str, may: Sequence[str] = ()) -> Iterator[dict[str, str]]:
-    """Let the server check who asks, and yield the variables that name a user who may do these things and no other."""
+def only_known_users(server: str, may: Sequence[str] | Mapping[str, str] = ()) -> Iterator[dict[str, str]]:
+    """Let the server check who asks, and yield the variables that name a user who may do these things and no other.
+
+    may: what may be done, everywhere or to the resource that stands with it.
+    """
     iam = boto3.client("iam", endpoint_url=server)
     iam.create_user(UserName="nobody")
     key = iam.create_access_key(UserName="nobody")["AccessKey"]
-    statements = [{"Effect": "Allow", "Action": action, "Resource": "*"} for action in may]
+    on = may if isinstance(may, Mapping) else dict.fromkeys(may, "*")
+    statements = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in on.items()]
     if statements:
         policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
         iam.put_user_policy(UserName="nobody", PolicyName="may", PolicyDocument=policy)

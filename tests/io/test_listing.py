@@ -11,7 +11,9 @@ import pytest
 from trees import put
 
 from sparkprep.errors import UserError
-from sparkprep.io.listing import DataFile, check_unchanged, list_files, list_input, list_written
+from sparkprep.io.left_out import WITHOUT_ROWS, LeftOut, name_left_out
+from sparkprep.io.listing import DataFile, list_files, list_input, list_written
+from sparkprep.llmc.header import SHARD_MAGIC, pack
 
 
 def parquet(path: Path, rows: int = 2) -> Path:
@@ -95,7 +97,9 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
         (("in/.hidden",), "in", r"in: no data file in this folder, nothing"),
         (("in/a.csv", "in/README"), "in", r"only files of other kinds \((\.csv, README|README, \.csv)\).*\.parquet"),
         (("in/b.tsv", "in/a.sql"), "in", r"a\.sql \(it is a web page.*fetch.*\); known extensions"),
-        (("a.csv",), "a.csv", r"a\.csv: unknown kind of file; known extensions are \.parquet"),
+        (("a.bin",), "a.bin", r"a\.bin: unknown kind of file; known extensions are \.parquet"),
+        (("a.csv",), "a.csv", r"a\.csv: unknown kind of file \(it is CSV: write it as Parquet: python3 -c .*; known"),
+        (("in/a.tar.gz",), "in", r"in/a\.tar\.gz \(it is a tar archive: unpack it: tar -xf /"),
     ],
 )
 def test_an_input_that_cannot_be_used_is_named(
@@ -105,6 +109,19 @@ def test_an_input_that_cannot_be_used_is_named(
         put(tmp_path / name, "<html>" if name.endswith(".sql") else "x")
     with pytest.raises(UserError, match=message):
         list_files([tmp_path / asked])
+
+
+@pytest.mark.parametrize("name", [b"a\xff.parquet", b"\xfe/a.jsonl", b"b\xe4.csv"])
+def test_a_name_that_is_not_utf_8_is_told_rather_than_broken_off_at(tmp_path: Path, name: bytes) -> None:
+    bad = os.path.join(os.fsencode(tmp_path), name)
+    os.makedirs(os.path.dirname(bad), exist_ok=True)
+    with open(bad, "w") as file:
+        file.write("x")
+    put(tmp_path / "a.jsonl", '{"text": "x"}')
+    for asked in (tmp_path, os.fsdecode(bad)):
+        with pytest.raises(UserError, match="a name that is not UTF-8") as caught:
+            list_files([asked])
+        assert str(caught.value).startswith(f"{os.fsdecode(bad)}: ")
 
 
 def test_no_input_at_all_names_the_flag() -> None:
@@ -135,7 +152,7 @@ def test_files_of_other_kinds_are_named_and_what_is_no_data_is_not(tmp_path: Pat
     put(tmp_path / "in/empty.part", "")
     listing = list_input([tmp_path / "in"])
     assert [file.path for file in listing.files] == [str(read)]
-    assert {each.path for each in listing.left_out} == {str(path) for path in data}
+    assert {each.path for each in listing.left_out if each.is_data} == {str(path) for path in data}
     shown = ", ".join(sorted(map(str, data))[:5])
     assert listing.warnings == [f"6 files of other kinds left out: {shown} and 1 more"]
 
@@ -224,8 +241,8 @@ def test_what_a_run_has_written_is_listed_as_it_lies(tmp_path: Path) -> None:
 def test_an_input_that_is_another_now_is_named(tmp_path: Path, change: str) -> None:
     for name in "abc":
         put(tmp_path / f"{name}.jsonl")
-    files = list_files([tmp_path])
-    check_unchanged(files)
+    listing = list_input([tmp_path])
+    listing.check_unchanged()
     path = tmp_path / "b.jsonl"
     before = path.stat()
     if change == "longer":
@@ -239,7 +256,60 @@ def test_an_input_that_is_another_now_is_named(tmp_path: Path, change: str) -> N
             path.mkdir()
     said = "is not there any more" if change in ("gone", "a folder") else "has changed while the job ran"
     with pytest.raises(UserError, match=rf"^{path}: {said}.*; run again when nothing writes to the input$"):
-        check_unchanged(files)
+        listing.check_unchanged()
+
+
+@pytest.mark.parametrize("name", ["d.jsonl", "sub/A.NDJSON", "lang=en/a.json"])
+def test_a_file_that_was_added_is_named(tmp_path: Path, name: str) -> None:
+    put(tmp_path / "b.jsonl", '{"text": "x"}')
+    listing = list_input([tmp_path / "b.jsonl", tmp_path])
+    put(tmp_path / "notes.md")
+    put(tmp_path / "_metrics.json")
+    listing.check_unchanged()
+    put(tmp_path / name, '{"text": "x"}')
+    with pytest.raises(UserError, match=rf"^{tmp_path}/{name}: was added while the job ran; run again when nothing"):
+        listing.check_unchanged()
+
+
+def test_a_file_without_rows_that_gets_some_is_named(tmp_path: Path) -> None:
+    put(tmp_path / "a.jsonl", '{"text": "x"}')
+    late = put(tmp_path / "b.jsonl", "")
+    listing = list_input([tmp_path]).without([LeftOut(str(late), WITHOUT_ROWS)])
+    listing.check_unchanged()
+    late.write_text('{"text": "y"}')
+    with pytest.raises(UserError, match=rf"^{late}: has changed while the job ran; run again when nothing writes to"):
+        listing.check_unchanged()
+
+
+def test_an_input_is_looked_at_again_from_whatever_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "in/a.jsonl", '{"text": "x"}')
+    monkeypatch.chdir(tmp_path)
+    listing = list_input(["in"])
+    monkeypatch.chdir("/")
+    listing.check_unchanged()
+
+
+def test_an_input_that_became_one_of_another_kind_is_told(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet")
+    listing = list_input([tmp_path])
+    put(tmp_path / "b.jsonl", '{"text": "x"}')
+    with pytest.raises(UserError, match=r"^the input has changed while the job ran: the input mixes Parquet"):
+        listing.check_unchanged()
+
+
+def test_a_file_that_one_path_leaves_out_and_another_names_is_read_and_not_told(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet")
+    hidden = parquet(tmp_path / "_b.parquet")
+    listing = list_input([tmp_path, hidden])
+    assert [file.path for file in listing.files] == [str(hidden), str(tmp_path / "a.parquet")]
+    assert listing.left_out == ()
+
+
+def test_of_the_names_of_one_file_the_first_stands_for_it(tmp_path: Path) -> None:
+    first = parquet(tmp_path / "x.parquet")
+    for name in "cqam":
+        os.link(first, tmp_path / f"{name}.parquet")
+    assert [file.path for file in list_files([tmp_path])] == [f"{tmp_path}/a.parquet"]
 
 
 def test_data_under_a_hidden_name_is_told_and_a_second_name_of_a_file_is_no_second_file(tmp_path: Path) -> None:
@@ -250,3 +320,41 @@ def test_data_under_a_hidden_name_is_told_and_a_second_name_of_a_file_is_no_seco
     listing = list_input([tmp_path])
     assert len(listing.files) == 1
     assert listing.warnings == [f"1 file whose names begin with '_' or '.' left out: {tmp_path}/_b.parquet"]
+    assert {each.path for each in listing.left_out} == {f"{tmp_path}/_b.parquet", f"{tmp_path}/_SUCCESS"}
+
+
+def test_what_is_no_data_is_counted_and_named_in_metrics_without_a_warning(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet")
+    for name in ("README.md", "LICENSE", ".a.parquet.crc", "b.txt", "_tmp/deep/c.parquet"):
+        put(tmp_path / name)
+    put(tmp_path / "empty", "")
+    listing = list_input([tmp_path])
+    named = name_left_out(listing.left_out)
+    assert listing.warnings == []
+    assert named["files"] == 6
+    assert {each["path"].removeprefix(f"{tmp_path}/"): each["reason"] for each in named["first"]} == {
+        "README.md": "that only tells of the data",
+        "LICENSE": "that only tells of the data",
+        "b.txt": "that only tells of the data",
+        "empty": "of 0 bytes",
+        ".a.parquet.crc": "whose names begin with '_' or '.'",
+        "_tmp/": "whose names begin with '_' or '.'",
+    }
+
+
+@pytest.mark.parametrize(
+    ("magic", "name"), [(SHARD_MAGIC, "t_train_000001.bin"), (SHARD_MAGIC, "shard"), (20240801, "llama.bin")]
+)
+def test_a_folder_of_shards_is_none_of_documents_whatever_tells_of_them(tmp_path: Path, magic: int, name: str) -> None:
+    (tmp_path / name).write_bytes(pack(magic, 1, 3) + b"\0" * 6)
+    for manifest in (None, json.dumps({"shards": [], "plan": "x"}, indent=1), json.dumps({"text_bytes": 3})):
+        if manifest is not None:
+            put(tmp_path / "manifest.json", manifest)
+        with pytest.raises(UserError, match=rf"{name} \(it is a shard of tokens of llm\.c, not documents: take the t"):
+            list_files([tmp_path])
+
+
+def test_documents_under_another_column_are_not_taken_for_what_tells_of_other_files(tmp_path: Path) -> None:
+    put(tmp_path / "a.json", '{"body": "x"}\n{"body": "y"}\n')
+    put(tmp_path / "b.csv", "id,body\n1,x\n")
+    assert [file.path for file in list_files([tmp_path])] == [f"{tmp_path}/a.json"]

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from sparkprep.errors import UserError
-from sparkprep.io.listing import check_unchanged, list_files, list_input
+from sparkprep.io.listing import list_files, list_input
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,10 @@ def test_other_kinds_are_told_and_parquet_is_known_without_its_name(keys: Any, b
     keys({"odd/_tmp/x.parquet": b"x", "odd/info.json": json.dumps({"rows": 1}).encode()})
     listing = list_input([f"{bucket}/odd"])
     assert [file.path for file in listing.files] == [f"{bucket}/odd/000000_0"]
-    assert {each.path for each in listing.left_out} == {f"{bucket}/odd/a.bz2", f"{bucket}/odd/info.json"}
+    assert {each.path.removeprefix(f"{bucket}/odd/") for each in listing.left_out} == {
+        *("a.bz2", "info.json", "README.md", "_SUCCESS", "x_$folder$", "_tmp/"),
+    }
+    assert len(listing.warnings) == 2
 
 
 @pytest.mark.parametrize("asked", ["", "/t", "/t/day=1", "/t/day=1/a.parquet"])
@@ -71,14 +74,17 @@ def test_of_a_result_of_dedup_the_kept_documents_are_taken(keys: Any, bucket: st
 
 def test_an_input_that_is_another_now_is_named(keys: Any, bucket: str) -> None:
     keys({"now/a.jsonl": b"x", "now/b.jsonl": b"x"})
-    files = list_files([f"{bucket}/now"])
-    check_unchanged(files)
+    listing = list_input([f"{bucket}/now"])
+    listing.check_unchanged()
+    keys({"now/sub/c.jsonl": b"x"})
+    with pytest.raises(UserError, match=rf"^{bucket}/now/sub/c.jsonl: was added while the job ran"):
+        listing.check_unchanged()
     keys({"now/b.jsonl": b"xy"})
     with pytest.raises(UserError, match=rf"^{bucket}/now/b.jsonl: has changed while the job ran"):
-        check_unchanged(files)
+        listing.check_unchanged()
     boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]).delete_object(Bucket="bucket", Key="now/a.jsonl")
     with pytest.raises(UserError, match=rf"^{bucket}/now/a.jsonl: is not there any more"):
-        check_unchanged(files)
+        listing.check_unchanged()
 
 
 def test_a_prefix_that_is_not_there_is_named(bucket: str) -> None:

@@ -1,5 +1,7 @@
 """A result folder appears whole or not at all, and never in place of what must stay."""
 
+import errno
+import fcntl
 import os
 import re
 import subprocess
@@ -38,6 +40,20 @@ def test_an_exception_leaves_nothing_behind_and_the_old_output_untouched(tmp_pat
     with pytest.raises(ZeroDivisionError), OutputFolder(tmp_path / "a/b/out", overwrite=False):
         raise ZeroDivisionError
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
+
+
+def test_on_a_file_system_without_locks_nothing_more_lies_in_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for overwrite in (False, True):
+        with OutputFolder(tmp_path / "out", overwrite, made=MADE, scratch_place=tmp_path / "work") as output:
+            put(Path(output.work) / "first")
+            output.commit()
+    assert tree(tmp_path) == {"out/first": "x"}
 
 
 def test_leaving_without_a_commit_leaves_no_output(tmp_path: Path) -> None:

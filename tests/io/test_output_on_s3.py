@@ -19,9 +19,11 @@ from trees import tree
 from sparkprep.errors import UserError
 from sparkprep.io import objects as s3_objects
 from sparkprep.io import s3_result
-from sparkprep.io.files import check_inputs, open_whole, write_text
+from sparkprep.io.files import open_whole, write_text
+from sparkprep.io.marks import refuse_marked
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
+from sparkprep.io.walking import walk
 
 MADE = (r"metrics\.json", r"kept/.*", "old")
 
@@ -93,8 +95,8 @@ def test_while_it_is_put_in_place_readers_are_refused_and_the_mark_comes_last(
 
     def watched(client: Any, bucket: str, source: str, target: str, names: Sequence[str]) -> None:
         copied.append(sorted(names))
-        with pytest.raises(UserError, match="not whole"):
-            check_inputs([out])
+        with pytest.raises(UserError, match="has not finished"):
+            refuse_marked(out, walk(out))
         marker = json.loads(s3_buckets.objects()["made/out/_unfinished.json"])
         assert marker["whole_in"] == f"s3://bucket/{source}".rstrip("/")
         s3_objects.copy(client, bucket, source, target, names)
@@ -105,7 +107,7 @@ def test_while_it_is_put_in_place_readers_are_refused_and_the_mark_comes_last(
         write(output.work)
         output.commit()
     assert copied == [["kept/a", "kept/b"], ["metrics.json"]]
-    check_inputs([out])
+    refuse_marked(out, walk(out))
     assert sorted(s3_buckets.objects()) == ["made/out/kept/a", "made/out/kept/b", "made/out/metrics.json"]
 
 
@@ -134,8 +136,8 @@ def test_a_commit_that_fails_says_where_the_result_is_whole_and_another_run_mend
     )
     there = s3_buckets.objects()
     assert {name: there[f"made/out.partial-{output.run_id}/{name}"] for name in ("metrics.json", "kept/a", "kept/b")}
-    with pytest.raises(UserError, match="not whole"):
-        check_inputs([f"{out}/kept"])
+    with pytest.raises(UserError, match="has not finished"):
+        refuse_marked(f"{out}/kept", walk(f"{out}/kept"))
     with pytest.raises(UserError, match="out exists; pass --overwrite"):
         OutputFolder(out, overwrite=False, made=MADE)
     with OutputFolder(out, overwrite=True, made=MADE) as second:
@@ -301,6 +303,7 @@ def test_a_local_output_may_have_its_work_place_on_s3(out: str, tmp_path: Path) 
 _RUN = """\
 import os, signal, sys
 from sparkprep.io.files import write_text
+from sparkprep.io.marks import refuse_marked
 from sparkprep.io.output import OutputFolder
 with OutputFolder(sys.argv[1], overwrite=False) as folder:
     write_text(folder.work + "/metrics.json", "x")

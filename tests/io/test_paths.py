@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparkprep.errors import UserError
-from sparkprep.io.paths import is_local, join_path, lies_in, normalise, spark_target, spark_uri
+from sparkprep.io.paths import is_local, join_path, lies_in, normalise, spark_uri
 
 
 def test_s3_uris_are_told_from_local_paths_and_other_schemes_refused() -> None:
@@ -19,10 +19,9 @@ def test_s3_uris_are_told_from_local_paths_and_other_schemes_refused() -> None:
         is_local("hdfs://x/y")
 
 
-def test_a_local_path_for_spark_has_its_glob_characters_escaped_only_for_reading(tmp_path: Path) -> None:
+def test_a_local_path_for_spark_has_its_glob_characters_escaped(tmp_path: Path) -> None:
     path = str(tmp_path / "a[1]{b}*?% #.parquet")
     assert spark_uri(path) == "file:" + str(tmp_path) + r"/a\[1\]\{b\}\*\?% #.parquet"
-    assert spark_target(path) == "file:" + path
 
 
 def test_what_lies_in_a_folder_is_told_from_what_begins_like_it() -> None:

@@ -4,7 +4,10 @@ import bz2
 import gzip
 import json
 import lzma
+import shutil
 import sqlite3
+import subprocess
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +20,7 @@ import pytest
 import zstandard
 
 from sparkprep.errors import UserError
-from sparkprep.io.recognise import holds_documents, read_head, what_is
+from sparkprep.io.recognise import HEAD_BYTES, holds_documents, read_head, what_is
 
 TABLE = pa.table({"n": [1, 2], "text": ["one", "two"]})
 RECORDS = [{"n": 1, "text": "eins"}, {"n": 2, "text": "zwei ü"}]
@@ -49,14 +52,14 @@ def content(data: bytes | str, encoding: str = "utf-8") -> Callable[[Path], obje
         (lambda path: pq.write_table(TABLE, path), "Parquet", ".parquet"),
         (lambda path: feather.write_feather(TABLE, path), "an Arrow file", "pyarrow.feather.read_table"),
         (stream, "an Arrow stream", "open_stream"),
-        (lambda path: orc.write_table(TABLE, path), "ORC", 'format("orc")'),
-        (content(b"Obj\x01\x04\x14avro.codec\x08null"), "Avro", 'format("avro")'),
+        (lambda path: orc.write_table(TABLE, path), "ORC", "pyarrow.orc.read_table"),
+        (content(b"Obj\x01\x04\x14avro.codec\x08null"), "Avro", "format('avro')"),
         (database, "an SQLite database", "export"),
-        (archive, "a ZIP archive", "unzip"),
+        (archive, "a ZIP archive", "zipfile -e"),
         (content(gzip.compress(LINES.encode())), "gzip", "gunzip -c FILE"),
         (content(bz2.compress(LINES.encode())), "bzip2", "bunzip2 -c FILE"),
         (content(lzma.compress(LINES.encode())), "xz", "xz -dc FILE"),
-        (content(zstandard.compress(LINES.encode())), "Zstandard", "zstd -d FILE"),
+        (content(zstandard.compress(LINES.encode())), "Zstandard", "zstd -dc FILE"),
         (content(LINES, "utf-16"), "UTF-16", "iconv -f UTF-16 -t UTF-8 FILE"),
         (content(LINES, "utf-16-le"), "UTF-16", "iconv -f UTF-16LE"),
         (content(LINES, "utf-16-be"), "UTF-16", "iconv -f UTF-16BE"),
@@ -86,7 +89,11 @@ def test_a_file_is_known_by_its_first_bytes(
 
 
 @pytest.mark.parametrize(
-    "head", [b"", b"\0", b"id,text\n1,comma-separated\n", b"{ no JSON }", "größer".encode("latin-1")]
+    "head",
+    [
+        *(b"", b"\0", b"{ no JSON }", "größer".encode("latin-1"), b"One line, and no more", b"id,text\n"),
+        b"Dear reader,\nthis is prose, not a table,\nwith commas\n",
+    ],
 )
 def test_nothing_is_said_where_the_bytes_tell_nothing(head: bytes) -> None:
     assert what_is(head) is None
@@ -140,3 +147,80 @@ def test_the_head_of_a_packed_file_is_unpacked_and_of_one_that_is_none_read_as_i
     assert read_head(str(tmp_path / "b"), 9, "gzip") == LINES.encode()[:9]
     with pytest.raises(UserError, match=f"^{tmp_path}/c: "):
         read_head(str(tmp_path / "c"), 9)
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "kind"),
+    [
+        (b"id,text\n1,comma-separated\n", "a", "CSV"),
+        (b'\xef\xbb\xbf"id","the text"\r\n1,"two\r\nlines, quoted"\r\n2,x\r\n', "a.txt", "CSV"),
+        (b"id\ttext\n1\ta, b\n", "a.jsonl", "a table with tabs"),
+        (b"id;text\n1;a, b\n2;c\n", "a", "CSV with semicolons"),
+        (b"text\nonly one column\n", "b.CSV", "CSV"),
+        (b"", "b.tsv", "a table with tabs"),
+        (b"\x1f\x8b\x08", "s3://b/c.tsv.gz", "a table with tabs"),
+        (b"\x1f\x8b\x08", "d.tgz", "a tar archive"),
+        (LINES.encode(), "e.csv", "JSON Lines"),
+        (b"<html></html>", "e.csv", "a web page"),
+    ],
+)
+def test_tables_of_texts_are_known_by_their_first_lines_or_their_name(head: bytes, name: str, kind: str) -> None:
+    recognised = what_is(head, name)
+    assert recognised is not None
+    assert recognised.kind.startswith(kind)
+
+
+def tar(path: Path) -> None:
+    (path.parent / "a.jsonl").write_text(LINES)
+    with tarfile.open(path, "w") as opened:
+        opened.add(path.parent / "a.jsonl", "NEW/a.jsonl")
+
+
+CSV = 'n,text\n1,eins\n2,"zwei ü"\n'
+CONVERTED: list[tuple[str, Callable[[Path], object], str | None]] = [
+    ("a.csv", content(CSV), None),
+    ("a'b $c.csv.gz", content(gzip.compress(CSV.encode())), None),
+    ("a.tsv", content(CSV.replace(",", "\t")), None),
+    ("a.jsonl.gz", content(gzip.compress(CSV.replace(",", ";").encode())), "gzip"),
+    ("a.arrow", lambda path: feather.write_feather(pa.Table.from_pylist(RECORDS), path), None),
+    ("a b.orc", lambda path: orc.write_table(pa.Table.from_pylist(RECORDS), path), None),
+    ("a.zip", archive, None),
+    ("a.tar", tar, None),
+    ("a.json", content(json.dumps(RECORDS)), None),
+    ("a.json.gz", content(gzip.compress(json.dumps(RECORDS, indent=1).encode())), "gzip"),
+    ("a.json.zst", content(zstandard.compress(json.dumps(RECORDS[0], indent=1).encode())), "zstd"),
+    ("a.jsonl", content(LINES.replace("\n", "\r")), None),
+    ("a.bz2", content(bz2.compress(LINES.encode())), None),
+    ("a.xz", content(lzma.compress(LINES.encode())), None),
+    ("a.txt", content(LINES, "utf-16"), None),
+]
+
+
+@pytest.mark.parametrize(("name", "write", "codec"), CONVERTED)
+def test_the_command_that_is_told_makes_documents_of_the_file(
+    tmp_path: Path, name: str, write: Callable[[Path], object], codec: str | None
+) -> None:
+    path, work = tmp_path / "in" / name, tmp_path / "work"
+    path.parent.mkdir()
+    work.mkdir()
+    write(path)
+    recognised = what_is(read_head(str(path), HEAD_BYTES, codec), name)
+    assert recognised is not None
+    command = recognised.told(str(path), codec).split(": ", 2)[2]
+    assert shutil.which(command.split(" ")[0]), "a tool that setting up brings"
+    subprocess.run(["bash", "-c", command], cwd=work, check=True, timeout=60)
+    made = next(each for each in work.rglob("*") if each.is_file())
+    if made.suffix == ".parquet":
+        first = pq.read_table(made).to_pylist()[0]
+    else:
+        first = json.loads(read_head(str(made), HEAD_BYTES, "gzip" if made.suffix == ".gz" else None).splitlines()[0])
+    assert first["text"] == "eins"
+
+
+def test_a_file_on_s3_is_to_be_fetched_first() -> None:
+    recognised = what_is(b"BZh91AY")
+    assert recognised is not None
+    assert recognised.told("s3://bucket/my docs/a b.bz2") == (
+        "it is bzip2: fetch it (aws s3 cp 's3://bucket/my docs/a b.bz2' .), then pack it anew: "
+        "bunzip2 -c 'a b.bz2' | gzip > NEW.jsonl.gz"
+    )

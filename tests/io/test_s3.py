@@ -1,6 +1,7 @@
 """S3 is asked as any AWS client asks it, and what it answers is told in one line."""
 
 import os
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -11,11 +12,11 @@ import pytest
 import s3_buckets
 from botocore.exceptions import ClientError
 
+from sparkprep.cli import main
 from sparkprep.errors import UserError
 from sparkprep.io import aws
 from sparkprep.io.files import (
     cause,
-    check_inputs,
     delete_file,
     delete_folder,
     exists,
@@ -29,6 +30,7 @@ from sparkprep.io.json_files import read_json
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import filesystem
+from sparkprep.io.s3_errors import no_connection
 
 WAYS: list[Callable[[str], object]] = [
     exists,
@@ -39,7 +41,6 @@ WAYS: list[Callable[[str], object]] = [
     delete_folder,
     lambda path: write_text(path, "x"),
     lambda path: list_files([path]),
-    lambda path: check_inputs([path]),
     lambda path: read_json(path, "mend it"),
 ]
 
@@ -71,8 +72,40 @@ def test_an_endpoint_without_a_server_is_named(
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
     message = told(ask, "s3://bucket/key.jsonl")
     assert message.startswith("s3://bucket/key.jsonl: ")
-    assert "no connection to S3" in message
-    assert "(tried http://127.0.0.1:1)" in message
+    assert "no connection to S3 at http://127.0.0.1:1; check the network, and AWS_ENDPOINT_URL_S3, which" in message
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://me:secret@server:9000/x", "no connection to S3 at http://server:9000; check the network, and the end"),
+        ("https://b.s3.eu-west-1.amazonaws.com/", "eu-west-1.amazonaws.com; check the network; AWS_ENDPOINT_URL_S3 "),
+        (None, "no connection to S3; check the network; AWS_ENDPOINT_URL_S3 names another server than Amazon's"),
+    ],
+)
+def test_the_endpoint_to_check_is_the_one_in_force(url: str | None, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    assert said in no_connection(url)
+
+
+@pytest.mark.parametrize("verb", ["dedup", "tokenize", "shards", "grade"])
+def test_advice_names_no_flag_that_the_command_lacks_and_the_variable_named_works(
+    bucket: str, verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    flags = re.findall(r"--[a-z-]+", capsys.readouterr().out)
+    server = os.environ["AWS_ENDPOINT_URL"]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    there, result = "s3://bucket/none.parquet", "s3://bucket/out"
+    words = [verb, result, "--truth", there] if verb == "grade" else [verb, "--input", there, "--output", result]
+    assert main(words) == 2
+    message = capsys.readouterr().err
+    assert "check the network, and AWS_ENDPOINT_URL, which" in message
+    assert set(re.findall(r"--[a-z-]+", message)) <= set(flags)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server)
+    assert main(words) == 2
+    assert re.search("no such file|does not exist", capsys.readouterr().err)
 
 
 @pytest.mark.slow
@@ -86,8 +119,7 @@ def test_a_server_that_takes_the_connection_and_is_silent_is_given_up_within_hal
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
         start = time.monotonic()
         message = told(exists, "s3://bucket/key")
-        assert "no connection to S3; check the network, and --endpoint-url or AWS_ENDPOINT_URL if one is set" in message
-        assert f"(tried {url})" in message
+        assert f"no connection to S3 at {url}; check the network, and AWS_ENDPOINT_URL_S3, which" in message
         assert time.monotonic() - start < 30
         # Arrow, which may have been at work already when the server fell silent.
         system = aws._arrow_filesystem(os.getpid(), url, "us-east-1", "a", "b", None)
@@ -95,7 +127,7 @@ def test_a_server_that_takes_the_connection_and_is_silent_is_given_up_within_hal
         with pytest.raises(OSError, match="NETWORK_CONNECTION") as caught:
             system.get_file_info("bucket/key")
         assert time.monotonic() - start < 30
-        assert cause(caught.value).startswith("no connection to S3; check the network")
+        assert cause(caught.value).startswith(f"no connection to S3 at {url}; check the network")
 
 
 @pytest.mark.parametrize("ask", WAYS)
@@ -196,10 +228,10 @@ def test_a_folder_on_s3_is_nothing_but_the_names_in_it(clean: str) -> None:
 def test_a_result_that_is_only_half_in_place_is_no_input(clean: str) -> None:
     for key in ("out/_unfinished.json", "out/kept/part-0.parquet", "fine/kept/part-0.parquet"):
         s3_buckets.put(key)
-    check_inputs([f"{clean}/fine/kept", f"{clean}/fine", clean])
-    for path in ("out", "out/kept/", "out/kept/part-0.parquet"):
-        with pytest.raises(UserError, match=r"not whole: .* s3://bucket/out/_unfinished\.json says where"):
-            check_inputs([f"s3a://bucket/{path}"])
+    assert len(list_files([f"{clean}/fine/kept", f"{clean}/fine"])) == 1
+    for path in ("out", "out/kept/", "out/kept/part-0.parquet", ""):
+        with pytest.raises(UserError, match=r"has not finished \(s3://bucket/out/_unfinished\.json says where"):
+            list_files([f"s3a://bucket/{path}"])
 
 
 # As Arrow 26 has worded them, for answers that the tests' server does not give.
@@ -254,6 +286,19 @@ def test_arrow_and_boto3_are_told_in_the_same_words(code: str) -> None:
         )
     )
     assert by_arrow == by_boto3
+
+
+def test_who_may_read_one_folder_alone_may_take_it_as_input(clean: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3_buckets.put("a/in/x.jsonl", '{"text": "x"}')
+    may = {"s3:ListBucket": "arn:aws:s3:::bucket", "s3:GetObject": "arn:aws:s3:::bucket/a/in/*"}
+    with s3_buckets.only_known_users(os.environ["AWS_ENDPOINT_URL"], may) as user:
+        for name, value in user.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(UserError, match="access denied"):
+            exists(f"{clean}/a/_delta_log")
+        files = list_files([f"{clean}/a/in"])
+        monkeypatch.undo()
+    assert [file.path for file in files] == [f"{clean}/a/in/x.jsonl"]
 
 
 def test_the_output_is_tried_before_the_work(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

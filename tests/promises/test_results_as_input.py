@@ -88,8 +88,10 @@ def test_a_result_of_tokenization_with_bad_lines_is_made_into_shards(
     for source, warnings in ((folder, 0), (tmp_path, 1)):
         shards = make_shards(spark, [str(source)], f"{tmp_path}/_{warnings}", SMALL, Progress(spark, None))
         assert (shards["documents"], len(shards["warnings"])) == (50, warnings)
-    print_warnings(shards["warnings"])
+    print_warnings(shards["warnings"], "manifest.json")
     assert capsys.readouterr().out == f"  warning: 1 file of other kinds left out: {tmp_path}/more.orc\n"
+    print_warnings(["w"] * 7, "manifest.json")
+    assert capsys.readouterr().out == "  warning: w\n" * 5 + "  and 2 more warnings in manifest.json\n"
 
 
 def test_an_unfinished_result_is_no_input(

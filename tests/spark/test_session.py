@@ -158,14 +158,21 @@ def test_the_workers_tell_their_versions(spark: SparkSession) -> None:
 def test_a_worker_without_the_packages_is_named_in_one_line(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
     python = tmp_path / "bare" / "bin" / "python"
-    done = run_python(
+    probe = (
         "from sparkprep.spark.preflight import preflight\n"
         "from sparkprep.spark.session import get_session\n"
         "from sparkprep.errors import UserError\n"
-        "try: preflight(get_session('probe', master='local[1]'))\n"
-        "except UserError as error: print(error)\n",
-        PYSPARK_SUBMIT_ARGS=f"--conf {shlex.quote(f'spark.pyspark.python={python}')} pyspark-shell",
+        "try: print(preflight(get_session('probe', master='local[1]'))['executable'])\n"
+        "except UserError as error: print(error)\n"
+    )
+    done = run_python(
+        probe, PYSPARK_SUBMIT_ARGS=f"--conf {shlex.quote(f'spark.pyspark.python={python}')} pyspark-shell"
     )
     assert len(done.stdout.splitlines()) == 1, done.stdout + done.stderr
     assert "lacks" in done.stdout
-    assert "--conf spark.pyspark.python" in done.stdout
+    advice = (
+        done.stdout.strip().partition("start with ")[2].replace("/path/to/that/python", shlex.quote(sys.executable))
+    )
+    assert advice.count("--conf ") == 2
+    cured = run_python(probe, PYSPARK_SUBMIT_ARGS=f"{advice} pyspark-shell")
+    assert cured.stdout.strip() == sys.executable

@@ -332,6 +332,42 @@ def test_without_identifiers_the_tokens_order_the_rows_however_they_are_stored(
     assert streams[0] == streams[1] == streams[2]
 
 
+@pytest.mark.parametrize("is_list", [True, False])
+@pytest.mark.parametrize(("nulls", "said"), [(1, "1 row has null"), (3, "3 rows have null"), (0, "")])
+def test_rows_whose_tokens_are_null_are_counted_in_a_warning(
+    spark: SparkSession, tmp_path: Path, is_list: bool, nulls: int, said: str
+) -> None:
+    values = [*(ROWS if is_list else binary(ROWS))[:20], *[None] * nulls]
+    tokens = pa.array(values, pa.list_(pa.int32()) if is_list else pa.binary())
+    rows = save(tmp_path / "a.parquet", {"id": IDS[: len(values)], "tokens": tokens}, row_group_size=4)
+    manifest = make(spark, rows, tmp_path / "out")
+    assert [line.split(" in column 'tokens': written as ")[0] for line in manifest["warnings"]] == [said] * bool(nulls)
+    assert manifest["documents"] == len(values)
+
+
+def test_of_many_wrong_shards_the_first_ten_are_named(spark: SparkSession, tmp_path: Path) -> None:
+    settings = ShardSettings("t", shard_tokens=100, val_tokens=90)
+    rows = save(tmp_path / "a.parquet", {"id": IDS, "tokens": binary(ROWS)})
+    make(spark, rows, tmp_path / "out", settings=settings)
+    shards = sorted((tmp_path / "out").glob("*.bin"))
+    assert len(shards) > 12
+    for path in shards[1:13]:
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"; and 2 more; delete them") as caught:
+        verify(str(tmp_path / "out"))
+    assert [str(path) in str(caught.value) for path in shards[:13]] == [False, *[True] * 10, False, False]
+
+
+def test_files_without_rows_are_told_and_alone_an_error(spark: SparkSession, tmp_path: Path) -> None:
+    empty = save(
+        tmp_path / "rows" / "a.parquet", {"id": pa.array([], pa.string()), "tokens": pa.array([], pa.binary())}
+    )
+    with pytest.raises(UserError, match=f"^the input holds no document: 1 file without rows left out: {empty}; "):
+        make(spark, empty.parent, tmp_path / "out")
+    save(tmp_path / "rows" / "b.parquet", {"id": IDS, "tokens": binary(ROWS)})
+    assert make(spark, empty.parent, tmp_path / "out")["warnings"] == [f"1 file without rows left out: {empty}"]
+
+
 def test_a_shard_that_the_manifest_does_not_tell_of_is_found(spark: SparkSession, tmp_path: Path) -> None:
     make(spark, save(tmp_path / "rows" / "a.parquet", {"id": IDS, "tokens": binary(ROWS)}), tmp_path / "out")
     verify(str(tmp_path / "out"))

@@ -115,12 +115,11 @@ def test_an_identifier_without_an_order_is_refused_at_once(spark: SparkSession, 
         tokenize(spark, str(source), str(tmp_path / "rows"))
 
 
-def test_no_document_at_all_gives_rows_without_any(spark: SparkSession, tmp_path: Path) -> None:
+def test_no_document_at_all_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
     source = save(tmp_path / "in.parquet", {"id": pa.array([], pa.int64()), "text": pa.array([], pa.string())})
-    assert tokenize(spark, str(source), str(tmp_path / "rows"))["documents"] == 0
-    assert rows_of(tmp_path / "rows").schema.names == ["id", "tokens", "count"]
-    with pytest.raises(UserError, match="hold no document"):
-        make_shards(spark, [str(tmp_path / "rows")], str(tmp_path / "out"), ShardSettings(), Progress(spark, None))
+    with pytest.raises(UserError, match=f"^the input holds no document: 1 file without rows left out: {source}; name"):
+        tokenize(spark, str(source), str(tmp_path / "rows"))
+    assert not (tmp_path / "rows").exists()
 
 
 def test_rows_with_rejected_lines_beside_them_become_shards_of_the_sound_documents(

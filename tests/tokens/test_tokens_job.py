@@ -184,8 +184,11 @@ def test_a_second_run_makes_only_what_is_missing_or_wrong(
     flipped = bytearray(files[2].read_bytes())
     flipped[2000] ^= 1
     files[2].write_bytes(flipped)
-    with pytest.raises(UserError, match=r"t_(val|train)_00000\d\.bin"):
+    with pytest.raises(UserError) as caught:
         verify(str(tmp_path))
+    said = [f"{files[0]}: missing", f"{files[1]}: ", f"{files[2]}: not the file that the manifest tells of"]
+    assert all(each in str(caught.value) for each in said)
+    assert str(caught.value).endswith("; delete them and run `sparkprep shards` again, which makes what is missing")
     make(spark, token_rows, tmp_path)
     assert digests(tmp_path) == digests(shards)
     assert {p.name for p in files if p.stat().st_mtime_ns == before[p.name]} == {p.name for p in files[3:]}
@@ -201,6 +204,19 @@ def test_shards_of_another_run_are_not_mixed_with_new_ones(
     assert digests(tmp_path) == before
     make(spark, token_rows, tmp_path, ShardSettings("t", 9000, 500), overwrite=True)
     assert len(digests(tmp_path)) < len(before)
+    verify(str(tmp_path))
+
+
+def test_shards_that_another_run_writes_meanwhile_are_not_mixed_with_new_ones(
+    spark: SparkSession, token_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*_: object) -> None:
+        monkeypatch.undo()
+        make(spark, token_rows, tmp_path, ShardSettings("t", 9000, 500))
+
+    monkeypatch.setattr(shards_module, "_refuse_unseen", meanwhile)
+    with pytest.raises(UserError, match="another run has just written shards there; run again"):
+        make(spark, token_rows, tmp_path)
     verify(str(tmp_path))
 
 
@@ -228,11 +244,25 @@ def test_a_finished_tokenization_of_the_same_input_is_reused(spark: SparkSession
     first = {p.name for p in (tmp_path / "rows").iterdir()}
     tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
     assert {p.name for p in (tmp_path / "rows").iterdir()} == first
+    stranger = save(tmp_path / "rows" / "more.parquet", {"id": [3]})
+    with pytest.raises(UserError, match="exists"):
+        tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
+    stranger.unlink()
+    tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
     size = source.stat().st_size
     save(source, {"id": [1, 2], "text": ["one", "TWO"]})
     assert source.stat().st_size == size
     with pytest.raises(UserError, match="exists"):
         tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
+
+
+def test_a_tokenization_of_which_a_file_is_gone_is_not_reused(spark: SparkSession, tmp_path: Path) -> None:
+    source = save(tmp_path / "in.parquet", {"id": [1, 2], "text": ["one", "two"]})
+    tokenize(spark, str(source), str(tmp_path / "rows"))
+    next((tmp_path / "rows").glob("part-*.parquet")).unlink()
+    with pytest.raises(UserError, match="exists; pass --overwrite"):
+        tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
+    assert tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True, overwrite=True)["documents"] == 2
 
 
 def test_the_kept_documents_of_the_dedup_job_are_found_in_its_folder(spark: SparkSession, tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """Where Numba keeps the compiled kernels: beside their sources, or where those may not be written to, elsewhere.
 
-Numba raises at import where it finds no folder: as another user than the one who installed the package, on a read-only
-installation, without a home.
+Numba uses no folder that it may not write to, and raises at import where it finds none: as another user than the one
+who installed the package, on a read-only installation, without a home. What lies compiled beside the sources is copied
+to the folder that it will use.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -15,6 +19,7 @@ from pathlib import Path
 from sparkprep.errors import UserError
 
 VARIABLE = "NUMBA_CACHE_DIR"
+_BESIDE = Path(os.path.abspath(__file__)).parent / "__pycache__"
 
 
 def have_a_place() -> None:
@@ -23,15 +28,38 @@ def have_a_place() -> None:
     The variable of the environment that names it is handed on to the workers. Raises UserError where no folder at all
     can be written to.
     """
-    if os.environ.get(VARIABLE) or _is_writable(Path(__file__).parent / "__pycache__") or _is_writable(_of_user()):
+    if os.environ.get(VARIABLE) or _is_writable(_BESIDE):
         return
-    folder = _private_folder()
-    os.environ[VARIABLE] = str(folder)
-    print(
-        f"note: compiled kernels are kept in {folder}, since neither the installation nor a home may be written to; "
-        f"where they are not there yet, compiling them takes a minute ({VARIABLE} names another folder)",
-        file=sys.stderr,
-    )
+    folder = _of_user()
+    if not _is_writable(folder):
+        folder = _private_folder()
+        os.environ[VARIABLE] = str(folder)
+        print(
+            f"note: compiled kernels are kept in {folder}, since neither the installation nor a home may be written "
+            f"to; where they are not there yet, compiling them takes a minute ({VARIABLE} names another folder)",
+            file=sys.stderr,
+        )
+    _copy_compiled(folder / _numbas_name(_BESIDE.parent))
+
+
+def _numbas_name(sources: Path) -> str:
+    """Return the name that Numba gives to the folder for the kernels of a folder of sources, within its cache."""
+    return f"{sources.name}_{hashlib.sha1(str(sources).encode(), usedforsecurity=False).hexdigest()}"
+
+
+def _copy_compiled(target: Path) -> None:
+    """Copy what lies compiled beside the sources and is not there, or older; where that fails, Numba compiles.
+
+    Whether it is of these sources and this processor, Numba sees for itself. Each index comes after what it names.
+    """
+    with contextlib.suppress(OSError):
+        target.mkdir(exist_ok=True)
+        for source in (*sorted(_BESIDE.glob("*.nbc")), *sorted(_BESIDE.glob("*.nbi"))):
+            copy = target / source.name
+            if not copy.exists() or copy.stat().st_mtime < source.stat().st_mtime:
+                aside = target / f".{source.name}.{os.getpid()}"
+                shutil.copy2(source, aside)
+                os.replace(aside, copy)
 
 
 def _of_user() -> Path:

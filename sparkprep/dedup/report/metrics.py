@@ -16,6 +16,7 @@ from sparkprep.dedup.kernels.bands import SLOTS, probability
 from sparkprep.dedup.resolve.outcome import BINS, Outcome
 from sparkprep.dedup.signatures import Tally
 from sparkprep.dedup.workspace import Workspace
+from sparkprep.io.left_out import name_left_out
 
 FORMAT = 1
 BOOTSTRAPS = 1000
@@ -62,9 +63,9 @@ def build(
         "versions": versions(work.spark.version),
         "input": {
             "paths": work.inputs,
-            "files": len(work.input_files),
+            "files": len(work.listing.files),
             "documents": documents,
-            "file_bytes": sum(file.size for file in work.input_files),
+            "file_bytes": sum(file.size for file in work.listing.files),
             "text_bytes": tally.text_bytes,
         },
         "counts": {
@@ -98,6 +99,7 @@ def build(
         "seconds": round(work.progress.seconds, 3),
         "parts": {KEPT: work.kept.manifest(), REMOVED: work.removed.manifest()},
         "warnings": work.warnings,
+        "left_out": name_left_out(work.listing.left_out),
     }
 
 

@@ -15,7 +15,8 @@ from sparkprep.documents.jsonl.survey import first_line_numbers, first_rejected_
 from sparkprep.documents.jsonl.tasks import JsonlSettings, judge, records_of
 from sparkprep.documents.jsonl.usable import set_aside
 from sparkprep.errors import UserError
-from sparkprep.io.listing import DataFile, LeftOut
+from sparkprep.io.left_out import LeftOut, nothing_left
+from sparkprep.io.listing import DataFile
 from sparkprep.spark.tables import RESULT, Table
 from sparkprep.spark.tasks import Task
 
@@ -60,6 +61,8 @@ def spool(
     groups = [group for each in groups if (group := [split for split in each if split.path in read])]
     first_lines = first_line_numbers(surveys)
     documents, bad = sum(s.documents for s in surveys), sum(s.bad for s in surveys)
+    if not documents:
+        raise nothing_left(left_out)
     first_rejected = first_rejected_lines(surveys, first_lines)
     if not settings.max_bad.allows(bad, documents + bad):
         shown = "; ".join(first_rejected)
@@ -67,7 +70,7 @@ def spool(
             f"{bad:,} of {documents + bad:,} lines are not usable documents, more than --max-bad {settings.max_bad} "
             f"allows. The first: {shown}. Mend them or raise --max-bad"
         )
-    kind = merge_kinds(surveys, documents, settings)
+    kind = merge_kinds(surveys, settings)
 
     columns = kind.fields
     schema = pa.schema([pa.field(name, column.arrow_type()) for name, column in columns.items()])
@@ -147,5 +150,3 @@ def _written(folder: str, schema: pa.Schema, spark: SparkSession, tasks: int, ta
             f"the input changed while it was read: {expected:,} lines at first, {table.rows:,} when they were written; "
             "run again when nothing writes to it"
         )
-    if not table.rows:
-        table.save_empty()

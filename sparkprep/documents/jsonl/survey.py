@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from pyspark.sql import SparkSession
 
-from sparkprep.documents.jsonl.kinds import STRING, Kind
+from sparkprep.documents.jsonl.kinds import Kind
 from sparkprep.documents.jsonl.lines import DamagedFile, Split
 from sparkprep.documents.jsonl.tasks import JsonlSettings, records_of
 from sparkprep.errors import UserError
@@ -59,7 +59,7 @@ def _way_out(split: Split) -> str:
     recognised = what_is(read_head(split.path, HEAD_BYTES)) if codec else None
     if codec is None or recognised is None or recognised.kind == CODEC_NAMES[codec]:
         return "restore the file or leave it out"
-    return f"it is {recognised.kind}: {recognised.advice}"
+    return recognised.told(split.path)
 
 
 def _survey_task(groups: list[list[Split]], settings: JsonlSettings) -> Callable[[int], list[bytes]]:
@@ -114,7 +114,7 @@ def first_rejected_lines(surveys: Sequence[SplitSurvey], first_lines: dict[tuple
     return shown[:_SHOWN_BAD_LINES]
 
 
-def merge_kinds(surveys: Sequence[SplitSurvey], documents: int, settings: JsonlSettings) -> Kind:
+def merge_kinds(surveys: Sequence[SplitSurvey], settings: JsonlSettings) -> Kind:
     """Return the kinds of all columns, in the order of their first appearance."""
     merged = Kind()
     for survey in surveys:
@@ -123,8 +123,6 @@ def merge_kinds(surveys: Sequence[SplitSurvey], documents: int, settings: JsonlS
         raise UserError(
             f"the input has over {_MAX_COLUMNS:,} different columns, which is no table; rename or drop some"
         )
-    if not documents:
-        merged.fields.setdefault(settings.text_column, Kind()).flags |= STRING
     if settings.text_column not in merged.fields:
         raise UserError(
             f"{surveys[0].split.path}: no line has a column '{settings.text_column}'; columns there are: "

@@ -13,6 +13,7 @@ from sparkprep.documents.parquet.schemas import check_text_column, unify, with_c
 from sparkprep.documents.partitions import PartitionValue, partition_types, partition_values
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause
+from sparkprep.io.left_out import WITHOUT_ROWS, LeftOut
 from sparkprep.io.listing import DataFile
 from sparkprep.io.parquet import READ_ERRORS
 from sparkprep.io.paths import filesystem
@@ -55,6 +56,13 @@ class InputSummary:
         return [sum(group.rows for group in groups) for groups in self.row_groups]
 
     @property
+    def without_rows(self) -> list[LeftOut]:
+        """The files without any row, to be told of."""
+        return [
+            LeftOut(file.path, WITHOUT_ROWS) for file, rows in zip(self.files, self.file_rows, strict=True) if not rows
+        ]
+
+    @property
     def rows(self) -> int:
         return sum(self.file_rows)
 
@@ -62,16 +70,6 @@ class InputSummary:
     def bytes(self) -> int:
         """Of all row groups, uncompressed but as encoded."""
         return sum(group.bytes for groups in self.row_groups for group in groups)
-
-    @property
-    def file_bytes(self) -> int:
-        return sum(file.size for file in self.files)
-
-
-@dataclass(frozen=True)
-class _Footer:
-    schema: pa.Schema
-    row_groups: tuple[RowGroup, ...]
 
 
 def summarise(
@@ -87,11 +85,12 @@ def summarise(
     is not sound Parquet, columns whose types contradict each other, two columns of one name, and a text column that is
     missing or no string.
     """
-    with ThreadPoolExecutor(_FOOTER_READERS) as pool:
-        footers = list(pool.map(_read_footer, files))
+    row_groups: list[tuple[RowGroup, ...]] = []
     by_content: dict[bytes, tuple[str, pa.Schema]] = {}
-    for file, footer in zip(files, footers, strict=True):
-        by_content.setdefault(footer.schema.serialize().to_pybytes(), (file.path, footer.schema))
+    with ThreadPoolExecutor(_FOOTER_READERS) as pool:
+        for file, (schema, groups) in zip(files, pool.map(_read_footer, files), strict=True):
+            by_content.setdefault(schema.serialize().to_pybytes(), (file.path, schema))
+            row_groups.append(groups)
     distinct = list(by_content.values())
     if check is not None:
         for path, schema in distinct:
@@ -112,7 +111,7 @@ def summarise(
         schema=schema,
         text_column=text_column,
         folder_values=tuple(values),
-        row_groups=tuple(footer.row_groups for footer in footers),
+        row_groups=tuple(row_groups),
         widened=unified.widened,
     )
 
@@ -120,11 +119,11 @@ def summarise(
 def _not_parquet(file: DataFile, reason: str) -> str:
     recognised = what_is(read_head(file.path, HEAD_BYTES))
     if recognised is not None and recognised.kind != PARQUET_KIND:
-        return f"it is {recognised.kind}, not Parquet: {recognised.advice}"
+        return f"not Parquet; {recognised.told(file.path)}"
     return f"not a sound Parquet file (cut short or damaged): {reason}; restore it or leave it out"
 
 
-def _read_footer(file: DataFile) -> _Footer:
+def _read_footer(file: DataFile) -> tuple[pa.Schema, tuple[RowGroup, ...]]:
     if file.size == 0:
         raise UserError(f"{file.path}: the file is empty (0 bytes), not Parquet; restore it or leave it out")
     system, inner = filesystem(file.path)
@@ -135,4 +134,4 @@ def _read_footer(file: DataFile) -> _Footer:
     except READ_ERRORS as error:
         raise UserError(f"{file.path}: {_not_parquet(file, cause(error))}") from error
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    return _Footer(schema, tuple(RowGroup(group.num_rows, group.total_byte_size) for group in groups))
+    return schema, tuple(RowGroup(group.num_rows, group.total_byte_size) for group in groups)

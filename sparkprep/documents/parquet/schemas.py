@@ -35,8 +35,9 @@ def unify(schemas: Sequence[tuple[str, pa.Schema]], columns: Sequence[str] | Non
     """Return the one schema in which the rows of all files can be written without a loss.
 
     schemas: (path, schema) of each distinct one; columns: those that matter, None for all. Types may differ where one
-    holds all values of the other: null and anything, narrower and wider numbers, dictionary and plain, a column that is
-    missing. Raises UserError that names all contradictions together.
+    holds all values of the other: null and anything, narrower and wider numbers, dictionary and plain, extension and
+    storage, instants of several time zones, a column that is missing. Raises UserError that names all contradictions
+    together.
     """
     for path, schema in schemas:
         _check_names(path, [n for n in schema.names if columns is None or n in columns])
@@ -120,6 +121,9 @@ def _compared(key: bytes, value: bytes | None) -> object:
 def common_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
     """Return the type that holds every value of both exactly; None where there is none.
 
+    Instants of two time zones are instants of UTC. Of an extension type, such as UUID, and what it is stored as, it is
+    the latter, which not all values need be more than.
+
     >>> common_type(pa.int32(), pa.int64())
     DataType(int64)
     >>> common_type(pa.int64(), pa.float64()) is None
@@ -133,6 +137,10 @@ def common_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
         return b if pa.types.is_null(a) else a
     if any(map(_is_view, (a, b))) and not all(map(_is_view, (a, b))):
         return common_type(*map(_without_view, (a, b)))
+    if isinstance(a, pa.BaseExtensionType) != isinstance(b, pa.BaseExtensionType):
+        return common_type(*(kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind for kind in (a, b)))
+    if pa.types.is_timestamp(a) and pa.types.is_timestamp(b) and a.tz and b.tz and a.tz != b.tz:
+        return common_type(pa.timestamp(a.unit, "UTC"), pa.timestamp(b.unit, "UTC"))
     if pa.types.is_struct(a) and pa.types.is_struct(b):
         return _common_struct(a, b)
     if _is_list(a) and _is_list(b):
@@ -151,7 +159,7 @@ def common_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
 
 
 def _loses(kind: pa.DataType, into: pa.DataType) -> bool:
-    """Whether values of a type would be rounded, or become instants of another zone, in the type that Arrow takes."""
+    """Whether values of a type would be rounded in the type that Arrow takes, or texts become bytes."""
     if pa.types.is_floating(into):
         if pa.types.is_integer(kind):
             bits = kind.bit_width - (1 if pa.types.is_signed_integer(kind) else 0)

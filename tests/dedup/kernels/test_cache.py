@@ -1,12 +1,17 @@
 """Compiled kernels find a place on disk for every user, and never one that somebody else could have filled."""
 
 import os
+import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import mounts
 import pytest
+from checkout import ROOT
 
 from sparkprep.dedup.kernels import cache
 from sparkprep.errors import UserError
@@ -60,6 +65,38 @@ def test_a_folder_that_others_can_write_to_is_not_trusted(temporary: Path, trap:
     folder = Path(os.environ[cache.VARIABLE])
     assert folder != expected
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+CONNECT = """
+import numpy as np
+from sparkprep.dedup.kernels.components import connected_components
+edges = np.array([[0, 1]], np.int64)
+connected_components(3, edges[:, 0], edges[:, 1])
+print(sum(connected_components.stats.cache_hits.values()), sum(connected_components.stats.cache_misses.values()))
+"""
+
+
+@pytest.mark.parametrize("home", ["home", "site/home"])
+def test_kernels_that_lie_compiled_in_a_read_only_installation_are_not_compiled_again(
+    tmp_path: Path, home: str
+) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(ROOT / "sparkprep", site / "sparkprep", ignore=shutil.ignore_patterns("__pycache__", "*.parquet"))
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(site), "TMPDIR": str(tmp_path)}
+    environment |= {"HOME": str(tmp_path / home)}
+
+    def connect() -> str:
+        command = [sys.executable, "-c", CONNECT]
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=300
+        ).stdout
+
+    assert connect() == "0 1\n"
+    with mounts.read_only(site):
+        assert connect() == "1 0\n"
+        for compiled in [*tmp_path.rglob("kernels_*/*.nbc")]:
+            compiled.unlink()
+        assert connect() == "1 0\n", "what is lost there is copied again"
 
 
 def test_without_any_place_the_way_out_is_named(temporary: Path) -> None:

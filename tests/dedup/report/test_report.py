@@ -52,6 +52,7 @@ def sample_metrics() -> dict[str, Any]:
         "stages": [{"name": "sketch", "documents": 10000, "bytes": 87015559, "seconds": 4.2}],
         "seconds": 65.2,
         "warnings": ["source mirror.example loses 97.5 % of its documents"],
+        "left_out": {"files": 1, "first": [{"path": "in/README", "reason": "that only tells of the data"}]},
     }  # fmt: skip
 
 
@@ -79,7 +80,14 @@ def empty_metrics() -> dict[str, Any]:
     metrics["counts"] = dict.fromkeys(metrics["counts"], 0)
     metrics["candidates"] = dict.fromkeys(metrics["candidates"], 0)
     metrics["recall"] = {"estimate": None, "low": None, "high": None, "pairs": 0}
-    metrics |= {"clusters": {}, "sources": None, "stages": [], "seconds": 0.0, "warnings": []}
+    metrics |= {
+        "clusters": {},
+        "sources": None,
+        "stages": [],
+        "seconds": 0.0,
+        "warnings": [],
+        "left_out": {"files": 0, "first": []},
+    }
     metrics["jaccard_histogram"]["counts"] = [0] * 20
     return metrics
 

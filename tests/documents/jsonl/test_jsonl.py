@@ -290,15 +290,6 @@ def test_columns_that_differ_only_by_case_are_two_and_no_name_is_reserved(spark:
     ]
 
 
-def test_no_documents_at_all_give_an_empty_table(spark: SparkSession, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/a.jsonl").write_bytes(b"")
-    (tmp_path / "in/b.jsonl").write_bytes(b"\n\n")
-    summary, table, _ = run(spark, tmp_path)
-    assert (summary.documents, summary.rejected, len(table)) == (0, 0, 0)
-    assert table.schema.field("text").type == pa.string()
-
-
 def test_columns_in_folder_names_are_added(spark: SparkSession, tmp_path: Path) -> None:
     put(tmp_path / "in/year=2023/lang=en/a.jsonl", {"text": "a"})
     put(tmp_path / "in/year=2024/lang=d%20e/a.jsonl", {"text": "b", "lang": "own"}, {"text": "c"})

@@ -1,7 +1,10 @@
 """Files that are no JSON Lines, or only tell of the data: refused with the way out, or left out and told."""
 
 import gzip
+import io
 import json
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,16 @@ from sparkprep.documents.jsonl.max_bad import MaxBad
 from sparkprep.documents.jsonl.spool import SpoolSummary, spool
 from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.errors import UserError
+from sparkprep.io.left_out import LeftOut
 from sparkprep.io.listing import list_files
 
 RECORDS = [{"url": f"u{n}", "text": f"Text Nummer {n}, größer\r\nund länger"} for n in range(30)]
 LINES = "".join(json.dumps(record) + "\n" for record in RECORDS)
+
+
+def packed(content: bytes) -> bytes:
+    """Gzip without the time: such contents are names of tests, which are the same in each process."""
+    return gzip.compress(content, mtime=0)
 
 
 def put(path: Path, content: str | bytes) -> Path:
@@ -54,14 +63,14 @@ def parquet() -> bytes:
     ("name", "content", "said"),
     [
         ("a.json", json.dumps(RECORDS), "it is a JSON array: write a line for each: jq -c '.[]'"),
-        ("a.json.gz", gzip.compress(json.dumps(RECORDS, indent=1).encode()), "it is a JSON array"),
+        ("a.json.gz", packed(json.dumps(RECORDS, indent=1).encode()), "it is a JSON array"),
         ("a.jsonl", "".join(json.dumps(r, indent="\t") for r in RECORDS), "it is indented JSON"),
         ("a.ndjson", LINES.encode("utf-16-be"), "it is UTF-16: write it as UTF-8: iconv -f UTF-16BE"),
         ("a.jsonl", LINES.replace("\n", "\r"), "it is JSON whose lines end in CR"),
         ("a.jsonl", LINES.replace("\n", ""), "it is JSON without line feeds"),
-        ("a.jsonl", gzip.compress(LINES.encode()), "it is gzip: name it .jsonl.gz"),
+        ("a.jsonl", packed(LINES.encode()), "it is gzip: name it .jsonl.gz"),
         ("a.jsonl", zstandard.compress(LINES.encode()), "it is Zstandard: name it .jsonl.zst"),
-        ("a.jsonl.gz", gzip.compress(gzip.compress(LINES.encode())), "it is packed twice, gzip within gzip: unpack it"),
+        ("a.jsonl.gz", packed(packed(LINES.encode())), "it is packed twice, gzip within gzip: unpack it"),
         ("a.json", parquet(), "it is Parquet: name it .parquet"),
         ("a.jsonl", "<html><body>404</body></html>", "it is a web page"),
         ("a.jsonl", "no JSON\nat all\n", "the first: not valid JSON"),
@@ -97,8 +106,48 @@ SIDECARS = {
     "columns.json": json.dumps(["url", "text"]),
     "log.jsonl": '{"step": 1, "loss": 3.5}\nnot JSON\n{"step": 2, "loss": 3.25}\n' * 40,
     "stats.json": json.dumps({"text": {"mean": 31}, "documents": 30}, indent=2),
-    "sub/counts.json.gz": gzip.compress(b'{"documents": 30}'),
+    "sub/counts.json.gz": packed(b'{"documents": 30}'),
 }
+
+
+def archived(kind: str) -> bytes:
+    """The lines as they lie in an archive, uncompressed."""
+    sink = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(sink, "w") as archive:
+            archive.writestr(zipfile.ZipInfo("a.jsonl"), LINES)
+    else:
+        with tarfile.open(fileobj=sink, mode="w") as archive:
+            info = tarfile.TarInfo("a.jsonl")
+            info.size = len(LINES.encode())
+            archive.addfile(info, io.BytesIO(LINES.encode()))
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", archived("zip"), "it is a ZIP archive: unpack it: python3 -m zipfile -e {} NEW"),
+        ("b c.ndjson", archived("tar"), "it is a tar archive: unpack it: tar -xf '{}'"),
+        ("a.jsonl.gz", packed(archived("tar")), "it is a tar archive: unpack it: tar -xf <(gunzip -c {})"),
+    ],
+)
+def test_an_archive_is_refused_though_the_lines_in_it_are_sound(
+    spark: SparkSession, tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    path = put(tmp_path / "in" / name, content)
+    put(tmp_path / "in/z.jsonl", LINES)
+    assert error_of(spark, tmp_path / "in") == f"{path}: not JSON Lines; {said.format(path)}"
+
+
+@pytest.mark.parametrize("contents", [{"a.jsonl": b""}, {"a.jsonl.gz": packed(b" \n"), "b.json": b"\n\r\n"}])
+def test_files_without_any_line_are_an_error_where_there_is_nothing_else(
+    spark: SparkSession, tmp_path: Path, contents: dict[str, bytes]
+) -> None:
+    paths = ", ".join(str(put(tmp_path / "in" / name, content)) for name, content in contents.items())
+    number = "1 file" if len(contents) == 1 else f"{len(contents)} files"
+    said = f"the input holds no document: {number} without rows left out: {paths}; name one that does"
+    assert error_of(spark, tmp_path / "in") == said
 
 
 def test_json_beside_the_documents_makes_neither_rows_nor_columns_nor_bad_lines(
@@ -139,5 +188,5 @@ def test_the_column_may_stand_in_one_line_of_a_file_alone(spark: SparkSession, t
     put(tmp_path / "in/a.jsonl", '{"n": 1}\n' * 400 + '{"text": "late"}\n')
     put(tmp_path / "in/b.jsonl", "\n\n")
     summary, table = run(spark, tmp_path / "in")
-    assert (summary.documents, summary.left_out) == (401, ())
+    assert (summary.documents, summary.left_out) == (401, (LeftOut(f"{tmp_path}/in/b.jsonl", "without rows"),))
     assert table["text"].to_pylist()[-1] == "late"

@@ -21,6 +21,7 @@ from sparkprep.documents.parquet import pieces
 from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.errors import UserError
 from sparkprep.io.listing import list_files
+from sparkprep.io.parquet import write_parquet
 
 
 def write_groups(path: Path, groups: Sequence[Sequence[str | None]], first: int) -> int:
@@ -226,6 +227,42 @@ def test_names_with_dots_or_that_differ_by_case_are_names_of_their_own(tmp_path:
 def test_columns_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
     path = save(tmp_path / "a.parquet", {"id": [1], "text": ["t"], "n": [2]})
     assert read(documents_at(path), ["n", "text"]).to_pydict() == {"n": [2], "text": ["t"]}
+
+
+def test_uuids_and_instants_that_other_files_write_otherwise_are_the_same_values(tmp_path: Path) -> None:
+    ids, instants = [bytes([n]) * 16 for n in range(2)], [-1, 1_700_000_000_000_000]
+    kinds = [(pa.uuid(), pa.timestamp("us", "Europe/Berlin")), (pa.binary(16), pa.timestamp("us", "America/New_York"))]
+    for name, (identity, instant) in zip("ab", kinds, strict=True):
+        rows = {"text": ["x", "y"], "u": pa.array(ids, identity), "t": pa.array(instants, instant)}
+        save(tmp_path / f"{name}.parquet", rows)
+    documents = documents_at(tmp_path)
+    rows = read(documents)
+    assert rows.schema.field("u").type == pa.binary(16)
+    assert rows["u"].to_pylist() == ids * 2
+    assert rows["t"].cast(pa.int64()).to_pylist() == instants * 2
+    assert documents.summary.widened == (
+        "column u is extension<arrow.uuid> and fixed_size_binary[16]: read as fixed_size_binary[16]",
+        "column t is timestamp[us, tz=Europe/Berlin] and timestamp[us, tz=America/New_York]: "
+        "read as timestamp[us, tz=UTC]",
+    )
+
+
+def test_sorted_maps_and_lists_under_other_names_are_written_as_they_were(tmp_path: Path) -> None:
+    sorted_map = pa.map_(pa.string(), pa.int32(), keys_sorted=True)
+    rows = pa.table(
+        {
+            "text": ["x", "y"],
+            "m": pa.array([[("a", 1)], None], sorted_map),
+            "l": pa.array([[1], None], pa.list_(pa.field("array", pa.int8()))),
+            "deep": pa.array([[[("b", 2)]], []], pa.list_(pa.field("item", sorted_map))),
+        }
+    )
+    path = save(tmp_path / "a.parquet", rows, use_compliant_nested_type=False)
+    documents = documents_at(path)
+    write_parquet(str(tmp_path / "kept.parquet"), documents.batches(0), documents.schema)
+    kept = pq.read_table(tmp_path / "kept.parquet")
+    assert kept.equals(pq.read_table(path))
+    assert kept.schema.field("m").type.keys_sorted
 
 
 def test_files_that_drift_are_read_as_one_table(tmp_path: Path) -> None:

@@ -42,6 +42,15 @@ HARMLESS: list[tuple[pa.Array, pa.DataType, pa.DataType]] = [
     (pa.array([[{"x": 1}, None], None], pa.list_(POINT)), pa.list_(MORE), pa.list_(MORE)),
     (pa.array([{"s": {"x": 1}}, None], pa.struct([("s", POINT)])), pa.struct([("s", MORE)]), pa.struct([("s", MORE)])),
     (pa.array([2**31 - 1], pa.int32()), pa.float32(), pa.float64()),
+    (pa.array([-1, None], ZONED), pa.timestamp("us", "Europe/Paris"), ZONED),
+    (pa.array([-1, None], pa.timestamp("s", "America/New_York")), pa.timestamp("us", "+02:00"), ZONED),
+    (pa.array([[-1], None], pa.list_(pa.timestamp("ms", "Etc/UTC"))), pa.list_(ZONED), pa.list_(ZONED)),
+    (pa.array([b"0" * 16, None], pa.binary(16)), pa.uuid(), pa.binary(16)),
+    (pa.array(["{}", None]), pa.json_(S), S),
+    (pa.array([{"u": b"0" * 16}, None], pa.struct([("u", pa.binary(16))])), pa.struct([("u", pa.uuid())]),
+     pa.struct([("u", pa.binary(16))])),
+    (pa.array([[("a", 1)], None], pa.map_(S, pa.int32(), keys_sorted=True)), pa.map_(S, pa.int64()),
+     pa.map_(S, pa.int64())),
 ]  # fmt: skip
 
 CONTRADICTIONS = [
@@ -53,7 +62,9 @@ CONTRADICTIONS = [
     (pa.uint64(), pa.int8()),
     (pa.decimal128(38, 9), pa.float64()),
     (US, ZONED),
-    (ZONED, pa.timestamp("us", "Europe/Paris")),
+    (US, pa.timestamp("us", "Europe/Paris")),
+    (pa.uuid(), S),
+    (pa.uuid(), pa.json_(S)),
     (US, pa.int64()),
     (pa.date32(), S),
     (pa.list_(pa.int64()), pa.list_(S)),

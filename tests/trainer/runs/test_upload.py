@@ -185,9 +185,9 @@ def test_an_answer_that_ends_all_hope_is_an_error_and_another_a_failure(tmp_path
         (["bucket", "d12", "/c"], "'/c' cannot be a cluster's name"),
         (["bucket", "d12", "a/../b"], "'a/../b' cannot be a cluster's name"),
         (["nobody-has-this", "d12", "c"], "bucket nobody-has-this: no such bucket"),
-        (["bucket", "d12", "c", "--endpoint-url", "http://127.0.0.1:1"], "no connection to S3; check the network"),
+        (["bucket", "d12", "c", "--endpoint-url", "http://127.0.0.1:1"], "no connection to S3 at http://127.0.0.1:1"),
         (["bucket", "d12", "c", "--endpoint-url", "nonsense"], "Invalid endpoint: nonsense"),
-        (["bucket", "d12", "c", "--region", "no where"], "check --endpoint-url, --region"),
+        (["bucket", "d12", "c", "--region", "no where"], "check endpoint and region: what was given"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
