@@ -1,5 +1,7 @@
 """A seed draws llm.c's coins; tokens come as often as the softmax says, and none that top-k or top-p shuts out."""
 
+import ctypes
+
 import numpy as np
 import pytest
 from bounds import FLOAT64, TRANSCENDENTAL, worst
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkprep.errors import UserError
-from trainer.generate.sampler import Choice, Coins, Sampler, pick
+from trainer.generate.sampler import Choice, Coins, Sampler, pick, walk_in_float32
 
 # Few distinct values, so that many are equal.
 LOGITS = st.lists(st.integers(-8, 8), min_size=1, max_size=40).map(lambda values: np.array(values, np.float32) / 2)
@@ -79,6 +81,49 @@ def test_a_draw_walks_the_cumulative_sum(logits, coin):
     found = pick(probabilities, coin)
     # Where the coin falls on a border but for rounding, either neighbour is right.
     assert found == expected or abs(np.cumsum(probabilities)[min(found, len(logits) - 1)] - coin) <= BORDER
+
+
+def llmc_walk(logits, coin):
+    """llm.c's sample_softmax, a term at a time; expf is that of the C library."""
+    expf = ctypes.CDLL(None).expf
+    expf.restype, expf.argtypes = ctypes.c_float, [ctypes.c_float]
+    weights = [np.float32(expf(logit)) for logit in logits.tolist()]
+    border = np.float32(coin * sum(map(float, weights)))
+    reached = np.float32(0)
+    for token, weight in enumerate(weights):
+        reached += weight
+        if border < reached:
+            return token
+    return len(logits) - 1
+
+
+@pytest.mark.parametrize("spread", [0.02, 1.0, 6.0])
+def test_a_seed_draws_the_tokens_that_llm_c_draws(spread):
+    random = np.random.default_rng(7)
+    coins, sampler = Coins(11), Sampler(11)
+    others = 0
+    for _ in range(8):
+        logits = (spread * random.normal(size=50257)).astype(np.float32)
+        coin = coins.next()
+        token = sampler.draw(logits)
+        assert token == llmc_walk(logits, coin)
+        others += token != pick(Choice().probabilities(logits), coin)
+    assert spread > 0.1 or others  # in float64 some of them are others
+
+
+def test_a_running_sum_that_ends_below_the_coin_gives_the_last_token():
+    # 1 + 2^-25 is 1 in float32, so that the second to the 41st add nothing.
+    logits = np.array([0.0, *[-25 * np.log(2)] * 40], np.float32)
+    assert llmc_walk(logits, 1 - 2**-24) == 40
+    assert walk_in_float32(logits, 1 - 2**-24) == 40
+
+
+@pytest.mark.parametrize("shift", [200.0, -200.0])
+def test_logits_beyond_what_expf_holds_are_drawn_all_the_same(shift):
+    logits = np.log(np.array([0.25, 0.5, 0.25])) + shift
+    assert walk_in_float32(logits, 0.5) is None
+    sampler = Sampler(3)
+    assert {sampler.draw(logits) for _ in range(60)} == {0, 1, 2}
 
 
 @pytest.mark.parametrize("coin", [0.0, 0.5, 1 - 2**-24])

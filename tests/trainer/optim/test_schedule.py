@@ -98,7 +98,7 @@ def test_scores_are_those_of_the_last_128_values(seed: int, count: int, scale: f
     detector = OutlierDetector()
     for at, value in enumerate(values.tolist()):
         score = detector.score(value)
-        if at + 1 < 128:
+        if at < 128:
             assert math.isnan(score)
         else:
             window = values[at - 127 : at + 1]
@@ -111,15 +111,21 @@ def test_scores_are_those_of_the_last_128_values(seed: int, count: int, scale: f
 
 
 def test_one_spike_among_equal_values_reaches_the_highest_score() -> None:
-    detector = OutlierDetector([2.0] * 127)
+    detector = OutlierDetector([2.0] * 128)
     assert detector.score(1e6) == pytest.approx(math.sqrt(127))
 
 
 def test_equal_values_are_no_outliers() -> None:
     detector = OutlierDetector()
     scores = [detector.score(3.1) for _ in range(WINDOW + 5)]
-    assert [math.isnan(score) for score in scores] == [True] * (WINDOW - 1) + [False] * 6
-    assert scores[WINDOW - 1 :] == [0.0] * 6
+    assert [math.isnan(score) for score in scores] == [True] * WINDOW + [False] * 5
+    assert scores[WINDOW:] == [0.0] * 5
+
+
+def test_a_spike_is_scored_from_the_129th_value_on() -> None:
+    for before in (0, 126, 127, 128, 129, 300):
+        score = OutlierDetector([2.0] * before).score(1e6)
+        assert math.isnan(score) == (before < 128), before
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -1,8 +1,9 @@
 """How a token is drawn from logits: llm.c's coins, its walk along the cumulative softmax, and what narrows the choice.
 
-The coins are those of llm.c's sampler.h (`trainer/xorshift.py`). Top-k: Fan et al. 2018; top-p (the nucleus): Holtzman
-et al. 2020. Everything works on NumPy in float64 and in one order, so that a seed gives the same tokens wherever the
-logits are the same.
+The coins and the walk are those of llm.c's sampler.h (`trainer/xorshift.py`), in float32 as there: in float64 every
+tenth to twentieth token would be another. What llm.c does not have works in float64: top-k (Fan et al. 2018), top-p
+(the nucleus, Holtzman et al. 2020), temperature. All of it is NumPy in one order, so that a seed gives the same tokens
+wherever the logits are the same.
 """
 
 from __future__ import annotations
@@ -96,8 +97,29 @@ class Sampler:
         self._coins = Coins(seed)
 
     def draw(self, logits: Logits) -> int:
-        """Return the id drawn from logits (n,) of one position; each draw takes one coin, a greedy one too."""
-        return pick(self.choice.probabilities(logits), self._coins.next())
+        """Return the id drawn from logits (n,) of one position; each draw takes one coin, a greedy one too.
+
+        Where nothing narrows the choice, it is the id that llm.c draws with this coin.
+        """
+        coin = self._coins.next()
+        token = walk_in_float32(logits, coin) if self.choice == Choice() else None
+        return pick(self.choice.probabilities(logits), coin) if token is None else token
+
+
+def walk_in_float32(logits: Logits, coin: float) -> int | None:
+    """Return the id that llm.c draws from logits (n,) with a coin from [0, 1), or None where float32 cannot hold them.
+
+    As in its sample_softmax: expf of each logit as it is, their sum in float64, the coin times it in float32, and a
+    running sum in float32, whose roundings decide among close tokens. It may end below the coin: then the last id.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = np.exp(logits.astype(np.float64)).astype(np.float32)
+        total = float(np.cumsum(weights, dtype=np.float64)[-1])
+        cumulative = np.cumsum(weights)  # term by term, as the C loop adds
+    if not (total > 0 and np.isfinite(cumulative[-1])):
+        return None
+    reached = int(np.searchsorted(cumulative, np.float32(np.float32(coin) * total), side="right"))
+    return min(reached, len(weights) - 1)
 
 
 def pick(probabilities: Probabilities, coin: float) -> int:

@@ -132,13 +132,14 @@ class Trainer:
         scores = self._scores(*host_values) if host_values else (math.nan, math.nan)
         reason = self._reason(*scores)
         skip = ~torch.isfinite(loss_and_norm).all()
-        run.optimizer.update(step, rate, norm, skip | bool(reason), s.micro_steps)
+        run.optimizer.update(step, rate, norm, skip | bool(reason))
         loss_value, norm_value = host_values or loss_and_norm.tolist()
         machine.synchronise(run.device)
         if not host_values:
             scores = self._scores(loss_value, norm_value)
         if not (math.isfinite(loss_value) and math.isfinite(norm_value)):
             reason = "not a number"
+        run.optimizer.count_draws(s.micro_steps, updated=not reason)
         return Update(loss_value, norm_value, rate, *scores, time.perf_counter() - start, reason)
 
     def _scores(self, loss: float, norm: float) -> tuple[float, float]:
@@ -223,7 +224,7 @@ class Trainer:
         run, s = self.run, self.settings
         self.speed.add(update.seconds)
         say(
-            f"step {step + 1:4d}/{run.steps} | loss {update.loss:7.6f} ({update.loss_score:+.2f}z)"
+            f"step {step + 1:4d}/{run.stop} | loss {update.loss:7.6f} ({update.loss_score:+.2f}z)"
             f"| norm {update.norm:6.4f} ({update.norm_score:+.2f}z)| lr {update.rate:.2e} "
             f"| {1000 * update.seconds:.2f} ms | {100 * self.speed.utilisation:.1f}% "
             f"{machine.precision_name(run.model.dtype).lower()} MFU | {self.speed.tokens_per_second:.0f} tok/s "

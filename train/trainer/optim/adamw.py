@@ -14,6 +14,7 @@ from trainer.models.layout import Model, views_of
 BETAS = (0.9, 0.95)
 EPS = 1e-8
 CLIP_NORM = 1.0
+_NORM_PIECE = 1 << 12
 
 ROUNDING_SEED = 13371337
 """First state of the generator that llm.c's stochastic rounding takes its seeds from."""
@@ -63,11 +64,22 @@ class AdamW:
         self.gradients.zero_()
 
     def norm(self) -> Tensor:
-        """Return the Euclidean norm of the gradient, a scalar on the device."""
-        norm: Tensor = torch.linalg.vector_norm(self.gradients)
+        """Return the Euclidean norm of the gradient, a float32 scalar on the device.
+
+        On a CPU it is summed in pieces: in one go, which is nearly term by term, it comes 1.3 % short at 124 million.
+        A GPU sums in a tree.
+        """
+        norm_of = torch.linalg.vector_norm
+        if self.gradients.device.type != "cpu":
+            whole: Tensor = norm_of(self.gradients)
+            return whole
+        end = self.gradients.numel() // _NORM_PIECE * _NORM_PIECE
+        pieces, rest = self.gradients[:end].view(-1, _NORM_PIECE), self.gradients[end:]
+        norms = torch.cat([norm_of(pieces, dim=1), norm_of(rest).reshape(1)])
+        norm: Tensor = norm_of(norms, dtype=torch.float64).to(torch.float32)
         return norm
 
-    def update(self, step: int, rate: float, norm: Tensor, skip: Tensor, micro_steps: int) -> None:
+    def update(self, step: int, rate: float, norm: Tensor, skip: Tensor) -> None:
         """Update once, the `step`-th time counted from 0: AdamW's t is step + 1, also where earlier ones were skipped.
 
         Gradients are divided by their norm where it is above 1. skip: a scalar bool on the device; where it is true,
@@ -80,15 +92,18 @@ class AdamW:
         for count in self._steps:
             count.fill_(step)  # the kernel adds one
         self._inner.step()
-        self.count_draws(micro_steps)
         if not self.masters:
             round_stochastically(self.model.flat, step)
 
-    def count_draws(self, micro_steps: int) -> None:
-        """Bring the generator of llm.c's rounding to where llm.c would have it: its state stands in the state file."""
-        self.rounding_before = xorshift.advance(self.rounding, micro_steps)
-        tensors = self.model.shape.tensors()
-        self.rounding = xorshift.advance(self.rounding_before, len(tensors))  # a draw for each
+    def count_draws(self, micro_steps: int, *, updated: bool) -> None:
+        """Bring the generator of llm.c's rounding to where llm.c would have it: its state stands in the state file.
+
+        A draw for each backward pass, and where the weights were updated, one for each of their tensors.
+        """
+        self.rounding = xorshift.advance(self.rounding, micro_steps)
+        if updated:
+            self.rounding_before = self.rounding
+            self.rounding = xorshift.advance(self.rounding, len(self.model.shape.tensors()))
 
 
 def round_stochastically(values: Tensor, seed: int) -> None:

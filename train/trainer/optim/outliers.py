@@ -23,12 +23,14 @@ class OutlierDetector:
     def score(self, value: float) -> float:
         """Return the standard deviations between `value` and the mean of the last 128, itself among them.
 
-        nan until 128 values are there; 0 where all are equal. A value that is not finite is not kept: its score is nan.
+        nan for the first 128 values: the 129th is the first that has as many before it. 0 where all are equal. A value
+        that is not finite is not kept: its score is nan.
         """
         if not math.isfinite(value):
             return math.nan
+        filled = len(self._values) == WINDOW
         self._values.append(value)
-        if len(self._values) < WINDOW:
+        if not filled:
             return math.nan
         mean = math.fsum(self._values) / WINDOW
         deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in self._values) / WINDOW)
