@@ -351,6 +351,17 @@ def test_the_command_prints_one_json_object(
     assert len(Path(scores).read_text().splitlines()) == 9
 
 
+@pytest.mark.parametrize("version", [3, 5])
+def test_a_cpu_evaluates_in_float32_whatever_the_file_holds(
+    version: int, saved: str, asked: tuple[str, list[Example]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "model.bin")
+    model = model_file.open_model(saved)
+    model_file.write(path, model.shape, model.flat, version)
+    assert hellaswag_cli.main([path, "--data", asked[0], "--device", "cpu", "--json", "--limit", "2"]) == 0
+    assert json.loads(capsys.readouterr().out)["precision"] == "FP32"
+
+
 def test_a_part_does_not_replace_the_scores_of_the_whole(
     saved: str, asked: tuple[str, list[Example]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     device = choose_device(args.device)
     head = model_file.read_header(args.model)
     questions = hellaswag.prepare(_existing(args.data), head.shape.max_seq_len, args.limit)
-    model = model_file.open_model(args.model, device=device, dtype=choose_dtype(args.precision, device, head.dtype))
+    model = model_file.open_model(args.model, device=device, dtype=choose_dtype(args.precision, device))
     start = time.monotonic()
     result = hellaswag.evaluate_watched(model, questions, args.batch_tokens)
     seconds = time.monotonic() - start
@@ -95,9 +95,7 @@ def _parser() -> Parser:
         + ")",
     )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default: a GPU if there is one")
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, default="auto", help="default: bf16 on a GPU, that of the file on a CPU"
-    )
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="default: bf16 on a GPU, fp32 on a CPU")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     add_debug(parser)
     return parser

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from trainer import device as machine
 from trainer import run_files
 from trainer.checkpoints import checkpoint, model_file
 from trainer.evaluate import hellaswag
@@ -73,12 +74,10 @@ def checkpoints_due(settings: TrainSettings) -> int:
 
 
 def checkpoint_bytes(settings: TrainSettings) -> int:
-    """Return the bytes of one checkpoint: its weights as bfloat16, or in the format of the file that they come from."""
+    """Return the bytes of one checkpoint, whose weights are in the number format that is computed in."""
     parameters = _shape(settings).num_parameters
-    model_bytes = 2 * parameters
-    if settings.model_file is not None:
-        model_bytes = max(model_bytes, model_file.read_header(settings.model_file).bytes)
-    return checkpoint.bytes_needed(model_bytes, parameters, masters=settings.masters)
+    dtype = machine.choose_dtype(settings.precision, machine.choose_device(settings.device))
+    return checkpoint.bytes_needed(dtype.itemsize * parameters, parameters, masters=settings.masters)
 
 
 def probe(settings: TrainSettings) -> float:

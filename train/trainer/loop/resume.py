@@ -84,8 +84,8 @@ def _load(settings: TrainSettings, files: Checkpoint, device: torch.device) -> L
     model = model_for(settings, files.model, device)
     optimizer = AdamW(model, settings.weight_decay, masters=settings.masters)
     model_file.load(files.model, model)
-    # With float32 weights the state file's masters replace those of the model file, which are rounded.
-    masters = model.flat if settings.masters or model.dtype == torch.float32 else None
+    # The state file's masters replace the weights of the model file, which may be rounded; -w 0 wants these.
+    masters = model.flat if settings.masters else None
     head, data = state_file.read(files.state, Moments(optimizer.m, optimizer.v, masters))
     with torch.no_grad():
         model_file.clear_padding(files.state, model)

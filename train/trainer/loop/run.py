@@ -79,7 +79,7 @@ def model_for(settings: TrainSettings, path: str, device: torch.device) -> Model
             f"{path}: its vocabulary has {shape.vocab_size:,} tokens, and the shards' {VOCABULARY_SIZE:,}; give a "
             "model with GPT-2's vocabulary"
         )
-    dtype = machine.choose_dtype(settings.precision, device, head.dtype)
+    dtype = machine.choose_dtype(settings.precision, device)
     model = shape.build(device=device, dtype=dtype, recompute=settings.recompute)
     check_length(settings, model, path)
     return model
