@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from sparkprep.errors import UserError
+from sparkprep.pasted import hint
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class Integer:
         try:
             value = int(word)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{word!r} is not a whole number") from None
+            raise argparse.ArgumentTypeError(f"{word!r} is not a whole number{hint(word)}") from None
         self.check(value)
         return value
 
@@ -73,7 +74,7 @@ class Number:
         try:
             value = float(word)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{word!r} is not a number") from None
+            raise argparse.ArgumentTypeError(f"{word!r} is not a number{hint(word)}") from None
         self.check(value)
         return value
 
@@ -103,7 +104,7 @@ class OneOf:
     def check(self, value: Any) -> None:
         """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
         if value not in self.choices:
-            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(self.choices)}")
+            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(self.choices)}{hint(str(value))}")
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class ZeroOrOne:
 
     def __call__(self, word: str) -> bool:
         if word not in ("0", "1"):
-            raise argparse.ArgumentTypeError(f"{word!r} is neither 0 nor 1")
+            raise argparse.ArgumentTypeError(f"{word!r} is neither 0 nor 1{hint(word)}")
         return word == "1"
 
     def check(self, value: Any) -> None:
@@ -260,8 +261,10 @@ class Parser(argparse.ArgumentParser):
         """Raise UserError with one line; argparse's whole usage would hide it."""
         known = "unrecognized arguments: "
         if message.startswith(known):
-            unknown = message.removeprefix(known).split()[0]
-            message = f"unknown flag or value {unknown}{did_you_mean(unknown, self._known_flags())}"
+            words, flags = message.removeprefix(known), self._known_flags()
+            unknown = words.split(" ")[0] or " "
+            name = unknown if unknown.strip() else repr(unknown)
+            message = f"unknown flag or value {name}{hint(unknown, flags) or did_you_mean(unknown, flags)}"
         raise UserError(f"{message.removeprefix('argument ')} (`{self.prog} --help` tells what there is)")
 
     def _known_flags(self) -> list[str]:

@@ -103,3 +103,22 @@ def test_options_may_be_left_out_of_a_command_line() -> None:
     parser = argparse.ArgumentParser()
     add_options(parser, Example, left_out=("word", "old"))
     assert from_arguments(Example, parser.parse_args([])) == Example()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["—sure"], "unknown flag or value —sure; its dash is a typographic one, as in a PDF; type --sure"),
+        ([" "], "unknown flag or value ' '; it is a blank: a backslash"),
+        (["--count", "–3"], "--count: '–3' is not a whole number; its dash is a typographic one"),
+        (["--share", "“0.5”"], "is not a number; its quotation marks are typographic ones"),
+    ],
+)
+def test_what_a_pdf_made_of_a_line_is_told_by_every_parser(words: list[str], told: str) -> None:
+    parser = Parser(prog="p")
+    parser.add_argument("--sure", action="store_true")
+    parser.add_argument("--count", type=Integer())
+    parser.add_argument("--share", type=Number())
+    with pytest.raises(UserError) as refused:
+        parser.parse_args(words)
+    assert told in str(refused.value)

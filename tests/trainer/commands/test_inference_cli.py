@@ -9,6 +9,7 @@ import pytest
 import torch
 from checkout import ROOT
 
+from sparkprep.errors import UserError
 from sparkprep.llmc import header, tokenizer_file
 from sparkprep.tokenizer import vocabulary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
@@ -263,3 +264,9 @@ def test_the_script_writes_to_a_terminal_that_knows_ascii_alone(folder):
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"Prompt: caf\\xe9 \\ufffd\n" in done.stdout
     assert b"4 tokens in " in done.stdout
+
+
+def test_a_prompt_may_begin_with_any_quotation_mark_and_one_that_is_cut_by_it_is_told() -> None:
+    assert inference_cli.parse(["-e", "m.bin", "-p", "“Once upon a time”"]).prompt == "“Once upon a time”"
+    with pytest.raises(UserError, match="'upon' stands where a flag was expected, after -p “Once; its quotation marks"):
+        inference_cli.parse(["-e", "m.bin", "-p", "“Once", "upon", "a", "time”"])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sparkprep.errors import UserError
 from sparkprep.options import Switch, options_of
+from trainer import flags
 from trainer.commands.train import main
 from trainer.flags import IGNORED
 from trainer.models.gpt2 import GPT2Shape
@@ -350,3 +351,36 @@ def test_the_order_of_pairs_does_not_matter(pairs: dict[str, str], data: st.Data
 
 def test_of_a_flag_given_twice_the_last_value_counts() -> None:
     assert parse(["-b", "32", "-x", "20", "-b", "16"]).micro_batch == 16
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["-lr", "0.1"], "unknown flag -lr; did you mean -l?"),
+        (["--batch_size", "8"], "unknown flag --batch_size; did you mean -b?"),
+        (["–b", "32"], "'–b' stands where a flag was expected; its dash is a typographic one, as in a PDF; type -b"),
+        (["—val-every", "3"], "type --val-every"),
+        (["-es", "−1"], "'−1' is not a whole number; its dash is a typographic one"),
+        (["-e", "–y", "1"], "-e: '–y' cannot be meant; its dash"),
+        (["-i", "“data/*_train_*.bin”"], "its quotation marks are typographic ones, as in a PDF; type straight ones"),
+        (["-o", "„my", "run“"], "-o: '„my' cannot be meant; its quotation marks"),
+        (["-l", "‘6e-4’"], "is not a number; its quotation marks"),
+        (["-b", "32", " ", "-x", "20"], "a backslash that ends a line must be the line's last character"),
+        (["-o", "log", "\r"], "without a blank (or a carriage return of Windows) behind it"),
+        (["-o", "log", " -b", "32"], "a blank belongs to it: is there a backslash before one? type -b"),
+        (["-i", "d/a_train_1.bin", "d/a_train_2.bin", "-b", "8"], "give -i 'd/a_train_*.bin', in quotes"),
+        (["-iv", "d/x.bin", "d/x.json", "d/y.bin"], "give -iv 'd/*', in quotes"),
+        (["-e", "log/model_1.bin", "log/model_2.bin"], "a shell makes several words of a pattern; give one"),
+    ],
+)
+def test_what_a_pdf_or_a_shell_made_of_a_line_is_told(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told in refused(words, capsys)
+
+
+def test_every_flag_that_other_trainers_have_leads_to_one_that_is_there() -> None:
+    known = {word for option in options_of(TrainSettings) for word in (*option.short, option.flag)}
+    assert set(flags._ELSEWHERE.values()) <= known
+    assert not {f"-{name}" for name in flags._ELSEWHERE} & known
+    assert not {f"--{name}" for name in flags._ELSEWHERE} & known

@@ -61,6 +61,7 @@ def begin(settings: TrainSettings, folder: str) -> Run:
     if not settings.resume:
         _tell_of_earlier(folder)  # last: a command line that is refused leaves an earlier run where it was
     stop = settings.stop_after if settings.stop_after != -1 else steps
+    _tell_of_epochs(settings, loader, stop)
     return Run(
         settings=settings,
         folder=folder,
@@ -112,6 +113,18 @@ def _steps(settings: TrainSettings, loader: Loader) -> int:
                 f"{flag} {value} lies beyond the {steps} steps of one epoch (-x -1); give a smaller {flag}, or -x"
             )
     return steps
+
+
+def _tell_of_epochs(settings: TrainSettings, loader: Loader, stop: int) -> None:
+    """Tell where the steps of the run take more tokens than there are, which begin again then."""
+    have = loader.windows * loader.window
+    needed = (stop - settings.start_step) * settings.tokens_per_update
+    if needed > have and not settings.overfit:
+        say_line(
+            f"note: steps {settings.start_step} to {stop} take {needed:,} tokens, and the training shards hold "
+            f"{have:,}: they are repeated, {needed / have:.1f} epochs in all",
+            sys.stderr,
+        )
 
 
 def _fresh(settings: TrainSettings, device: torch.device) -> Start:
