@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from trainer.models.layout import Shape
 
 ON_NAN = ("stop", "skip")
+NAN_LIMIT = 10
+"""Updates in a row whose loss is no number, after which `skip` stops too: no data are that bad."""
 COMPILE = ("auto", "yes", "no")
 SIZES = {"layers": "-1d", "channels": "-1c", "heads": "-1h"}
 """The settings that are sizes of a model, and their flags."""
@@ -127,7 +129,11 @@ class TrainSettings:
     recompute: int = option(
         1, "0: keep activations, 1: compute GELU again, 2: LayerNorm too", Integer(0, 2), "0|1|2", short=("-r",)
     )
-    on_nan: str = option("stop", "when the loss is no number: stop, or skip the update", OneOf(ON_NAN))
+    on_nan: str = option(
+        "stop",
+        f"when the loss is no number: stop, or skip the update (stops after {NAN_LIMIT} in a row)",
+        OneOf(ON_NAN),
+    )
     deterministic: bool = option(False, "the same bits on each run on a GPU too, at a cost in speed", Switch())
     compile: str = option("auto", "torch.compile; auto: on a GPU", OneOf(COMPILE))
     device: str = option("auto", "what to compute on; auto: a GPU if there is one", OneOf(DEVICES))

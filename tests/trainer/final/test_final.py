@@ -84,6 +84,19 @@ def test_it_checks_estimates_trains_to_the_end_and_then_has_nothing_left(
     assert "step   31" not in capsys.readouterr().out
 
 
+def test_a_torn_line_of_the_log_does_not_stop_a_run_that_goes_on(
+    final: FinalRun, said: list[str], say: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_final(with_options(final, stop_after=40), say)
+    log = Path(final.folder) / "main.log"
+    log.write_bytes(log.read_bytes() + bytes(30) + b"s:39 trl:9.1\n")
+    said.clear()
+    run_final(final, say)
+    assert "probe" not in [line.split()[0] for line in said]
+    assert checkpoint.find(final.folder)[0].step == STEPS
+    assert "is none of llm.c's" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("start", "steps"), [(20, [50, 40, 20]), (30, [50, 40])])
 def test_the_checkpoints_due_are_those_that_are_written(final: FinalRun, start: int, steps: list[int]) -> None:
     whole = replace(final, start_step=start)

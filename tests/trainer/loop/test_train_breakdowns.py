@@ -1,5 +1,6 @@
 """Losses that are no numbers, memory and disks that are full, a second run: what was good stays good."""
 
+import math
 import os
 import resource
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,17 @@ from checkout import ROOT
 from runs_of_training import log_values
 from short_runs import LAST, Capsys, content, names, refused, same_end, seed_model, steps, words
 
+from sparkprep.errors import UserError
 from trainer.checkpoints import model_file
 from trainer.checkpoints.folder import held
 from trainer.commands.train import main
 from trainer.loop import memory
+from trainer.loop.loop import Trainer, Update
+from trainer.loop.start import begin
 from trainer.models.gpt2 import GPT2
 from trainer.runs.history import load_run
+from trainer.runs.log import RunLog
+from trainer.settings import parse
 
 
 def finite_checkpoints(folder: Path) -> list[int]:
@@ -34,7 +41,7 @@ def finite_checkpoints(folder: Path) -> list[int]:
 def test_a_loss_that_is_no_number_stops_the_run(data: Path, tmp_path: Path, capsys: Capsys) -> None:
     path = seed_model(tmp_path / "seed.bin", scale=1e30)
     said = refused(capsys, tmp_path / "out", data, e=path, n=1)
-    assert "step 0: the loss is" in said
+    assert "step 1: the loss is" in said
     assert "no checkpoint has been written yet" in said
     assert "--on-nan skip" in said
     assert steps(tmp_path / "out") == []
@@ -42,7 +49,7 @@ def test_a_loss_that_is_no_number_stops_the_run(data: Path, tmp_path: Path, caps
 
 def test_a_run_that_explodes_names_its_last_good_checkpoint(out: Path, data: Path, capsys: Capsys) -> None:
     said = refused(capsys, out, data, y=1, l=1e30)
-    assert "step 9: the loss is nan" in said
+    assert "step 10: the loss is nan" in said
     assert f"the last good checkpoint is {out}/model_00000008.bin" in said
     assert "lower -l" in said
     assert finite_checkpoints(out) == [4, 8]
@@ -65,6 +72,43 @@ def test_updates_that_are_no_numbers_can_be_skipped(data: Path, tmp_path: Path, 
     losses = load_run(str(folder)).history.train
     assert losses.steps.tolist() == [0, 1, 2]
     assert not np.isfinite(losses.values).any()
+
+
+def test_both_messages_about_a_loss_that_is_no_number_tell_the_step_that_the_line_above_them_tells(
+    out: Path, data: Path, capsys: Capsys
+) -> None:
+    capsys.readouterr()
+    assert main(words(out, data, y=1, l=1e30)) == 2
+    told, err = capsys.readouterr()
+    *_, line, skipped = told.splitlines()
+    assert "| loss     nan (" in line
+    step = line.split("/")[0].split()[1]
+    assert skipped.startswith(f"step {step}: update skipped: not a number")
+    assert f"error: step {step}: the loss is nan" in err
+
+
+def test_ten_updates_in_a_row_that_are_no_numbers_stop_a_run_that_skips_them(
+    data: Path, tmp_path: Path, capsys: Capsys
+) -> None:
+    path = seed_model(tmp_path / "seed.bin", scale=1e30)
+    said = refused(capsys, tmp_path / "out", data, e=path, n=6, x=30, **{"-on-nan": "skip"})
+    assert "step 10: the loss is" in said
+    assert ", the 10th in a row, so the run was stopped; the last good checkpoint is" in said
+    assert "--on-nan" not in said
+    assert finite_checkpoints(tmp_path / "out") == [6]
+
+
+def test_a_number_between_updates_that_are_none_begins_the_count_anew(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    run = begin(parse(words(folder, data, **{"-on-nan": "skip"})), str(folder))
+    bad = Update(math.nan, 1.0, 0.1, 0.0, 0.0, 1.0, "not a number")
+    with RunLog(str(folder), resume=False) as log:
+        trainer = Trainer(run, log, peak=1.0)
+        for update in [*[bad] * 9, replace(bad, loss=3.0), *[bad] * 9]:
+            trainer._stop_on_nan(0, update)
+        with pytest.raises(UserError, match="the 10th in a row"):
+            trainer._stop_on_nan(0, bad)
 
 
 GIB = 1 << 30

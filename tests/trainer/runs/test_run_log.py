@@ -102,10 +102,31 @@ def test_of_a_step_logged_twice_the_later_line_counts_and_its_time_once(tmp_path
     "line",
     ["epoch 3", "s:1 trl:", "s:x tel:3", "s:1 tel:3 lr:0.1", "s:1 trl:1.2.3", "s:-1 tel:2", "\x00\x00", "s:1 tel:٣"],
 )
-def test_a_line_of_another_form_is_named_by_file_and_number(tmp_path: Path, line: str) -> None:
+def test_a_line_of_another_form_is_left_out_and_named_by_file_and_number(
+    tmp_path: Path, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = save(tmp_path, f"s:0 tel:11.0\n\n{line}\ns:2 tel:3.0\n")
-    with pytest.raises(UserError, match=r"main\.log: line 3 is none of llm\.c's"):
-        run_log.read(path)
+    history = run_log.read(path)
+    assert history.validation.steps.tolist() == [0, 2]
+    assert not len(history.train)
+    warning = capsys.readouterr().err
+    assert warning.startswith(f"warning: {path}: line 3 is none of llm.c's: ")
+    assert warning.endswith("; left out\n")
+    assert "\x00" not in warning
+
+
+def test_many_lines_of_another_form_are_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    glued = "s:1 trl:5.9012 lr:0.0003s:1 trl:5.9012 lr:0.000321 norm:1.23 time (ms):512.34\n"
+    run_log.read(save(tmp_path, "s:0 tel:11.0\n" + 900 * glued))
+    warning = capsys.readouterr().err
+    assert "900 lines (2, 3, 4, 5, 6, ...) are none of llm.c's, the first: 's:1 trl:" in warning
+    assert len(warning.splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["PK\x03\x04\n", "a\nb\nc\n"])
+def test_a_file_without_a_line_of_llm_cs_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError, match=r"main\.log: .* none of llm\.c's.*, and no other line is; copy the file anew"):
+        run_log.read(save(tmp_path, text))
 
 
 def test_a_missing_log_is_named(tmp_path: Path) -> None:

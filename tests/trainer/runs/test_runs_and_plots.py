@@ -57,6 +57,22 @@ def several(folder: Path, count: int) -> list[LoggedRun]:
     return load_runs([str(make_run(folder / f"run{i}", lr=1e-3 / (i + 1), floor=3 + 0.01 * i)) for i in range(count)])
 
 
+def test_a_run_with_a_bad_line_and_a_run_without_a_good_one_do_not_stop_the_plot_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("good", "torn", "other"):
+        make_run(tmp_path / "runs" / name)
+    torn = tmp_path / "runs" / "torn" / "main.log"
+    torn.write_bytes(torn.read_bytes().replace(b"s:30 trl", bytes(40) + b"s:30 trl"))
+    (tmp_path / "runs" / "other" / "main.log").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert plot_cli.main([str(tmp_path / "runs"), "--output", str(tmp_path / "p.png")]) == 0
+    out, err = capsys.readouterr()
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+    assert [line.split()[0] for line in out.splitlines() if "Params" in line] == ["good", "torn"]
+    assert f"warning: {torn}: line 38 is none of llm.c's" in err
+    assert "no other line is; copy the file anew; this run is left out" in err
+
+
 def test_the_summary_line_is_that_of_the_courses_notebook(tmp_path: Path) -> None:
     run = load_run(str(make_run(tmp_path / "d12")) + "/")
     assert run.name == "d12"

@@ -31,7 +31,7 @@ from trainer.loop.start import begin
 from trainer.loop.validation import validate_batches, validate_tokens
 from trainer.runs import parameters as run_parameters
 from trainer.runs.log import RunLog
-from trainer.settings import TrainSettings
+from trainer.settings import NAN_LIMIT, TrainSettings
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Trainer:
         compiled = machine.to_be_compiled(self.settings.compile, run.device)
         self.loss_of = torch.compile(run.model, dynamic=False) if compiled else run.model
         flops = run.model.shape.flops_per_token(self.settings.seq_len)
+        self.nans = 0  # updates in a row whose loss or norm is no number
         self.speed = Speed(flops, self.settings.tokens_per_update, peak)
 
     def train(self) -> None:
@@ -157,12 +158,16 @@ class Trainer:
     def _stop_on_nan(self, step: int, update: Update) -> None:
         """Stop where loss or norm are no numbers, unless they are to be skipped; weights have not been touched."""
         if math.isfinite(update.loss) and math.isfinite(update.norm):
+            self.nans = 0
             return
-        if self.settings.on_nan == "skip":
+        self.nans += 1
+        skips = self.settings.on_nan == "skip"
+        if skips and self.nans < NAN_LIMIT:
             return
         raise UserError(
-            f"step {step}: the loss is {update.loss} and the norm of the gradient {update.norm}, so the run was "
-            f"stopped; {self._last_good()}. Go on from there with a lower -l, or skip such updates with --on-nan skip"
+            f"step {step + 1}: the loss is {update.loss} and the norm of the gradient {update.norm}"
+            f"{f', the {self.nans}th in a row' if skips else ''}, so the run was stopped; {self._last_good()}. "
+            f"Go on from there with a lower -l{'' if skips else ', or skip such updates with --on-nan skip'}"
         )
 
     def _last_good(self) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sparkprep.console import say_line
 from sparkprep.errors import UserError
 from sparkprep.io.paths import join_path, normalise
 from trainer import run_files
@@ -105,8 +107,21 @@ def load_run(folder: str) -> LoggedRun:
 
 
 def load_runs(folders: Sequence[str]) -> list[LoggedRun]:
-    """Return the runs in these folders; where two folders have one name, their names begin with the folder above."""
-    runs = [load_run(folder) for folder in folders]
+    """Return the runs in these folders; where two folders have one name, their names begin with the folder above.
+
+    Of several, one whose log cannot be read is left out with a warning on stderr. Raises UserError where none can be.
+    """
+    runs: list[LoggedRun] = []
+    refused: list[UserError] = []
+    for folder in folders:
+        try:
+            runs.append(load_run(folder))
+        except UserError as error:
+            refused.append(error)
+    if refused and not runs:
+        raise refused[0]
+    for each in refused:
+        say_line(f"warning: {each}; this run is left out", sys.stderr)
     names = [run.name for run in runs]
     return [
         run

@@ -15,12 +15,14 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
+from sparkprep.console import say_line
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause, exists, make_folder, open_input
 from sparkprep.io.paths import is_local, normalise
@@ -37,6 +39,7 @@ _LINE = re.compile(
     re.ASCII,
 )
 _MS_PER_HOUR = 3.6e6
+_NAMED = 5  # lines that a warning names; a file of another kind has thousands
 _TAIL = 1 << 12  # bytes looked at from the end for a line break; a line has about 70
 
 
@@ -143,8 +146,9 @@ class History:
 def read(path: str) -> History:
     """Read a log, local or on S3.
 
-    Raises UserError for a missing file, and naming the file and line number for a line that is none of llm.c's. A last
-    line without a line break is passed over: its writer was killed, or is about to finish it.
+    A line that is none of llm.c's (glued to another, or zeros, as a machine leaves it that lost its power) is left out
+    with a warning on stderr that names it. A last line without a line break is passed over: its writer was killed, or
+    is about to finish it. Raises UserError for a missing file, and where no line is one of llm.c's.
     """
     if not exists(path):
         raise UserError(f"{path}: no such file; give the folder that the trainer wrote its log to (its -o)")
@@ -153,6 +157,7 @@ def read(path: str) -> History:
     validation: dict[int, float] = {}
     hellaswag: dict[int, float] = {}
     train: dict[int, tuple[float, float, float, float]] = {}
+    others: list[tuple[int, str]] = []
     nan = float("nan")
     for number, line in enumerate(text.split("\n")[:-1], 1):
         line = line.rstrip()
@@ -160,7 +165,8 @@ def read(path: str) -> History:
             continue
         match = _LINE.fullmatch(line)
         if match is None:
-            raise _not_understood(path, number, line)
+            others.append((number, line))
+            continue
         step, other, value, loss, lr, norm, ms = match.groups()
         try:
             if other is None:
@@ -172,8 +178,13 @@ def read(path: str) -> History:
                 )
             else:
                 (validation if other == _VALIDATION else hellaswag)[int(step)] = float(value)
-        except ValueError as error:  # two decimal points
-            raise _not_understood(path, number, line) from error
+        except ValueError:  # two decimal points
+            others.append((number, line))
+    if others:
+        problem = f"{path}: {_none_of_llmcs(others)}"
+        if not (train or validation or hellaswag):
+            raise UserError(f"{problem}, and no other line is; copy the file anew")
+        say_line(f"warning: {problem}; left out", sys.stderr)
     steps = np.array(sorted(train), np.int64)
     columns = np.array([train[step] for step in steps.tolist()], np.float64).reshape(-1, 4).T
     return History(Stream(steps, columns[0]), _stream(validation), _stream(hellaswag), *columns[1:])
@@ -184,8 +195,14 @@ def _stream(values: dict[int, float]) -> Stream:
     return Stream(np.array(steps, np.int64), np.array([values[step] for step in steps], np.float64))
 
 
-def _not_understood(path: str, number: int, line: str) -> UserError:
-    return UserError(f"{path}: line {number} is none of llm.c's: {line[:80]!r}; delete it, or copy the file anew")
+def _none_of_llmcs(lines: list[tuple[int, str]]) -> str:
+    """Say of lines that are none of llm.c's, with their numbers, which they are, and how the first begins."""
+    number, first = lines[0]
+    if len(lines) == 1:
+        return f"line {number} is none of llm.c's: {first[:80]!r}"
+    named = ", ".join(str(number) for number, _ in lines[:_NAMED])
+    more = ", ..." if len(lines) > _NAMED else ""
+    return f"{len(lines):,} lines ({named}{more}) are none of llm.c's, the first: {first[:80]!r}"
 
 
 def _cannot_write(path: str, error: OSError) -> UserError:
