@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -11,11 +12,12 @@ from typing import Any
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from sparkprep.console import safe_text
 from sparkprep.errors import UserError
 from sparkprep.io.aws import explain, explained, is_fatal
-from sparkprep.io.files import cause, make_folder, open_whole
+from sparkprep.io.files import cause, make_folder, open_whole, sha256_of
 
 PART_BYTES = 8 << 20
 """A larger file goes up in parts of this size, several at a time."""
@@ -77,6 +79,35 @@ def upload(client: Any, bucket: str, key: str, path: str, on_bytes: Callable[[in
             raise UserError(f"bucket {bucket}: {explain(error)}") from error
         return f"{path}: {explain(error)}"
     return None
+
+
+def upload_and_compare(client: Any, bucket: str, key: str, path: str) -> str | None:
+    """Upload one file, read the object back, and return None where it has the file's size and SHA-256, else a sentence.
+
+    Raises UserError as `upload`, and where the file cannot be read.
+    """
+    failure = upload(client, bucket, key, path, lambda sent: None)
+    if failure is not None:
+        return failure
+    try:
+        there = _size_and_sha256(client.get_object(Bucket=bucket, Key=key)["Body"])
+    except (BotoCoreError, ClientError, HTTPError, ValueError) as error:
+        return f"{path}: s3://{bucket}/{key} cannot be read back: {explain(error)}"
+    here = sha256_of(path)
+    if there != here:
+        return (
+            f"{path}: s3://{bucket}/{key} is another: {there[0]:,} bytes with SHA-256 {there[1]}, and the file has "
+            f"{here[0]:,} with {here[1]}"
+        )
+    return None
+
+
+def _size_and_sha256(body: Any) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    for block in body.iter_chunks(PART_BYTES):
+        digest.update(block)
+        size += len(block)
+    return size, digest.hexdigest()
 
 
 def _transfer() -> TransferConfig:

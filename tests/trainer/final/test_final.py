@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import s3_buckets
 from runs_of_training import write_shards
 
 from sparkprep.errors import UserError
 from trainer.checkpoints import checkpoint, model_file
-from trainer.commands.final import main
+from trainer.commands.final import main, train_and_end
 from trainer.final.cost import checkpoints_due
-from trainer.final.final import run_final
+from trainer.final.final import RunFailed, run_final
 from trainer.final.settings import FinalRun
 from trainer.loop.loop import train
 from trainer.models.gpt2 import GPT2, GPT2Shape
@@ -198,6 +199,49 @@ def test_a_real_run_and_a_rehearsal_do_not_share_a_folder(
 def test_a_final_run_without_a_step_left_is_refused(final: FinalRun, say: Callable[[str], None]) -> None:
     with pytest.raises(UserError, match="--start-step 60 leaves nothing of the 60 steps"):
         run_final(replace(final, start_step=60), say)
+
+
+def test_at_the_end_the_plot_is_up_too_and_then_the_command_is_run(
+    final: FinalRun, bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    off = tmp_path / "off"
+    whole = replace(final, then="upload=bucket/full_gpt,shutdown", shutdown_command=f"touch {off}")
+    assert train_and_end(whole, whole.ending(), check_only=True) == 0
+    told = capsys.readouterr().out
+    assert "at the end   upload" in told
+    assert f"after that, if all is well, run: touch {off}" in told
+    assert (s3_buckets.objects(), off.exists()) == ({}, False)
+    assert train_and_end(whole, whole.ending()) == 0
+    up = {key.rsplit("/", 1)[1] for key in s3_buckets.objects("full_gpt/out/")}
+    assert {"plot.png", "main.log", "model_00000060.bin", "state_00000060_00000.bin", "DONE_00000060"} < up
+    assert off.exists()
+
+
+def test_a_run_that_breaks_off_leaves_its_log_in_the_bucket_and_the_machine_on(
+    final: FinalRun, bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    off = tmp_path / "off"
+    (tmp_path / "out" / "model_00000040.bin").mkdir(parents=True)  # so that its first checkpoint cannot be written
+    broken = replace(final, then="upload=bucket/broken,shutdown", shutdown_command=f"touch {off}")
+    with pytest.raises(RunFailed, match=r"model_00000040\.bin: cannot be written"):
+        train_and_end(broken, broken.ending())
+    assert "broken/out/main.log" in s3_buckets.objects("broken/")
+    assert not off.exists()
+    assert "NOT done: the machine stays on" in capsys.readouterr().out
+
+
+def test_what_stands_in_the_way_of_a_run_does_nothing_at_its_end(
+    final: FinalRun, bucket: str, tmp_path: Path, say: Callable[[str], None]
+) -> None:
+    off = tmp_path / "off"
+    hopeless = replace(
+        final, seed_model="nowhere.bin", then="shutdown", shutdown_command=f"touch {off}", shutdown_anyway_after=0.0
+    )
+    with pytest.raises(UserError, match=r"nowhere\.bin: no such file"):
+        train_and_end(hopeless, hopeless.ending())
+    assert not off.exists()
+    with pytest.raises(UserError, match="means nothing without --then"):
+        replace(hopeless, then=None).ending()
 
 
 @pytest.mark.slow

@@ -6,17 +6,23 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from sparkprep.console import add_debug, guarded, say, say_line
+from sparkprep.console import Exit, add_debug, guarded, say, say_line
 from sparkprep.errors import UserError
 from sparkprep.options import Parser, add_options, from_arguments
 from trainer.final.settings import FinalRun
+
+if TYPE_CHECKING:
+    from trainer.final.ending import Ending
 
 EPILOG = """\
 examples:
   make train-final SEED_MODEL=seed_model.bin LR=0.002 DATA=shards OUT=logGPT
   python train/train_final.py --seed-model seed_model.bin --learning-rate 0.002 --data shards --output logGPT
-  python train/train_final.py … --check-only       look at everything and estimate, without starting
+  python train/train_final.py … --dry-run          look at everything, estimate, tell of --then; start nothing
+  python train/train_final.py … --then upload=my-bucket/experiments/full_gpt,shutdown --shutdown-anyway-after 6
   python train/train_final.py --rehearse           the same path in small, on any machine
 
 Interrupted, it goes on where it stopped when the same command is given again.
@@ -36,7 +42,9 @@ def _parser() -> Parser:
         prog="train_final.py", description="Train a seed model on to the end of its schedule.", epilog=EPILOG
     )
     add_options(parser, FinalRun)
-    parser.add_argument("--check-only", action="store_true", help="stop before the training")
+    parser.add_argument(
+        "--check-only", "--dry-run", action="store_true", help="stop before the training; --then is only told"
+    )
     parser.add_argument(
         "--rehearse", action="store_true", help="the same path in small; done by itself where there is no GPU"
     )
@@ -49,10 +57,10 @@ def run(args: argparse.Namespace) -> int:
     # Here, as PyTorch takes seconds to import, which --help must not.
     import torch
 
-    from trainer.final.final import run_final
     from trainer.final.rehearsal import MARK, rehearse
 
     final = from_arguments(FinalRun, args)
+    ending = final.ending()
     rehearsal = args.rehearse or (final.device == "auto" and not torch.cuda.is_available())
     if rehearsal:
         _announce(asked=args.rehearse)
@@ -60,14 +68,42 @@ def run(args: argparse.Namespace) -> int:
         if not os.path.isdir(data):
             raise UserError(f"{data}: no such folder of shards; `make demo` makes demo/shards, or name one with --data")
         final = rehearse(data, final.output or "rehearsal", final.price_per_hour, say_line)
+        ending = ending and replace(ending, prefix=f"{ending.prefix}/rehearsal")
     elif os.path.exists(os.path.join(final.folder, MARK)):
         raise UserError(f"{final.folder}: holds a rehearsal; delete it, or choose another folder (OUT=, --output)")
-    finished = run_final(final, say_line, check_only=args.check_only)
-    if finished is not None:
-        _show(finished.folder, [os.path.join(os.path.dirname(finished.folder), "seed")] if rehearsal else [])
+    code = train_and_end(final, ending, rehearsal=rehearsal, check_only=args.check_only)
     if rehearsal:
         say("This was the REHEARSAL: every part of the final run works here. The real one wants a GPU.")
-    return 0
+    return code
+
+
+def train_and_end(final: FinalRun, ending: Ending | None, *, rehearsal: bool = False, check_only: bool = False) -> int:
+    """Check, train, show the run and do what its end asks for; return the exit code.
+
+    A rehearsal only tells of the shutdown, check_only of all that would be done. Raises UserError for what stands in
+    the way, and what ended the training, after what there is has gone up.
+    """
+    from trainer.final import ending as endings
+    from trainer.final.final import RunFailed, run_final
+
+    if ending is not None:
+        for line in endings.told(ending, final.folder):
+            say_line(f"at the end   {line}")
+        if not check_only:
+            endings.check(ending, final.folder)
+    try:
+        finished = run_final(final, say_line, check_only=check_only)
+        if finished is not None:
+            _show(finished.folder, [os.path.join(os.path.dirname(finished.folder), "seed")] if rehearsal else [])
+    except Exception as error:
+        # Whatever it was, a fault of ours too: what there is goes up, since somebody pays for the machine.
+        if ending is not None and (isinstance(error, RunFailed) or not isinstance(error, UserError)):
+            say_line(f"failed: {error}", sys.stderr)
+            endings.carry_out(ending, final.folder, say_line, run_failed=True, shut_down=not rehearsal)
+        raise
+    if finished is None or ending is None:
+        return Exit.DONE
+    return endings.carry_out(ending, finished.folder, say_line, shut_down=not rehearsal)
 
 
 def _announce(*, asked: bool) -> None:
@@ -85,7 +121,10 @@ def _show(folder: str, others: list[str]) -> None:
 
     run = history.load_run(folder)
     target = os.path.join(folder, "plot.png")
-    plots.save(plots.overview_figure([*map(history.load_run, others), run]), target)
+    try:
+        plots.save(plots.overview_figure([*map(history.load_run, others), run]), target)
+    except UserError as error:  # a full disk: the run itself is whole
+        say_line(f"warning: no plot: {error}", sys.stderr)
     checkpoints = checkpoint.find(folder)
     say(history.summary_line(run))
     say_line(f"plot         {target}")

@@ -19,6 +19,7 @@ from trainer import device as machine
 from trainer.checkpoints import checkpoint, model_file
 from trainer.data.loader import Loader, open_shards
 from trainer.final.cost import checkpoint_bytes, checkpoints_due, estimate
+from trainer.final.health import HealthCheck
 from trainer.final.settings import FinalRun
 from trainer.loop.loop import train
 from trainer.loop.run import Run
@@ -32,10 +33,15 @@ _FLAGS_ALWAYS_TOLD = (
 )
 
 
+class RunFailed(UserError):
+    """Training broke off after all checks, when time had been paid for."""
+
+
 def run_final(final: FinalRun, say: Callable[[str], None], *, check_only: bool = False) -> Run | None:
     """Check, estimate and train; return the finished run, or None with check_only.
 
-    say: is told each line of the check. Raises UserError for what stands in the way.
+    say: is told each line of the check, and after half an hour one about the run's health. Raises UserError for what
+    stands in the way, RunFailed where the training itself broke off.
     """
     settings = final.settings()
     say(f"seed model   {_check_seed(settings)}")
@@ -52,7 +58,12 @@ def run_final(final: FinalRun, say: Callable[[str], None], *, check_only: bool =
             "Take a cheaper machine, or a larger --budget"
         )
     say(f"command      {command(settings)}")
-    return None if check_only else train(settings)
+    if check_only:
+        return None
+    try:
+        return train(settings, HealthCheck(settings, cost, final.price_per_hour, final.budget, say))
+    except UserError as error:
+        raise RunFailed(str(error)) from error
 
 
 def command(settings: TrainSettings) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparkprep.errors import UserError
 from sparkprep.io.paths import normalise
 from sparkprep.options import Integer, Number, OneOf, Switch, Text, check_options, option
 from trainer.flags import DEVICES
 from trainer.settings import TrainSettings, check, defaults
+
+if TYPE_CHECKING:
+    from trainer.final.ending import Ending
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,16 @@ class FinalRun:
     budget: float | None = option(None, "do not start where the estimate is above so many dollars", Number(0), "X")
     allow_repeats: bool = option(False, "bear that too few shards are gone through more than once", Switch())
     device: str = option("auto", "cpu trains the real thing on a CPU", OneOf(DEVICES))
+    then: str | None = option(
+        None,
+        "what to do at the end: upload=BUCKET/FOLDER, shutdown, or both with a comma between; off only if all is up",
+        Text(),
+        "WORDS",
+    )
+    shutdown_command: str = option("shutdown -h now", "how this machine is shut down", Text(), "COMMAND")
+    shutdown_anyway_after: float | None = option(
+        None, "shut down so many hours after a run or an upload failed (default: never)", Number(0), "HOURS"
+    )
     changes: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
@@ -49,6 +62,17 @@ class FinalRun:
     def folder(self) -> str:
         """Where it writes to."""
         return normalise(self.output or "logGPT")
+
+    def ending(self) -> Ending | None:
+        """Return what is to be done at its end, if anything. Raises UserError for words that ask for nothing known."""
+        if self.then is None:
+            if self.shutdown_anyway_after is not None:
+                raise UserError("--shutdown-anyway-after means nothing without --then ...,shutdown")
+            return None
+        # Here, as boto3 takes most of a second to import, which --help must not.
+        from trainer.final import ending
+
+        return ending.parse(self.then, self.shutdown_command, self.shutdown_anyway_after)
 
     def settings(self) -> TrainSettings:
         """Return the settings of its training, whose flags are those of the course. Raises UserError for what lacks."""

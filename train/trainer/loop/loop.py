@@ -10,6 +10,7 @@ import math
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -47,7 +48,11 @@ class Update:
     skipped: str
 
 
-def train(settings: TrainSettings) -> Run:
+Watch = Callable[[int, Update], None]
+"""Is told each update, with its step counted from 0."""
+
+
+def train(settings: TrainSettings, watch: Watch | None = None) -> Run:
     """Train as the settings say, to the end; the finished run. Raises UserError for all that a user can mend."""
     with held(settings.output) as folder:
         try:
@@ -61,14 +66,15 @@ def train(settings: TrainSettings) -> Run:
         kernels = machine.attention_kernels(run.device, deterministic=settings.deterministic)
         with kernels, RunLog(folder, resume=settings.resume) as log:
             say(run_parameters.append(folder, parameter_table.groups(run, peak)), end="")
-            Trainer(run, log, peak).train()
+            Trainer(run, log, peak, watch).train()
         return run
 
 
 class Trainer:
     """One run under way. peak: floating-point operations a second of the machine, to tell the share of."""
 
-    def __init__(self, run: Run, log: RunLog, peak: float) -> None:
+    def __init__(self, run: Run, log: RunLog, peak: float, watch: Watch | None = None) -> None:
+        self.watch = watch
         self.run, self.log, self.settings = run, log, run.settings
         self.schedule = run.settings.schedule(run.steps)
         compiled = machine.to_be_compiled(self.settings.compile, run.device)
@@ -111,6 +117,8 @@ class Trainer:
         update = self.update(step)
         self.log.train(step, update.loss, update.rate, update.norm, 1000 * update.seconds)
         self._show(step, update)
+        if self.watch:
+            self.watch(step, update)
         self._stop_on_nan(step, update)
 
     def update(self, step: int) -> Update:

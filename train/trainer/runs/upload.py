@@ -46,13 +46,18 @@ def plan_upload(folder: str, cluster: str, *, everything: bool = False) -> Uploa
     cluster that can be no part of a key, and where nothing is left to upload.
     """
     s3.check_name(cluster, "a cluster's name")
+    prefix = f"{ROOT}/{cluster}/{s3.check_name(experiment_name(folder), 'the name of a run')}"
+    return plan_files(folder, prefix, everything=everything)
+
+
+def plan_files(folder: str, prefix: str, *, everything: bool) -> UploadPlan:
+    """Return what `plan_upload` does, under keys that begin with a prefix and a slash. Raises UserError as it does."""
     if not is_local(folder):
         raise UserError(f"{folder}: only a local folder can be uploaded")
     top = normalise(folder)
     if not os.path.isdir(top):
         what = "is a file" if os.path.exists(top) else "no such folder"
         raise UserError(f"{folder}: {what}; give the folder that the trainer wrote to (its -o)")
-    prefix = f"{ROOT}/{cluster}/{s3.check_name(experiment_name(folder), 'the name of a run')}"
     items: list[Item] = []
     left_out: list[str] = []
     unreadable: list[str] = []
