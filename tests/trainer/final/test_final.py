@@ -230,6 +230,18 @@ def test_a_run_that_breaks_off_leaves_its_log_in_the_bucket_and_the_machine_on(
     assert "NOT done: the machine stays on" in capsys.readouterr().out
 
 
+def test_a_plot_that_cannot_be_drawn_does_not_keep_the_machine_on(
+    final: FinalRun, bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    off = tmp_path / "off"
+    (tmp_path / "out" / "plot.png").mkdir(parents=True)
+    whole = replace(final, then="upload=bucket/no_plot,shutdown", shutdown_command=f"touch {off}")
+    assert train_and_end(whole, whole.ending()) == 0
+    assert off.exists()
+    assert "no_plot/out/model_00000060.bin" in s3_buckets.objects("no_plot/")
+    assert "warning: the run is whole, and cannot be shown: " in capsys.readouterr().err
+
+
 def test_what_stands_in_the_way_of_a_run_does_nothing_at_its_end(
     final: FinalRun, bucket: str, tmp_path: Path, say: Callable[[str], None]
 ) -> None:

@@ -94,7 +94,7 @@ def train_and_end(final: FinalRun, ending: Ending | None, *, rehearsal: bool = F
     try:
         finished = run_final(final, say_line, check_only=check_only)
         if finished is not None:
-            _show(finished.folder, [os.path.join(os.path.dirname(finished.folder), "seed")] if rehearsal else [])
+            _try_to_show(finished.folder, [os.path.join(os.path.dirname(finished.folder), "seed")] if rehearsal else [])
     except Exception as error:
         # Whatever it was, a fault of ours too: what there is goes up, since somebody pays for the machine.
         if ending is not None and (isinstance(error, RunFailed) or not isinstance(error, UserError)):
@@ -114,6 +114,14 @@ def _announce(*, asked: bool) -> None:
     )
 
 
+def _try_to_show(folder: str, others: list[str]) -> None:
+    """Show the run, or say why it cannot be shown: a full disk, say, of which its end must not hang."""
+    try:
+        _show(folder, others)
+    except UserError as error:
+        say_line(f"warning: the run is whole, and cannot be shown: {error}", sys.stderr)
+
+
 def _show(folder: str, others: list[str]) -> None:
     """Plot and sum up what the run's log tells, beside those of others, and say what to do next."""
     from trainer.checkpoints import checkpoint
@@ -121,10 +129,7 @@ def _show(folder: str, others: list[str]) -> None:
 
     run = history.load_run(folder)
     target = os.path.join(folder, "plot.png")
-    try:
-        plots.save(plots.overview_figure([*map(history.load_run, others), run]), target)
-    except UserError as error:  # a full disk: the run itself is whole
-        say_line(f"warning: no plot: {error}", sys.stderr)
+    plots.save(plots.overview_figure([*map(history.load_run, others), run]), target)
     checkpoints = checkpoint.find(folder)
     say(history.summary_line(run))
     say_line(f"plot         {target}")
