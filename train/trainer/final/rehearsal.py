@@ -28,7 +28,6 @@ _SIZES: dict[str, Any] = {
     "checkpoint_every": 20,
     "sample_every": 0,
     "hellaswag": False,
-    "precision": "bf16",
 }
 _SHAPE: dict[str, Any] = {"layers": 2, "channels": 32, "heads": 2}
 _LEARNING_RATE = 0.01
