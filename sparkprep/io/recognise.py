@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shlex
+import sys
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ MAGIC_BYTES = 4096
 HEAD_BYTES = 1 << 20
 """Bytes from which it can be seen whether a JSON file holds documents."""
 JSON_ARRAY, INDENTED_JSON, JSON_LINES = "a JSON array", "indented JSON", "JSON Lines"
+_PYTHON = shlex.quote(sys.executable or "python3")
+"""The one that has PyArrow and pandas; another of its name need not have them."""
 _UNPACK = {"gzip": "gunzip -c", "zstd": "zstd -dc"}
 CODEC_NAMES = {"gzip": "gzip", "zstd": "Zstandard"}
 """Kind of a compressed file by the name that Arrow gives its codec."""
@@ -55,13 +58,13 @@ def _by_arrow(module: str, table: str) -> str:
     It stands in double quotes, in which a shell minds $, ` and the backslash before these alone.
     """
     line = f"import sys, {module}, pyarrow.parquet; pyarrow.parquet.write_table({table}, 'NEW.parquet')"
-    return f'write it as Parquet: python3 -c "{line}" FILE'
+    return f'write it as Parquet: {_PYTHON} -c "{line}" FILE'
 
 
 def _by_pandas(separator: str) -> str:
     """Return the advice to write a table of texts as Parquet, every value as the text that it is."""
     table = f"pandas.read_csv(sys.argv[1], sep='{separator}', dtype=str, keep_default_na=False)"
-    return f"write it as Parquet: python3 -c \"import sys, pandas; {table}.to_parquet('NEW.parquet')\" FILE"
+    return f"write it as Parquet: {_PYTHON} -c \"import sys, pandas; {table}.to_parquet('NEW.parquet')\" FILE"
 
 
 _FETCH_AGAIN = "fetch the file itself"

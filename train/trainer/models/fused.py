@@ -1,39 +1,18 @@
-"""GPT-2's layers for a GPU, in fewer passes over its memory: the same function as `models/gpt2.py` up to rounding.
+"""Steps of a layer for a GPU, in fewer passes over its memory.
 
-Biases are added where the next step reads anyway, and the gradients of biases and LayerNorms are summed where a
-backward pass writes anyway (`models/gpu_ops.py`).
+A bias is added where the next step reads anyway, and the gradients of biases and LayerNorms are summed where a backward
+pass writes anyway (`models/gpu_ops.py`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.models import gpu_ops
-
-if TYPE_CHECKING:
-    from trainer.models.gpt2 import GPT2, Block
-
-
-def hidden(model: GPT2, ids: Tensor, eps: float) -> Tensor:
-    """Return what the head sees, (B, T, C) in the model's dtype, of integer ids (B, T), as `GPT2.hidden` does."""
-    B, T = ids.shape
-    dtype = model.dtype
-    blocks = cast("list[Block]", list(model.blocks))
-    norms = [(block.ln1_weight, block.ln1_bias) for block in blocks] + [(model.lnf_weight, model.lnf_bias)]
-    x = (F.embedding(ids, model.wte) + model.wpe[:T]).to(dtype).flatten(0, 1)
-    normal = _layer_norm(x, *norms[0], eps)
-    for block, norm in zip(blocks, norms[1:], strict=True):
-        qkv = F.linear(normal, block.qkv_weight.to(dtype), block.qkv_bias.to(dtype))
-        out = F.linear(block.attention(qkv.view(B, T, -1)).flatten(0, 1), block.out_weight.to(dtype))
-        x, normal = add_and_norm(x, out, block.out_bias, block.ln2_weight, block.ln2_bias, eps)
-        up = F.linear(normal, block.up_weight.to(dtype))
-        down = F.linear(biased_gelu(up, block.up_bias), block.down_weight.to(dtype))
-        x, normal = add_and_norm(x, down, block.down_bias, *norm, eps)
-    return normal.view(B, T, -1)
 
 
 def add_and_norm(
@@ -58,7 +37,7 @@ class _AddAndNorm(torch.autograd.Function):
         total = (x.float() + y.float() + y_bias).to(x.dtype)
         ctx.save_for_backward(total, weight)
         ctx.eps = eps
-        return total, _layer_norm(total, weight, bias, eps)
+        return total, F.layer_norm(total, total.shape[-1:], weight.to(x.dtype), bias.to(x.dtype), eps)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -79,7 +58,3 @@ class _BiasedGelu(torch.autograd.Function):
         x, bias = ctx.saved_tensors
         dx, by_bias = gpu_ops.gelu_backward(grads[0].contiguous(), x, bias)
         return dx, by_bias
-
-
-def _layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:], weight.to(x.dtype), bias.to(x.dtype), eps)

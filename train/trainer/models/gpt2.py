@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -238,9 +238,7 @@ class GPT2(nn.Module):
         With a cache, ids are the positions that follow those it holds; they are added to it.
         """
         if cache is None and has_kernels(ids):
-            from trainer.models import fused  # needs Triton, which comes with PyTorch's CUDA builds alone
-
-            return fused.hidden(self, ids, LAYER_NORM_EPS)
+            return self._hidden_in_fewer_passes(ids)
         seen = cache.length if cache else 0
         positions = self.wpe[seen : seen + ids.shape[1]]
         x = (F.embedding(ids, self.wte) + positions).to(self.dtype)
@@ -249,6 +247,24 @@ class GPT2(nn.Module):
         if cache:
             cache.length = seen + ids.shape[1]
         return _layer_norm(x, self.lnf_weight, self.lnf_bias)
+
+    def _hidden_in_fewer_passes(self, ids: Tensor) -> Tensor:
+        """Do the same of ids (B, T) by steps for a GPU, up to rounding: biases are added after the products."""
+        from trainer.models import fused  # needs Triton, which comes with PyTorch's CUDA builds alone
+
+        (B, T), dtype = ids.shape, self.dtype
+        blocks = cast(list[Block], list(self.blocks))
+        norms = [(block.ln1_weight, block.ln1_bias) for block in blocks] + [(self.lnf_weight, self.lnf_bias)]
+        x = (F.embedding(ids, self.wte) + self.wpe[:T]).to(dtype).flatten(0, 1)
+        normal = _layer_norm(x, *norms[0])
+        for block, norm in zip(blocks, norms[1:], strict=True):
+            attended = block.attention(_linear(normal, block.qkv_weight, block.qkv_bias).view(B, T, -1)).flatten(0, 1)
+            out = F.linear(attended, block.out_weight.to(dtype))
+            x, normal = fused.add_and_norm(x, out, block.out_bias, block.ln2_weight, block.ln2_bias, LAYER_NORM_EPS)
+            up = F.linear(normal, block.up_weight.to(dtype))
+            down = F.linear(fused.biased_gelu(up, block.up_bias), block.down_weight.to(dtype))
+            x, normal = fused.add_and_norm(x, down, block.down_bias, *norm, LAYER_NORM_EPS)
+        return normal.view(B, T, -1)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the float32 logits of the real tokens, (..., vocab_size), from hidden (..., C)."""
