@@ -222,6 +222,9 @@ class Trainer:
     def _show(self, step: int, update: Update) -> None:
         run, s = self.run, self.settings
         self.speed.add(update.seconds)
+        if self.speed.utilisation > 1:  # the machine was busy with something else when its peak was measured
+            peak = machine.measured_peak(run.device, run.model.dtype)
+            self.speed.peak = max(self.speed.peak, self.speed.reached, peak)
         say(
             f"step {step + 1:4d}/{run.steps} | loss {update.loss:7.6f} ({update.loss_score:+.2f}z)"
             f"| norm {update.norm:6.4f} ({update.norm_score:+.2f}z)| lr {update.rate:.2e} "
