@@ -32,9 +32,10 @@ def started() -> Iterator[Started]:
     """Start the trainer as Popen would; what is still running at the end of the test is killed."""
     processes: list[Popen] = []
 
-    def start(argv: list[str], **options: object) -> Popen:
+    def start(argv: list[str], before: tuple[str, ...] = (), **options: object) -> Popen:
         streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options}
-        processes.append(subprocess.Popen([sys.executable, str(SCRIPT), *argv], **streams))  # type: ignore[call-overload]
+        program = [*before, sys.executable, str(SCRIPT), *argv]
+        processes.append(subprocess.Popen(program, **streams))  # type: ignore[call-overload]
         return processes[-1]
 
     yield start
@@ -230,11 +231,14 @@ def test_a_second_signal_ends_at_once_even_inside_a_long_operation() -> None:
 
 
 @pytest.mark.slow
-def test_timeout_gets_its_checkpoint(data: Path, tmp_path: Path) -> None:
+def test_timeout_which_hands_on_each_signal_twice_gets_its_checkpoint(
+    data: Path, tmp_path: Path, started: Started
+) -> None:
     folder = tmp_path / "out"
-    argv = words(folder, data, x=10**6, n=0, u=10)
-    done = subprocess.run(["timeout", "25", sys.executable, str(SCRIPT), *argv], capture_output=True, text=True)
-    assert done.returncode == 124
+    process = started(words(folder, data, x=3000, n=0), before=("timeout", "600"))
+    wait_for_updates(process, folder)
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
     (saved,) = steps(folder)
     assert saved == len(logged(folder))
 
@@ -246,8 +250,14 @@ def test_a_signal_in_the_middle_of_a_long_update_is_met_within_it(
 ) -> None:
     folder = tmp_path / "out"
     argv = words(folder, data, d=64 * 10**6 // 1000 * 32, n=0, r=recompute, **SHAPE)  # 64,000 micro-batches of 32
-    process = started(argv)
-    time.sleep(20)
+    process = started(argv, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (folder / "run_parameters.txt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(3)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=10) == 128 + signal.SIGTERM
-    assert steps(folder) == []
+    said = process.communicate(timeout=30)[1].decode()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "interrupted at step 0; no checkpoint has been written yet" in said
+    assert steps(folder) == logged(folder) == []
