@@ -33,13 +33,14 @@ demo: setup ## deduplicate 10,000 documents of the real world, grade the result,
 		--shards demo/shards --shard-tokens 1000000 --name demo
 	@$(VENV)/bin/sparkprep convert tokenizer demo/shards/gpt2_tokenizer.bin --overwrite
 	@echo "Next: open demo/10k/report.html in a browser; \`.venv/bin/sparkprep peek demo/shards/demo_val_000000.bin\`"
-	@echo "shows the tokens; \`make train-final ARGS=--rehearse\` trains a small GPT-2 on them and plots its losses."
+	@echo "shows the tokens; \`make train-final REHEARSE=1\` trains a small GPT-2 on them and plots its losses."
 
-# On a GPU the real run; without one its rehearsal, on the demo's shards unless DATA names others.
-train-final: setup-train ## the seed-resumed final run: SEED_MODEL=file LR=rate DATA=shards OUT=folder (ARGS="..." for more)
-	@if test -z "$(DATA)" && ! test -d demo/shards && ! $(RUN) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; \
-		then $(MAKE) demo; fi
-	@$(RUN) train/train_final.py $(if $(SEED_MODEL),--seed-model "$(SEED_MODEL)") $(if $(LR),--learning-rate "$(LR)") \
+# With REHEARSE=1, or where nothing is named and there is no GPU, its rehearsal, on the demo's shards unless DATA names others.
+no_gpu := ! $(RUN) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'
+train-final: setup-train ## the seed-resumed final run: SEED_MODEL=file LR=rate DATA=shards OUT=folder (ARGS="..."); in small: REHEARSE=1
+	@if test -z "$(DATA)" && ! test -d demo/shards && \
+		{ test -n "$(REHEARSE)" || { test -z "$(SEED_MODEL)$(LR)$(OUT)$(ARGS)" && $(no_gpu); }; }; then $(MAKE) demo; fi
+	@$(RUN) train/train_final.py $(if $(REHEARSE),--rehearse) $(if $(SEED_MODEL),--seed-model "$(SEED_MODEL)") $(if $(LR),--learning-rate "$(LR)") \
 		$(if $(DATA),--data "$(DATA)") $(if $(OUT),--output "$(OUT)") $(ARGS)
 
 setup: $(VENV)/.ready $(VENV)/.warm $(VENV)/.archived ## make .venv with all that the jobs need (once; a second run does nothing)

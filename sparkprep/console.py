@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import os
 import re
 import signal
@@ -13,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 from sparkprep.errors import UserError
 
@@ -83,6 +85,86 @@ def say_line(text: str, stream: TextIO | None = None) -> None:
     say(safe_text(text), stream=stream)
 
 
+class _Expendable:
+    """A text stream of which the work does not depend: what cannot be written is dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it; return its length."""
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is pending, or drop it."""
+        self._try(self._stream.flush)
+
+    def _try(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except OSError as error:
+            # A disk may have room again. A terminal or reader that has gone does not come back, and what is buffered
+            # for it would fail again when Python ends.
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                _into_nothing(self._stream)
+
+
+class Display:
+    """The terminal of a work that goes on without it. hung_up: whether it was closed (SIGHUP)."""
+
+    hung_up = False
+
+
+display = Display()
+
+
+@contextmanager
+def expendable_display() -> Iterator[None]:
+    """While this lasts, nothing that happens to stdout or stderr ends the work, as it would a program for its output.
+
+    What cannot be written (a closed terminal, a reader that has gone, a full disk) is dropped. SIGHUP, unless it is
+    ignored or handled already, stops the output to terminals and sets `display.hung_up`.
+    """
+    streams = sys.stdout, sys.stderr
+    terminals = [stream for stream in streams if stream.isatty()]  # when it has been closed, none is
+
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        display.hung_up = True
+        for stream in terminals:
+            _into_nothing(stream)
+
+    main = threading.current_thread() is threading.main_thread()
+    ours = main and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    display.hung_up = False
+    sys.stdout, sys.stderr = _Expendable(streams[0]), _Expendable(streams[1])
+    if ours:
+        signal.signal(signal.SIGHUP, hang_up)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        sys.stdout, sys.stderr = streams
+        for stream in streams:
+            try:
+                stream.flush()
+            except OSError:
+                _into_nothing(stream)  # or Python, which flushes at its end, would end with a code of its own
+
+
+def _into_nothing(stream: TextIO) -> None:
+    """Let what is written to a stream's file from now on, and what Python flushes at its end, go nowhere."""
+    with contextlib.suppress(OSError, ValueError):  # a stream of a test or notebook has no file
+        place = stream.fileno()
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, place)
+        os.close(nothing)
+
+
 def add_debug(parser: argparse.ArgumentParser) -> None:
     """Add --debug, which a face hands to `guarded`."""
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error too")
@@ -95,14 +177,21 @@ def guarded(
     interrupted: str = "interrupted",
     signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGHUP),
     explain: Callable[[Exception], str | None] | None = None,
+    expendable: bool = False,
 ) -> int:
     """Run a program's work, its parsing of the command line included, and return its exit code.
 
     Whatever goes wrong is one line on stderr. A UserError is told as `error: ...`, with the traceback under `debug`.
     Ctrl-C, and each of `signals` that is not ignored, unwinds the work and is told as `interrupted`. A reader of our
     output that has gone (as in `| head`) ends it in silence. Of other exceptions `explain` may give the line for
-    Spark's failures; else it is a fault of ours, told with its traceback.
+    Spark's failures; else it is a fault of ours, told with its traceback. expendable: the work is worth more than its
+    display, and goes on without (`expendable_display`).
     """
+    if expendable:
+        with expendable_display():
+            code = guarded(work, debug=debug, interrupted=interrupted, signals=signals, explain=explain)
+            sys.stdout.flush()
+            return code
     try:
         with _ended_by(signals):
             code = work()
@@ -111,30 +200,27 @@ def guarded(
     except UserError as error:
         return _tell(str(error), Exit.USER_ERROR, debug)
     except KeyboardInterrupt as error:
-        if debug:
-            traceback.print_exc()
-        say(interrupted, stream=sys.stderr)
-        return error.code if isinstance(error, Ended) else Exit.INTERRUPTED
+        return _tell(interrupted, error.code if isinstance(error, Ended) else Exit.INTERRUPTED, debug, "")
     except BrokenPipeError:
         # Python flushes stdout once more at exit: into nothing, or it would print a traceback after all.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _into_nothing(sys.stdout)
         return Exit.BROKEN_PIPE
     except Exception as error:
         message = explain(error) if explain else None
         if message is not None:
             return _tell(f"{message}; --debug shows all of it", Exit.SPARK_FAILED, debug)
-        traceback.print_exc()
-        say(
-            "error: this is a fault of sparkprep's own; please report it with what stands above",
-            stream=sys.stderr,
-        )
-        return Exit.FAULT
+        return _tell(_FAULT, Exit.FAULT, debug=True)
 
 
-def _tell(message: str, code: Exit, debug: bool) -> int:
+_FAULT = "this is a fault of sparkprep's own; please report it with what stands above"
+
+
+def _tell(message: str, code: Exit, debug: bool, kind: str = "error: ") -> int:
+    """Say the last words, which change nothing of how a program ends: its stderr may be what went wrong."""
+    stderr = _Expendable(sys.stderr)
     if debug:
-        traceback.print_exc()
-    say(f"error: {safe_text(message)}", stream=sys.stderr)
+        stderr.write(traceback.format_exc())
+    say(f"{kind}{safe_text(message)}", stream=stderr)  # type: ignore[arg-type]
     return code
 
 

@@ -1,12 +1,14 @@
 """The terminal: one line for a mistake, exit codes, the end by a signal, text that steers nothing."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -117,6 +119,43 @@ def test_a_reader_that_has_gone_ends_a_program_in_silence() -> None:
         program.stdout.close()
         assert program.stderr.read() == b""
         assert program.wait(timeout=60) == Exit.BROKEN_PIPE
+
+
+GONE = """
+import os, pty, sys
+from sparkprep.console import display, guarded, say
+from sparkprep.errors import UserError
+def work():
+    for _ in range(3000):
+        say("x" * 100)
+        say("y" * 100, stream=sys.stderr)
+    os.write(report, b"whole")
+    return 0
+def mistaken():
+    raise UserError("of the user")
+report = os.open(sys.argv[1], os.O_WRONLY)
+sys.exit(guarded({"work": work, "mistaken": mistaken}[sys.argv[2]], debug=False, expendable=sys.argv[3] == "yes"))
+"""
+
+
+@pytest.mark.parametrize("place", ["reader gone", "terminal gone", "disk full"])
+@pytest.mark.parametrize(
+    ("what", "expendable", "code"), [("work", "yes", 0), ("mistaken", "yes", 2), ("mistaken", "no", 2)]
+)
+def test_where_nothing_can_be_printed_the_work_and_its_exit_code_are_what_they_were(
+    place: str, what: str, expendable: str, code: int, tmp_path: Path
+) -> None:
+    if place == "disk full":
+        output = os.open("/dev/full", os.O_WRONLY)
+    else:
+        other, output = os.pipe() if place == "reader gone" else pty.openpty()
+        os.close(other)
+    (tmp_path / "report").touch()
+    argv = [sys.executable, "-c", GONE, str(tmp_path / "report"), what, expendable]
+    done = subprocess.run(argv, stdout=output, stderr=output, timeout=60)
+    os.close(output)
+    assert done.returncode == code
+    assert (tmp_path / "report").read_bytes() == (b"whole" if what == "work" else b"")
 
 
 @given(st.text(st.characters()))

@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from sparkprep.console import say
 from sparkprep.errors import UserError
 
-_DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 def choose_device(name: str) -> torch.device:
@@ -37,7 +37,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     A CPU without instructions for bfloat16 is nine times slower in it.
     """
     if name != "auto":
-        return _DTYPES[name]
+        return DTYPES[name]
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
@@ -87,9 +87,20 @@ def attention_kernels(device: torch.device, *, deterministic: bool) -> Iterator[
 def measured_peak(device: torch.device, dtype: torch.dtype) -> float:
     """Return the floating-point operations a second of a large matrix product here, of which utilisation is a share.
 
-    Measured, since a table of names knows neither every GPU nor its clock. Takes about half a second.
+    Measured, since a table of names knows neither every GPU nor its clock. Takes about half a second. Of a CPU it is
+    what it reaches in float32 or in `dtype`: one without instructions for bfloat16 makes large products of it slower
+    than small ones, and a hundred times slower than in float32.
     """
-    size, products, runs = (8192, 10, 5) if device.type == "cuda" else (1024, 1, 8)
+    if device.type == "cuda":
+        return _product_rate(device, dtype, 8192, products=10, runs=5)
+    best = _product_rate(device, torch.float32, 1024)
+    if dtype != torch.float32 and 10 * _product_rate(device, dtype, 256) > best:
+        best = max(best, _product_rate(device, dtype, 1024))
+    return best
+
+
+def _product_rate(device: torch.device, dtype: torch.dtype, size: int, products: int = 1, runs: int = 8) -> float:
+    """Return the floating-point operations a second of the best of several runs of square products."""
     a = torch.randn(size, size, device=device, dtype=dtype)
     b = torch.randn(size, size, device=device, dtype=dtype)
     seconds = []

@@ -86,6 +86,11 @@ class TrainSettings:
     resume: bool = option(
         False, "1: go on from the newest checkpoint in -o, if there is one", ZeroOrOne(), "0|1", short=("-y",)
     )
+    keep_earlier: int = option(
+        1,
+        "earlier runs to keep in -o: a new one moves what lies there to earlier-N, and deletes older ones",
+        Integer(0),
+    )
     layers: int = option(12, "layers of a new model", Integer(1), short=("-1d", "-ld"))
     channels: int = option(768, "channels of a new model", Integer(1), short=("-1c", "-lc"))
     heads: int = option(12, "attention heads of a new model", Integer(1), short=("-1h", "-lh"))
@@ -94,7 +99,12 @@ class TrainSettings:
     )
     seq_len: int = option(1024, "tokens in a row", Integer(1), short=("-t",))
     total_batch: int = option(524288, "tokens in an update; -1: one micro-batch", Integer(1, special=-1), short=("-d",))
-    steps: int = option(4725, "updates of the whole schedule; -1: one epoch", Integer(1, special=-1), short=("-x",))
+    steps: int = option(
+        4725,
+        "updates of the whole schedule; -1: one epoch; 0: evaluate only, and write nothing",
+        Integer(-1),
+        short=("-x",),
+    )
     stop_after: int = option(
         -1, "stop at this step of the schedule; -1: at its end", Integer(1, special=-1), short=("-es",)
     )
@@ -217,9 +227,9 @@ def _problems(s: TrainSettings) -> list[str]:
     rows = s.micro_batch * s.seq_len
     if s.tokens_per_update % rows:
         problems.append(_no_divisor(s))
-    if s.steps != -1 and s.stop_after > s.steps:
+    if s.steps > 0 and s.stop_after > s.steps:
         problems.append(f"-es {s.stop_after} lies beyond -x {s.steps}, the end of the schedule; give a smaller -es")
-    if s.steps != -1 and s.start_step > s.steps:
+    if s.steps > 0 and s.start_step > s.steps:
         problems.append(f"-ss {s.start_step} lies beyond -x {s.steps}, the end of the schedule; give a smaller -ss")
     if s.model is None and s.channels % s.heads:
         problems.append(f"-1c {s.channels} channels do not divide into -1h {s.heads} heads; change one of them")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +10,21 @@ from pathlib import Path
 import pytest
 import s3_buckets
 import torch
+from checkout import ROOT
+from mounts import full_disk
 from runs_of_training import write_shards
 
 from sparkprep.errors import UserError
 from trainer.checkpoints import checkpoint, model_file
 from trainer.commands.final import main, train_and_end
-from trainer.final.cost import checkpoints_due
+from trainer.final import cost
+from trainer.final.cost import checkpoint_bytes, checkpoints_due
 from trainer.final.final import RunFailed, run_final
 from trainer.final.settings import FinalRun
 from trainer.loop.loop import train
 from trainer.models.gpt2 import GPT2, GPT2Shape
 from trainer.runs import log as run_log
+from trainer.runs import upload
 
 START, STEPS = 30, 60
 OPTIONS: dict[str, object] = {
@@ -59,6 +64,10 @@ def say(said: list[str]) -> Callable[[str], None]:
     return said.append
 
 
+def contents(final: FinalRun) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(final.folder).iterdir() if path.name != ".lock"}
+
+
 def with_options(final: FinalRun, **options: object) -> FinalRun:
     return replace(final, changes=tuple({**dict(final.changes), **options}.items()))
 
@@ -77,13 +86,15 @@ def test_it_checks_estimates_trains_to_the_end_and_then_has_nothing_left(
     # the hours are those of the steps, and some for the rest; the dollars are theirs at the price
     assert float(hours) >= 30 * float(seconds) / 3600 - 0.01
     assert float(dollars) == pytest.approx(1.5 * float(hours), abs=0.02)
-    assert not [name for name in os.listdir(final.output) if name.startswith("probe-")]
+    assert ".probe" not in os.listdir(final.output)
 
     capsys.readouterr()
     said.clear()
-    run_final(final, say)  # again: from its last checkpoint, without a probe
-    assert "probe" not in [line.split()[0] for line in said]
-    assert "step   31" not in capsys.readouterr().out
+    before = contents(final)
+    assert run_final(replace(final, learning_rate=0.5), say) is None  # again: nothing is priced, trained or written
+    assert said == []
+    assert "stands at step 60, and was to stop at 60 (-l was 0.01 and is now 0.5: that" in capsys.readouterr().out
+    assert contents(final) == before
 
 
 def test_a_torn_line_of_the_log_does_not_stop_a_run_that_goes_on(
@@ -141,6 +152,19 @@ def test_checkpoints_that_the_disk_cannot_hold_are_refused(final: FinalRun, say:
         run_final(with_options(final, checkpoint_every=0), say, check_only=True)
 
 
+def test_the_advice_on_a_small_disk_succeeds_when_it_is_followed(
+    final: FinalRun, said: list[str], say: Callable[[str], None], tmp_path: Path
+) -> None:
+    often = with_options(final, checkpoint_every=10)  # at 30, 40, 50 and 60
+    size = checkpoint_bytes(often.settings())
+    (tmp_path / "out").mkdir()
+    with full_disk(tmp_path / "out", kilobytes=int(3.3 * size / 1024)):
+        with pytest.raises(UserError, match=r"4 checkpoints of .* or keep one with --keep 1$"):
+            run_final(often, say)
+        run_final(replace(often, keep=1), say)
+        assert [each.step for each in checkpoint.find(final.folder)] == [60]
+
+
 def test_a_run_above_the_budget_is_not_started(final: FinalRun, say: Callable[[str], None]) -> None:
     with pytest.raises(UserError, match=r"would cost \$\d+\.\d\d, more than --budget 1; nothing was started"):
         run_final(replace(final, price_per_hour=1e6, budget=1.0), say)
@@ -166,6 +190,56 @@ def test_data_that_are_no_shards_are_refused(final: FinalRun, say: Callable[[str
         run_final(replace(final, data=str(tmp_path / "empty")), say)
     with pytest.raises(UserError, match="neither a folder of shards nor a pattern"):
         run_final(replace(final, data=str(tmp_path / "nowhere")), say)
+
+
+# What is there already
+
+
+def test_a_checkpoint_of_another_run_is_refused_before_anything_is_priced(
+    final: FinalRun, said: list[str], say: Callable[[str], None]
+) -> None:
+    """The course's command that lost its backslash: a run from nothing at step 0, in the folder of the final one."""
+    train(replace(final.settings(), model=None, layers=1, heads=2, channels=16, start_step=0, stop_after=20))
+    told = r"checkpoint of step 20 is of a run that begins at step 0 from random weights, and .* at step 30 from .*seed"
+    with pytest.raises(UserError, match=told):
+        run_final(final, say)
+    assert said == []
+
+
+def test_other_seeds_and_other_data_than_the_checkpoints_are_refused_before_anything_is_priced(
+    final: FinalRun, said: list[str], say: Callable[[str], None], tmp_path: Path
+) -> None:
+    train(replace(final.settings(), stop_after=40))
+    Path(str(final.data)).rename(tmp_path / "moved")
+    write_shards(tmp_path / "shards", [2000, 1500], seed=1)
+    write_shards(tmp_path / "shards", [300], "val")
+    with pytest.raises(UserError, match=r"t_train_000000\.bin holds other tokens than the shard of that name"):
+        run_final(final, say)
+    assert [line.split()[0] for line in said] == ["seed"]
+    model = model_file.open_model(str(final.seed_model))
+    model_file.write(str(final.seed_model), model.shape, model.flat * 2, 5)
+    with pytest.raises(
+        UserError, match=r"is of a run that begins at step 30 from seed_model\.bin, and the command line"
+    ):
+        run_final(replace(final, data=str(tmp_path / "moved")), say)
+
+
+def test_what_a_killed_probe_left_is_never_uploaded_and_goes_at_the_next_start(
+    final: FinalRun, say: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "delete_folder", lambda path: None)  # as if the process had been killed in it
+    run_final(final, say, check_only=True)
+    left = Path(final.folder) / ".probe" / "main.log"
+    assert left.exists()
+    (Path(final.folder) / "main.log").touch()
+    planned = upload.plan_upload(final.folder, "cluster", everything=True)
+    assert [Path(item.path).name for item in planned.items] == ["main.log"]
+    monkeypatch.undo()
+    train(replace(final.settings(), stop_after=31))
+    assert not left.parent.exists()
+
+
+# A rehearsal, and what it must not stand for
 
 
 def test_what_is_missing_on_the_command_line_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -257,6 +331,43 @@ def test_what_stands_in_the_way_of_a_run_does_nothing_at_its_end(
         replace(hopeless, then=None).ending()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU the real run would start")
+@pytest.mark.parametrize(
+    "words", [["--seed-model", "s.bin"], ["--learning-rate=0.01"], ["-b", "32"], ["--output", "x"]]
+)
+def test_without_a_gpu_what_is_named_is_no_rehearsal(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: no CUDA device was found, which the final run wants, so nothing was started")
+    assert "--rehearse (make train-final REHEARSE=1)" in said
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("words", [["--seed-model", "s.bin"], ["--steps", "4725"], ["--learning-rate=0.01"]])
+def test_a_rehearsal_takes_nothing_that_it_would_ignore(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--rehearse", *words]) == 2
+    flag = words[0].partition("=")[0]
+    assert f"trains a tiny seed model of its own and takes no {flag}; leave out one" in capsys.readouterr().err
+
+
+def make(*words: str) -> str:
+    """What make would run, without running it."""
+    told = subprocess.run(["make", "--dry-run", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return next(line for line in told.replace("\\\n", " ").splitlines() if "train/train_final.py" in line)
+
+
+def test_make_hands_over_what_is_named() -> None:
+    assert make("train-final", "SEED_MODEL=a.bin", "LR=1", "DATA=d", "OUT=o").split("train_final.py ")[1].split() == [
+        *("--seed-model", '"a.bin"', "--learning-rate", '"1"', "--data", '"d"', "--output", '"o"')
+    ]
+    assert make("train-final", "REHEARSE=1", "OUT=o").split("train_final.py ")[1].split() == [
+        *("--rehearse", "--output", '"o"')
+    ]
+
+
 @pytest.mark.slow
 def test_the_rehearsal_goes_the_whole_way_and_says_what_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -272,6 +383,8 @@ def test_the_rehearsal_goes_the_whole_way_and_says_what_it_is(
     told = capsys.readouterr().out
     assert told.count("REHEARSAL") == 2
     assert (out / "logGPT" / "plot.png").stat().st_size > 10_000
-    assert checkpoint.find(str(out / "logGPT"))[0].step == 80
-    if not torch.cuda.is_available():  # a CPU computes it in float32: in bfloat16 many take six times as long
-        assert model_file.read_header(str(out / "seed_model.bin")).dtype == torch.float32
+    losses = run_log.read(str(out / "seed" / "main.log")).validation.values
+    assert losses[0] > losses[1] > losses[-1]
+    assert losses[0] - losses[-1] > 1
+    shares = [float(share) for share in re.findall(r"([\d.]+)% \w+ MFU", told)]
+    assert 0 < min(shares) <= max(shares) <= 100

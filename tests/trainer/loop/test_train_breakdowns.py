@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from checkout import ROOT
+from mounts import full_disk
 from runs_of_training import log_values
 from short_runs import LAST, Capsys, content, names, refused, same_end, seed_model, steps, words
 
@@ -182,7 +184,10 @@ def test_ctrl_c_names_the_last_good_checkpoint(
     monkeypatch.setattr(GPT2, "forward", forward)
     assert main(words(out, data, y=1)) == 130
     said = capsys.readouterr().err
-    assert f"interrupted at step 8; the last good checkpoint is {out}/model_00000008.bin\n" in said
+    assert (
+        f"interrupted at step 8; the last good checkpoint is {out}/model_00000008.bin, from which -y 1 goes on\n"
+        in said
+    )
     assert steps(out) == [4, 8]
 
 
@@ -207,14 +212,36 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_with_room_the_run_ends_alike(
         said = refused(capsys, out, data, y=1)
     assert f"{out}/{during}_{LAST:08d}" in said
     assert f"cannot be written: File too large; the last good checkpoint is {out}/model_00000008.bin" in said
-    assert "Free space" in said
-    assert "-y 1" in said
+    assert "-y 1 goes on" in said
     assert steps(out) == [4, 8]
     assert before.items() <= content(out).items()
     assert not [name for name in names(out) if "partial" in name]
     assert main(words(out, data, y=1)) == 0
     same_end(whole, out)
     assert log_values(whole).items() <= log_values(out).items()
+
+
+@pytest.mark.parametrize("there", [1, 2], ids=["-nk 1 is no help", "-nk 1 helps"])
+def test_the_advice_on_a_full_disk_succeeds_when_it_is_followed(
+    there: int, whole: Path, data: Path, tmp_path: Path, capsys: Capsys
+) -> None:
+    size = sum(path.stat().st_size for path in whole.glob("*_00000012*"))
+    (tmp_path / "disk").mkdir()
+    with full_disk(tmp_path / "disk", kilobytes=int((there + 1.1) * size / 1024)) as disk:
+        ballast = disk / "ballast"
+        ballast.write_bytes(bytes(size))
+        said = refused(capsys, disk / "out", data)
+        assert f"the last good checkpoint is {disk}/out/model_{4 * there:08d}.bin" in said
+        if there == 2:
+            assert "-y 1 -nk 1 goes on, and deletes the checkpoints of steps 4 (" in said
+            options: dict[str, object] = {"y": 1, "nk": 1}
+        else:
+            lacks = float(re.search(r"Free (\d+\.\d) MB or more; -y 1 goes on", said)[1])  # type: ignore[index]
+            assert 0 < lacks < size / 1e6
+            options = {"y": 1, "es": 8}
+            os.truncate(ballast, size - int(lacks * 1e6))
+        assert main(words(disk / "out", data, **options)) == 0
+        assert steps(disk / "out") == ([4, 8] if there == 1 else [12])
 
 
 def test_a_log_that_finds_no_room_is_named(data: Path, tmp_path: Path, capsys: Capsys) -> None:

@@ -4,11 +4,25 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from runs_of_training import log_values, write_shards
-from short_runs import Capsys, content, flip, put_nan, refused, same_end, started_from, truncate, words
+from short_runs import (
+    LAST,
+    Capsys,
+    content,
+    flip,
+    put_nan,
+    refused,
+    same_end,
+    seed_model,
+    started_from,
+    truncate,
+    words,
+)
 
 from trainer.commands.train import main
+from trainer.runs.history import load_run
 
 
 def test_a_run_that_goes_on_ends_as_one_that_never_stopped(out: Path, whole: Path, data: Path) -> None:
@@ -165,8 +179,78 @@ def test_shuffling_must_not_change(out: Path, data: Path, capsys: Capsys) -> Non
     assert "it shuffles and this run does not, or the reverse (-a)" in said
 
 
-def test_seed_and_first_step_are_ignored_where_there_is_a_checkpoint(
-    out: Path, whole: Path, data: Path, tmp_path: Path
+# What a run began with
+
+
+@pytest.fixture
+def from_seed(data: Path, tmp_path: Path) -> tuple[Path, dict[str, object]]:
+    """A run from a seed at step 3 that stopped at 8, and the options that say so."""
+    options: dict[str, object] = {"y": 1, "e": seed_model(tmp_path / "seed.bin"), "ss": 3}
+    assert main(words(tmp_path / "run", data, es=8, **options)) == 0
+    return tmp_path / "run", options
+
+
+@pytest.mark.parametrize("seed", ["there", "moved", "gone"])
+def test_the_same_command_goes_on_whether_its_seed_is_still_there(
+    seed: str, from_seed: tuple[Path, dict[str, object]], data: Path, tmp_path: Path
 ) -> None:
-    assert main(words(out, data, y=1, e=tmp_path / "none.bin", ss=3)) == 0
-    same_end(whole, out)
+    run, options = from_seed
+    if seed == "moved":
+        options["e"] = shutil.move(str(options["e"]), tmp_path / "other_name.bin")
+    elif seed == "gone":
+        Path(str(options["e"])).unlink()
+    assert main(words(run, data, **options)) == 0
+    assert load_run(str(run)).history.train.steps.tolist() == list(range(3, LAST))
+
+
+@pytest.mark.parametrize("changed", ["other weights", "gone, another name", "random", "step"])
+def test_another_beginning_than_that_of_the_checkpoints_is_refused(
+    changed: str, from_seed: tuple[Path, dict[str, object]], data: Path, tmp_path: Path, capsys: Capsys
+) -> None:
+    run, options = from_seed
+    options |= {
+        "other weights": {"e": seed_model(tmp_path / "seed.bin", scale=2.0)},
+        "gone, another name": {"e": tmp_path / "another.bin"},
+        "random": {"e": "d12", "1d": None, "1c": None, "1h": None},
+        "step": {"ss": 4},
+    }[changed]
+    earlier = content(run)
+    said = refused(capsys, run, data, **options)
+    assert "this checkpoint of step 8 is of a run that begins at step 3 from seed.bin" in said
+    assert f"the command line asks for one that begins at step {options['ss']} from" in said
+    assert {**content(run), ".lock": b""} == {**earlier, ".lock": b""}
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "llm.c's"])
+def test_a_checkpoint_below_the_first_step_is_of_another_run(
+    ours: bool, out: Path, data: Path, tmp_path: Path, capsys: Capsys
+) -> None:
+    if not ours:
+        for path in out.glob("checkpoint_*.json"):
+            path.unlink()
+    said = refused(capsys, out, data, y=1, e=seed_model(tmp_path / "seed.bin"), ss=9)
+    assert f"{out}/DONE_00000008: this checkpoint of step 8 is of a run that" in said
+    assert f"asks for one that begins at step 9 from {tmp_path}/seed.bin" in said
+    assert ("begins at step 0 from random weights" in said) == ours
+
+
+def test_what_the_refusal_advises_works(out: Path, data: Path, tmp_path: Path, capsys: Capsys) -> None:
+    options: dict[str, object] = {"e": seed_model(tmp_path / "seed.bin"), "ss": 9}
+    said = refused(capsys, out, data, y=1, **options)
+    assert "or -y 0, which sets aside what lies here; without -e and -ss the run that lies here goes on" in said
+    assert main(words(out, data, y=1)) == 0
+    assert main(words(out, data, y=0, **options)) == 0
+    assert load_run(str(out)).history.train.steps.tolist() == [9, 10, 11]
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_shards_of_the_same_names_and_lengths_with_other_tokens_are_refused(
+    place: int, out: Path, data: Path, tmp_path: Path, capsys: Capsys
+) -> None:
+    write_shards(tmp_path / "other", [700, 500, 330])
+    shard_path = tmp_path / "other" / "t_train_000001.bin"
+    tokens = np.fromfile(shard_path, "<u2")
+    tokens[512 if place == 0 else -1] ^= 1
+    tokens.tofile(shard_path)
+    said = refused(capsys, out, data, y=1, id=tmp_path / "other" / "t_train_*.bin")
+    assert "t_train_000001.bin holds other tokens than the shard of that name that it was written with" in said

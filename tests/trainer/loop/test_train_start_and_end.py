@@ -15,8 +15,9 @@ from short_runs import LAST, SMALL, Capsys, content, names, refused, same_end, s
 
 from sparkprep.llmc import header
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT, VOCABULARY_SIZE
+from sparkprep.units import human_bytes
 from trainer.commands.train import main
-from trainer.models.gpt2 import GPT2Shape
+from trainer.models.gpt2 import GPT2, GPT2Shape
 from trainer.runs.history import load_run
 
 
@@ -52,14 +53,45 @@ def test_nothing_is_warned_of_where_the_start_is_meant(
 
 def test_a_new_run_sets_the_earlier_one_aside(out: Path, half: Path, data: Path, capsys: Capsys) -> None:
     capsys.readouterr()
+    moved = sum(path.stat().st_size for path in out.iterdir() if path.name != ".lock") + 65  # with the mark
     assert main(words(out, data, y=0, x=4, n=4)) == 0
-    assert f"it was moved to {out}/earlier-1\n" in capsys.readouterr().err
-    assert content(out / "earlier-1") == {name: b for name, b in content(half).items() if name != ".lock"}
+    assert f"it was moved to {out}/earlier-1 ({human_bytes(moved)})\n" in capsys.readouterr().err
+    assert {**content(out / "earlier-1"), ".set-aside": b""} == {
+        name.replace(".lock", ".set-aside"): b"" if name == ".lock" else b for name, b in content(half).items()
+    }
     assert steps(out) == [4]
     assert load_run(str(out)).history.train.steps.tolist() == [0, 1, 2, 3]
-    assert main(words(out, data, y=0, x=1, n=0)) == 0
-    assert names(out) == {"earlier-1", "earlier-2", "main.log", "run_parameters.txt"}
-    assert steps(out / "earlier-2") == [4]
+
+
+@pytest.mark.parametrize(("keep", "left"), [(None, ["earlier-3"]), (2, ["earlier-2", "earlier-3"]), (0, [])])
+def test_earlier_runs_are_kept_as_asked_and_older_ones_go_with_the_new_one_s_first_checkpoint(
+    keep: int | None, left: list[str], out: Path, data: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        assert main(words(out, data, y=0, x=4, n=4, **{"-keep-earlier": 9})) == 0
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(GPT2, "forward", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main(words(out, data, y=0, x=4, n=4, **{"-keep-earlier": keep})) == 130
+    told = [
+        line for line in capsys.readouterr().err.splitlines() if "is deleted when this run has a checkpoint" in line
+    ]
+    assert len(told) == 3 - len(left)
+    assert all("MB) is deleted" in line for line in told)
+    assert {each.name for each in out.glob("earlier-*")} == {"earlier-1", "earlier-2", "earlier-3"}, "not yet"
+    assert main(words(out, data, y=1, x=4, n=4, **{"-keep-earlier": keep})) == 0
+    assert sorted(each.name for each in out.glob("earlier-*")) == left
+
+
+def test_of_an_earlier_run_only_what_was_moved_is_deleted(out: Path, data: Path, tmp_path: Path) -> None:
+    (out / "earlier-7").mkdir()
+    (out / "earlier-7" / "DONE_00000001").touch()  # somebody's own
+    assert main(words(out, data, y=0, x=4, n=4)) == 0
+    (out / "earlier-8" / "notes.txt").write_text("mine")
+    assert main(words(out, data, y=0, x=4, n=4)) == 0
+    assert names(out / "earlier-7") == {"DONE_00000001"}
+    assert names(out / "earlier-8") == {"notes.txt"}
+    assert steps(out / "earlier-9") == [4]
 
 
 def test_a_new_run_that_is_refused_leaves_the_earlier_one_where_it_was(
@@ -151,25 +183,37 @@ def test_the_checkpoint_that_a_run_goes_on_from_is_not_written_again(out: Path, 
     assert steps(out) == [4, 8, 9]
 
 
+@pytest.mark.parametrize(("keep", "multiple", "left"), [(1, 0, [8, 10]), (1, 4, [4, 8, 10]), (2, 0, [4, 8, 10])])
+def test_a_run_that_goes_on_with_fewer_checkpoints_deletes_the_others(
+    keep: int, multiple: int, left: list[int], out: Path, data: Path
+) -> None:
+    assert main(words(out, data, y=1, es=10, nk=keep, nm=multiple)) == 0
+    assert steps(out) == left
+
+
 # Where a run stops, and on what it trains
 
 
-def test_a_finished_run_is_evaluated_once_more_and_not_trained(out: Path, data: Path, capsys: Capsys) -> None:
-    log = (out / "main.log").read_text()
-    earlier = {name: b for name, b in content(out).items() if name.startswith(("model", "state"))}
+@pytest.mark.parametrize("stop", [8, 6])
+def test_a_finished_run_says_so_and_nothing_is_written(stop: int, out: Path, data: Path, capsys: Capsys) -> None:
+    earlier = content(out)
     capsys.readouterr()
-    assert main(words(out, data, y=1, es=8)) == 0
-    assert (out / "main.log").read_text() == log + log.splitlines(keepends=True)[-1]
-    assert log.splitlines()[-1].startswith("s:8 tel:")
-    assert {name: b for name, b in content(out).items() if name.startswith(("model", "state"))} == earlier
-    assert "step " not in capsys.readouterr().out
+    assert main(words(out, data, y=1, es=stop, l=0.5)) == 0
+    assert {**content(out), ".lock": b""} == {**earlier, ".lock": b""}
+    said = capsys.readouterr()
+    assert f"finished: the run in {out} stands at step 8, and was to stop at {stop}" in said.out
+    assert "-l was 0.01 and is now 0.5: that changes nothing any more" in said.out
+    assert load_run(str(out)).learning_rate == 0.01
 
 
-def test_a_run_that_stands_beyond_its_stop_says_so(out: Path, data: Path, capsys: Capsys) -> None:
-    capsys.readouterr()
-    assert main(words(out, data, y=1, es=6)) == 0
-    assert "nothing to do: the run stands at step 8, and was to stop at 6" in capsys.readouterr().out
-    assert steps(out) == [4, 8]
+def test_an_evaluation_that_a_finished_run_lacks_is_made_up_once(out: Path, data: Path, capsys: Capsys) -> None:
+    log = out / "main.log"
+    whole_log, table = log.read_text(), (out / "run_parameters.txt").read_text()
+    log.write_text("".join(line for line in whole_log.splitlines(keepends=True) if not line.startswith("s:8 tel:")))
+    for _ in range(2):
+        assert main(words(out, data, y=1, es=8)) == 0
+        assert log.read_text() == whole_log
+    assert (out / "run_parameters.txt").read_text() == table
 
 
 def test_a_run_that_stops_early_follows_the_whole_schedule(half: Path, whole: Path) -> None:

@@ -88,6 +88,16 @@ def test_a_dry_run_tells_what_would_go_where_and_asks_nobody(
     assert lines[3].startswith("would upload 3 files, ")
 
 
+def test_runs_that_a_new_one_has_set_aside_are_left_out_and_said(tmp_path: Path) -> None:
+    folder = experiment(tmp_path / "d12")
+    experiment(folder / "earlier-1")
+    experiment(folder / "notes" / "earlier-2")  # not of the trainer's making
+    plan = upload.plan_upload(str(folder), "c", everything=True)
+    assert plan.left_out == (f"{folder}/earlier-1 (an earlier run; give this folder to upload it)",)
+    assert any("notes/earlier-2/main.log" in item.key for item in plan.items)
+    assert upload.plan_upload(f"{folder}/earlier-1", "c").items[0].key == "experiments/c/earlier-1/main.log"
+
+
 def test_links_out_of_the_folder_pipes_and_linked_folders_are_left_out_and_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

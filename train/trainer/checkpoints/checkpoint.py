@@ -7,6 +7,7 @@ counts. Checkpoints of llm.c have no .json; they are checked by their sizes and 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -23,6 +24,8 @@ from trainer.data.loader import LoaderState
 from trainer.models.layout import Model
 
 _DONE = re.compile(r"DONE_(\d{8})")
+INTERIM = "interim"
+"""In a manifest: the checkpoint was written because of a signal, and goes when the run's next one is whole."""
 _OF_A_MODEL = re.compile(r"model_(\d{8})\.bin")
 
 
@@ -61,13 +64,26 @@ def write(
 ) -> None:
     """Write a checkpoint. run: what else belongs to it, as JSON knows it. Raises UserError where it cannot be written.
 
-    What was there before stays good: a file replaces another of its name only when it is whole.
+    What was there before stays good: a file replaces another of its name only when it is whole. Of a checkpoint that
+    cannot be written nothing stays, as what it took may be the room that lacks.
     """
     version = model_file.version_of(model.shape, model.dtype)
-    written = {
-        checkpoint.model: model_file.write(checkpoint.model, model.shape, model.flat, version),
-        checkpoint.state: state_file.write(checkpoint.state, head, moments, loader),
-    }
+    anew = not os.path.exists(checkpoint.done)
+    try:
+        written = {
+            checkpoint.model: model_file.write(checkpoint.model, model.shape, model.flat, version),
+            checkpoint.state: state_file.write(checkpoint.state, head, moments, loader),
+        }
+        _finish(checkpoint, written, model, run)
+    except UserError:
+        if anew:
+            with contextlib.suppress(UserError):
+                delete(checkpoint)
+        raise
+
+
+def _finish(checkpoint: Checkpoint, written: dict[str, parts.Written], model: Model, run: dict[str, Any]) -> None:
+    """Write what tells of the large files, and DONE."""
     files = {os.path.basename(path): {"bytes": w.bytes, "sha256": w.sha256} for path, w in written.items()}
     content = {"step": checkpoint.step, "architecture": model.shape.NAME, "files": files, **run}
     write_text(checkpoint.manifest, json.dumps(content, indent=1) + "\n")
@@ -114,6 +130,43 @@ def delete(checkpoint: Checkpoint) -> None:
     """Delete a checkpoint; DONE goes first, so that half of one never counts."""
     for path in (checkpoint.done, checkpoint.manifest, checkpoint.state, checkpoint.model):
         delete_file(path)
+
+
+def prune(folder: str, step: int, every: int, keep: int, keep_multiple: int) -> list[Checkpoint]:
+    """Delete checkpoints as -nk and -nm say, and return them.
+
+    Of those at multiples of `every` up to `step` the newest `keep` stay, and multiples of `keep_multiple`, if it is not
+    0. Those beyond `step` are no business of a run that stands there.
+    """
+    superfluous = to_prune(folder, step, every, keep, keep_multiple)
+    for each in superfluous:
+        delete(each)
+    return superfluous
+
+
+def to_prune(folder: str, step: int, every: int, keep: int, keep_multiple: int) -> list[Checkpoint]:
+    """Return the checkpoints that `prune` would delete."""
+    if not (every and keep):
+        return []
+    at_multiples = [each for each in find(folder) if 0 < each.step <= step and each.step % every == 0]
+    return [each for each in at_multiples[keep:] if not (keep_multiple and each.step % keep_multiple == 0)]
+
+
+def delete_interim(folder: str, step: int) -> None:
+    """Delete those before `step` that a signal had written: a later one, at which a run saves anyway, stands for them.
+
+    One whose JSON cannot be read stays.
+    """
+    for each in find(folder):
+        with contextlib.suppress(UserError):
+            if each.step < step and read_manifest(each).get(INTERIM):
+                delete(each)
+
+
+def size(checkpoint: Checkpoint) -> int:
+    """Return the bytes of a checkpoint on disk."""
+    paths = (checkpoint.done, checkpoint.manifest, checkpoint.state, checkpoint.model)
+    return sum(os.path.getsize(path) for path in paths if os.path.exists(path))
 
 
 def bytes_needed(model_bytes: int, parameters: int, *, masters: bool) -> int:

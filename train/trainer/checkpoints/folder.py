@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sparkprep.io import locks
-from sparkprep.io.files import delete_partials, make_folder
+from sparkprep.io.files import delete_file, delete_folder, delete_partials, make_folder, write_text
 from sparkprep.io.paths import normalise
 from trainer import run_files
 from trainer.checkpoints import checkpoint
 
 LOCK_NAME = ".lock"
-_EARLIER = "earlier-{}"
+_MARK = ".set-aside"
 
 
 @contextmanager
@@ -27,6 +28,7 @@ def held(folder: str) -> Iterator[str]:
     with locks.held(folder, os.path.join(folder, LOCK_NAME), "choose another folder with -o") as is_held:
         if is_held:
             delete_partials(folder)
+            delete_folder(os.path.join(folder, run_files.PROBE))
         yield folder
 
 
@@ -38,11 +40,48 @@ def set_aside(folder: str) -> str | None:
     checkpoints = checkpoint.find(folder)
     if not checkpoints:
         return None
-    numbers = (n for n in range(1, 1_000_000) if not os.path.exists(os.path.join(folder, _EARLIER.format(n))))
-    target = os.path.join(folder, _EARLIER.format(next(numbers)))
+    names = os.listdir(folder)
+    number = max((int(match[1]) for name in names if (match := run_files.EARLIER.fullmatch(name))), default=0) + 1
+    target = os.path.join(folder, f"earlier-{number}")
     make_folder(target)
-    paths = [path for files in checkpoints for path in (files.done, files.manifest, files.state, files.model)]
-    for path in (*paths, os.path.join(folder, run_files.LOG), os.path.join(folder, run_files.PARAMETERS)):
-        if os.path.exists(path):
-            os.replace(path, os.path.join(target, os.path.basename(path)))
+    write_text(os.path.join(target, _MARK), "moved here by a new run; delete it or take it elsewhere as you like\n")
+    for each in checkpoints:
+        for path in (each.done, each.manifest, each.state, each.model):
+            _move(path, target)
+    for name in (run_files.LOG, run_files.PARAMETERS):
+        _move(os.path.join(folder, name), target)
     return target
+
+
+def earlier_runs(folder: str) -> list[str]:
+    """Return the folders that `set_aside` has made in a folder, the newest first; others of such names are not ours."""
+    numbers = [int(match[1]) for name in os.listdir(folder) if (match := run_files.EARLIER.fullmatch(name))]
+    paths = [os.path.join(folder, f"earlier-{number}") for number in sorted(numbers, reverse=True)]
+    return [path for path in paths if os.path.exists(os.path.join(path, _MARK))]
+
+
+def size_of(path: str) -> int:
+    """Return the bytes of the files in a folder."""
+    with os.scandir(path) as entries:
+        return sum(entry.stat().st_size for entry in entries if entry.is_file())
+
+
+def forget_earlier(folder: str, keep: int) -> list[str]:
+    """Delete all but the newest `keep` of the runs set aside, and return their folders.
+
+    Only what was moved there goes: a file that somebody has put beside it stays, and with it the folder.
+    """
+    superfluous = earlier_runs(folder)[keep:]
+    for path in superfluous:
+        for each in checkpoint.find(path):
+            checkpoint.delete(each)
+        for name in (run_files.LOG, run_files.PARAMETERS, _MARK):
+            delete_file(os.path.join(path, name))
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+    return superfluous
+
+
+def _move(path: str, target: str) -> None:
+    if os.path.exists(path):
+        os.replace(path, os.path.join(target, os.path.basename(path)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sparkprep.console import Exit, add_debug, guarded, say, say_line
 from sparkprep.errors import UserError
-from sparkprep.options import Parser, add_options, from_arguments
+from sparkprep.options import Parser, add_options, from_arguments, options_of
 from trainer.final.settings import FinalRun
 
 if TYPE_CHECKING:
@@ -23,7 +23,11 @@ examples:
   python train/train_final.py --seed-model seed_model.bin --learning-rate 0.002 --data shards --output logGPT
   python train/train_final.py … --dry-run          look at everything, estimate, tell of --then; start nothing
   python train/train_final.py … --then upload=my-bucket/experiments/full_gpt,shutdown --shutdown-anyway-after 6
-  python train/train_final.py --rehearse           the same path in small, on any machine
+  python train/train_final.py --rehearse           the same path in small, on any machine: minutes
+  make train-final REHEARSE=1                      the same
+
+Without a GPU the plain command, with no word of what to train, rehearses too; where a seed model or anything else is
+named it is an error, unless --device cpu says that the real thing is meant for a CPU.
 
 Interrupted, it goes on where it stopped when the same command is given again.
 
@@ -31,10 +35,17 @@ exit codes: docs/environment.md
 """
 
 
+_OF_REHEARSAL = (
+    *("--data", "--output", "--device", "--price-per-hour", "--budget"),
+    *("--then", "--shutdown-command", "--shutdown-anyway-after"),
+)
+"""The flags that a rehearsal follows."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the arguments, check, estimate and train; return the exit code."""
     words = sys.argv[1:] if argv is None else argv
-    return guarded(lambda: run(_parser().parse_args(words)), debug="--debug" in words)
+    return guarded(lambda: run(_parser().parse_args(words), named(words)), debug="--debug" in words, expendable=True)
 
 
 def _parser() -> Parser:
@@ -46,14 +57,23 @@ def _parser() -> Parser:
         "--check-only", "--dry-run", action="store_true", help="stop before the training; --then is only told"
     )
     parser.add_argument(
-        "--rehearse", action="store_true", help="the same path in small; done by itself where there is no GPU"
+        "--rehearse", action="store_true", help=f"the same path in small; takes {', '.join(_OF_REHEARSAL)} alone"
     )
     add_debug(parser)
     return parser
 
 
-def run(args: argparse.Namespace) -> int:
-    """Check, estimate and train as the arguments say, and show the run. Raises UserError for what stands in the way."""
+def named(words: Sequence[str]) -> list[str]:
+    """Return the flags of FinalRun that a command line names, whatever their values."""
+    given = {word.partition("=")[0] for word in words}
+    return [option.flag for option in options_of(FinalRun) if given & {option.flag, *option.short}]
+
+
+def run(args: argparse.Namespace, flags: Sequence[str]) -> int:
+    """Check, estimate and train as the arguments say, and show the run. Raises UserError for what stands in the way.
+
+    flags: what the command line names. Nothing of it is ever left aside: a rehearsal is no answer to a seed model.
+    """
     # Here, as PyTorch takes seconds to import, which --help must not.
     import torch
 
@@ -61,14 +81,19 @@ def run(args: argparse.Namespace) -> int:
 
     final = from_arguments(FinalRun, args)
     ending = final.ending()
-    rehearsal = args.rehearse or (final.device == "auto" and not torch.cuda.is_available())
+    without_gpu = final.device == "auto" and not torch.cuda.is_available()
+    rehearsal = args.rehearse or (without_gpu and not flags)
     if rehearsal:
+        _refuse_beside_rehearsal(flags)
         _announce(asked=args.rehearse)
-        data = final.data or "demo/shards"
-        if not os.path.isdir(data):
-            raise UserError(f"{data}: no such folder of shards; `make demo` makes demo/shards, or name one with --data")
-        final = rehearse(data, final.output or "rehearsal", final.price_per_hour, say_line)
+        final = rehearse(final, say_line)
         ending = ending and replace(ending, prefix=f"{ending.prefix}/rehearsal")
+    elif without_gpu:
+        raise UserError(
+            "no CUDA device was found, which the final run wants, so nothing was started; --device cpu trains on this "
+            "CPU all the same, in weeks where a GPU takes hours; --rehearse (make train-final REHEARSE=1) goes the "
+            f"same way in small, and takes {', '.join(_OF_REHEARSAL)} alone"
+        )
     elif os.path.exists(os.path.join(final.folder, MARK)):
         raise UserError(f"{final.folder}: holds a rehearsal; delete it, or choose another folder (OUT=, --output)")
     code = train_and_end(final, ending, rehearsal=rehearsal, check_only=args.check_only)
@@ -101,13 +126,22 @@ def train_and_end(final: FinalRun, ending: Ending | None, *, rehearsal: bool = F
             say_line(f"failed: {error}", sys.stderr)
             endings.carry_out(ending, final.folder, say_line, run_failed=True, shut_down=not rehearsal)
         raise
-    if finished is None or ending is None:
+    if ending is None or check_only:
         return Exit.DONE
-    return endings.carry_out(ending, finished.folder, say_line, shut_down=not rehearsal)
+    # Of a run that was finished before, too: its end may be what did not come off then.
+    return endings.carry_out(ending, final.folder, say_line, shut_down=not rehearsal)
+
+
+def _refuse_beside_rehearsal(flags: Sequence[str]) -> None:
+    others = [flag for flag in flags if flag not in _OF_REHEARSAL]
+    if others:
+        raise UserError(
+            f"--rehearse trains a tiny seed model of its own and takes no {', '.join(others)}; leave out one of both"
+        )
 
 
 def _announce(*, asked: bool) -> None:
-    why = "as asked" if asked else "since no CUDA device was found"
+    why = "as asked" if asked else "since no CUDA device was found and nothing is named"
     say(
         f"REHEARSAL, {why}: a tiny model on a few tokens goes through the very steps of the final run. It tells\n"
         "that they work, and nothing about the final loss, time or cost."

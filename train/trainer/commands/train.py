@@ -12,8 +12,7 @@ from trainer.settings import TrainSettings, parse
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the arguments, train and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
-
-    return guarded(lambda: run(parse(words)), debug="--debug" in words)
+    return guarded(lambda: run(parse(words)), debug="--debug" in words, expendable=True)
 
 
 def run(settings: TrainSettings) -> int:

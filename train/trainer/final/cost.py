@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 
+from sparkprep.io.files import delete_folder
 from trainer import device as machine
 from trainer import run_files
 from trainer.checkpoints import checkpoint, model_file
+from trainer.checkpoints.folder import held
 from trainer.evaluate import hellaswag
-from trainer.loop.loop import train
+from trainer.loop.loop import train_in
 from trainer.models.layout import Shape
 from trainer.runs import log as run_log
 from trainer.settings import TrainSettings
 
 PROBE_STEPS = 20
-PROBE_FROM = 10
-"""Times are taken from this step of the probe on: the first ones compile, allocate and fill caches."""
+_PROBE_FROM = 10
+"""Times are taken from this step of the probe on, or from its middle: the first steps compile and fill caches."""
 
 _FORWARD_SHARE = 1 / 3
 _WRITE_BYTES_A_SECOND = 200e6
@@ -46,7 +47,7 @@ def estimate(settings: TrainSettings, price_per_hour: float, say: Callable[[str]
     first = checkpoints[0].step if checkpoints else settings.start_step
     step_seconds = logged_step_seconds(settings.output) if checkpoints else None
     if step_seconds is None:
-        say(f"probe        {PROBE_STEPS} steps, thrown away afterwards")
+        say(f"probe        {probe_steps(settings)} steps, thrown away afterwards")
         step_seconds = probe(settings)
     last = last_step(settings)
     steps = max(0, last - first)
@@ -80,28 +81,38 @@ def checkpoint_bytes(settings: TrainSettings) -> int:
     return checkpoint.bytes_needed(dtype.itemsize * parameters, parameters, masters=settings.masters)
 
 
-def probe(settings: TrainSettings) -> float:
-    """Return the seconds of a step: the worst of the later ones of a run of 20, in a folder of its own.
+def probe_steps(settings: TrainSettings) -> int:
+    """Return how many steps a probe takes: PROBE_STEPS, or a quarter of a run that is short itself."""
+    return min(PROBE_STEPS, max(1, (last_step(settings) - settings.start_step) // 4))
 
-    Raises UserError where memory lacks, as the run itself would.
+
+def probe(settings: TrainSettings) -> float:
+    """Return the seconds of a step: the worst of the later ones of a short run, in a folder of its own.
+
+    That folder is deleted; what a killed probe leaves goes when the output folder is next held. Raises UserError where
+    memory lacks, as the run itself would.
     """
-    with tempfile.TemporaryDirectory(prefix="probe-", dir=settings.output) as folder:
+    folder = os.path.join(settings.output, run_files.PROBE)
+    try:
         short = replace(
             settings,
             output=folder,
             resume=False,
             checkpoint_every=0,
-            stop_after=min(settings.start_step + PROBE_STEPS, settings.steps),
+            stop_after=settings.start_step + probe_steps(settings),
             hellaswag=False,
             sample_every=0,
             val_every=0,
             val_tokens=settings.seq_len,
         )
-        train(short)
+        with held(folder):
+            train_in(folder, short, save_on_signal=False)
         times = run_log.read(os.path.join(folder, run_files.LOG)).ms
+    finally:
+        delete_folder(folder)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return float(times[min(PROBE_FROM, len(times) - 1) :].max()) / 1000
+    return float(times[min(_PROBE_FROM, len(times) // 2) :].max()) / 1000
 
 
 def logged_step_seconds(folder: str) -> float | None:
@@ -110,7 +121,7 @@ def logged_step_seconds(folder: str) -> float | None:
     if not os.path.exists(path):
         return None
     times = run_log.read(path).ms
-    return float(times[-PROBE_FROM:].max()) / 1000 if len(times) else None
+    return float(times[-_PROBE_FROM:].max()) / 1000 if len(times) else None
 
 
 def _shape(settings: TrainSettings) -> Shape:

@@ -1,7 +1,7 @@
 """The final run: from a seed model at half of the schedule to its end, with all that can go wrong looked at before.
 
 What costs money is checked first: that the seed loads, that the shards last, that the disk and the GPU's memory are
-large enough; a probe of 20 steps tells hours and dollars. The run can be started again with the same words at any time.
+large enough; a short probe tells hours and dollars. The run can be started again with the same words at any time.
 """
 
 from __future__ import annotations
@@ -10,23 +10,26 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 from sparkprep.errors import UserError
-from sparkprep.io.files import make_folder
 from sparkprep.options import Switch, options_of
 from sparkprep.units import human_bytes
 from trainer import device as machine
 from trainer.checkpoints import checkpoint, model_file
+from trainer.checkpoints.checkpoint import Checkpoint
+from trainer.checkpoints.folder import held
 from trainer.data.loader import Loader, open_shards
-from trainer.final.cost import checkpoint_bytes, checkpoints_due, estimate
+from trainer.final.cost import Estimate, checkpoint_bytes, checkpoints_due, estimate, last_step
 from trainer.final.health import HealthCheck
 from trainer.final.settings import FinalRun
-from trainer.loop.loop import train
+from trainer.loop.loop import train_in
+from trainer.loop.resume import check_beginning, check_data
 from trainer.loop.run import Run
 from trainer.loop.start import SHUFFLE_SEED
 from trainer.settings import TrainSettings
 
-_KEPT_FREE = 1 << 30
+_KEPT_FREE = 1 << 30  # bytes for logs and all else, or of one checkpoint where that is less
 _FLAGS_ALWAYS_TOLD = (
     *("output", "train_data", "val_data", "micro_batch", "resume"),
     *("model", "start_step", "learning_rate", "steps"),
@@ -38,14 +41,31 @@ class RunFailed(UserError):
 
 
 def run_final(final: FinalRun, say: Callable[[str], None], *, check_only: bool = False) -> Run | None:
-    """Check, estimate and train; return the finished run, or None with check_only.
+    """Check, estimate and train; return the finished run, or None with check_only and where nothing was left to do.
 
     say: is told each line of the check, and after half an hour one about the run's health. Raises UserError for what
     stands in the way, RunFailed where the training itself broke off.
     """
     settings = final.settings()
+    with held(settings.output) as folder:
+        newest = checkpoint.find(folder)[:1]
+        for files in newest:
+            check_beginning(settings, files)
+        if newest and newest[0].step >= last_step(settings):
+            return None if check_only else train_in(folder, settings)  # which looks whether it is finished indeed
+        cost = _look(final, settings, newest, say)
+        if check_only:
+            return None
+        try:
+            return train_in(folder, settings, HealthCheck(settings, cost, final.price_per_hour, final.budget, say))
+        except UserError as error:
+            raise RunFailed(str(error)) from error
+
+
+def _look(final: FinalRun, settings: TrainSettings, newest: list[Checkpoint], say: Callable[[str], None]) -> Estimate:
+    """Tell what there is and what it will cost; return the cost. newest: the checkpoint to go on from, if any."""
     say(f"seed model   {_check_seed(settings)}")
-    say(f"data         {_check_tokens(settings, final)}")
+    say(f"data         {_check_tokens(settings, final, newest)}")
     say(f"disk         {_check_disk(settings)}")
     cost = estimate(settings, final.price_per_hour, say)
     say(
@@ -58,12 +78,7 @@ def run_final(final: FinalRun, say: Callable[[str], None], *, check_only: bool =
             "Take a cheaper machine, or a larger --budget"
         )
     say(f"command      {command(settings)}")
-    if check_only:
-        return None
-    try:
-        return train(settings, HealthCheck(settings, cost, final.price_per_hour, final.budget, say))
-    except UserError as error:
-        raise RunFailed(str(error)) from error
+    return cost
 
 
 def command(settings: TrainSettings) -> str:
@@ -91,11 +106,16 @@ def _check_seed(settings: TrainSettings) -> str:
     return f"{path}: {model.shape}, {model.shape.num_parameters:,} parameters, {machine.precision_name(model.dtype)}"
 
 
-def _check_tokens(settings: TrainSettings, final: FinalRun) -> str:
-    """Return the line about the tokens. Raises UserError where they do not last for the steps that are left."""
+def _check_tokens(settings: TrainSettings, final: FinalRun, newest: list[Checkpoint]) -> str:
+    """Return the line about the tokens.
+
+    Raises UserError where they do not last for the steps that are left, or are others than a checkpoint's.
+    """
     shards = open_shards(settings.train_data, "--data")
     loader = Loader(shards, settings.micro_batch, settings.seq_len, SHUFFLE_SEED, "--data")
     Loader(open_shards(settings.val_data, "--data"), settings.micro_batch, settings.seq_len, None, "--data")
+    for files in newest:
+        check_data(files, loader)
     needed = (settings.steps - settings.start_step) * settings.tokens_per_update
     have = loader.windows * loader.window
     line = (
@@ -114,14 +134,30 @@ def _check_disk(settings: TrainSettings) -> str:
     if settings.checkpoint_every == 0:
         raise UserError("-n 0: no weights would ever be written; give -n 1000")
     size = checkpoint_bytes(settings)
-    make_folder(settings.output)
-    count = checkpoints_due(settings)
-    if settings.keep:
-        count = min(count, settings.keep + 1)  # an old one is deleted when the new one is whole
-    free = shutil.disk_usage(settings.output).free
-    if count * size + _KEPT_FREE > free:
+    count, lacking = _room(settings, size)
+    free = human_bytes(shutil.disk_usage(settings.output).free)
+    if lacking > 0:
+        fewer = settings.keep != 1 and _room(replace(settings, keep=1), size)[1] <= 0
         raise UserError(
-            f"-o {settings.output}: {count} checkpoints of {human_bytes(size)} are to be written and "
-            f"{human_bytes(free)} are free; free some, choose another disk, or keep fewer with -nk 1"
+            f"--output {settings.output}: {count} checkpoints of {human_bytes(size)} are to be written and {free} are "
+            f"free; free {human_bytes(lacking)} or more, choose another disk{', or keep one with --keep 1' * fewer}"
         )
-    return f"{count} checkpoints of {human_bytes(size)} to come, {human_bytes(free)} free"
+    return f"{count} checkpoints of {human_bytes(size)} to come, {free} free"
+
+
+def _room(settings: TrainSettings, size: int) -> tuple[int, int]:
+    """Return how many checkpoints of `size` bytes will take new room at once, and the bytes that lack for them."""
+    count, folder = checkpoints_due(settings), settings.output
+    free = shutil.disk_usage(folder).free
+    if settings.keep:
+        checkpoints = checkpoint.find(folder)
+        step = checkpoints[0].step if checkpoints else 0
+        superfluous = checkpoint.to_prune(
+            folder, step, settings.checkpoint_every, settings.keep, settings.keep_multiple
+        )
+        free += sum(map(checkpoint.size, superfluous))
+        there = len(checkpoints) - len(superfluous)
+        # An old one is deleted when the new one is whole, and that of the end, at no multiple of -n, replaces none.
+        most = settings.keep + 1 + (last_step(settings) % settings.checkpoint_every > 0)
+        count = min(count, max(1, most - there))
+    return count, int(1.05 * (count * size + min(_KEPT_FREE, size) - free))  # as what is told of it is rounded

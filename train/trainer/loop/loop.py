@@ -1,7 +1,7 @@
-"""The training loop: validate, score, sample, save, update, in llm.c's order, with its log and its terminal lines.
+"""The training loop: save, validate, score, sample, update, with llm.c's log and its terminal lines.
 
-At the top of iteration s the model has had s updates, and that is when its checkpoint is written; then update s runs,
-with the schedule's rate for s and AdamW's t = s + 1.
+At the top of iteration s the model has had s updates, and that is when its checkpoint is written, before the
+evaluations, which llm.c does first; then update s runs, with the schedule's rate for s and AdamW's t = s + 1.
 """
 
 from __future__ import annotations
@@ -10,28 +10,33 @@ import math
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from sparkprep.console import safe_text, say, say_line
+from sparkprep.console import display, safe_text, say, say_line
 from sparkprep.errors import UserError
+from sparkprep.io.paths import normalise
 from trainer import device as machine
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.checkpoint import Checkpoint
-from trainer.checkpoints.folder import held
+from trainer.checkpoints.folder import forget_earlier, held
 from trainer.checkpoints.state_file import Moments, StateHeader
 from trainer.data.batches import to_device
 from trainer.evaluate import hellaswag
 from trainer.loop import memory, parameter_table, samples
-from trainer.loop.resume import manifest_of
+from trainer.loop.full_disk import advice
+from trainer.loop.resume import evaluations_logged, manifest_of
 from trainer.loop.run import Run
 from trainer.loop.speed import Speed
-from trainer.loop.start import begin
-from trainer.loop.validation import validate_batches, validate_tokens
+from trainer.loop.start import begin, make_room
+from trainer.loop.stopping import Stopping
+from trainer.loop.validation import Loss, validate_batches, validate_tokens
 from trainer.runs import parameters as run_parameters
-from trainer.runs.log import RunLog
+from trainer.runs.log import HELLASWAG, VALIDATION, RunLog
 from trainer.settings import NAN_LIMIT, TrainSettings
 
 
@@ -52,80 +57,188 @@ Watch = Callable[[int, Update], None]
 """Is told each update, with its step counted from 0."""
 
 
-def train(settings: TrainSettings, watch: Watch | None = None) -> Run:
-    """Train as the settings say, to the end; the finished run. Raises UserError for all that a user can mend."""
+def train(settings: TrainSettings) -> Run | None:
+    """Train as the settings say, to the end; return the finished run, or None where there was nothing left to do.
+
+    With -x 0 evaluate alone. Raises UserError for all that a user can mend.
+    """
+    if settings.steps == 0:
+        return evaluate(settings)
     with held(settings.output) as folder:
-        try:
-            run = begin(settings, folder)
-            peak = machine.measured_peak(run.device, run.model.dtype)
-        except torch.OutOfMemoryError as error:
-            raise UserError(
-                "CUDA out of memory before the first step; free the GPU (nvidia-smi tells who uses it), or give a "
-                "smaller model"
-            ) from error
-        kernels = machine.attention_kernels(run.device, deterministic=settings.deterministic)
-        with kernels, RunLog(folder, resume=settings.resume) as log:
+        return train_in(folder, settings)
+
+
+def train_in(
+    folder: str, settings: TrainSettings, watch: Watch | None = None, *, save_on_signal: bool = True
+) -> Run | None:
+    """Train as `train` does, in a folder that is held. save_on_signal: keep the last update where a signal ends it."""
+    with _fits_memory():
+        run = begin(settings, folder)
+        logged = evaluations_logged(folder, run.step) if run.resumed else frozenset()
+        if _finished(run, logged):
+            return None
+        peak = machine.measured_peak(run.device, run.model.dtype)
+    for change in run.changes:
+        say_line(f"note: {change}", sys.stderr)
+    make_room(run)
+    kernels = machine.attention_kernels(run.device, deterministic=settings.deterministic)
+    with kernels, RunLog(folder, resume=settings.resume) as log:
+        if run.step < run.stop:  # else only what was not evaluated is, and the table tells of what has trained
             say(run_parameters.append(folder, parameter_table.groups(run, peak)), end="")
-            Trainer(run, log, peak, watch).train()
-        return run
+        Trainer(run, log, peak, logged, watch, save_on_signal=save_on_signal).train()
+    return run
+
+
+def evaluate(settings: TrainSettings) -> Run:
+    """Print validation loss and HellaSwag of a model file or of the newest checkpoint; write nothing."""
+    with _fits_memory():
+        run = begin(settings, normalise(settings.output))
+        say_line(f"evaluating {run.weights}, of step {run.step}")
+        with machine.attention_kernels(run.device, deterministic=settings.deterministic):
+            say(f"val loss {validate(run, _loss_of(run)):f}")
+            if run.questions is not None:
+                score(run)
+    return run
+
+
+def validate(run: Run, loss_of: Loss) -> float:
+    """Return the validation loss that -m or --val-tokens asks for."""
+    s = run.settings
+    if s.val_tokens is not None:
+        return validate_tokens(run.model, run.val_shards, s.val_tokens, s.micro_batch, s.seq_len, run.device)
+    assert run.val_loader is not None
+    return validate_batches(loss_of, run.val_loader, s.micro_batch, s.val_batches, run.device)
+
+
+def score(run: Run) -> float:
+    """Return the accuracy on HellaSwag, and print it as llm.c does."""
+    assert run.questions is not None
+    result = hellaswag.evaluate_watched(run.model, run.questions)
+    say(f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:f}")
+    return result.accuracy
+
+
+@contextmanager
+def _fits_memory() -> Iterator[None]:
+    """Turn a lack of memory before there is an update to blame into a UserError."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            "CUDA out of memory before the first step; free the GPU (nvidia-smi tells who uses it), or give a smaller "
+            "model"
+        ) from error
+
+
+def _loss_of(run: Run) -> Loss:
+    compiled = machine.to_be_compiled(run.settings.compile, run.device)
+    return torch.compile(run.model, dynamic=False) if compiled else run.model
+
+
+def _finished(run: Run, logged: frozenset[str]) -> bool:
+    """Return whether a run has no update and no evaluation left, and say so."""
+    evaluated = {VALIDATION} if run.questions is None else {VALIDATION, HELLASWAG}
+    if not run.resumed or run.step < run.stop or (run.step == run.stop and not evaluated <= logged):
+        return False
+    changes = f" ({'; '.join(run.changes)}: that changes nothing any more)" if run.changes else ""
+    say_line(
+        f"finished: the run in {run.folder} stands at step {run.step}, and was to stop at {run.stop}{changes}; nothing "
+        "was written. Another run wants another folder (-o)"
+    )
+    return True
 
 
 class Trainer:
-    """One run under way. peak: floating-point operations a second of the machine, to tell the share of."""
+    """One run under way.
 
-    def __init__(self, run: Run, log: RunLog, peak: float, watch: Watch | None = None) -> None:
+    peak: floating-point operations a second of the machine, to tell the share of. logged: the evaluations of the run's
+    step that its log has already. watch: is told each update. save_on_signal: keep the last update where a signal ends
+    the run.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        log: RunLog,
+        peak: float,
+        logged: frozenset[str] = frozenset(),
+        watch: Watch | None = None,
+        *,
+        save_on_signal: bool = True,
+    ) -> None:
         self.watch = watch
         self.run, self.log, self.settings = run, log, run.settings
         self.schedule = run.settings.schedule(run.steps)
-        compiled = machine.to_be_compiled(self.settings.compile, run.device)
-        self.loss_of = torch.compile(run.model, dynamic=False) if compiled else run.model
+        self.loss_of = _loss_of(run)
         flops = run.model.shape.flops_per_token(self.settings.seq_len)
         self.nans = 0  # updates in a row whose loss or norm is no number
         self.speed = Speed(flops, self.settings.tokens_per_update, peak)
+        self._logged, self._save_on_signal = logged, save_on_signal
+        self._whole = run.step, run.loader.state  # after the last update that is whole
+        self._saved = -1  # the step of the last checkpoint
+        self._told_of_hang_up = False
+        self._stopping = Stopping("the last whole update is being saved" if save_on_signal else "ending")
 
     def train(self) -> None:
         """Train from the run's step to its stop."""
-        run = self.run
-        if run.step > run.stop:
-            say(f"nothing to do: the run stands at step {run.step}, and was to stop at {run.stop}")
-        first = run.step
+        run, first = self.run, self.run.step
         try:
-            for step in range(first, run.stop + 1):
-                run.step = step
-                self._iterate(step, entering=run.resumed and step == first)
-        except KeyboardInterrupt:
-            say(f"\ninterrupted at step {run.step}; {safe_text(self._last_good())}", stream=sys.stderr)
-            raise
+            with self._stopping:
+                try:
+                    for step in range(first, run.stop + 1):
+                        run.step = step
+                        self._iterate(step, entering=run.resumed and step == first)
+                except KeyboardInterrupt:
+                    self._keep_last_update(first)
+                    raise
         except torch.OutOfMemoryError as error:
             traceback.clear_frames(error.__traceback__)  # they hold what the failed step had taken
             raise UserError(memory.too_large(run)) from error
+        self._forget_earlier()
         say(f"total average iteration time: {1000 * self.speed.mean_seconds:f} ms")
 
     def _iterate(self, step: int, *, entering: bool) -> None:
-        s, last = self.settings, step == self.run.stop
+        """Do what is due at the top of an iteration, and then its update.
+
+        The checkpoint comes first: what ends a long evaluation ends none of the updates before it. A run that goes on
+        from one does the evaluations that its log lacks.
+        """
+        run, s, last = self.run, self.settings, step == self.run.stop
+        if self._checkpoint_due(step) and not entering:
+            with self._stopping.whole():
+                self._save(step)
+        logged = self._logged if entering else frozenset()
         validation_due = s.val_every > 0 and step % s.val_every == 0
-        if validation_due or last:
+        if (validation_due or last) and VALIDATION not in logged:
             self._validate(step)
-        if self.run.questions is not None and ((validation_due and step > 0) or last):
+        if run.questions is not None and ((validation_due and step > 0) or last) and HELLASWAG not in logged:
             self._score(step)
         if s.sample_every > 0 and ((step > 0 and step % s.sample_every == 0) or last):
-            samples.show(self.run.model, self.run.words, s.sample_tokens)
-        if s.checkpoint_every > 0 and not entering and ((step > 0 and step % s.checkpoint_every == 0) or last):
-            self._save(step)
+            samples.show(run.model, run.words, s.sample_tokens)
         if last:
             return
-        update = self.update(step)
-        self.log.train(step, update.loss, update.rate, update.norm, 1000 * update.seconds)
-        self._show(step, update)
+        computed = self._gradients()
+        with self._stopping.whole():
+            update = self._apply(step, *computed)
+            self.log.train(step, update.loss, update.rate, update.norm, 1000 * update.seconds)
+            self._whole = step + 1, run.loader.state
+            self._show(step, update)
         if self.watch:
             self.watch(step, update)
         self._stop_on_nan(step, update)
 
+    def _checkpoint_due(self, step: int) -> bool:
+        every = self.settings.checkpoint_every
+        return every > 0 and ((step > 0 and step % every == 0) or step == self.run.stop)
+
     def update(self, step: int) -> Update:
-        """Do one update; the values that are logged come to the host at its end, in one go."""
+        """Do one update, without a line about it."""
+        return self._apply(step, *self._gradients())
+
+    def _gradients(self) -> tuple[Tensor, float]:
+        """Compute the gradients of an update, and return its loss on the device and when it began."""
         run, s = self.run, self.settings
         start = time.perf_counter()
-        rate = self.schedule.rate(step)
         run.optimizer.clear_gradients()
         if s.overfit:
             run.loader.reset()
@@ -134,6 +247,15 @@ class Trainer:
             loss = self.loss_of(*to_device(run.loader.next(), s.micro_batch, run.device)) / s.micro_steps
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
+        return total, start
+
+    def _apply(self, step: int, total: Tensor, start: float) -> Update:
+        """Change the weights by the gradients that are there; what is logged comes to the host at the end, in one go.
+
+        total: the loss; start: when the update began.
+        """
+        run, s = self.run, self.settings
+        rate = self.schedule.rate(step)
         norm = run.optimizer.norm()
         loss_and_norm = torch.stack([total, norm])
         skips_outliers = s.skip_loss > 0 or s.skip_norm > 0
@@ -175,42 +297,52 @@ class Trainer:
         raise UserError(
             f"step {step + 1}: the loss is {update.loss} and the norm of the gradient {update.norm}"
             f"{f', the {self.nans}th in a row' if skips else ''}, so the run was stopped; {self._last_good()}. "
-            f"Go on from there with a lower -l{'' if skips else ', or skip such updates with --on-nan skip'}"
+            f"Give a lower -l{'' if skips else ', or skip such updates with --on-nan skip'}"
         )
 
     def _last_good(self) -> str:
         checkpoints = checkpoint.find(self.run.folder)
         if not checkpoints:
             return "no checkpoint has been written yet"
-        return f"the last good checkpoint is {checkpoints[0].model}"
+        return f"the last good checkpoint is {checkpoints[0].model}, from which -y 1 goes on"
 
     def _validate(self, step: int) -> None:
-        run, s = self.run, self.settings
-        if s.val_tokens is not None:
-            loss = validate_tokens(run.model, run.val_shards, s.val_tokens, s.micro_batch, s.seq_len, run.device)
-        else:
-            assert run.val_loader is not None
-            loss = validate_batches(self.loss_of, run.val_loader, s.micro_batch, s.val_batches, run.device)
+        loss = validate(self.run, self.loss_of)
         say(f"val loss {loss:f}")
         self.log.validation(step, loss)
 
     def _score(self, step: int) -> None:
-        assert self.run.questions is not None
-        result = hellaswag.evaluate_watched(self.run.model, self.run.questions)
-        say(f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:f}")
-        self.log.hellaswag(step, result.accuracy)
+        self.log.hellaswag(step, score(self.run))
 
-    def _save(self, step: int) -> None:
+    def _keep_last_update(self, first: int) -> None:
+        """Save the last whole update where this process has made it and no checkpoint has it, and say what there is.
+
+        Micro-batches that were read for the next update are read again by a run that goes on.
+        """
+        if not self._save_on_signal:
+            return
+        step = self._whole[0]
+        if step > first and step != self._saved:
+            self._save(step, interim=not self._checkpoint_due(step))
+        say(f"\ninterrupted at step {step}; {safe_text(self._last_good())}", stream=sys.stderr)
+
+    def _forget_earlier(self) -> None:
+        """Delete earlier runs beyond --keep-earlier, now that this one, begun anew, is on its feet."""
+        if not self.run.resumed:
+            for path in forget_earlier(self.run.folder, self.settings.keep_earlier):
+                say_line(f"deleted {path}, an earlier run (--keep-earlier {self.settings.keep_earlier})")
+
+    def _save(self, step: int, *, interim: bool = False) -> None:
         run, s = self.run, self.settings
         if not torch.isfinite(run.model.flat).all():
             raise UserError(
                 f"step {step}: weights have grown beyond all numbers, so the run was stopped; {self._last_good()}. "
-                "Go on from there with a lower -l"
+                "Give a lower -l"
             )
         target = Checkpoint(run.folder, step)
         say_line(f"Writing model to {target.model}")
         say_line(f"Writing state to {target.state}")
-        data = run.loader.state
+        data = self._whole[1]
         head = StateHeader(
             step=step,
             masters=s.masters,
@@ -222,20 +354,23 @@ class Trainer:
         )
         masters = run.model.flat if s.masters else None
         moments = Moments(run.optimizer.m, run.optimizer.v, masters)
+        manifest = {**manifest_of(run), checkpoint.INTERIM: True} if interim else manifest_of(run)
         try:
-            checkpoint.write(target, run.model, head, moments, data, manifest_of(run))
+            checkpoint.write(target, run.model, head, moments, data, manifest)
         except UserError as error:
-            raise UserError(
-                f"{error}; {self._last_good()}. Free space (-nk N keeps fewer checkpoints), then go on with -y 1"
-            ) from error
-        if s.keep > 0:
-            old = step - s.keep * s.checkpoint_every
-            if old > 0 and not (s.keep_multiple > 0 and old % s.keep_multiple == 0):
-                checkpoint.delete(Checkpoint(run.folder, old))
+            raise UserError(f"{error}; {self._last_good()}. {advice(run)}") from error
+        self._saved = step
+        checkpoint.delete_interim(run.folder, step)
+        if not interim:
+            checkpoint.prune(run.folder, step, s.checkpoint_every, s.keep, s.keep_multiple)
+            self._forget_earlier()
 
     def _show(self, step: int, update: Update) -> None:
         run, s = self.run, self.settings
         self.speed.add(update.seconds)
+        if self.speed.utilisation > 1:  # the machine was busy with something else when its peak was measured
+            peak = machine.measured_peak(run.device, run.model.dtype)
+            self.speed.peak = max(self.speed.peak, self.speed.reached, peak)
         say(
             f"step {step + 1:4d}/{run.stop} | loss {update.loss:7.6f} ({update.loss_score:+.2f}z)"
             f"| norm {update.norm:6.4f} ({update.norm_score:+.2f}z)| lr {update.rate:.2e} "
@@ -247,3 +382,6 @@ class Trainer:
             say(f"step {step + 1}: update skipped: {update.skipped}")
         if s.gpu_info_every > 0 and (step + 1) % s.gpu_info_every == 0:
             say_line(machine.gpu_line(run.device))
+        if display.hung_up and not self._told_of_hang_up:
+            self._told_of_hang_up = True
+            self.log.hung_up(step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import sys
@@ -13,6 +14,8 @@ import torch
 
 from sparkprep.console import say_line
 from sparkprep.errors import UserError
+from sparkprep.io.files import sha256_of
+from trainer import run_files
 from trainer.checkpoints import checkpoint, model_file, state_file
 from trainer.checkpoints.checkpoint import Checkpoint
 from trainer.checkpoints.state_file import Moments
@@ -20,8 +23,10 @@ from trainer.data.loader import Loader, LoaderState
 from trainer.loop.run import DoesNotFit, Run, Start, model_for
 from trainer.models.architectures import by_name
 from trainer.optim.adamw import AdamW
+from trainer.runs import log as run_log
 from trainer.settings import TrainSettings
 
+_LOOKED_AT = 1 << 13  # tokens at either end of a shard
 _SAME_ORDER = {"micro_batch": "-b", "seq_len": "-t"}
 _WORTH_TELLING = {
     "learning_rate": "-l",
@@ -37,12 +42,14 @@ _WORTH_TELLING = {
 def manifest_of(run: Run) -> dict[str, Any]:
     """Return what a checkpoint keeps beside llm.c's fields.
 
-    That is what the order of the data hangs on, and the windows of the outlier detectors.
+    That is what the run began with, what the order of the data hangs on, and the windows of the outlier detectors.
     """
     settings = run.settings
     return {
         "settings": {name: getattr(settings, name) for name in (*_SAME_ORDER, *_WORTH_TELLING)},
+        "began": run.began,
         "shards": names_and_tokens(run.loader),
+        "contents": digests(run.loader),
         "outliers": {"loss": run.loss_outliers.values, "norm": run.norm_outliers.values},
         "torch": torch.__version__,
     }
@@ -111,9 +118,101 @@ def _check_architecture(files: Checkpoint, manifest: dict[str, Any]) -> None:
         )
 
 
-def compare(settings: TrainSettings, start: Start) -> None:
-    """Refuse what would change the order of the data, and tell of other changes since the checkpoint was written."""
+def beginning_of(settings: TrainSettings) -> dict[str, Any]:
+    """Return what a run that starts anew begins with, to be kept in its checkpoints: step, and weights by hash."""
+    path = settings.model_file
+    seed = None if path is None else {"name": os.path.basename(path), "sha256": sha256_of(path)[1]}
+    return {"step": settings.start_step, "seed": seed}
+
+
+def check_beginning(settings: TrainSettings, files: Checkpoint) -> dict[str, Any]:
+    """Return what the run of a checkpoint began with; empty where it does not tell, as llm.c's do not.
+
+    Raises DoesNotFit where the command line names another beginning: it asks for another run than that in its folder.
+    """
+    try:
+        began = checkpoint.read_manifest(files).get("began")
+    except UserError:
+        began = None  # a damaged one is told of where the checkpoint is loaded
+    if not (isinstance(began, dict) and began.keys() == {"step", "seed"}):
+        began = {}
+    lies_below = settings.start_step > files.step
+    other_step = bool(began) and settings.start_step > 0 and settings.start_step != began["step"]
+    if lies_below or other_step or (began and _other_seed(settings, began["seed"])):
+        raise DoesNotFit(
+            f"{files.done}: this checkpoint of step {files.step} is of a run {_told(began)}, and the command line asks "
+            f"for one {_told(_asked_for(settings))}; give that one another folder (-o), or -y 0, which sets aside "
+            "what lies here; without -e and -ss the run that lies here goes on"
+        )
+    return began
+
+
+def _asked_for(settings: TrainSettings) -> dict[str, Any]:
+    """Return what the command line says that the run begins with, without a look at the file."""
+    path = settings.model_file
+    return {"step": settings.start_step, "seed": None if path is None else {"name": path}}
+
+
+def _told(began: dict[str, Any]) -> str:
+    if not began:
+        return "that began elsewhere"
+    seed = began["seed"]
+    return f"that begins at step {began['step']} from {'random weights' if seed is None else seed['name']}"
+
+
+def _other_seed(settings: TrainSettings, seed: dict[str, Any] | None) -> bool:
+    """Return whether -e names other weights than a run began with; a file that has gone is known by its name."""
+    if settings.model is None:
+        return False
+    path = settings.model_file
+    if path is None or seed is None:
+        return path is not None or seed is not None
+    if not os.path.exists(path):
+        return bool(os.path.basename(path) != seed["name"])
+    return bool(sha256_of(path)[1] != seed["sha256"])
+
+
+def check_data(files: Checkpoint, loader: Loader) -> None:
+    """Raise DoesNotFit where a checkpoint's shards were others, by name, tokens or content; where it tells of them."""
+    try:
+        manifest = checkpoint.read_manifest(files)
+    except UserError:
+        return  # a damaged one is told of where the checkpoint is loaded
+    now, before = names_and_tokens(loader), manifest.get("shards", [])
+    contents = zip(manifest.get("contents", []), digests(loader), strict=False)
+    for (old, tokens), (name, count) in zip(before, now, strict=False):
+        if (old, tokens) != (name, count):
+            difference = f"{old} with {tokens:,} tokens stood where {name} with {count:,} is now"
+            break
+    else:
+        changed = next((place for place, (a, b) in enumerate(contents) if a != b), None)
+        if changed is None and (not before or len(before) == len(now)):
+            return
+        difference = (
+            f"it was written with {len(before)} shards, and there are {len(now)}"
+            if changed is None
+            else f"{now[changed][0]} holds other tokens than the shard of that name that it was written with"
+        )
+    raise DoesNotFit(
+        f"{files.manifest}: does not fit the training data: {difference}; give the -id that it was written with, or "
+        f"start from its weights alone in another folder (-e {files.model} -ss {files.step})"
+    )
+
+
+def evaluations_logged(folder: str, step: int) -> frozenset[str]:
+    """Return which of run_log.VALIDATION and run_log.HELLASWAG a run's log has of a step; none where it is no log."""
+    try:
+        history = run_log.read(os.path.join(folder, run_files.LOG))
+    except UserError:
+        return frozenset()
+    streams = {run_log.VALIDATION: history.validation, run_log.HELLASWAG: history.hellaswag}
+    return frozenset(kind for kind, stream in streams.items() if step in stream.steps)
+
+
+def compare(settings: TrainSettings, start: Start) -> list[str]:
+    """Refuse what would change the order of the data; return a sentence on each other change since the checkpoint."""
     before = start.manifest.get("settings", {})
+    notes = []
     changed = {
         name: flag
         for name, flag in {**_SAME_ORDER, **_WORTH_TELLING}.items()
@@ -125,7 +224,8 @@ def compare(settings: TrainSettings, start: Start) -> None:
                 f"{flag} {getattr(settings, name)}: this run was started with {flag} {before[name]}, on which the "
                 f"order of its data depends; give {flag} {before[name]}"
             )
-        say_line(f"note: {flag} was {before[name]} and is now {getattr(settings, name)}", sys.stderr)
+        notes.append(f"{flag} was {before[name]} and is now {getattr(settings, name)}")
+    return notes
 
 
 def restore_data(loaded: LoadedCheckpoint, loader: Loader) -> None:
@@ -139,16 +239,15 @@ def restore_data(loaded: LoadedCheckpoint, loader: Loader) -> None:
             f"{files.state}: does not fit the training data: {error}; give the -b, -t and -id that it was written "
             f"with, or {anew}"
         ) from error
-    before, now = start.manifest.get("shards", []), names_and_tokens(loader)
-    changed = [(a, b) for a, b in zip(before, now, strict=False) if a != b]
-    if changed:
-        (old, tokens), (name, count) = changed[0]
-        raise UserError(
-            f"{files.manifest}: does not fit the training data: {old} with {tokens:,} tokens stood where {name} with "
-            f"{count:,} is now; give the -id that it was written with, or {anew}"
-        )
+    check_data(files, loader)
 
 
 def names_and_tokens(loader: Loader) -> list[list[Any]]:
     """Return the name and the number of tokens of each shard, as a manifest keeps them."""
     return [[os.path.basename(shard.path), shard.header.tokens] for shard in loader.shards]
+
+
+def digests(loader: Loader) -> list[str]:
+    """Return a SHA-256 of the beginning and the end of each shard: what tells two of a name and length apart."""
+    ends = ((shard.tokens[:_LOOKED_AT], shard.tokens[-_LOOKED_AT:]) for shard in loader.shards)
+    return [hashlib.sha256(first.tobytes() + last.tobytes()).hexdigest() for first, last in ends]

@@ -42,6 +42,8 @@ class Start:
 class Run:
     """All that training goes on from. step: the next update; steps: of the schedule; stop: where this run ends.
 
+    resumed: whether it goes on from a checkpoint. began: step and weights that it began with, as a manifest tells them.
+    changes: sentences on settings that are others than when the checkpoint was written. weights: where they come from.
     questions: of HellaSwag, if it is asked; words: the bytes of each token, for samples.
     """
 
@@ -59,6 +61,8 @@ class Run:
     steps: int
     stop: int
     resumed: bool
+    began: dict[str, Any]
+    changes: list[str]
     weights: str
     questions: Questions | None
     words: Sequence[bytes]
@@ -74,6 +78,10 @@ def model_for(settings: TrainSettings, path: str, device: torch.device) -> Model
     ]
     if wrong:
         raise DoesNotFit(f"{path}: does not fit {', '.join(wrong)}; leave these flags out, or give another file")
+    if settings.model is not None and settings.model_file is None and settings.shape != shape:
+        raise DoesNotFit(
+            f"{path}: has {shape}, and -e {settings.model} {settings.shape}; leave out -e, or take another -o"
+        )
     if shape.vocab_size < VOCABULARY_SIZE:
         raise DoesNotFit(
             f"{path}: its vocabulary has {shape.vocab_size:,} tokens, and the shards' {VOCABULARY_SIZE:,}; give a "

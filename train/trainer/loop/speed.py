@@ -14,7 +14,7 @@ class Speed:
     """
 
     def __init__(self, flops_per_token: int, tokens: int, peak: float) -> None:
-        self._flops, self._tokens, self._peak = flops_per_token, tokens, peak
+        self._flops, self._tokens, self.peak = flops_per_token, tokens, peak
         self._first: float | None = None
         self._average, self._weight = 0.0, 0.0
         self._sum, self._count = 0.0, 0
@@ -48,7 +48,12 @@ class Speed:
     @property
     def utilisation(self) -> float:
         """Model FLOPs utilisation: the share of the measured peak."""
-        return self._flops * self.tokens_per_second / self._peak
+        return self.reached / self.peak
+
+    @property
+    def reached(self) -> float:
+        """Floating-point operations a second of training, as llm.c counts them."""
+        return self._flops * self.tokens_per_second
 
     def left(self, steps: int) -> str:
         """Return the time that so many steps take, as hours, minutes and seconds."""

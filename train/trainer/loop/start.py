@@ -13,19 +13,21 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
 from sparkprep.console import safe_text, say, say_line
 from sparkprep.errors import UserError
 from sparkprep.llmc.shard import ShardFile
+from sparkprep.units import human_bytes
 from trainer import device as machine
 from trainer.checkpoints import checkpoint, model_file
-from trainer.checkpoints.folder import set_aside
+from trainer.checkpoints.folder import earlier_runs, set_aside, size_of
 from trainer.data.loader import Loader, open_shards
 from trainer.evaluate import hellaswag
 from trainer.loop import samples
-from trainer.loop.resume import compare, newest_sound, restore_data
+from trainer.loop.resume import beginning_of, check_beginning, compare, newest_sound, restore_data
 from trainer.loop.run import Run, Start, check_length, model_for
 from trainer.loop.validation import check_val_tokens
 from trainer.models.layout import Model
@@ -37,7 +39,7 @@ SHUFFLE_SEED = 42
 
 
 def begin(settings: TrainSettings, folder: str) -> Run:
-    """Return the run that a command line asks for, in a folder that is held.
+    """Return the run that a command line asks for, in a folder that is held; nothing is changed there.
 
     Raises UserError for all that does not fit.
     """
@@ -49,18 +51,26 @@ def begin(settings: TrainSettings, folder: str) -> Run:
     loader, val_shards, val_loader = _open_data(settings)
     steps = _steps(settings, loader)
     checkpoints = checkpoint.find(folder) if settings.resume else []
+    changes: list[str] = []
+    if settings.steps == 0 and not checkpoints and settings.model is None:
+        raise UserError("-x 0 evaluates a model: name it with -e, or give -y 1 for the newest checkpoint in -o")
     if checkpoints:
+        began = check_beginning(settings, checkpoints[0])
         loaded = newest_sound(settings, checkpoints, device)
+        if loaded.files != checkpoints[0]:
+            began = check_beginning(settings, loaded.files)
         start = loaded.start
-        compare(settings, start)
-        restore_data(loaded, loader)
+        if settings.steps != 0:  # an evaluation reads none of the data that the run was trained on
+            changes = compare(settings, start)
+            restore_data(loaded, loader)
     else:
         _warn_of_cut(settings)
-        start = _fresh(settings, device)
+        with ThreadPoolExecutor(1) as pool:  # the file is hashed while it is read
+            beginning = pool.submit(beginning_of, settings)
+            start = _fresh(settings, device)
+            began = beginning.result()
     questions, words = _questions(settings, start.model), samples.words_of(settings.tokenizer)
-    if not settings.resume:
-        _tell_of_earlier(folder)  # last: a command line that is refused leaves an earlier run where it was
-    stop = settings.stop_after if settings.stop_after != -1 else steps
+    stop = settings.stop_after if settings.stop_after != -1 else steps or start.step
     _tell_of_epochs(settings, loader, stop)
     return Run(
         settings=settings,
@@ -77,6 +87,8 @@ def begin(settings: TrainSettings, folder: str) -> Run:
         steps=steps,
         stop=stop,
         resumed=bool(checkpoints),
+        began=began,
+        changes=changes,
         weights=start.weights,
         questions=questions,
         words=words,
@@ -86,7 +98,7 @@ def begin(settings: TrainSettings, folder: str) -> Run:
 def _open_data(settings: TrainSettings) -> tuple[Loader, list[ShardFile], Loader | None]:
     rows, seq_len = settings.micro_batch, settings.seq_len
     val_shards = open_shards(settings.val_data, "-iv")
-    if settings.overfit:
+    if settings.overfit or settings.steps == 0:
         train, seed, flag = val_shards, None, "-iv"
     else:
         train, seed, flag = open_shards(settings.train_data, "-id"), SHUFFLE_SEED, "-id"
@@ -155,10 +167,28 @@ def _questions(settings: TrainSettings, model: Model) -> hellaswag.Questions | N
     return hellaswag.prepare(settings.hellaswag_data, model.shape.max_seq_len)
 
 
-def _tell_of_earlier(folder: str) -> None:
-    moved = set_aside(folder)
-    if moved:
-        say_line(f"note: {folder} holds an earlier run, and -y 1 is not given; it was moved to {moved}", sys.stderr)
+def make_room(run: Run) -> None:
+    """Do to the folder of a run what it asks for before it begins: set an earlier run aside, or keep fewer checkpoints.
+
+    Apart from `begin`, so that a command line that is refused leaves all where it was.
+    """
+    s, folder = run.settings, run.folder
+    if run.resumed:
+        # What -nk leaves out goes now, and not after the next checkpoint, for which it may be the room that lacks.
+        for old in checkpoint.prune(folder, run.step, s.checkpoint_every, s.keep, s.keep_multiple):
+            say_line(f"note: deleted the checkpoint of step {old.step} (-nk {s.keep})", sys.stderr)
+    elif not s.resume and (moved := set_aside(folder)):
+        say_line(
+            f"note: {folder} holds an earlier run, and -y 1 is not given; it was moved to {moved} "
+            f"({human_bytes(size_of(moved))})",
+            sys.stderr,
+        )
+        for path in earlier_runs(folder)[s.keep_earlier :]:
+            say_line(
+                f"note: {path} ({human_bytes(size_of(path))}) is deleted when this run has a checkpoint "
+                f"(--keep-earlier {s.keep_earlier})",
+                sys.stderr,
+            )
 
 
 def _warn_of_cut(settings: TrainSettings) -> None:
@@ -166,7 +196,8 @@ def _warn_of_cut(settings: TrainSettings) -> None:
 
     With a seed too: where its -ss and -l are lost, the rest of a run becomes a whole one, at twice the price.
     """
-    if not settings.resume or settings.start_step > 0 or "start-step" in settings.given:
+    asked = settings.resume and settings.steps != 0
+    if not asked or settings.start_step > 0 or "start-step" in settings.given:
         return
     output, seed = safe_text(settings.output), safe_text(settings.model_file or "")
     begins = f"from {seed}, but without -ss," if seed else "from RANDOM weights, as there is no -e,"

@@ -5,9 +5,11 @@ A line is one of these, with the step counted from 0:
     s:250 tel:6.1710                                              validation loss
     s:250 eval:0.2500                                             HellaSwag, the part answered rightly
     s:250 trl:5.9012 lr:0.000321 norm:1.23 time (ms):512.34       training loss, learning rate, gradient norm, time
+    s:250 hup:1                                                   the terminal was closed (SIGHUP), and the run went on
 
-llm.c itself writes no time (the last field is of its course's version), its Python reference neither learning rate nor
-norm; both are read. A resumed run appends, so a step may stand in the file twice: its last line counts.
+The last line is ours, in the form that llm.c's readers take for one more stream. llm.c itself writes no time (that
+field is of its course's version), its Python reference neither learning rate nor norm; both are read. A resumed run
+appends, so a step may stand in the file twice: its last line counts.
 """
 
 from __future__ import annotations
@@ -31,10 +33,11 @@ from trainer import run_files
 Steps = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
-_TRAIN, _VALIDATION, _HELLASWAG = "trl", "tel", "eval"
+VALIDATION, HELLASWAG = "tel", "eval"
+_TRAIN, _HUNG_UP = "trl", "hup"
 _NUMBER = r"(-?(?:\d[\d.]*(?:e[-+]?\d+)?|nan|inf))"
 _LINE = re.compile(
-    rf"s:(\d{{1,18}}) (?:(tel|eval):{_NUMBER}|"
+    rf"s:(\d{{1,18}}) (?:(tel|eval|hup):{_NUMBER}|"
     rf"trl:{_NUMBER}(?: lr:{_NUMBER} norm:{_NUMBER}(?: time \(ms\):{_NUMBER})?)?)",
     re.ASCII,
 )
@@ -76,15 +79,19 @@ class RunLog:
 
     def validation(self, step: int, loss: float) -> None:
         """Write the mean validation loss in nats before the update of `step`."""
-        self._write(f"s:{step} {_VALIDATION}:{loss:.4f}\n")
+        self._write(f"s:{step} {VALIDATION}:{loss:.4f}\n")
 
     def hellaswag(self, step: int, accuracy: float) -> None:
         """Write the part of HellaSwag's questions answered rightly, 0 to 1, before the update of `step`."""
-        self._write(f"s:{step} {_HELLASWAG}:{accuracy:.4f}\n")
+        self._write(f"s:{step} {HELLASWAG}:{accuracy:.4f}\n")
 
     def train(self, step: int, loss: float, lr: float, norm: float, ms: float) -> None:
         """Write the update of `step`: mean loss in nats, learning rate, gradient norm before clipping, milliseconds."""
         self._write(f"s:{step} {_TRAIN}:{loss:.4f} lr:{lr:.6f} norm:{norm:.2f} time (ms):{ms:.2f}\n")
+
+    def hung_up(self, step: int) -> None:
+        """Write that from the update of `step` on nothing was shown, since the terminal was closed."""
+        self._write(f"s:{step} {_HUNG_UP}:1\n")
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -176,8 +183,8 @@ def read(path: str) -> History:
                     nan if norm is None else float(norm),
                     nan if ms is None else float(ms),
                 )
-            else:
-                (validation if other == _VALIDATION else hellaswag)[int(step)] = float(value)
+            elif other != _HUNG_UP:
+                (validation if other == VALIDATION else hellaswag)[int(step)] = float(value)
         except ValueError:  # two decimal points
             others.append((number, line))
     if others:

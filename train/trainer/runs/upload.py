@@ -13,6 +13,7 @@ from sparkprep.errors import UserError
 from sparkprep.io import s3
 from sparkprep.io.files import cause
 from sparkprep.io.paths import is_local, normalise
+from trainer import run_files
 from trainer.runs.bucket import LOG_SUFFIXES, ROOT
 
 
@@ -42,8 +43,8 @@ class UploadPlan:
 def plan_upload(folder: str, cluster: str, *, everything: bool = False) -> UploadPlan:
     """Return the files of a run's folder, those ending in .txt and .log or all that are not hidden, and their keys.
 
-    Links to folders, and links to files outside the folder, are left out. Raises UserError for a missing folder, a
-    cluster that can be no part of a key, and where nothing is left to upload.
+    Links to folders, links to files outside the folder, and runs that a new one has set aside are left out. Raises
+    UserError for a missing folder, a cluster that can be no part of a key, and where nothing is left to upload.
     """
     s3.check_name(cluster, "a cluster's name")
     prefix = f"{ROOT}/{cluster}/{s3.check_name(experiment_name(folder), 'the name of a run')}"
@@ -69,6 +70,12 @@ def plan_files(folder: str, prefix: str, *, everything: bool) -> UploadPlan:
 
     for current, folders, names in os.walk(top, onerror=cannot_list):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if current == top:
+            earlier = [name for name in folders if run_files.EARLIER.fullmatch(name)]
+            left_out += [
+                f"{os.path.join(top, name)} (an earlier run; give this folder to upload it)" for name in earlier
+            ]
+            folders[:] = [name for name in folders if name not in earlier]
         left_out += [
             f"{path} (a link to a folder)" for name in folders if os.path.islink(path := os.path.join(current, name))
         ]
