@@ -199,7 +199,7 @@ def test_an_input_that_is_none_is_refused_before_spark_starts(tmp_path: Path, ve
     no_java = {**environment(), "PATH": "/nowhere", "JAVA_HOME": "/nowhere"}
     done = subprocess.run(command, cwd=tmp_path, env=no_java, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{tmp_path}/in/a.csv (it is CSV: write it as Parquet: python3 -c" in done.stderr
+    assert f"{tmp_path}/in/a.csv (it is CSV: write it as Parquet: {shlex.quote(sys.executable)} -c" in done.stderr
     assert sorted(tmp_path.iterdir()) == [tmp_path / "in"]
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ def series() -> str:
 
 
 def run(folder: Path, script: str) -> str:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join((os.path.dirname(sys.executable), os.environ["PATH"]))  # as an activated environment has it
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": path}
     done = subprocess.run(
         ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
     )

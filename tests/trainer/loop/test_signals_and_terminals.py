@@ -137,7 +137,8 @@ def test_a_signal_saves_the_last_whole_update_and_the_run_goes_on_from_it(
     number: signal.Signals, data: Path, tmp_path: Path, started: Started
 ) -> None:
     folder, whole = tmp_path / "out", tmp_path / "whole"
-    process = started(words(folder, data, x=LONG, n=0), stderr=subprocess.PIPE)
+    run = {"x": LONG, "d": 512}  # updates long enough that the signal finds it under way
+    process = started(words(folder, data, **run, n=0), stderr=subprocess.PIPE)
     wait_for_updates(process, folder)
     for _ in range(3):  # the same request, as `timeout` and wrappers make it
         process.send_signal(number)
@@ -148,7 +149,7 @@ def test_a_signal_saves_the_last_whole_update_and_the_run_goes_on_from_it(
     assert logged(folder) == list(range(saved))
     assert f"interrupted at step {saved}; the last good checkpoint is {folder}/model_{saved:08d}.bin, from" in said
     for output in (folder, whole):
-        assert main(words(output, data, x=LONG, n=50, y=1)) == 0
+        assert main(words(output, data, **run, n=50, y=1)) == 0
     assert log_values(folder) == log_values(whole)
     ends = [{name: content(each)[name] for name in content(each) if f"{LONG}" in name} for each in (folder, whole)]
     assert ends[0] == ends[1]

@@ -57,15 +57,15 @@ Watch = Callable[[int, Update], None]
 """Is told each update, with its step counted from 0."""
 
 
-def train(settings: TrainSettings) -> Run | None:
+def train(settings: TrainSettings, watch: Watch | None = None) -> Run | None:
     """Train as the settings say, to the end; return the finished run, or None where there was nothing left to do.
 
-    With -x 0 evaluate alone. Raises UserError for all that a user can mend.
+    With -x 0 evaluate alone. watch: is told each update. Raises UserError for all that a user can mend.
     """
     if settings.steps == 0:
         return evaluate(settings)
     with held(settings.output) as folder:
-        return train_in(folder, settings)
+        return train_in(folder, settings, watch)
 
 
 def train_in(

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from sparkprep.console import Ended
@@ -27,6 +27,7 @@ class Stopping:
     def __init__(self, request: str) -> None:
         self._request = request
         self._number: int | None = None
+        self._at = 0.0  # when it came
         self._depth = 0
 
     def __enter__(self) -> Stopping:
@@ -48,7 +49,8 @@ class Stopping:
             signal.set_wakeup_fd(self._wakeup_before)
             os.close(self._write)  # which ends the thread
             for each, handler in self._before.items():
-                signal.signal(each, handler)  # type: ignore[arg-type]
+                told = self._number is not None and handler is not signal.SIG_IGN
+                signal.signal(each, _passing_over_repeats(handler, self._at) if told else handler)  # type: ignore[arg-type]
 
     @contextlib.contextmanager
     def whole(self) -> Iterator[None]:
@@ -63,7 +65,7 @@ class Stopping:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self._number is None:
-            self._number = number
+            self._number, self._at = number, time.monotonic()
             if self._depth == 0:
                 raise Ended(number)
 
@@ -80,6 +82,20 @@ class Stopping:
                 elif time.monotonic() - first > _ONE_REQUEST:
                     os._exit(128 + number)
         os.close(read)
+
+
+def _passing_over_repeats(before: object, since: float) -> Callable[[int, FrameType | None], None]:
+    """Return a handler that does as `before`, but for what still belongs to a request that has been met.
+
+    A small model is saved before `timeout` has sent its signal twice; by the second one the process would die of it.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if time.monotonic() - since > _ONE_REQUEST:
+            signal.signal(number, before)  # type: ignore[arg-type]
+            signal.raise_signal(number)
+
+    return handle
 
 
 def _write_to_stderr(text: str) -> None:
