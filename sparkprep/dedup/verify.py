@@ -18,7 +18,7 @@ import pyarrow.ipc
 
 from sparkprep.dedup.columns import GROUPS, TEXTS
 from sparkprep.dedup.kernels.arrays import run_starts
-from sparkprep.dedup.kernels.shingles import common, document_shingles, drop_repeats
+from sparkprep.dedup.kernels.shingles import document_shingles, drop_repeats, jaccard_of_sets
 from sparkprep.dedup.kernels.unicode import table
 from sparkprep.dedup.workspace import ComparisonPart, Workspace
 from sparkprep.documents.keys import KEY
@@ -67,13 +67,7 @@ def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: flo
             shingles = drop_repeats(buffer[:n])
             sets[keys[row]] = shingles
             for partner in partners:
-                other = sets[partner]
-                # Sets of very different sizes cannot be that similar, whatever they share. A quotient here as there:
-                # a product would be rounded otherwise, and pairs at the very threshold be lost.
-                if min(shingles.size, other.size) / max(shingles.size, other.size) < threshold:
-                    continue
-                shared = common(shingles, other)
-                jaccard = shared / (shingles.size + other.size - shared)
+                jaccard = jaccard_of_sets(shingles, sets[partner], threshold)
                 if jaccard >= threshold:
                     left.append(partner)
                     right.append(keys[row])

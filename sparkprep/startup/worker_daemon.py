@@ -20,6 +20,8 @@ os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 
 def preload() -> None:
     """Import what the tasks use; nothing here may start a thread."""
+    # PyArrow imports Pandas for the first array that it makes of one of NumPy's.
+    import pandas  # type: ignore[import-untyped]  # noqa: F401
     import pyspark.worker  # noqa: F401
 
     from sparkprep.dedup import candidates, signatures, verify  # noqa: F401

@@ -26,8 +26,6 @@ from sparkprep.tokens.settings import ShardSettings
 MANIFEST = "manifest.json"
 NOTES = "_progress"
 """The folder with a note of each finished shard, until the manifest tells of all."""
-ENTRY = "index long, file string, tokens long, documents long, sha256 string"
-"""The columns of `Entry`."""
 
 _HASHERS = 4
 _MEND = "delete it, or choose another folder"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -52,9 +52,10 @@ class ShardPlan:
     def tokens(self) -> int:
         return int(self.bucket_starts[-1])
 
-    def end_of(self, shard: Shard) -> int:
-        """Return where the stream of the shard's buckets ends, which is no sooner than the shard does."""
-        return int(self.bucket_starts[self.buckets_of(shard)[1] + 1])
+    def span_of(self, shard: Shard) -> tuple[int, int]:
+        """Return where the stream of the shard's buckets begins and ends: around the shard, if not with it."""
+        first, last = self.buckets_of(shard)
+        return int(self.bucket_starts[first]), int(self.bucket_starts[last + 1])
 
     def buckets_of(self, shard: Shard) -> tuple[int, int]:
         """Return the (first, last) bucket that holds tokens of the shard; empty buckets between do no harm."""
@@ -102,35 +103,31 @@ def make(counts: npt.NDArray[np.int64], documents: int, settings: ShardSettings,
 
 @dataclass(frozen=True)
 class Targets:
-    """Which shards the rows of each bucket go to, and in which task each is written.
+    """Which shards the rows of each bucket go to.
 
-    Rows of bucket b go to shards[first[b]:first[b + 1]], written in the tasks of the same places. first: int64
-    (buckets + 1,); shards, tasks: int32.
+    Rows of bucket b go to places[first[b]:first[b + 1]] of a list of shards. first: int64 (buckets + 1,); places:
+    int32.
     """
 
     first: npt.NDArray[np.int64]
-    shards: npt.NDArray[np.int32]
-    tasks: npt.NDArray[np.int32]
+    places: npt.NDArray[np.int32]
 
     @staticmethod
-    def of(plan: ShardPlan, shards: Sequence[Shard], tasks: Mapping[int, int]) -> Targets:
-        """Return the targets for these shards of a plan. tasks: by the index of a shard."""
-        ranges = [(shard.index, *plan.buckets_of(shard)) for shard in shards]
-        buckets = np.concatenate([np.arange(first, last + 1) for _, first, last in ranges])
-        indices = np.concatenate([np.full(last + 1 - first, index, np.int32) for index, first, last in ranges])
+    def of(plan: ShardPlan, shards: Sequence[Shard]) -> Targets:
+        """Return the targets for a list of shards of a plan."""
+        ranges = [plan.buckets_of(shard) for shard in shards]
+        buckets = np.concatenate([np.arange(first, last + 1) for first, last in ranges])
+        places = np.concatenate([np.full(last + 1 - first, at, np.int32) for at, (first, last) in enumerate(ranges)])
         order = np.argsort(buckets, kind="stable")
         first = np.searchsorted(buckets[order], np.arange(len(plan.bucket_starts)))
-        ordered = indices[order]
-        return Targets(first, ordered, np.array([tasks[index] for index in ordered.tolist()], np.int32))
+        return Targets(first, places[order])
 
-    def of_rows(
-        self, buckets: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
-        """Yield (rows, their shards, their tasks) for rows of these buckets, int64 (rows,).
+    def of_rows(self, buckets: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]]:
+        """Yield (rows, the place of each one's shard in the list) for rows of these buckets, int64 (rows,).
 
         A row that goes to several shards is in as many of what is yielded, so that none holds more than the rows given.
         """
         first, count = self.first[buckets], self.first[buckets + 1] - self.first[buckets]
         for copy in range(int(count.max(initial=0))):
             rows = np.flatnonzero(count > copy)
-            yield rows, self.shards[first[rows] + copy], self.tasks[first[rows] + copy]
+            yield rows, self.places[first[rows] + copy]

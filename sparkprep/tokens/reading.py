@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 
 from sparkprep.documents.keys import DEFAULT_ID
@@ -17,24 +18,31 @@ from sparkprep.io.formats import PARQUET
 from sparkprep.io.listing import Listing, list_input
 from sparkprep.tokens.identifiers import Form, form_of, id_of
 from sparkprep.tokens.runs import I64, bodies, is_list, rows_of
-from sparkprep.tokens.xxhash64 import xxhash64
+
+PLACED = pa.schema([("place", pa.int64()), ("name", pa.binary()), ("tokens", pa.binary())])
+"""Token rows, which stand in the stream in the order of these columns.
+
+place: Spark's `xxhash64(seed, id)`. name: null where equal hashes mean equal identifiers. tokens: uint16 in the byte
+order of `TokenRows.dtype`.
+"""
 
 
 @dataclass(frozen=True)
 class PlacedRows:
-    """Some token rows and what orders them.
+    """Some token rows (PLACED).
 
-    places: int64 (rows,), Spark's `xxhash64(seed, id)`. lengths: int64 (rows,), tokens with the end-of-text before
-    them. names, tokens: binary; rows of one place come in the order of these, nulls first. names is null where equal
-    hashes mean equal identifiers. tokens are uint16 in the byte order of `TokenRows.dtype`. nulls: rows whose tokens
-    are null, which count as documents without a token.
+    lengths: int64 (rows,), tokens with the end-of-text before them. nulls: rows whose tokens are null, which count as
+    documents without a token.
     """
 
-    places: I64
+    rows: pa.RecordBatch
     lengths: I64
-    names: pa.Array
-    tokens: pa.Array
     nulls: int
+
+    @property
+    def places(self) -> I64:
+        """The hashes, int64 (rows,)."""
+        return np.asarray(self.rows["place"])
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,8 @@ class TokenRows:
 
     def batches(self, number: int, seed: int) -> Iterator[PlacedRows]:
         """Yield the rows of a piece. Raises UserError, naming the file, for what is no token of GPT-2."""
+        from sparkprep.tokens.xxhash64 import xxhash64  # with Numba, which the driver can do without
+
         columns = list(dict.fromkeys([self.tokens_column, self.id_column or self.tokens_column]))
         for path, batch in self.documents.located_batches(number, columns):
             tokens = plain(batch.column(self.tokens_column))
@@ -82,13 +92,10 @@ class TokenRows:
             begin, end = bodies(values, offsets)
             # Without an identifier the tokens order the rows, as the same bytes however they are stored.
             ordering = batch.column(self.id_column) if self.id_column else runs_to_binary(values.astype("<u2"), offsets)
-            yield PlacedRows(
-                places=xxhash64(ordering, seed),
-                lengths=end - begin + 1,
-                names=self._names(batch),
-                tokens=runs_to_binary(values.astype(self.dtype), offsets) if self.is_list else tokens.cast(pa.binary()),
-                nulls=tokens.null_count,
-            )
+            places = pa.array(xxhash64(ordering, seed))
+            ids = runs_to_binary(values.astype(self.dtype), offsets) if self.is_list else tokens.cast(pa.binary())
+            rows = pa.RecordBatch.from_arrays([places, self._names(batch), ids], schema=PLACED)
+            yield PlacedRows(rows, end - begin + 1, tokens.null_count)
 
     def _names(self, batch: pa.RecordBatch) -> pa.Array:
         """Return what tells identifiers apart that share a hash: no numbers of 64 bits or less do."""

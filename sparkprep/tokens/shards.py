@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.ipc
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import delete_file, delete_folder, delete_partials, exists, file_names, make_folder, write_text
 from sparkprep.io.listing import stamps
 from sparkprep.io.locks import held
 from sparkprep.io.paths import is_local, join_path, normalise
+from sparkprep.spark.external_sort import sort
 from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
-from sparkprep.spark.session import cores, spark_conf
+from sparkprep.spark.session import cores
 from sparkprep.spark.shared import refuse_unseen
-from sparkprep.spark.tasks import run_tasks
+from sparkprep.spark.tasks import shuffle
 from sparkprep.tokens import manifest
 from sparkprep.tokens import plan as planning
-from sparkprep.tokens.manifest import ENTRY, MANIFEST, NOTES, Entry, Note, note_path, read_notes, sound_entries
+from sparkprep.tokens.manifest import MANIFEST, NOTES, Entry, Note, note_path, read_notes, sound_entries
+from sparkprep.tokens.packing import packed
 from sparkprep.tokens.plan import Shard, ShardPlan, Targets, buckets_at
-from sparkprep.tokens.reading import TokenRows, open_rows
+from sparkprep.tokens.reading import PLACED, TokenRows, open_rows
 from sparkprep.tokens.settings import ShardSettings
-from sparkprep.tokens.writing import write_shards
+from sparkprep.tokens.writing import write_shard
 
-BATCH_ROWS = 2000
-BATCH_BYTES = 16 << 20
-MOST_PARTIAL_SUMS = 1 << 17
-"""Of buckets in pieces, which the driver adds up itself; more are added up by Spark, at the cost of a shuffle."""
-_COUNTS = "bucket int, length long, documents long, nulls long"
-_PLACED = "task int, shard int, place long, name binary, tokens binary"
+COUNTS_PER_TASK = 1 << 22
+"""Of a bucket in a piece: as many are added up by a task, if there are more tasks to share them."""
 _LOCK = ".lock"
 
 
@@ -166,29 +163,22 @@ def make_plan(
     Returns the plan, and how many rows have null for their tokens. source: the stamps of the rows' files.
     """
     bits = planning.bucket_bits(rows.tokens_about, settings.shard_tokens)
+    pieces = range(len(rows.documents.pieces))
+    parts = min(cores(spark), max(1, (len(pieces) << bits) // COUNTS_PER_TASK))
 
-    def task(number: int) -> Iterator[pa.RecordBatch]:
-        lengths, documents = np.zeros(1 << bits, np.int64), np.zeros(1 << bits, np.int64)
-        nulls = 0
+    def count(number: int) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+        counts = np.zeros((1 << bits) + 1, np.int64)  # tokens of each bucket, and last the rows of null
         for batch in rows.batches(number, settings.seed):
-            buckets = buckets_at(batch.places, bits)
-            np.add.at(lengths, buckets, batch.lengths)
-            np.add.at(documents, buckets, 1)
-            nulls += batch.nulls
-        used = np.flatnonzero(documents)
-        columns = {"bucket": used.astype(np.int32), "length": lengths[used], "documents": documents[used]}
-        yield pa.RecordBatch.from_pydict({**columns, "nulls": np.where(used == used[:1], nulls, 0)})
+            np.add.at(counts, buckets_at(batch.places, bits), batch.lengths)
+            counts[-1] += batch.nulls
+        yield from enumerate(np.array_split(counts, parts))
 
-    pieces = len(rows.documents.pieces)
-    partial_sums = run_tasks(spark, range(pieces), task, _COUNTS)
-    if pieces << bits > MOST_PARTIAL_SUMS:
-        partial_sums = partial_sums.groupBy("bucket").agg(F.sum("length"), F.sum("documents"), F.sum("nulls"))
-    counts, total, nulls = np.zeros(1 << bits, np.int64), 0, 0
-    for bucket, length, number, null in partial_sums.collect():
-        counts[bucket] += length
-        total += number
-        nulls += null
-    return planning.make(counts, total, settings, [source, rows.tokens_column, rows.id_column]), nulls
+    def add_up(part: int, counts: Iterator[npt.NDArray[np.int64]]) -> list[npt.NDArray[np.int64]]:
+        return [reduce(np.add, counts)]
+
+    counts = np.concatenate(shuffle(spark, pieces, count, parts, add_up) or [np.zeros((1 << bits) + 1, np.int64)])
+    content = [source, rows.tokens_column, rows.id_column]
+    return planning.make(counts[:-1], rows.documents.summary.rows, settings, content), int(counts[-1])
 
 
 def _tell_nulls(rows: TokenRows, nulls: int) -> list[str]:
@@ -201,46 +191,16 @@ def _write(
     spark: SparkSession, rows: TokenRows, settings: ShardSettings, plan: ShardPlan, missing: list[Shard], folder: str
 ) -> list[Entry]:
     """Write the missing shards, each in a task of its own."""
-    targets = Targets.of(plan, missing, task_numbers([shard.index for shard in missing]))
+    targets = Targets.of(plan, missing)
 
-    def task(number: int) -> Iterator[pa.RecordBatch]:
-        for batch in rows.batches(number, settings.seed):
-            for taken, shards, tasks in targets.of_rows(buckets_at(batch.places, plan.bucket_bits)):
-                columns = {
-                    "task": tasks,
-                    "shard": shards,
-                    "place": batch.places[taken],
-                    "name": batch.names.take(taken),
-                    "tokens": batch.tokens.take(taken),
-                }
-                yield pa.RecordBatch.from_pydict(columns)
+    def send(number: int) -> Iterator[tuple[int, bytes]]:
+        return packed(rows.batches(number, settings.seed), targets, plan.bucket_bits)
 
-    placed = run_tasks(spark, range(len(rows.documents.pieces)), task, _PLACED)
-    ordered = placed.repartition(len(missing), "task").sortWithinPartitions("shard", "place", "name", "tokens")
-    mean = 2 * plan.tokens / plan.documents
-    batch = {"spark.sql.execution.arrow.maxRecordsPerBatch": str(max(1, min(BATCH_ROWS, int(BATCH_BYTES // mean))))}
-    with spark_conf(spark, batch):
-        work = partial(write_shards, plan=plan, folder=folder, dtype=rows.dtype)
-        written = ordered.select("shard", "place", "tokens").mapInArrow(work, ENTRY).collect()  # a row for each shard
-    return [Entry(**row.asDict()) for row in written]
+    def write(place: int, blobs: Iterator[bytes]) -> list[Entry]:
+        ordered = sort(pa.ipc.read_record_batch(blob, PLACED) for blob in blobs)
+        return [write_shard(ordered, plan, missing[place], folder, rows.dtype)]
 
-
-def task_numbers(indices: Sequence[int]) -> dict[int, int]:
-    """Return for each shard a number that Spark's hash partitioning sends to a task of its own, of as many as shards.
-
-    That is Murmur3 (Appleby, 32 bits, seed 42) of the number as an int. Were it another, tasks would write several
-    shards or none, and the shards would be the same.
-    """
-    tasks = len(indices)
-    numbers = np.arange(max(64, 24 * tasks * math.ceil(math.log2(tasks + 1))), dtype=np.uint32)
-    hashes: npt.NDArray[np.uint32] = np.multiply(numbers, 0xCC9E2D51)
-    hashes = np.multiply(hashes << 15 | hashes >> 17, 0x1B873593) ^ 42
-    hashes = np.add(np.multiply(hashes << 13 | hashes >> 19, 5), 0xE6546B64) ^ 4
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        hashes = np.multiply(hashes ^ hashes >> shift, factor)
-    hashes ^= hashes >> 16
-    _, first = np.unique(hashes.view(np.int32) % tasks, return_index=True)
-    return {index: int(numbers[first[place % len(first)]]) for place, index in enumerate(indices)}
+    return shuffle(spark, range(len(rows.documents.pieces)), send, len(missing), write)
 
 
 def _refuse_strangers(folder: str, plan: ShardPlan, notes: Mapping[str, Note]) -> None:

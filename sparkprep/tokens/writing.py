@@ -1,12 +1,9 @@
-"""Sorted token rows -> shard files, inside Spark's tasks: each shard is written by one task, and never held whole."""
+"""Sorted token rows -> a shard file, inside one of Spark's tasks, which never holds it whole."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from itertools import groupby, pairwise
-from operator import itemgetter
+from collections.abc import Iterable
 from typing import BinaryIO
 
 import numpy as np
@@ -19,7 +16,7 @@ from sparkprep.io.files import open_whole
 from sparkprep.io.paths import join_path
 from sparkprep.llmc.shard import header_bytes
 from sparkprep.tokens.manifest import Entry, write_note
-from sparkprep.tokens.plan import Shard, ShardPlan, buckets_at
+from sparkprep.tokens.plan import Shard, ShardPlan
 from sparkprep.tokens.runs import stream
 
 
@@ -54,33 +51,15 @@ class _Writer:
         return Entry(self.shard.index, self.shard.file, self.tokens, self.documents, self._sum.hexdigest())
 
 
-def write_shards(
-    batches: Iterable[pa.RecordBatch], plan: ShardPlan, folder: str, dtype: str
-) -> Iterator[pa.RecordBatch]:
-    """Write the shards of rows (shard, place, tokens), sorted by shard and in the stream's order; yield ENTRY rows.
+def write_shard(batches: Iterable[pa.RecordBatch], plan: ShardPlan, shard: Shard, folder: str, dtype: str) -> Entry:
+    """Write a shard of the rows (PLACED) of all its buckets, in their order, and a note of it; return its entry.
 
-    dtype: of the tokens in their binary column.
+    dtype: of the tokens in their binary column. Raises UserError where they are not the tokens that were counted.
     """
-    for number, runs in groupby(_runs(batches), key=itemgetter(0)):
-        shard = plan.shards[number]
-        with open_whole(join_path(folder, shard.file)) as output:
-            writer: _Writer | None = None
-            for _, places, column in runs:
-                if writer is None:
-                    position = plan.bucket_starts[buckets_at(places[:1], plan.bucket_bits)[0]]
-                    writer = _Writer(shard, int(position), plan.end_of(shard), output)
-                writer.add(*stream(*runs_from_binary(column, dtype)))
-            assert writer is not None  # a group has at least one member
-            entry = writer.result()
-        write_note(folder, plan, entry)
-        yield pa.RecordBatch.from_pylist([asdict(entry)])
-
-
-def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, npt.NDArray[np.int64], pa.Array]]:
-    """Yield (shard, places, token column) of each stretch of one shard in a batch."""
-    for batch in batches:
-        shards, places = np.asarray(batch["shard"]), np.asarray(batch["place"])
-        cuts = [0, *(np.flatnonzero(np.diff(shards)) + 1).tolist(), len(shards)]
-        for start, end in pairwise(cuts):
-            if end > start:
-                yield int(shards[start]), places[start:end], batch["tokens"].slice(start, end - start)
+    with open_whole(join_path(folder, shard.file)) as output:
+        writer = _Writer(shard, *plan.span_of(shard), output)
+        for batch in batches:
+            writer.add(*stream(*runs_from_binary(batch["tokens"], dtype)))
+        entry = writer.result()
+    write_note(folder, plan, entry)
+    return entry

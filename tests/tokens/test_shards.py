@@ -3,23 +3,28 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.ipc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkprep.errors import UserError
 from sparkprep.io.arrow import runs_to_binary
+from sparkprep.spark.external_sort import sort
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from sparkprep.tokens import plan as planning
 from sparkprep.tokens.manifest import NOTES
+from sparkprep.tokens.packing import RECORD_BYTES, packed
 from sparkprep.tokens.plan import ShardPlan, Targets, buckets_at
+from sparkprep.tokens.reading import PLACED, PlacedRows
 from sparkprep.tokens.runs import rows_of, stream
 from sparkprep.tokens.settings import ShardSettings
-from sparkprep.tokens.writing import write_shards
+from sparkprep.tokens.writing import write_shard
 
 DOCUMENTS = st.lists(st.lists(st.integers(0, END_OF_TEXT - 1), max_size=9), min_size=1, max_size=30)
 
@@ -161,33 +166,43 @@ def test_no_document_at_all_is_refused() -> None:
         planning.make(np.zeros(64, np.int64), 0, ShardSettings(), "test")
 
 
-@given(DOCUMENTS.filter(lambda rows: len(joined(rows)) > 8), st.integers(3, 40), st.integers(1, 7))
+@given(DOCUMENTS.filter(lambda rows: len(joined(rows)) > 8), st.integers(3, 40), st.integers(1, 7), st.randoms())
 def test_the_files_one_after_another_are_the_documents_in_order(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]], size: int, batch_rows: int
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]], size: int, batch_rows: int, random: Random
 ) -> None:
     folder = tmp_path_factory.mktemp("shards")
-    buckets = np.sort(np.arange(len(rows)) * 64 // len(rows))
-    counts = np.bincount(buckets, weights=[len(row) + 1 for row in rows], minlength=64).astype(np.int64)
-    plan = planning.make(counts, len(rows), ShardSettings(shard_tokens=size, val_tokens=4), "test")
-    shuffled = []  # what the shuffle brings to a task: for each shard the rows of all its buckets, in order
-    for shard in plan.shards:
-        first, last = plan.buckets_of(shard)
-        shuffled += [(shard.index, b, row) for b, row in zip(buckets.tolist(), rows, strict=True) if first <= b <= last]
-    batches = []
-    for start in range(0, len(shuffled), batch_rows):
-        shards, bucket, some = zip(*shuffled[start : start + batch_rows], strict=True)
-        batches.append(shuffled_rows(plan, shards, bucket, some))
     (folder / NOTES).mkdir()
-    written = [row for batch in write_shards(iter(batches), plan, str(folder), "<u2") for row in batch.to_pylist()]
-    found = []
-    for shard, row in zip(plan.shards, written, strict=True):
+    buckets = (np.arange(len(rows)) * 64 // len(rows)).tolist()
+    counts = np.bincount(buckets, weights=[len(row) + 1 for row in rows], minlength=64).astype(np.int64)
+    plan = planning.make(counts, len(rows), ShardSettings("test", size, val_tokens=4), "test")
+    stored = list(enumerate(zip(buckets, rows, strict=True)))
+    random.shuffle(stored)
+    batches = [placed(plan, stored[start : start + batch_rows]) for start in range(0, len(rows), batch_rows)]
+    blobs = list(packed(batches, Targets.of(plan, plan.shards), plan.bucket_bits))
+    random.shuffle(blobs)
+    found, documents = [], 0
+    for place, shard in enumerate(plan.shards):
+        ordered = sort(pa.ipc.read_record_batch(blob, PLACED) for to, blob in blobs if to == place)
+        entry = write_shard(ordered, plan, shard, str(folder), "<u2")
         data = (folder / shard.file).read_bytes()
         assert len(data) == 1024 + 2 * shard.tokens
         found += np.frombuffer(data[1024:], "<u2").tolist()
-        assert json.loads((folder / NOTES / f"{shard.file}.json").read_text())["sha256"] == row["sha256"]
+        assert json.loads((folder / NOTES / f"{shard.file}.json").read_text())["sha256"] == entry.sha256
+        documents += entry.documents
     assert found == joined(rows)
-    assert sum(row["documents"] for row in written) == len(rows)
+    assert documents == len(rows)
     assert sorted(p.name for p in folder.glob(".*")) == []
+
+
+@pytest.mark.parametrize("long", [0, 1_000_000])
+def test_records_for_the_shuffle_are_small_or_of_one_row(long: int) -> None:
+    rows = [[7] * (2000 + long * (n == 5)) for n in range(1000)]
+    plan = make_plan([2001] * 1024, ShardSettings(shard_tokens=200_000))
+    batch = placed(plan, [(n, (n, row)) for n, row in enumerate(rows)])
+    records = [pa.ipc.read_record_batch(blob, PLACED) for _, blob in packed([batch], Targets.of(plan, plan.shards), 10)]
+    assert sum(record.num_rows for record in records) >= len(rows)
+    assert all(record.num_rows == 1 or record.nbytes <= RECORD_BYTES for record in records)
+    assert max(record.nbytes for record in records) > 100_000, "many records where few would do"
 
 
 def place_in(plan: ShardPlan, bucket: int) -> int:
@@ -195,12 +210,14 @@ def place_in(plan: ShardPlan, bucket: int) -> int:
     return (bucket << (64 - plan.bucket_bits)) - (1 << 63)
 
 
-def shuffled_rows(
-    plan: ShardPlan, shards: Sequence[int], buckets: Sequence[int], rows: Sequence[Sequence[int]]
-) -> pa.RecordBatch:
-    places = [place_in(plan, bucket) for bucket in buckets]
-    columns = {"shard": pa.array(shards, pa.int32()), "place": pa.array(places, pa.int64()), "tokens": column(rows)}
-    return pa.RecordBatch.from_pydict(columns)
+def placed(plan: ShardPlan, rows: Sequence[tuple[int, tuple[int, Sequence[int]]]]) -> PlacedRows:
+    """Return rows of (number, (bucket, tokens)): in a bucket, the number orders them."""
+    numbers, buckets_and_tokens = zip(*rows, strict=True)
+    buckets, tokens = zip(*buckets_and_tokens, strict=True)
+    places = np.array([place_in(plan, bucket) for bucket in buckets], np.int64)
+    names = pa.array([number.to_bytes(4, "big") for number in numbers], pa.binary())
+    batch = pa.RecordBatch.from_arrays([pa.array(places), names, column(tokens)], schema=PLACED)
+    return PlacedRows(batch, np.array([len(row) + 1 for row in tokens]), nulls=0)
 
 
 def rows_of_shard(plan: ShardPlan, index: int, lengths: Sequence[int]) -> list[tuple[int, list[int]]]:
@@ -212,21 +229,31 @@ def rows_of_shard(plan: ShardPlan, index: int, lengths: Sequence[int]) -> list[t
 @pytest.mark.parametrize(
     ("change", "ends_at"),
     [
+        (lambda rows: [], 0),
         (lambda rows: rows[:1], 3),
+        (lambda rows: rows[1:], 48),
         (lambda rows: rows[:-1], 48),
         (lambda rows: [*rows, rows[-1]], 54),
         (lambda rows: [*rows[:-1], (rows[-1][0], [7] * 20)], 69),
         (lambda rows: [(rows[0][0], []), *rows[1:]], 49),
     ],
-    ids=["most are gone", "the last is gone", "one more", "the last is longer", "the first is shorter"],
+    ids=[
+        "all are gone",
+        "most are gone",
+        "the first is gone",
+        "the last is gone",
+        "one more",
+        "the last is longer",
+        "the first is shorter",
+    ],
 )
 def test_rows_that_are_not_those_of_the_plan_leave_no_file(change: Any, ends_at: int, tmp_path: Path) -> None:
     plan = make_plan([3] * 64, ShardSettings(shard_tokens=100, val_tokens=50))
-    buckets, rows = zip(*change(rows_of_shard(plan, 0, [3] * 64)), strict=True)
-    batch = shuffled_rows(plan, [0] * len(rows), buckets, rows)
+    rows = change(rows_of_shard(plan, 0, [3] * 64))
+    batches = [placed(plan, list(enumerate(rows))).rows] if rows else []
     (tmp_path / NOTES).mkdir()
     with pytest.raises(UserError, match=rf"end at token {ends_at} of the stream, and at 51 .*changed while the job"):
-        list(write_shards(iter([batch]), plan, str(tmp_path), "<u2"))
+        write_shard(batches, plan, plan.shards[0], str(tmp_path), "<u2")
     assert [p.name for p in tmp_path.rglob("*")] == [NOTES]
 
 
@@ -236,13 +263,12 @@ def test_the_rows_of_a_bucket_go_to_every_missing_shard_that_holds_some_of_it(
 ) -> None:
     plan = make_plan(counts, ShardSettings(shard_tokens=data.draw(st.integers(3, 90)), val_tokens=5))
     missing = data.draw(st.lists(st.sampled_from(plan.shards), min_size=1, unique=True))
-    targets = Targets.of(plan, missing, {shard.index: 100 + shard.index for shard in missing})
+    targets = Targets.of(plan, missing)
     buckets = np.array(data.draw(st.lists(st.integers(0, 63), max_size=20)), np.int64)
     found = []
-    for rows, shards, tasks in targets.of_rows(buckets):
+    for rows, places in targets.of_rows(buckets):
         assert len(set(rows.tolist())) == len(rows)
-        assert (tasks == shards + 100).all()
-        found += list(zip(rows.tolist(), shards.tolist(), strict=True))
+        found += [(row, missing[place].index) for row, place in zip(rows.tolist(), places.tolist(), strict=True)]
     expected = [
         (row, shard.index)
         for row, bucket in enumerate(buckets.tolist())

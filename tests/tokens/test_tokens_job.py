@@ -16,7 +16,6 @@ import pytest
 from dedup_runs import prose, save
 from processes import descendants, kill
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from sparkprep.errors import UserError
 from sparkprep.spark.progress import Progress
@@ -26,7 +25,7 @@ from sparkprep.tokens import shards as shards_module
 from sparkprep.tokens.manifest import MANIFEST, NOTES, verify
 from sparkprep.tokens.pipeline import tokenize
 from sparkprep.tokens.settings import ShardSettings
-from sparkprep.tokens.shards import make_shards, task_numbers
+from sparkprep.tokens.shards import make_shards
 
 SMALL = ShardSettings("t", shard_tokens=3000, val_tokens=500)
 DOCUMENTS = 300
@@ -110,21 +109,27 @@ def test_the_shards_are_the_same_however_the_rows_are_stored(
     assert digests(tmp_path / "out") == digests(shards)
 
 
-def test_the_shards_are_the_same_where_spark_adds_up_the_counts(
+def test_the_shards_are_the_same_where_several_tasks_add_up_the_counts(
     spark: SparkSession, token_rows: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards_module, "MOST_PARTIAL_SUMS", 0)
+    monkeypatch.setattr(shards_module, "COUNTS_PER_TASK", 1)
     make(spark, token_rows, tmp_path)
     assert digests(tmp_path) == digests(shards)
 
 
-@pytest.mark.parametrize("shards", [1, 2, 3, 7, 64, 500])
-def test_spark_sends_every_shard_to_a_task_of_its_own(spark: SparkSession, shards: int) -> None:
-    numbers = task_numbers(range(10, 10 + shards))
-    assert list(numbers) == list(range(10, 10 + shards))
-    rows = spark.createDataFrame([(number,) for number in numbers.values()], "task int").repartition(shards, "task")
-    tasks = rows.select(F.spark_partition_id().alias("at")).collect()
-    assert len({row["at"] for row in tasks}) == shards
+def test_rows_whose_identifiers_are_all_null_are_ordered_by_their_tokens(
+    spark: SparkSession, token_rows: Path, tmp_path: Path
+) -> None:
+    tokens = pq.read_table(token_rows)["tokens"]
+    for name, column in (("one", tokens), ("two", tokens.take(pa.array(range(len(tokens))[::-1])))):
+        table = pa.table({"id": pa.nulls(len(tokens), pa.string()), "tokens": column})
+        make(spark, save(tmp_path / f"{name}.parquet", table), tmp_path / name)
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+    assert split(stream_of(tmp_path / "one")) == sorted(split(stream_of(tmp_path / "one")), key=as_bytes)
+
+
+def as_bytes(tokens: tuple[int, ...]) -> bytes:
+    return np.array(tokens, "<u2").tobytes()
 
 
 def test_another_seed_gives_another_order_of_the_same_documents(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparkprep.dedup.kernels.arrays import I64
+from sparkprep.dedup.kernels.arrays import I64, distinct
 
 
 @njit(cache=True)
@@ -33,10 +33,13 @@ def unique_rows(rows: I64) -> I64:
     """Return the distinct rows of an int64 array (n, 2), sorted."""
     if not len(rows):
         return rows
+    width = int(rows.max()) + 1
+    if width < 1 << 31 and rows.min() >= 0:  # a row as one number is sorted several times faster
+        return np.stack(np.divmod(distinct(rows[:, 0] * width + rows[:, 1]), width), axis=1)
     rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
     different = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))
-    distinct: I64 = rows[different]
-    return distinct
+    found: I64 = rows[different]
+    return found
 
 
 def rows_missing(rows: I64, among: I64) -> I64:

@@ -18,7 +18,7 @@ from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
 from sparkprep.dedup.columns import KEYS, RowKind
 from sparkprep.dedup.keep import ORDER
 from sparkprep.dedup.kernels import clusters
-from sparkprep.dedup.kernels.arrays import F64, I64
+from sparkprep.dedup.kernels.arrays import F64, I64, distinct
 from sparkprep.dedup.kernels.components import rows_missing, unique_rows
 from sparkprep.dedup.resolve import grouping, outcome
 from sparkprep.dedup.resolve.outcome import Outcome
@@ -61,7 +61,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
         copies = unique_rows(_of_kind(work.candidates, RowKind.EXACT))
         graph = Graph(NO_PAIRS, NO_PAIRS, np.empty(0), copies)
         _add_edges(work, graph, unique_rows(_of_kind(work.candidates, RowKind.PAIR)), search)
-        stage.documents = len(np.unique(graph.compared))
+        stage.documents = len(distinct(graph.compared))
     with work.progress.stage("decide") as stage:
         removed = _decide(work, graph, search)
         for number in range(1, MOST_SEARCHES):
@@ -77,7 +77,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
             if not _add_edges(work, graph, new, search):
                 break
             removed = _decide(work, graph, search)
-        stage.documents = len(np.unique(np.concatenate([graph.edges, copies])))
+        stage.documents = len(distinct(np.concatenate([graph.edges, copies])))
         work.removed.save(outcome.with_ids(removed, work.id_type).select(work.removed.schema.names))
         addressed.save(work.removed_keys, work.documents, removed.select(KEYS.names))
     heads, clusters_sample, pairs_sample = outcome.samples(removed)
@@ -113,7 +113,7 @@ def _search_again(work: Workspace, removed: pa.Table, search: Search) -> Candida
 
 def _decide(work: Workspace, graph: Graph, search: Search) -> pa.Table:
     """Apply the rule; return (KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
-    nodes = np.unique(np.concatenate([graph.edges, graph.copies]))
+    nodes = distinct(np.concatenate([graph.edges, graph.copies]))
     keys, ids = _rank(work, nodes, search)
     by_key = np.argsort(keys)
     rank = by_key[np.searchsorted(keys, np.concatenate([graph.copies, graph.edges]), sorter=by_key)]
@@ -151,7 +151,7 @@ def _look_up(signatures: Table, keys: I64, names: Sequence[str]) -> list[I64]:
 
 def _assign(pairs: I64, signatures: Table) -> tuple[pa.Table, pa.Table]:
     """Return the groups that distinct pairs are compared in: (of ordinary texts, of those with a text of LONG_TEXT)."""
-    nodes = np.unique(pairs)
+    nodes = distinct(pairs)
     shingles, size = _look_up(signatures, nodes, ["shingles", "bytes"])
     table = grouping.assign(pairs, nodes, shingles, GROUP_SHINGLES)
     group = np.asarray(table["group"])

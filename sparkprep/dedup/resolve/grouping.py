@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sparkprep.dedup.kernels.arrays import I64
+from sparkprep.dedup.kernels.arrays import I64, distinct
 from sparkprep.dedup.kernels.components import connected_components
 from sparkprep.documents.keys import KEY
 
@@ -26,13 +26,13 @@ def assign(pairs: I64, nodes: I64, shingles: I64, limit: int) -> pa.Table:
     root = connected_components(len(nodes), a, b)
     weight = np.bincount(root, weights=shingles, minlength=len(nodes))
     block = _blocks(root, shingles, weight > limit, limit // 2)
-    group_of_pair = np.unique(np.stack([root[a], block[a], block[b]], axis=1), axis=0, return_inverse=True)[1].reshape(
-        -1
-    )
+    # Groups are numbered in the order of (root, block of a, block of b).
+    blocks = np.unique(block[a] * (block.max() + 1) + block[b], return_inverse=True)[1]
+    group_of_pair = np.unique(root[a] * (blocks.max() + 1) + blocks, return_inverse=True)[1]
     # One number for (group, document): the rows of the result, sorted by it.
     width = np.int64(len(nodes))
     as_right, as_left = group_of_pair * width + b, group_of_pair * width + a
-    rows = np.unique(np.concatenate([as_right, as_left]))
+    rows = distinct(np.concatenate([as_right, as_left]))
     order = np.lexsort((a, as_right))
     counts = np.bincount(np.searchsorted(rows, as_right), minlength=len(rows))
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)

@@ -47,8 +47,10 @@ def test_components_of_paths_in_any_direction() -> None:
     assert components(0, []) == []
 
 
-@given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3))))
-def test_unique_rows_are_the_sorted_set(rows) -> None:
+@pytest.mark.parametrize("least", [-3, 0, (1 << 31) - 5, (1 << 62)])
+@given(drawn=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6))))
+def test_unique_rows_are_the_sorted_set(least, drawn) -> None:
+    rows = [(a + least, b + least) for a, b in drawn]
     assert unique_rows(np.array(rows, np.int64).reshape(-1, 2)).tolist() == [list(r) for r in sorted(set(rows))]
 
 
