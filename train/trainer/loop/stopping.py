@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -49,8 +50,12 @@ class Stopping:
             signal.set_wakeup_fd(self._wakeup_before)
             os.close(self._write)  # which ends the thread
             for each, handler in self._before.items():
-                told = self._number is not None and handler is not signal.SIG_IGN
-                signal.signal(each, _passing_over_repeats(handler, self._at) if told else handler)  # type: ignore[arg-type]
+                if self._number is None or handler is signal.SIG_IGN:
+                    signal.signal(each, handler)  # type: ignore[arg-type]
+                else:
+                    signal.signal(each, _passing_over_repeats(handler, self._at))
+                    # Python's last act but a few is to take its handlers back, and then a repeat would kill it.
+                    atexit.register(signal.signal, each, signal.SIG_IGN)
 
     @contextlib.contextmanager
     def whole(self) -> Iterator[None]:
