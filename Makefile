@@ -36,12 +36,14 @@ demo: setup ## deduplicate 10,000 documents of the real world, grade the result,
 	@echo "shows the tokens; \`make train-final REHEARSE=1\` trains a small GPT-2 on them and plots its losses."
 
 # With REHEARSE=1, or where nothing is named and there is no GPU, its rehearsal, on the demo's shards unless DATA names others.
+# A variable that is named is handed over, an empty one too (SEED_MODEL=$UNSET): nothing that is named is left aside.
+given = $(if $(filter-out undefined,$(origin $1)),$2 "$($1)")
 no_gpu := ! $(RUN) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'
 train-final: setup-train ## the seed-resumed final run: SEED_MODEL=file LR=rate DATA=shards OUT=folder (ARGS="..."); in small: REHEARSE=1
 	@if test -z "$(DATA)" && ! test -d demo/shards && \
 		{ test -n "$(REHEARSE)" || { test -z "$(SEED_MODEL)$(LR)$(OUT)$(ARGS)" && $(no_gpu); }; }; then $(MAKE) demo; fi
-	@$(RUN) train/train_final.py $(if $(REHEARSE),--rehearse) $(if $(SEED_MODEL),--seed-model "$(SEED_MODEL)") $(if $(LR),--learning-rate "$(LR)") \
-		$(if $(DATA),--data "$(DATA)") $(if $(OUT),--output "$(OUT)") $(ARGS)
+	@$(RUN) train/train_final.py $(if $(REHEARSE),--rehearse) $(call given,SEED_MODEL,--seed-model) $(call given,LR,--learning-rate) \
+		$(call given,DATA,--data) $(call given,OUT,--output) $(ARGS)
 
 setup: $(VENV)/.ready $(VENV)/.warm $(VENV)/.archived ## make .venv with all that the jobs need (once; a second run does nothing)
 

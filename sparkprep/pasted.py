@@ -15,7 +15,8 @@ def hint(word: str, flags: Sequence[str] = ()) -> str:
 
     flags: those that there are, to tell a long dash that was one hyphen from one that was two.
     """
-    if not word.strip():
+    bare = word.strip(" \t\r\n\\")
+    if not bare:
         return (
             "; it is a blank: a backslash that ends a line must be the line's last character, without a blank (or a "
             "carriage return of Windows) behind it"
@@ -25,7 +26,7 @@ def hint(word: str, flags: Sequence[str] = ()) -> str:
     if set(word) & set(_QUOTES):
         return "; its quotation marks are typographic ones, as in a PDF; type straight ones: ' or \""
     if word != word.strip():
-        return f"; a blank belongs to it: is there a backslash before one? type {word.strip()}"
+        return f"; a blank belongs to it: take away the one behind the backslash; type {bare}"
     return ""
 
 

@@ -367,7 +367,7 @@ def test_of_a_flag_given_twice_the_last_value_counts() -> None:
         (["-l", "‘6e-4’"], "is not a number; its quotation marks"),
         (["-b", "32", " ", "-x", "20"], "a backslash that ends a line must be the line's last character"),
         (["-o", "log", "\r"], "without a blank (or a carriage return of Windows) behind it"),
-        (["-o", "log", " -b", "32"], "a blank belongs to it: is there a backslash before one? type -b"),
+        (["-o", "log", " -b", "32"], "a blank belongs to it: take away the one behind the backslash; type -b"),
         (["-i", "d/a_train_1.bin", "d/a_train_2.bin", "-b", "8"], "give -i 'd/a_train_*.bin', in quotes"),
         (["-iv", "d/x.bin", "d/x.json", "d/y.bin"], "give -iv 'd/*', in quotes"),
         (["-e", "log/model_1.bin", "log/model_2.bin"], "a shell makes several words of a pattern; give one"),

@@ -16,10 +16,12 @@ from runs_of_training import write_shards
 
 from sparkprep.errors import UserError
 from trainer.checkpoints import checkpoint, model_file
+from trainer.checkpoints.folder import held
 from trainer.commands.final import main, train_and_end
 from trainer.final import cost
 from trainer.final.cost import checkpoint_bytes, checkpoints_due
 from trainer.final.final import RunFailed, run_final
+from trainer.final.rehearsal import MARK
 from trainer.final.settings import FinalRun
 from trainer.loop.loop import train
 from trainer.models.gpt2 import GPT2, GPT2Shape
@@ -346,6 +348,26 @@ def test_without_a_gpu_what_is_named_is_no_rehearsal(
     assert os.listdir(tmp_path) == []
 
 
+def test_a_rehearsal_is_no_dry_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--rehearse", "--dry-run"]) == 2
+    assert "--dry-run goes none; give one of both" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_rehearsal_leaves_the_folder_of_one_that_is_under_way(tmp_path: Path) -> None:
+    write_shards(tmp_path / "shards", [9_000])
+    write_shards(tmp_path / "shards", [4_000], "val")
+    out = tmp_path / "out"
+    (out / "seed").mkdir(parents=True)
+    (out / MARK).touch()
+    with held(str(out / "seed")):
+        assert main(["--rehearse", "--data", str(tmp_path / "shards"), "--output", str(out)]) == 2
+    assert (out / "seed").exists()
+
+
 @pytest.mark.parametrize("words", [["--seed-model", "s.bin"], ["--steps", "4725"], ["--learning-rate=0.01"]])
 def test_a_rehearsal_takes_nothing_that_it_would_ignore(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--rehearse", *words]) == 2
@@ -363,6 +385,7 @@ def test_make_hands_over_what_is_named() -> None:
     assert make("train-final", "SEED_MODEL=a.bin", "LR=1", "DATA=d", "OUT=o").split("train_final.py ")[1].split() == [
         *("--seed-model", '"a.bin"', "--learning-rate", '"1"', "--data", '"d"', "--output", '"o"')
     ]
+    assert make("train-final", "SEED_MODEL=").split("train_final.py ")[1].split() == ["--seed-model", '""']
     assert make("train-final", "REHEARSE=1", "OUT=o").split("train_final.py ")[1].split() == [
         *("--rehearse", "--output", '"o"')
     ]

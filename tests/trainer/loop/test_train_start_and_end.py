@@ -83,6 +83,15 @@ def test_earlier_runs_are_kept_as_asked_and_older_ones_go_with_the_new_one_s_fir
     assert sorted(each.name for each in out.glob("earlier-*")) == left
 
 
+def test_runs_without_checkpoints_lose_no_log_and_cost_no_earlier_run(out: Path, data: Path) -> None:
+    assert main(words(out, data, y=0, x=4, n=4)) == 0  # sets the run of 12 steps aside
+    for last in (2, 3):
+        assert main(words(out, data, y=0, x=last, n=0)) == 0
+    assert main(words(out, data, y=0, x=4, n=4)) == 0
+    updates = {each.name: len(load_run(str(each)).history.train.steps) for each in out.glob("earlier-*")}
+    assert updates == {"earlier-2": 4, "earlier-3": 2, "earlier-4": 3}
+
+
 def test_of_an_earlier_run_only_what_was_moved_is_deleted(out: Path, data: Path, tmp_path: Path) -> None:
     (out / "earlier-7").mkdir()
     (out / "earlier-7" / "DONE_00000001").touch()  # somebody's own
@@ -120,11 +129,11 @@ def test_a_new_run_may_start_from_a_checkpoint_that_it_sets_aside(out: Path, dat
     assert steps(out / "earlier-1") == [4, 8]
 
 
-def test_a_new_run_in_a_folder_without_checkpoints_empties_the_log(data: Path, tmp_path: Path) -> None:
+def test_a_new_run_in_a_folder_without_checkpoints_begins_a_log_of_its_own(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     for last in (3, 2):
         assert main(words(folder, data, x=last, n=0)) == 0
-    assert names(folder) == {"main.log", "run_parameters.txt"}
+    assert names(folder) == {"main.log", "run_parameters.txt", "earlier-1"}
     lines = (folder / "main.log").read_text().splitlines()
     assert [line.split(":")[1] for line in lines] == ["0 trl", "1 trl", "2 tel"]
 

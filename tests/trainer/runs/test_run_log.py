@@ -100,7 +100,17 @@ def test_of_a_step_logged_twice_the_later_line_counts_and_its_time_once(tmp_path
 
 @pytest.mark.parametrize(
     "line",
-    ["epoch 3", "s:1 trl:", "s:x tel:3", "s:1 tel:3 lr:0.1", "s:1 trl:1.2.3", "s:-1 tel:2", "\x00\x00", "s:1 tel:٣"],
+    [
+        "epoch 3",
+        "s:1 trl:",
+        "s:x tel:3",
+        "s:1 tel:3 lr:0.1",
+        "s:1 trl:1.2.3",
+        "s:1 trl:9.",
+        "s:-1 tel:2",
+        "\x00\x00",
+        "s:1 tel:٣",
+    ],
 )
 def test_a_line_of_another_form_is_left_out_and_named_by_file_and_number(
     tmp_path: Path, line: str, capsys: pytest.CaptureFixture[str]

@@ -25,7 +25,7 @@ def held(folder: str) -> Iterator[str]:
     """
     folder = normalise(folder)
     make_folder(folder)
-    with locks.held(folder, os.path.join(folder, LOCK_NAME), "choose another folder with -o") as is_held:
+    with locks.held(folder, os.path.join(folder, LOCK_NAME), "choose another output folder") as is_held:
         if is_held:
             delete_partials(folder)
             delete_folder(os.path.join(folder, run_files.PROBE))
@@ -35,10 +35,12 @@ def held(folder: str) -> Iterator[str]:
 def set_aside(folder: str) -> str | None:
     """Move an earlier run's checkpoints and logs into a folder `earlier-N` in it, and name that; None without any.
 
-    Or the checkpoints of two runs would lie side by side, and a later resume take one of the wrong run.
+    Or the checkpoints of two runs would lie side by side, and a later resume take one of the wrong run; and the log of
+    a run that kept none (-n 0) would be written over.
     """
     checkpoints = checkpoint.find(folder)
-    if not checkpoints:
+    log = os.path.join(folder, run_files.LOG)
+    if not checkpoints and not (os.path.exists(log) and os.path.getsize(log)):
         return None
     names = os.listdir(folder)
     number = max((int(match[1]) for name in names if (match := run_files.EARLIER.fullmatch(name))), default=0) + 1
@@ -54,10 +56,13 @@ def set_aside(folder: str) -> str | None:
 
 
 def earlier_runs(folder: str) -> list[str]:
-    """Return the folders that `set_aside` has made in a folder, the newest first; others of such names are not ours."""
+    """Return the folders that `set_aside` has made in a folder and that hold checkpoints, the newest first.
+
+    Others of such names are not ours; a log alone takes no room to speak of, and stays.
+    """
     numbers = [int(match[1]) for name in os.listdir(folder) if (match := run_files.EARLIER.fullmatch(name))]
     paths = [os.path.join(folder, f"earlier-{number}") for number in sorted(numbers, reverse=True)]
-    return [path for path in paths if os.path.exists(os.path.join(path, _MARK))]
+    return [path for path in paths if os.path.exists(os.path.join(path, _MARK)) and checkpoint.find(path)]
 
 
 def size_of(path: str) -> int:

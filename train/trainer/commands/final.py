@@ -82,7 +82,9 @@ def run(args: argparse.Namespace, flags: Sequence[str]) -> int:
     final = from_arguments(FinalRun, args)
     ending = final.ending()
     without_gpu = final.device == "auto" and not torch.cuda.is_available()
-    rehearsal = args.rehearse or (without_gpu and not flags)
+    rehearsal = args.rehearse or (without_gpu and not flags and not args.check_only)
+    if args.rehearse and args.check_only:
+        raise UserError("--rehearse goes the whole way in small, and --dry-run goes none; give one of both")
     if rehearsal:
         _refuse_beside_rehearsal(flags)
         _announce(asked=args.rehearse)

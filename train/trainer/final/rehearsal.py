@@ -17,6 +17,7 @@ from sparkprep.io.paths import normalise
 from sparkprep.llmc.shard import ShardFile
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.checkpoint import Checkpoint
+from trainer.checkpoints.folder import LOCK_NAME, held
 from trainer.data.loader import open_shards
 from trainer.device import DTYPES, choose_device, synchronise
 from trainer.final.settings import FinalRun, shard_patterns
@@ -133,6 +134,10 @@ def _begin_anew(output: str) -> None:
     Only a folder with the mark is deleted: others may hold somebody's runs.
     """
     mark = os.path.join(output, MARK)
+    for name in os.listdir(output) if os.path.exists(mark) else ():
+        if os.path.exists(os.path.join(output, name, LOCK_NAME)):
+            with held(os.path.join(output, name)):  # refuses where another rehearsal is under way
+                pass
     if os.path.exists(mark) and not checkpoint.find(output):  # a rehearsal's own checkpoints lie one folder deeper
         shutil.rmtree(output)
     elif os.path.exists(output) and (not os.path.isdir(output) or os.listdir(output)):

@@ -194,7 +194,6 @@ class Trainer:
         except torch.OutOfMemoryError as error:
             traceback.clear_frames(error.__traceback__)  # they hold what the failed step had taken
             raise UserError(memory.too_large(run)) from error
-        self._forget_earlier()
         say(f"total average iteration time: {1000 * self.speed.mean_seconds:f} ms")
 
     def _iterate(self, step: int, *, entering: bool) -> None:

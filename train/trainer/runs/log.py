@@ -35,7 +35,7 @@ Values = npt.NDArray[np.float64]
 
 VALIDATION, HELLASWAG = "tel", "eval"
 _TRAIN, _HUNG_UP = "trl", "hup"
-_NUMBER = r"(-?(?:\d[\d.]*(?:e[-+]?\d+)?|nan|inf))"
+_NUMBER = r"(-?(?:\d+(?:\.\d+)?(?:e[-+]?\d+)?|nan|inf))"
 _LINE = re.compile(
     rf"s:(\d{{1,18}}) (?:(tel|eval|hup):{_NUMBER}|"
     rf"trl:{_NUMBER}(?: lr:{_NUMBER} norm:{_NUMBER}(?: time \(ms\):{_NUMBER})?)?)",
