@@ -150,10 +150,15 @@ def expendable_display() -> Iterator[None]:
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
         sys.stdout, sys.stderr = streams
         for stream in streams:
-            try:
-                stream.flush()
-            except OSError:
-                _into_nothing(stream)  # or Python, which flushes at its end, would end with a code of its own
+            _flush_for_good(stream)
+
+
+def _flush_for_good(stream: TextIO) -> None:
+    """Write what is pending, or drop it: Python, which flushes at its end, would end with a code of its own."""
+    try:
+        stream.flush()
+    except OSError:
+        _into_nothing(stream)
 
 
 def _into_nothing(stream: TextIO) -> None:
@@ -221,6 +226,7 @@ def _tell(message: str, code: Exit, debug: bool, kind: str = "error: ") -> int:
     if debug:
         stderr.write(traceback.format_exc())
     say(f"{kind}{safe_text(message)}", stream=stderr)  # type: ignore[arg-type]
+    _flush_for_good(sys.stderr)
     return code
 
 
