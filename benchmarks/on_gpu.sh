@@ -2,9 +2,9 @@
 # Figures and tests of one GPU in one go, on a machine that has Python with PyTorch, NumPy, PyArrow, pandas, tqdm,
 # transformers and pytest, and needs nothing installed:
 #   bash benchmarks/on_gpu.sh [FOLDER]       FOLDER: where what was measured goes (default: $OUT, else benchmarks-gpu)
-# Made to take under eight minutes on an H100 (not seen whole yet; its limits allow 13). What matters most comes first, and each line is written as it is measured, so
-# that a machine that ends early has told what it could. Without a GPU it runs small, and leaves the GPU's tests out.
-# PYTHON names another Python than python3; ends with 1 where any part failed.
+# Made to take under eight minutes on an H100 (not seen whole yet; its limits allow 13). What matters most comes first,
+# and each line is written as it is measured, so that a machine that ends early has told what it could. Without a GPU it
+# runs small, and leaves the GPU's tests out. PYTHON names another Python than python3; ends with 1 where a part failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-${OUT:-benchmarks-gpu}}
