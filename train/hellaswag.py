@@ -2,7 +2,7 @@
 
 import sys
 
-from trainer.commands.hellaswag import main
+from trainer.launch import launch
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(launch("hellaswag"))

@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sparkprep.console import add_debug, guarded, safe_text, say
+from sparkprep.console import add_debug, safe_text, say
 from sparkprep.options import Parser
+from trainer.launch import guarded
 
 EPILOG = """\
 examples:

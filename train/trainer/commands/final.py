@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sparkprep.console import Exit, add_debug, guarded, say, say_line
+from sparkprep.console import Exit, add_debug, say, say_line
 from sparkprep.errors import UserError
 from sparkprep.options import Parser, add_options, from_arguments, options_of
 from trainer.final.settings import FinalRun
+from trainer.launch import command_of, guarded
 
 if TYPE_CHECKING:
     from trainer.final.ending import Ending
@@ -170,4 +172,5 @@ def _show(folder: str, others: list[str]) -> None:
     say(history.summary_line(run))
     say_line(f"plot         {target}")
     if checkpoints:
-        say_line(f'Next: python train/inference_gpt2.py -e {checkpoints[0].model} -p "The Github project llm.c is a"')
+        model = shlex.quote(checkpoints[0].model)
+        say_line(f'Next: {command_of("inference_gpt2.py")} -e {model} -p "The Github project llm.c is a"')

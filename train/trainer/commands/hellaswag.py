@@ -10,11 +10,13 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sparkprep.console import add_debug, guarded, safe_text, say
+from sparkprep.console import add_debug, safe_text, say
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists
 from sparkprep.options import Integer, Parser
 from trainer.flags import BATCH_TOKENS, DEVICES, PRECISIONS
+from trainer.launch import guarded
+from trainer.progress import Progress, about
 from trainer.runs.history import CHANCE, GPT2_124M_HELLASWAG
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from trainer.models.layout import Shape
 
 DATA = "data/hellaswag_val.bin"
+_WORTH_TELLING = 5.0  # seconds of an evaluation that is announced
 
 EPILOG = """\
 examples:
@@ -46,15 +49,25 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate as the arguments say, print the result, write the scores. Raises UserError for what cannot be."""
     # Here, as PyTorch takes seconds to import, which --help must not.
     from trainer.checkpoints import model_file
-    from trainer.device import choose_device, choose_dtype, device_name, precision_name
+    from trainer.device import choose_device, choose_dtype, device_name, measured_peak, precision_name
     from trainer.evaluate import hellaswag
+    from trainer.loop.forecast import hellaswag_seconds, rate_of
 
     device = choose_device(args.device)
     head = model_file.read_header(args.model)
     questions = hellaswag.prepare(_existing(args.data), head.shape.max_seq_len, args.limit)
     model = model_file.open_model(args.model, device=device, dtype=choose_dtype(args.precision, device))
+    length = max(1, len(questions.tokens) // len(questions.lengths))
+    peak = measured_peak(device, model.dtype)
+    rate = rate_of(model, len(questions.lengths), length, peak, training=False)
+    expected = hellaswag_seconds(questions, head.shape.flops_per_token(length) / rate)
+    if expected >= _WORTH_TELLING:
+        say(f"estimate: about {about(expected)} for {len(questions):,} examples", stream=sys.stderr)
     start = time.monotonic()
-    result = hellaswag.evaluate_watched(model, questions, args.batch_tokens)
+    with Progress() as progress:
+        result = hellaswag.evaluate_watched(
+            model, questions, progress, batch_tokens=args.batch_tokens, expected=expected
+        )
     seconds = time.monotonic() - start
     names = device_name(device), precision_name(model.dtype)
     target = _scores_path(args)

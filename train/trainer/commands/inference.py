@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sparkprep.console import guarded, say
+from sparkprep.console import say
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause, open_input
 from sparkprep.llmc import tokenizer_file
@@ -18,6 +18,7 @@ from sparkprep.tokenizer.vocabulary import END_OF_TEXT, VOCABULARY_SIZE
 from trainer.flags import DEVICES, PRECISIONS, Parser, meaningless
 from trainer.generate import prompts
 from trainer.generate.sampler import DEFAULT_SEED, Choice, Coins, Sampler
+from trainer.launch import guarded
 from trainer.runs import parameters as run_parameters
 
 if TYPE_CHECKING:

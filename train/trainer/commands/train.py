@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from sparkprep.console import guarded
+from trainer.launch import guarded
 from trainer.settings import TrainSettings, parse
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from sparkprep.console import Exit, add_debug, guarded, say_line
+from sparkprep.console import Exit, add_debug, say_line
 from sparkprep.io import aws, s3
 from sparkprep.options import Parser
 from sparkprep.units import human_bytes
+from trainer.launch import guarded
 from trainer.runs import upload
 from trainer.runs.upload import UploadPlan, count_files
 

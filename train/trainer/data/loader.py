@@ -60,8 +60,7 @@ class Loader:
             if shard.header.tokens <= self.window:
                 raise UserError(
                     f"{shard.path}: {shard.header.tokens:,} tokens are fewer than the {self.window + 1:,} of one "
-                    f"micro-batch (-b {rows} times -t {seq_len}, plus one); give a smaller -b, or leave this shard "
-                    f"out of {flag}"
+                    f"micro-batch (-b {rows} times -t {seq_len}, plus one); {_way_out(shards, seq_len, flag)}"
                 )
         self._twister = None if seed is None else MersenneTwister(seed)
         self._shard_order = np.arange(len(shards), dtype=np.int32)
@@ -147,6 +146,17 @@ class Loader:
         # The mapping begins at the file's first page; header and rounding are covered by the page on either side.
         length = min(len(mapped) - start, 2 * self.window + 2 * mmap.PAGESIZE)
         mapped.madvise(mmap.MADV_WILLNEED, start, length)
+
+
+def _way_out(shards: Sequence[ShardFile], seq_len: int, flag: str) -> str:
+    """Return what to give where a shard does not hold a micro-batch: a -b that all shards of a flag hold, if any."""
+    rows = min(shard.header.tokens - 1 for shard in shards) // seq_len
+    # Powers of two divide the usual -d.
+    ways = [f"give -b {1 << (rows.bit_length() - 1)} or less" if rows >= 1 else "give a smaller -t"]
+    if flag == "-iv" and rows >= 1:
+        have = sum((shard.header.tokens - 1) // seq_len for shard in shards) * seq_len
+        ways.append(f"--val-tokens {have} or less, which goes with any -b")
+    return ", ".join([*ways, f"or leave this shard out of {flag}"])
 
 
 def rows_from_start(shards: Sequence[ShardFile], tokens: int, seq_len: int) -> Iterator[Window]:

@@ -7,7 +7,6 @@ where they end, which gives the same scores, since no position sees a later one;
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -15,7 +14,6 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 import torch
-from tqdm import tqdm
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import write_text
@@ -27,6 +25,7 @@ from trainer.device import attention_kernels, copy_to_device
 from trainer.flags import BATCH_TOKENS
 from trainer.models import loss as losses
 from trainer.models.layout import Model
+from trainer.progress import Progress
 
 Integers = npt.NDArray[np.int64]
 
@@ -196,13 +195,18 @@ def evaluate(
     return HellaSwagResult(correct, len(questions), predictions, scores, computed)
 
 
-def evaluate_watched(model: Model, questions: Questions, batch_tokens: int | None = None) -> HellaSwagResult:
-    """Do as `evaluate`, with a bar where somebody watches, which counts tokens without the padding."""
+def evaluate_watched(
+    model: Model,
+    questions: Questions,
+    progress: Progress,
+    *,
+    batch_tokens: int | None = None,
+    expected: float | None = None,
+) -> HellaSwagResult:
+    """Do as `evaluate`, and let progress tell of it, in tokens without the padding. expected: seconds, if known."""
     total = int((questions.lengths - 1).sum())
-    with tqdm(total=total, unit="tok", unit_scale=True, desc="HellaSwag", disable=not sys.stderr.isatty()) as bar:
-        return evaluate(
-            model, questions, batch_tokens=batch_tokens, progress=lambda tokens: bar.update(min(tokens, total - bar.n))
-        )
+    with progress.of("HellaSwag", total, "tokens", expected) as advance:
+        return evaluate(model, questions, batch_tokens=batch_tokens, progress=advance)
 
 
 def write_scores(path: str, result: HellaSwagResult, questions: Questions) -> None:

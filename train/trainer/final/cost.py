@@ -13,7 +13,9 @@ from trainer import device as machine
 from trainer import run_files
 from trainer.checkpoints import checkpoint, model_file
 from trainer.checkpoints.folder import held
+from trainer.data.loader import open_shards
 from trainer.evaluate import hellaswag
+from trainer.loop.forecast import FORWARD_SHARE, evaluation_tokens
 from trainer.loop.loop import train_in
 from trainer.models.layout import Shape
 from trainer.runs import log as run_log
@@ -23,7 +25,6 @@ PROBE_STEPS = 20
 _PROBE_FROM = 10
 """Times are taken from this step of the probe on, or from its middle: the first steps compile and fill caches."""
 
-_FORWARD_SHARE = 1 / 3
 _WRITE_BYTES_A_SECOND = 200e6
 
 
@@ -132,9 +133,8 @@ def _shape(settings: TrainSettings) -> Shape:
 
 def _evaluation_seconds(settings: TrainSettings, first: int, last: int, step_seconds: float) -> float:
     """Return the time of validations and HellaSwag: for each token a forward pass, a third of a training step."""
-    every = settings.val_every
-    count = len({step for step in range(first, last) if every and step % every == 0} | {last})
-    tokens = settings.val_tokens or max(0, settings.val_batches) * settings.micro_batch * settings.seq_len
+    questions = None
     if settings.hellaswag and os.path.exists(settings.hellaswag_data):
-        tokens += len(hellaswag.prepare(settings.hellaswag_data, _shape(settings).max_seq_len).tokens)
-    return count * tokens / settings.tokens_per_update * step_seconds * _FORWARD_SHARE
+        questions = hellaswag.prepare(settings.hellaswag_data, _shape(settings).max_seq_len)
+    tokens = evaluation_tokens(settings, first, last, open_shards(settings.val_data, "-iv"), questions)
+    return tokens / settings.tokens_per_update * step_seconds * FORWARD_SHARE

@@ -23,6 +23,7 @@ from trainer.data.loader import Loader, open_shards
 from trainer.final.cost import Estimate, checkpoint_bytes, checkpoints_due, estimate, last_step
 from trainer.final.health import HealthCheck
 from trainer.final.settings import FinalRun
+from trainer.launch import command_of
 from trainer.loop.loop import train_in
 from trainer.loop.resume import check_beginning, check_data
 from trainer.loop.run import Run
@@ -85,7 +86,7 @@ def command(settings: TrainSettings) -> str:
     """Return the command line of train_gpt2.py that does the same: to be given again after an interruption."""
     options = {option.name: option for option in options_of(TrainSettings)}
     changed = [name for name, option in options.items() if getattr(settings, name) != option.default]
-    words = ["python train/train_gpt2.py"]
+    words = [command_of("train_gpt2.py")]
     for name in [*_FLAGS_ALWAYS_TOLD, *(name for name in changed if name not in _FLAGS_ALWAYS_TOLD)]:
         option, value = options[name], getattr(settings, name)
         words.append(option.short[0] if option.short else option.flag)

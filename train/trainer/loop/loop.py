@@ -28,13 +28,15 @@ from trainer.checkpoints.state_file import Moments, StateHeader
 from trainer.data.batches import to_device
 from trainer.evaluate import hellaswag
 from trainer.loop import memory, parameter_table, samples
+from trainer.loop.forecast import Forecast, evaluations, forecast, warning
 from trainer.loop.full_disk import advice
 from trainer.loop.resume import evaluations_logged, manifest_of
 from trainer.loop.run import Run
 from trainer.loop.speed import Speed
 from trainer.loop.start import begin, make_room
 from trainer.loop.stopping import Stopping
-from trainer.loop.validation import Loss, validate_batches, validate_tokens
+from trainer.loop.validation import Loss, tokens_read, validate_batches, validate_tokens
+from trainer.progress import Progress
 from trainer.runs import parameters as run_parameters
 from trainer.runs.log import HELLASWAG, VALIDATION, RunLog
 from trainer.settings import NAN_LIMIT, TrainSettings
@@ -85,7 +87,11 @@ def train_in(
     with kernels, RunLog(folder, resume=settings.resume) as log:
         if run.step < run.stop:  # else only what was not evaluated is, and the table tells of what has trained
             say(run_parameters.append(folder, parameter_table.groups(run, peak)), end="")
-        Trainer(run, log, peak, logged, watch, save_on_signal=save_on_signal).train()
+        expected = forecast(run, peak)
+        say_line(expected.line())
+        if too_long := warning(run, expected.seconds):
+            say_line(too_long, sys.stderr)
+        Trainer(run, log, peak, logged, watch, save_on_signal=save_on_signal, expected=expected).train()
     return run
 
 
@@ -94,26 +100,31 @@ def evaluate(settings: TrainSettings) -> Run:
     with _fits_memory():
         run = begin(settings, normalise(settings.output))
         say_line(f"evaluating {run.weights}, of step {run.step}")
-        with machine.attention_kernels(run.device, deterministic=settings.deterministic):
-            say(f"val loss {validate(run, _loss_of(run)):f}")
+        expected = forecast(run, machine.measured_peak(run.device, run.model.dtype))
+        say_line(expected.line())
+        with machine.attention_kernels(run.device, deterministic=settings.deterministic), Progress() as progress:
+            say(f"val loss {validate(run, _loss_of(run), progress, expected.validation):f}")
             if run.questions is not None:
-                score(run)
+                score(run, progress, expected.hellaswag)
     return run
 
 
-def validate(run: Run, loss_of: Loss) -> float:
-    """Return the validation loss that -m or --val-tokens asks for."""
+def validate(run: Run, loss_of: Loss, progress: Progress, expected: float | None) -> float:
+    """Return the validation loss that -m or --val-tokens asks for. expected: seconds that it takes, if known."""
     s = run.settings
-    if s.val_tokens is not None:
-        return validate_tokens(run.model, run.val_shards, s.val_tokens, s.micro_batch, s.seq_len, run.device)
-    assert run.val_loader is not None
-    return validate_batches(loss_of, run.val_loader, s.micro_batch, s.val_batches, run.device)
+    with progress.of("validation", tokens_read(s, run.val_shards), "tokens", expected) as advance:
+        if s.val_tokens is not None:
+            return validate_tokens(
+                run.model, run.val_shards, s.val_tokens, s.micro_batch, s.seq_len, run.device, advance
+            )
+        assert run.val_loader is not None
+        return validate_batches(loss_of, run.val_loader, s.micro_batch, s.val_batches, run.device, advance)
 
 
-def score(run: Run) -> float:
-    """Return the accuracy on HellaSwag, and print it as llm.c does."""
+def score(run: Run, progress: Progress, expected: float | None) -> float:
+    """Return the accuracy on HellaSwag, and print it as llm.c does. expected: seconds that it takes, if known."""
     assert run.questions is not None
-    result = hellaswag.evaluate_watched(run.model, run.questions)
+    result = hellaswag.evaluate_watched(run.model, run.questions, progress, expected=expected)
     say(f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:f}")
     return result.accuracy
 
@@ -153,7 +164,7 @@ class Trainer:
 
     peak: floating-point operations a second of the machine, to tell the share of. logged: the evaluations of the run's
     step that its log has already. watch: is told each update. save_on_signal: keep the last update where a signal ends
-    the run.
+    the run. expected: what the run takes, which is told of until it is known better.
     """
 
     def __init__(
@@ -165,6 +176,7 @@ class Trainer:
         watch: Watch | None = None,
         *,
         save_on_signal: bool = True,
+        expected: Forecast | None = None,
     ) -> None:
         self.watch = watch
         self.run, self.log, self.settings = run, log, run.settings
@@ -177,13 +189,19 @@ class Trainer:
         self._whole = run.step, run.loader.state  # after the last update that is whole
         self._saved = -1  # the step of the last checkpoint
         self._told_of_hang_up = False
+        self.progress = Progress()
+        self._step_seconds = expected.step if expected else None
+        self._evaluation_seconds = {
+            VALIDATION: expected.validation if expected else 0.0,
+            HELLASWAG: expected.hellaswag if expected else 0.0,
+        }
         self._stopping = Stopping("the last whole update is being saved" if save_on_signal else "ending")
 
     def train(self) -> None:
         """Train from the run's step to its stop."""
         run, first = self.run, self.run.step
         try:
-            with self._stopping:
+            with self._stopping, self.progress:
                 try:
                     for step in range(first, run.stop + 1):
                         run.step = step
@@ -216,7 +234,7 @@ class Trainer:
             samples.show(run.model, run.words, s.sample_tokens)
         if last:
             return
-        computed = self._gradients()
+        computed = self._gradients(step)
         with self._stopping.whole():
             update = self._apply(step, *computed)
             self.log.train(step, update.loss, update.rate, update.norm, 1000 * update.seconds)
@@ -232,9 +250,9 @@ class Trainer:
 
     def update(self, step: int) -> Update:
         """Do one update, without a line about it."""
-        return self._apply(step, *self._gradients())
+        return self._apply(step, *self._gradients(step))
 
-    def _gradients(self) -> tuple[Tensor, float]:
+    def _gradients(self, step: int) -> tuple[Tensor, float]:
         """Compute the gradients of an update, and return its loss on the device and when it began."""
         run, s = self.run, self.settings
         start = time.perf_counter()
@@ -242,10 +260,14 @@ class Trainer:
         if s.overfit:
             run.loader.reset()
         total = torch.zeros((), device=run.device)
-        for _ in range(s.micro_steps):
-            loss = self.loss_of(*to_device(run.loader.next(), s.micro_batch, run.device)) / s.micro_steps
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
+        with self.progress.of(
+            f"step {step + 1}/{run.stop}", s.micro_steps, "micro-batches", self._step_seconds
+        ) as advance:
+            for _ in range(s.micro_steps):
+                loss = self.loss_of(*to_device(run.loader.next(), s.micro_batch, run.device)) / s.micro_steps
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += loss.detach()
+                advance()
         return total, start
 
     def _apply(self, step: int, total: Tensor, start: float) -> Update:
@@ -306,12 +328,28 @@ class Trainer:
         return f"the last good checkpoint is {checkpoints[0].model}, from which -y 1 goes on"
 
     def _validate(self, step: int) -> None:
-        loss = validate(self.run, self.loss_of)
+        with self._timed(VALIDATION) as expected:
+            loss = validate(self.run, self.loss_of, self.progress, expected)
         say(f"val loss {loss:f}")
         self.log.validation(step, loss)
 
     def _score(self, step: int) -> None:
-        self.log.hellaswag(step, score(self.run))
+        with self._timed(HELLASWAG) as expected:
+            accuracy = score(self.run, self.progress, expected)
+        self.log.hellaswag(step, accuracy)
+
+    @contextmanager
+    def _timed(self, kind: str) -> Iterator[float]:
+        """Yield the seconds that an evaluation was last seen or thought to take, and note those that it takes now."""
+        start = time.perf_counter()
+        yield self._evaluation_seconds[kind]
+        self._evaluation_seconds[kind] = time.perf_counter() - start
+
+    def _evaluations_left(self, step: int) -> float:
+        """Return the seconds that the evaluations after the update of `step` take."""
+        validations, hellaswags = evaluations(self.settings, step + 1, self.run.stop)
+        asked = hellaswags if self.run.questions is not None else 0
+        return validations * self._evaluation_seconds[VALIDATION] + asked * self._evaluation_seconds[HELLASWAG]
 
     def _keep_last_update(self, first: int) -> None:
         """Save the last whole update where this process has made it and no checkpoint has it, and say what there is.
@@ -367,6 +405,7 @@ class Trainer:
     def _show(self, step: int, update: Update) -> None:
         run, s = self.run, self.settings
         self.speed.add(update.seconds)
+        self._step_seconds = self.speed.seconds
         if self.speed.utilisation > 1:  # the machine was busy with something else when its peak was measured
             peak = machine.measured_peak(run.device, run.model.dtype)
             self.speed.peak = max(self.speed.peak, self.speed.reached, peak)
@@ -375,7 +414,7 @@ class Trainer:
             f"| norm {update.norm:6.4f} ({update.norm_score:+.2f}z)| lr {update.rate:.2e} "
             f"| {1000 * update.seconds:.2f} ms | {100 * self.speed.utilisation:.1f}% "
             f"{machine.precision_name(run.model.dtype).lower()} MFU | {self.speed.tokens_per_second:.0f} tok/s "
-            f"| {self.speed.left(run.stop - step - 1)} left"
+            f"| {self.speed.left(run.stop - step - 1, self._evaluations_left(step))} left"
         )
         if update.skipped:
             say(f"step {step + 1}: update skipped: {update.skipped}")

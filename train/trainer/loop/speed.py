@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from trainer.progress import clock
+
 _SMOOTHING = 0.95
 
 
@@ -55,7 +57,6 @@ class Speed:
         """Floating-point operations a second of training, as llm.c counts them."""
         return self._flops * self.tokens_per_second
 
-    def left(self, steps: int) -> str:
-        """Return the time that so many steps take, as hours, minutes and seconds."""
-        seconds = round(steps * self.seconds)
-        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    def left(self, steps: int, more: float = 0.0) -> str:
+        """Return the time that so many steps and `more` seconds take, as hours, minutes and seconds."""
+        return clock(steps * self.seconds + more)
