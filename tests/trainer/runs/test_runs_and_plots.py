@@ -18,9 +18,10 @@ from matplotlib.text import Text
 from sparkprep.errors import UserError
 from trainer.commands import plot as plot_cli
 from trainer.confidence import wilson
+from trainer.runs import parameters as run_parameters
 from trainer.runs import plots
 from trainer.runs.history import HELLASWAG_EXAMPLES, LoggedRun, load_run, load_runs, summary, summary_line, table
-from trainer.runs.plot_layout import colour, spread
+from trainer.runs.plot_layout import GREY, colour, spread
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
@@ -131,25 +132,95 @@ def test_no_label_lies_on_another(tmp_path: Path, count: int) -> None:
 def test_minima_reference_lines_and_learning_rates_are_written_out(tmp_path: Path) -> None:
     seen = {text.get_text() for text in texts(plots.overview_figure(several(tmp_path, 2)))}
     assert {"val 3.1539 @ 60", "train 3.0586 @ 59", "0.2800 @ 60", "run0 (LR: 0.001)"} <= seen
-    assert {"GPT-2 124M 0.2945", "chance 0.25"} <= seen
+    assert {"GPT-2 124M 0.2945", "GPT-3 124M 0.3370", "chance 0.25"} <= seen
     assert {"train", "validation"} <= seen
     only = {text.get_text() for text in texts(plots.loss_figure(several(tmp_path, 2), ("validation",)))}
     assert not any(text.startswith("train") for text in only)
 
 
-@pytest.mark.parametrize("log", ["s:0 tel:11.0\n", "s:5 trl:nan\n", "", "s:0 trl:0.0\ns:0 tel:-1\n", "s:0 eval:0.25\n"])
-def test_logs_with_hardly_anything_in_them_are_drawn(tmp_path: Path, log: str) -> None:
+@pytest.mark.parametrize(
+    ("log", "panels"),
+    [
+        ("s:0 tel:11.0\n", ["Loss"]),
+        ("s:5 trl:nan\n", []),
+        ("", []),
+        ("s:0 trl:0.0\ns:0 tel:-1\n", ["Loss"]),
+        ("s:0 eval:0.25\n", ["HellaSwag"]),
+        ("s:0 trl:11.0 lr:0.000600 norm:1.00\ns:1 eval:0.25\n", ["Loss", "HellaSwag", "Learning rate"]),
+    ],
+)
+def test_logs_with_hardly_anything_in_them_are_drawn_and_no_panel_is_empty(
+    tmp_path: Path, log: str, panels: list[str]
+) -> None:
     (tmp_path / "_$a$b").mkdir()
     (tmp_path / "_$a$b" / "main.log").write_text(log)
     runs = load_runs([str(tmp_path / "_$a$b")])
     figure = plots.overview_figure(runs)
     assert overlaps(figure) == []
-    seen = [text.get_text() for text in texts(figure)]
-    if not log:
-        assert "no HellaSwag accuracy (eval) in these logs" in seen
-    figure = plots.loss_figure(runs)
-    marks = [line for line in figure.axes[0].lines if line.get_marker() in ("o", "s")]
-    assert bool(marks) == ("trl:0" in log or "tel" in log)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == panels
+    assert all(any(len(line.get_xdata()) for line in axes.lines) for axes in figure.axes)
+    if not panels:
+        assert [text.get_text().replace("\n", " ") for text in texts(figure)] == [
+            "no train or validation loss, no HellaSwag accuracy (eval), no learning rate (lr) in these logs"
+        ]
+
+
+def sized_run(folder: Path, parameters: int, validated_on: str, hellaswag: bool = True) -> LoggedRun:
+    """A run whose files tell all that one of the trainer tells; updates of 1,000 tokens."""
+    make_run(folder, hellaswag=hellaswag)
+    more = [("val data pattern", validated_on), ("total batch size", "1000"), ("sequence length T", "10")]
+    sizes = [("num_layers L", "2"), ("channels C", "5"), ("num_parameters", str(parameters))]
+    run_parameters.append(str(folder), [[("learning rate (LR)", "6e-4"), *more, *sizes]])
+    return load_run(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "validated_on", "loss", "hellaswag"),
+    [
+        (124_475_904, "data/fineweb_val_*.bin", ["GPT-2 124M 3.4250"], ["GPT-3", "GPT-2", "chance"]),
+        (124_475_904, "demo/shards/*_val_*.bin", [], ["GPT-3", "GPT-2", "chance"]),
+        (3_335_104, "data/fineweb_val_*.bin", [], ["chance"]),
+    ],
+)
+def test_published_values_stand_in_the_panel_of_their_quantity_beside_runs_they_compare_with(
+    tmp_path: Path, parameters: int, validated_on: str, loss: list[str], hellaswag: list[str]
+) -> None:
+    run = sized_run(tmp_path / "d12", parameters, validated_on)
+
+    def grey(figure: Figure) -> list[str]:
+        return [text.get_text() for axes in figure.axes for text in axes.texts if text.get_color() == GREY]
+
+    assert grey(plots.loss_figure([run])) == loss
+    assert [text.split()[0] for text in grey(plots.hellaswag_figure([run]))] == hellaswag
+    assert grey(plots.overview_figure([run], references=False)) == []
+    told = "".join(text.get_text() for text in texts(plots.overview_figure([run])))
+    assert ("OpenAI's GPT-2 124M: loss on FineWeb" in told) == bool(loss)
+    assert ("Brown et al. 2020" in told) == (parameters > 1e8)
+
+
+@pytest.mark.parametrize(
+    ("x", "label", "last"), [("steps", "step", 60), ("tokens", "tokens", 60_000), ("flops", "training FLOPs", 3.6e11)]
+)
+def test_what_is_drawn_over_is_steps_tokens_or_operations(tmp_path: Path, x: str, label: str, last: float) -> None:
+    run = sized_run(tmp_path / "d12", 999_900, "x")  # with 6 N + 6 L C T, 6 million operations a token
+    figure = plots.overview_figure([run], x=x)
+    assert overlaps(figure) == []
+    for axes in figure.axes:
+        assert axes.get_xlabel() == label
+        assert last * 0.9 < axes.get_xlim()[1] < last * 1.1
+    with pytest.raises(UserError, match="cannot be drawn over hours; choose of steps, tokens, flops"):
+        plots.lr_figure([run], "hours")
+
+
+def test_rates_that_lie_decades_apart_are_drawn_on_a_scale_of_logarithms(tmp_path: Path) -> None:
+    rates = {"a": 3e-3, "b": 1e-3, "c": 3e-5}
+    runs = {name: load_run(str(make_run(tmp_path / name, lr=rate))) for name, rate in rates.items()}
+    assert plots.lr_figure([runs["a"], runs["b"]]).axes[0].get_yscale() == "linear"
+    axes = plots.lr_figure(list(runs.values())).axes[0]
+    assert axes.get_yscale() == "log"
+    low, high = axes.get_ylim()
+    assert low < 3e-6
+    assert 3e-3 < high < 1e-2
 
 
 def test_colours_are_distinct() -> None:
@@ -228,6 +299,7 @@ def test_a_folder_of_runs_is_plotted_together(
         (["log", "--output", "no/x.png"], r"no/x\.png: cannot be written"),
         (["log", "--streams", "dev"], "--streams dev: there is no 'dev'"),
         (["log", "--smooth", "0"], "give 1 or more"),
+        (["log", "--x", "tokens"], r"log/d12: run_parameters.txt does not tell .* in tokens; leave out --x tokens"),
         (["s3://bucket/log"], "give s3://BUCKET/experiments/CLUSTER"),
         (["http://x/y"], "'http://' is not supported"),
     ],
@@ -247,6 +319,15 @@ def test_a_mistake_is_one_line(
     assert told.startswith("error: ")
     assert told.count("\n") == 1
     assert re.search(message, told)
+
+
+def test_a_panel_that_is_asked_for_and_has_nothing_to_show_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(make_run(tmp_path / "d12", hellaswag=False))
+    assert plot_cli.main([folder, "--panel", "hellaswag"]) == 2
+    assert "nothing to draw: no HellaSwag accuracy (eval) in these logs" in capsys.readouterr().err
+    assert not (tmp_path / "d12" / "plot.png").exists()
 
 
 def test_an_unknown_flag_and_a_shortened_one_are_usage_errors() -> None:

@@ -24,12 +24,14 @@ examples:
   %(prog)s log/d12                                 one run: writes log/d12/plot.png
   %(prog)s log/d12 log/d12_lr1e-3 --output a.svg   two runs in one picture
   %(prog)s log --panel loss --streams val          all runs in a folder, their validation losses
+  %(prog)s log --x tokens --no-references          over tokens instead of steps, without published values beside them
   %(prog)s s3://my-bucket/experiments/cluster-1    all runs of a cluster; logs are put into downloaded_logs/
 
 EXP is a folder with a main.log, a folder of such folders, or s3://BUCKET/experiments/CLUSTER[/EXP].
 
 exit codes: docs/environment.md
 """
+SCALES = ("steps", "tokens", "flops")  # those of plots, here so that --help needs no Matplotlib
 PANELS = ("loss", "hellaswag", "lr", "all")
 _STREAMS = {"train": "train", "val": "validation", "validation": "validation"}
 _DEFAULT_NAME = "plot.png"
@@ -42,13 +44,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(description="Plot losses, HellaSwag and learning rates of runs.", epilog=EPILOG)
+    parser = Parser(description="Plot what the logs of runs have: losses, HellaSwag, learning rates.", epilog=EPILOG)
     parser.add_argument("experiments", nargs="+", metavar="EXP", help="a run, or a folder or cluster of runs")
     parser.add_argument(
         "--output", metavar="FILE", help="a .png, .svg or .pdf (default: EXP/plot.png for one local run, else plot.png)"
     )
     parser.add_argument(
-        "--panel", choices=PANELS, default="all", help="what to draw (default all: the three others in one row)"
+        "--panel", choices=PANELS, default="all", help="what to draw (default all: what there is of the others)"
+    )
+    parser.add_argument("--x", choices=SCALES, default="steps", help="what to draw over (default %(default)s)")
+    parser.add_argument(
+        "--no-references",
+        action="store_true",
+        help="leave out chance and the published values of GPT-2 and GPT-3 124M, which stand beside runs of that size",
     )
     parser.add_argument("--streams", default="train,val", help="which losses: train, val or train,val (default both)")
     parser.add_argument("--no-log", action="store_true", help="the loss on a plain scale, not one of logarithms")
@@ -71,13 +79,16 @@ def run(args: argparse.Namespace) -> int:
     folders = list(dict.fromkeys(folder for given in args.experiments for folder in _folders(given, args.endpoint_url)))
     runs = runs_of.load_runs(folders)
     figure: Figure
+    references = not args.no_references
     if args.panel == "hellaswag":
-        figure = plots.hellaswag_figure(runs)
+        figure = plots.hellaswag_figure(runs, args.x, references)
     elif args.panel == "lr":
-        figure = plots.lr_figure(runs)
+        figure = plots.lr_figure(runs, args.x)
     else:
         draw = plots.loss_figure if args.panel == "loss" else plots.overview_figure
-        figure = draw(runs, streams, not args.no_log, args.smooth)
+        figure = draw(runs, streams, not args.no_log, args.smooth, args.x, references)
+    if not figure.axes:
+        raise UserError(f"nothing to draw: {' '.join(figure.texts[0].get_text().split())}")
     one_local = len(runs) == 1 and is_local(args.experiments[0])
     output = args.output or (os.path.join(runs[0].folder, _DEFAULT_NAME) if one_local else _DEFAULT_NAME)
     plots.save(figure, output)

@@ -66,6 +66,27 @@ class LoggedRun:
         return None if number is None else int(number)
 
     @property
+    def validation_data(self) -> str:
+        """The pattern of the shards that it was validated on; "" where that is not known."""
+        return self.parameters.get("val data pattern", "")
+
+    @property
+    def tokens_per_step(self) -> int | None:
+        """Tokens of an update."""
+        number = _number(self.parameters.get("total batch size"))
+        return None if number is None else int(number)
+
+    @property
+    def flops_per_step(self) -> int | None:
+        """Floating-point operations of an update, 6 N + 6 L C T for each token, as llm.c counts."""
+        names = ("num_layers L", "channels C", "sequence length T")
+        layers, channels, seq_len = (_number(self.parameters.get(name)) for name in names)
+        if None in (layers, channels, seq_len, self.num_parameters, self.tokens_per_step):
+            return None
+        attention = int(layers or 0) * int(channels or 0) * int(seq_len or 0)
+        return 6 * (int(self.num_parameters or 0) + attention) * int(self.tokens_per_step or 0)
+
+    @property
     def min_train(self) -> tuple[int, float] | None:
         """(step, loss) of the least training loss of any one step."""
         return self.history.train.minimum()

@@ -7,6 +7,7 @@ by what knows how high the axes are.
 from __future__ import annotations
 
 import colorsys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from sparkprep.console import safe_text
+from sparkprep.errors import UserError
+from trainer import run_files
 from trainer.runs.history import LoggedRun
 
 GREY = "#6b6b6b"
@@ -34,6 +37,7 @@ _LABEL_SIZE = 8.5  # points
 _LABEL_HEIGHT, _LABEL_CHARACTER = 0.151, 0.071
 _LEADER = 0.32  # from the axes to a label
 _LEGEND_ROW, _LEGEND_CHARACTER, _LEGEND_HANDLE = 0.24, 0.082, 0.65
+_SOURCE_ROW, _SOURCE_CHARACTER, _SOURCE_SIZE = 0.15, 0.068, 7.5
 _NAME_LENGTH = 40  # characters of a run's name that a legend shows
 
 
@@ -41,34 +45,76 @@ _NAME_LENGTH = 40  # characters of a run's name that a legend shows
 class Label:
     """A text in the right margin for the value `y`.
 
-    point: the step that it tells of, to be marked and joined to the label by a dashed line; None: neither.
+    point: the place on the axis of x that it tells of, to be marked and joined to the label by a dashed line; None:
+    neither. source: what is said below the figure of where the value comes from.
     """
 
     y: float
     text: str
     colour: str
-    point: int | None = None
+    point: float | None = None
+    source: str = ""
 
 
-Panel = Callable[[Axes, Sequence[LoggedRun]], list[Label]]
-"""Draws the runs on axes, sets their limits of y, and returns what is to stand in the margin."""
+@dataclass(frozen=True)
+class Scale:
+    """An axis of x. of_step: what a step of a run is on it; None where the run's files do not tell."""
+
+    name: str
+    label: str
+    of_step: Callable[[LoggedRun], int | None]
+    text: Callable[[float], str]
+
+    def factor(self, run: LoggedRun) -> int:
+        """Return what a step of a run is. Raises UserError where its files do not tell."""
+        factor = self.of_step(run)
+        if factor is None:
+            raise UserError(
+                f"{run.folder}: {run_files.PARAMETERS} does not tell what a step is in {self.label}; leave out "
+                f"--x {self.name}, or this run"
+            )
+        return factor
 
 
-def figure_of(runs: Sequence[LoggedRun], panels: Sequence[Panel]) -> Figure:
-    """Return the panels in a row, as wide and high as labels need, with a legend `NAME (LR: v)` below."""
+@dataclass(frozen=True)
+class Panel:
+    """draw: draws the runs on axes, sets their limits of y, and returns what is to stand in the margin.
+
+    lacks: what is not in the logs where it draws nothing, and returns None.
+    """
+
+    draw: Callable[[Axes, Sequence[LoggedRun], Scale], list[Label] | None]
+    lacks: str
+
+
+def figure_of(runs: Sequence[LoggedRun], panels: Sequence[Panel], scale: Scale) -> Figure:
+    """Return the panels that have something to show in a row, as wide and high as labels need.
+
+    Below is a legend `NAME (LR: v)` and where values of others come from. Where there is nothing to show, the figure is
+    a sentence about it, without axes.
+    """
     figure = Figure(dpi=_DPI)
     drawn = []
     for panel in panels:
         axes = figure.add_axes((0, 0, 1, 1))
-        labels = panel(axes, runs)
-        _finish(axes)
+        labels = panel.draw(axes, runs, scale)
+        if labels is None:
+            axes.remove()
+            continue
+        _finish(axes, scale)
         drawn.append((axes, labels))
+    if not drawn:
+        figure.set_size_inches(_LEFT + _WIDTH + _RIGHT, 1.0)
+        figure.text(0.5, 0.5, textwrap.fill(nothing_of(panels), 70), ha="center", va="center", color=GREY)
+        return figure
     entries = [_legend_name(run) for run in runs]
     height = max(_HEIGHT, *(_LABEL_HEIGHT * len(labels) for _, labels in drawn))
     widths = [_LEFT + _WIDTH + _margin(labels) for _, labels in drawn]
     width = max(sum(widths), _LEGEND_HANDLE + _LEGEND_CHARACTER * max(map(len, entries)))
     columns = max(1, int(width / (_LEGEND_HANDLE + _LEGEND_CHARACTER * max(map(len, entries)))))
-    legend = _LEGEND_ROW * -(-len(runs) // columns) + 0.12
+    sources = _wrapped([label.source for _, labels in drawn for label in labels], width)
+    foot = _SOURCE_ROW * len(sources) + (0.08 if sources else 0.0)
+    legend = _LEGEND_ROW * -(-len(runs) // columns) + 0.12 + foot
     total = legend + _BOTTOM + height + _TOP
     figure.set_size_inches(width, total)
     left = 0.0
@@ -79,6 +125,7 @@ def figure_of(runs: Sequence[LoggedRun], panels: Sequence[Panel]) -> Figure:
     figure.legend(
         handles=[Line2D([], [], color=colour(i), linewidth=2.5, label=entry) for i, entry in enumerate(entries)],
         loc="lower center",
+        bbox_to_anchor=(0.5, foot / total),
         ncols=min(columns, len(runs)),
         frameon=False,
         fontsize=9,
@@ -86,7 +133,16 @@ def figure_of(runs: Sequence[LoggedRun], panels: Sequence[Panel]) -> Figure:
         handlelength=1.6,
         columnspacing=1.6,
     )
+    if sources:
+        figure.text(
+            0.12 / width, 0.08 / total, "\n".join(sources), color=GREY, fontsize=_SOURCE_SIZE, va="bottom", ha="left"
+        )
     return figure
+
+
+def nothing_of(panels: Sequence[Panel]) -> str:
+    """Return the sentence about logs in which there is nothing that any of the panels shows."""
+    return f"no {', no '.join(panel.lacks for panel in panels)} in these logs"
 
 
 def colour(i: int) -> str:
@@ -124,15 +180,22 @@ def spread(heights: npt.NDArray[np.float64], gap: float) -> npt.NDArray[np.float
     return placed
 
 
-def _finish(axes: Axes) -> None:
+def _wrapped(sources: Sequence[str], width: float) -> list[str]:
+    """Return the sources, each once, as lines that fit into a width in inches."""
+    text = "; ".join(dict.fromkeys(filter(None, sources)))
+    return textwrap.wrap(f"Dotted: {text}.", int((width - 0.24) / _SOURCE_CHARACTER)) if text else []
+
+
+def _finish(axes: Axes, scale: Scale) -> None:
     """Add to axes what all panels share. The limits of x are final after it."""
     left, right = axes.dataLim.intervalx
     if not np.isfinite([left, right]).all():
         left, right = 0, 1
-    margin = (right - left) * 0.04 or 1.0  # a lone point gets a step to either side
+    margin = (right - left) * 0.04 or max(1.0, 0.5 * abs(right))  # a lone point gets room on either side
     axes.set_xlim(left - margin, right + margin)
-    axes.set_xlabel("step")
+    axes.set_xlabel(scale.label)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, position: scale.text(value)))
     axes.grid(True, color="#e4e4e4", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

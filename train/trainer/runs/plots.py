@@ -19,15 +19,18 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from sparkprep.errors import UserError
 from sparkprep.io.files import open_whole
 from trainer.confidence import wilson
-from trainer.runs.history import CHANCE, GPT2_124M_HELLASWAG, HELLASWAG_EXAMPLES, LoggedRun
+from trainer.runs import references as published
+from trainer.runs.history import HELLASWAG_EXAMPLES, LoggedRun
 from trainer.runs.log import Steps, Values
-from trainer.runs.plot_layout import GREY, Label, Panel, colour, figure_of, pale
+from trainer.runs.plot_layout import GREY, Label, Panel, Scale, colour, figure_of, pale
+from trainer.runs.references import Reference
 
 STREAMS = ("train", "validation")
 FORMATS = ("png", "svg", "pdf")
 
 _AUTO_POINTS = 200  # where no smoothing is given, about so many independent points are left
 _FEW = 40  # points of a line up to which each has a clear marker
+_APART, _BELOW = 10, 30  # the highest rates differ so much: logarithms, down to so much below the least of them
 _NICE = (1, 1.2, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8)  # ticks in each decade of a scale of logarithms
 
 
@@ -36,24 +39,28 @@ def loss_figure(
     streams: Sequence[str] = STREAMS,
     log_scale: bool = True,
     smoothing: int | None = None,
+    x: str = "steps",
+    references: bool = True,
 ) -> Figure:
-    """Draw training loss (pale) and validation loss by step, the least value of each marked.
+    """Draw training loss (pale) and validation loss, the least value of each marked.
 
     streams: of STREAMS. smoothing: the training loss is drawn as the mean of so many logged steps, above the single
     values in pale; 1 for these alone, None for what suits the number of steps. The marked minima are those of single
-    values. Raises UserError for an unknown stream and a smoothing below 1.
+    values. x: what they are drawn over, one of SCALES. references: whether published values stand beside them, where
+    they are of such a model and such data. Raises UserError for an unknown stream or x, a smoothing below 1, and a run
+    whose files do not tell its x.
     """
-    return _draw(runs, [_loss_panel(streams, log_scale, smoothing)])
+    return _draw(runs, [_loss_panel(streams, log_scale, smoothing, references)], x)
 
 
-def hellaswag_figure(runs: Sequence[LoggedRun]) -> Figure:
-    """Draw HellaSwag accuracy by step with 95 % intervals, beside that of OpenAI's 124M checkpoint and chance."""
-    return _draw(runs, [_hellaswag_panel])
+def hellaswag_figure(runs: Sequence[LoggedRun], x: str = "steps", references: bool = True) -> Figure:
+    """Draw HellaSwag accuracy with 95 % intervals, beside that of published models of the size, and chance."""
+    return _draw(runs, [_hellaswag_panel(references)], x)
 
 
-def lr_figure(runs: Sequence[LoggedRun]) -> Figure:
-    """Draw the learning rate by step."""
-    return _draw(runs, [_lr_panel])
+def lr_figure(runs: Sequence[LoggedRun], x: str = "steps") -> Figure:
+    """Draw the learning rate; on a scale of logarithms where the highest rates of the runs lie decades apart."""
+    return _draw(runs, [_LR_PANEL], x)
 
 
 def overview_figure(
@@ -61,9 +68,12 @@ def overview_figure(
     streams: Sequence[str] = STREAMS,
     log_scale: bool = True,
     smoothing: int | None = None,
+    x: str = "steps",
+    references: bool = True,
 ) -> Figure:
-    """Draw loss, HellaSwag and learning rate in one row; the arguments are those of `loss_figure`."""
-    return _draw(runs, [_loss_panel(streams, log_scale, smoothing), _hellaswag_panel, _lr_panel])
+    """Draw in one row what the logs have of loss, HellaSwag and learning rate; arguments as of `loss_figure`."""
+    loss = _loss_panel(streams, log_scale, smoothing, references)
+    return _draw(runs, [loss, _hellaswag_panel(references), _LR_PANEL], x)
 
 
 def save(figure: Figure, path: str) -> None:
@@ -105,13 +115,15 @@ def smoothed(values: Values, window: int) -> Values:
     return np.where(present > 0, (sums[high] - sums[low]) / np.maximum(present, 1), np.nan)
 
 
-def _draw(runs: Sequence[LoggedRun], panels: Sequence[Panel]) -> Figure:
+def _draw(runs: Sequence[LoggedRun], panels: Sequence[Panel], x: str) -> Figure:
     if not runs:
         raise UserError("no run to draw; name at least one")
-    return figure_of(runs, panels)
+    if x not in SCALES:
+        raise UserError(f"runs cannot be drawn over {x}; choose of {', '.join(SCALES)}")
+    return figure_of(runs, panels, SCALES[x])
 
 
-def _loss_panel(streams: Sequence[str], log_scale: bool, smoothing: int | None) -> Panel:
+def _loss_panel(streams: Sequence[str], log_scale: bool, smoothing: int | None, references: bool) -> Panel:
     """Return a panel of the loss. Raises UserError for an unknown stream and a smoothing below 1."""
     unknown = [stream for stream in streams if stream not in STREAMS]
     if unknown or not streams:
@@ -119,24 +131,28 @@ def _loss_panel(streams: Sequence[str], log_scale: bool, smoothing: int | None) 
     if smoothing is not None and smoothing < 1:
         raise UserError(f"a mean of {smoothing} steps cannot be drawn; give 1 or more")
 
-    def draw(axes: Axes, runs: Sequence[LoggedRun]) -> list[Label]:
+    def draw(axes: Axes, runs: Sequence[LoggedRun], scale: Scale) -> list[Label] | None:
         axes.set_title("Loss", loc="left", fontsize=11, fontweight="bold")
         axes.set_ylabel("loss (nats per token)")
         labels: list[Label] = []
         shown: list[Values] = []
         for i, run in enumerate(runs):
-            train, validation = run.history.train, run.history.validation
+            train, validation, factor = run.history.train, run.history.validation, scale.factor(run)
             if "train" in streams and (least := run.min_train):
-                _train_line(axes, train.steps, train.values, pale(colour(i)), smoothing)
-                labels.append(Label(least[1], f"train {least[1]:.4f} @ {least[0]}", colour(i), least[0]))
+                _train_line(axes, factor * train.steps, train.values, pale(colour(i)), smoothing)
+                labels.append(_least("train", least, factor, scale, colour(i)))
                 shown.append(train.values)
             if "validation" in streams and (least := run.min_validation):
-                axes.plot(validation.steps, validation.values, color=colour(i), linewidth=1.7, zorder=3)
-                _points(axes, validation.steps, validation.values, colour(i), marker="s", zorder=3)
-                labels.append(Label(least[1], f"val {least[1]:.4f} @ {least[0]}", colour(i), least[0]))
+                axes.plot(factor * validation.steps, validation.values, color=colour(i), linewidth=1.7, zorder=3)
+                _points(axes, factor * validation.steps, validation.values, colour(i), marker="s", zorder=3)
+                labels.append(_least("val", least, factor, scale, colour(i)))
                 shown.append(validation.values)
         if not labels:
-            return _empty(axes, f"no {' or '.join(streams)} loss in these logs")
+            return None
+        if references and "validation" in streams:
+            others = published.of_loss([run for run in runs if run.min_validation])
+            labels += _reference_lines(axes, others)
+            shown.append(np.array([other.value for other in others]))
         _loss_scale(axes, np.concatenate(shown), log_scale)
         styles = {
             "train": Line2D([], [], color=pale(GREY), linewidth=1.3, label="train"),
@@ -145,7 +161,20 @@ def _loss_panel(streams: Sequence[str], log_scale: bool, smoothing: int | None) 
         axes.legend(handles=[styles[name] for name in STREAMS if name in streams], frameon=False, fontsize=9)
         return labels
 
-    return draw
+    return Panel(draw, f"{' or '.join(streams)} loss")
+
+
+def _least(name: str, least: tuple[int, float], factor: int, scale: Scale, colour: str) -> Label:
+    """Return the label of a least value. least: its step and the value."""
+    at = factor * least[0]
+    return Label(least[1], f"{name} {least[1]:.4f} @ {scale.text(at)}", colour, at)
+
+
+def _reference_lines(axes: Axes, references: Sequence[Reference]) -> list[Label]:
+    """Draw the references as dotted lines, and return their labels."""
+    for other in references:
+        axes.axhline(other.value, color=GREY, linewidth=1.0, linestyle=":")
+    return [Label(other.value, other.name, GREY, source=other.source) for other in references]
 
 
 def _train_line(axes: Axes, steps: Steps, values: Values, colour: str, smoothing: int | None) -> None:
@@ -179,39 +208,49 @@ def _loss_scale(axes: Axes, values: Values, log_scale: bool) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
 
 
-def _hellaswag_panel(axes: Axes, runs: Sequence[LoggedRun]) -> list[Label]:
-    axes.set_title("HellaSwag", loc="left", fontsize=11, fontweight="bold")
-    axes.set_ylabel("accuracy (band: 95 % interval)")
-    labels: list[Label] = []
-    ends = [CHANCE, GPT2_124M_HELLASWAG]
-    for i, run in enumerate(runs):
-        stream = run.history.hellaswag
-        finite = np.isfinite(stream.values)
-        if not finite.any():
-            continue
-        steps, values = stream.steps[finite], stream.values[finite]
-        low, high = np.array([wilson(value, HELLASWAG_EXAMPLES) for value in values.tolist()]).T
-        if len(steps) == 1:  # a band of no width would not be seen
-            around = [values - low, high - values]
-            axes.errorbar(steps, values, yerr=around, color=colour(i), capsize=4, linewidth=1.2, fmt="none")
-        else:
-            axes.fill_between(steps, low, high, color=colour(i), alpha=0.12, linewidth=0)
-        axes.plot(steps, values, color=colour(i), linewidth=1.7)
-        _points(axes, steps, values, colour(i), marker="o")
-        ends += [float(low.min()), float(high.max())]
-        labels.append(Label(float(values[-1]), f"{values[-1]:.4f} @ {steps[-1]}", colour(i)))
-    if not labels:
-        return _empty(axes, "no HellaSwag accuracy (eval) in these logs")
-    others = ((GPT2_124M_HELLASWAG, f"GPT-2 124M {GPT2_124M_HELLASWAG:.4f}"), (CHANCE, f"chance {CHANCE:.2f}"))
-    for value, text in others:
-        axes.axhline(value, color=GREY, linewidth=1.0, linestyle=":")
-        labels.append(Label(value, text, GREY))
-    margin = (max(ends) - min(ends)) * 0.06
-    axes.set_ylim(min(ends) - margin, max(ends) + margin)
-    return labels
+def _hellaswag_panel(references: bool) -> Panel:
+    def draw(axes: Axes, runs: Sequence[LoggedRun], scale: Scale) -> list[Label] | None:
+        axes.set_title("HellaSwag", loc="left", fontsize=11, fontweight="bold")
+        axes.set_ylabel("accuracy (band: 95 % interval)")
+        labels: list[Label] = []
+        ends: list[float] = []
+        asked: list[LoggedRun] = []
+        for i, run in enumerate(runs):
+            stream = run.history.hellaswag
+            finite = np.isfinite(stream.values)
+            if not finite.any():
+                continue
+            at, values = scale.factor(run) * stream.steps[finite], stream.values[finite]
+            ends += _accuracies(axes, at, values, colour(i))
+            labels.append(Label(float(values[-1]), f"{values[-1]:.4f} @ {scale.text(at[-1])}", colour(i)))
+            asked.append(run)
+        if not asked:
+            return None
+        others = published.of_hellaswag(asked) if references else []
+        labels += _reference_lines(axes, others)
+        ends += [other.value for other in others]
+        margin = max((max(ends) - min(ends)) * 0.06, 1e-3)
+        axes.set_ylim(min(ends) - margin, max(ends) + margin)
+        return labels
+
+    return Panel(draw, "HellaSwag accuracy (eval)")
 
 
-def _lr_panel(axes: Axes, runs: Sequence[LoggedRun]) -> list[Label]:
+def _accuracies(axes: Axes, at: Steps, values: Values, colour: str) -> list[float]:
+    """Draw the accuracies of a run with their intervals; return the least and the greatest end of these."""
+    low, high = np.array([wilson(value, HELLASWAG_EXAMPLES) for value in values.tolist()]).T
+    if len(at) == 1:  # a band of no width would not be seen
+        axes.errorbar(
+            at, values, yerr=[values - low, high - values], color=colour, capsize=4, linewidth=1.2, fmt="none"
+        )
+    else:
+        axes.fill_between(at, low, high, color=colour, alpha=0.12, linewidth=0)
+    axes.plot(at, values, color=colour, linewidth=1.7)
+    _points(axes, at, values, colour, marker="o")
+    return [float(low.min()), float(high.max())]
+
+
+def _draw_lr(axes: Axes, runs: Sequence[LoggedRun], scale: Scale) -> list[Label] | None:
     axes.set_title("Learning rate", loc="left", fontsize=11, fontweight="bold")
     axes.set_ylabel("learning rate")
     highest: list[float] = []
@@ -219,17 +258,32 @@ def _lr_panel(axes: Axes, runs: Sequence[LoggedRun]) -> list[Label]:
         finite = np.isfinite(run.history.lr)
         if not finite.any():
             continue
-        steps, rates = run.history.train.steps[finite], run.history.lr[finite]
+        at, rates = scale.factor(run) * run.history.train.steps[finite], run.history.lr[finite]
         # Schedules often lie on one another, so an earlier one is drawn wider than those above it.
-        axes.plot(steps, rates, color=colour(i), linewidth=1.6 + 2.4 * (1 - (i + 1) / len(runs)))
-        if len(steps) <= _FEW:
-            _points(axes, steps, rates, colour(i), marker="o")
+        axes.plot(at, rates, color=colour(i), linewidth=1.6 + 2.4 * (1 - (i + 1) / len(runs)))
+        if len(at) <= _FEW:
+            _points(axes, at, rates, colour(i), marker="o")
         highest.append(float(rates.max()))
     if not highest:
-        return _empty(axes, "no learning rate (lr) in these logs")
-    axes.set_ylim(0, max(highest) * 1.06 or 1.0)
-    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+        return None
+    _lr_scale(axes, [rate for rate in highest if rate > 0])
     return []
+
+
+_LR_PANEL = Panel(_draw_lr, "learning rate (lr)")
+
+
+def _lr_scale(axes: Axes, highest: Sequence[float]) -> None:
+    """Set limits and ticks of the learning rate, of which runs reach these highest values, all above 0.
+
+    The end of each schedule lies decades below its height, so that only what the runs differ by decides on logarithms.
+    """
+    if highest and max(highest) >= _APART * min(highest):
+        axes.set_yscale("log")
+        axes.set_ylim(min(highest) / _BELOW, max(highest) * 1.4)
+    else:
+        axes.set_ylim(0, max(highest, default=0.0) * 1.06 or 1.0)
+        axes.yaxis.set_major_formatter(FuncFormatter(_plain))
 
 
 def _points(axes: Axes, steps: Steps, values: Values, colour: str, marker: str, zorder: float = 2) -> None:
@@ -243,7 +297,17 @@ def _plain(value: float, position: int | None = None) -> str:
     return f"{value:.6g}"
 
 
-def _empty(axes: Axes, text: str) -> list[Label]:
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
-    axes.set_yticks([])
-    return []
+def _of_tokens(value: float) -> str:
+    """Return a number of tokens in thousands, millions or billions, such as 524k or 2.48B."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:g}"
+
+
+SCALES = {
+    "steps": Scale("steps", "step", lambda run: 1, lambda value: f"{value:.0f}"),
+    "tokens": Scale("tokens", "tokens", lambda run: run.tokens_per_step, _of_tokens),
+    "flops": Scale("flops", "training FLOPs", lambda run: run.flops_per_step, lambda value: f"{value:.3g}"),
+}
+"""What values may be drawn over."""
