@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from sparkprep.errors import UserError
 from sparkprep.llmc import header, hellaswag_questions
 from sparkprep.llmc import hellaswag as files
 from sparkprep.llmc.hellaswag import Example
+from trainer import progress
 from trainer.checkpoints import model_file
 from trainer.commands import hellaswag as hellaswag_cli
 from trainer.evaluate import hellaswag
@@ -407,8 +410,24 @@ def test_a_bar_with_the_time_left_is_shown_on_a_terminal(
     saved: str, asked: tuple[str, list[Example]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert hellaswag_cli.main([saved, "--data", asked[0], "--device", "cpu", "--no-scores"]) == 0
-    assert "HellaSwag: 100%" in capsys.readouterr().err
+    monkeypatch.setattr(progress, "_TICK", 0.01)
+    monkeypatch.setattr(progress, "SHOWN_AFTER", 0.0)
+    hidden = GPT2.hidden
+
+    def slowly(self: GPT2, ids: torch.Tensor, cache: object = None) -> torch.Tensor:
+        time.sleep(0.05)
+        return hidden(self, ids, cache)
+
+    monkeypatch.setattr(GPT2, "hidden", slowly)
+    words = [saved, "--data", asked[0], "--device", "cpu", "--no-scores", "--batch-tokens", "500"]
+    assert hellaswag_cli.main(words) == 0
+    seen = capsys.readouterr().err.split("\r")
+    shares = [
+        int(share) for line in seen for share in re.findall(r"^HellaSwag: (\d+) % of [\d,]+ tokens, .* left", line)
+    ]
+    assert len(shares) > 2
+    assert shares == sorted(shares)
+    assert shares[-1] > 50
 
 
 def test_the_plan_holds_every_row_once_and_the_longest_first(asked: tuple[str, list[Example]]) -> None:

@@ -28,7 +28,7 @@ from trainer.checkpoints.state_file import Moments, StateHeader
 from trainer.data.batches import to_device
 from trainer.evaluate import hellaswag
 from trainer.loop import memory, parameter_table, samples
-from trainer.loop.forecast import Forecast, evaluations, forecast, warning
+from trainer.loop.forecast import evaluations, forecast, warning
 from trainer.loop.full_disk import advice
 from trainer.loop.resume import evaluations_logged, manifest_of
 from trainer.loop.run import Run
@@ -87,11 +87,7 @@ def train_in(
     with kernels, RunLog(folder, resume=settings.resume) as log:
         if run.step < run.stop:  # else only what was not evaluated is, and the table tells of what has trained
             say(run_parameters.append(folder, parameter_table.groups(run, peak)), end="")
-        expected = forecast(run, peak)
-        say_line(expected.line())
-        if too_long := warning(run, expected.seconds):
-            say_line(too_long, sys.stderr)
-        Trainer(run, log, peak, logged, watch, save_on_signal=save_on_signal, expected=expected).train()
+        Trainer(run, log, peak, logged, watch, save_on_signal=save_on_signal).train()
     return run
 
 
@@ -164,7 +160,7 @@ class Trainer:
 
     peak: floating-point operations a second of the machine, to tell the share of. logged: the evaluations of the run's
     step that its log has already. watch: is told each update. save_on_signal: keep the last update where a signal ends
-    the run. expected: what the run takes, which is told of until it is known better.
+    the run.
     """
 
     def __init__(
@@ -176,7 +172,6 @@ class Trainer:
         watch: Watch | None = None,
         *,
         save_on_signal: bool = True,
-        expected: Forecast | None = None,
     ) -> None:
         self.watch = watch
         self.run, self.log, self.settings = run, log, run.settings
@@ -190,11 +185,9 @@ class Trainer:
         self._saved = -1  # the step of the last checkpoint
         self._told_of_hang_up = False
         self.progress = Progress()
-        self._step_seconds = expected.step if expected else None
-        self._evaluation_seconds = {
-            VALIDATION: expected.validation if expected else 0.0,
-            HELLASWAG: expected.hellaswag if expected else 0.0,
-        }
+        # What is told of until it is known better, in seconds.
+        self._step_seconds: float | None = None
+        self._evaluation_seconds = {VALIDATION: 0.0, HELLASWAG: 0.0}
         self._stopping = Stopping("the last whole update is being saved" if save_on_signal else "ending")
 
     def train(self) -> None:
@@ -203,6 +196,7 @@ class Trainer:
         try:
             with self._stopping, self.progress:
                 try:
+                    self._tell_of_time()
                     for step in range(first, run.stop + 1):
                         run.step = step
                         self._iterate(step, entering=run.resumed and step == first)
@@ -213,6 +207,15 @@ class Trainer:
             traceback.clear_frames(error.__traceback__)  # they hold what the failed step had taken
             raise UserError(memory.too_large(run)) from error
         say(f"total average iteration time: {1000 * self.speed.mean_seconds:f} ms")
+
+    def _tell_of_time(self) -> None:
+        """Say what the run will take, and warn of what takes long without a GPU."""
+        expected = forecast(self.run, self.speed.peak)
+        self._step_seconds = expected.step
+        self._evaluation_seconds = {VALIDATION: expected.validation, HELLASWAG: expected.hellaswag}
+        say_line(expected.line())
+        if too_long := warning(self.run, expected.seconds):
+            say_line(too_long, sys.stderr)
 
     def _iterate(self, step: int, *, entering: bool) -> None:
         """Do what is due at the top of an iteration, and then its update.
