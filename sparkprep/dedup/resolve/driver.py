@@ -127,7 +127,7 @@ def _outcome(work: Workspace, graph: Graph, ranked: Ranked, removed: pa.Table, m
         flows=_flows(work, removed) if work.columns.source is not None else [],
         clusters=outcome.with_ids(clusters_sample, work.id_type),
         pairs_sample=outcome.with_ids(pairs_sample, work.id_type),
-        misses_sample=outcome.with_ids(misses.slice(0, outcome.MISSES), work.id_type),
+        misses_sample=outcome.with_ids(outcome.spread(misses, outcome.MISSES), work.id_type),
     )
 
 

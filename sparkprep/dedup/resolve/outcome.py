@@ -13,7 +13,7 @@ import pyarrow as pa
 from sparkprep.dedup.kernels.arrays import F64, I64
 from sparkprep.io.arrow import from_bytes
 
-CLUSTERS, MEMBERS, PAIRS, MISSES, FLOWS = 10, 10, 24, 12, 30
+CLUSTERS, MEMBERS, PAIRS, MISSES, FLOWS = 10, 10, 12, 8, 30
 """Sizes of the samples: largest clusters, removed documents shown of each, pairs, near misses, ways between sources."""
 BINS = 1000
 """Of the histogram of similarities, between 0 and 1."""
@@ -110,10 +110,16 @@ def samples(removed: pa.Table) -> tuple[list[int], pa.Table, pa.Table]:
     jaccard = np.asarray(removed["jaccard"])
     near = np.flatnonzero(jaccard < 1.0)
     near = near[np.lexsort((near, jaccard[near]))]
-    spread = np.unique(np.linspace(0, max(0, len(near) - 1), PAIRS).round().astype(int))[: len(near)]
     no_rows = np.empty(0, np.int64)
     heads_sizes = (sizes[largest] + 1).tolist()
-    return heads_sizes, removed.take(pa.array(np.concatenate([no_rows, *rows]))), removed.take(pa.array(near[spread]))
+    clusters = removed.take(pa.array(np.concatenate([no_rows, *rows])))
+    return heads_sizes, clusters, spread(removed.take(pa.array(near)), PAIRS)
+
+
+def spread(rows: pa.Table, most: int) -> pa.Table:
+    """Return up to so many rows of a table, evenly spread, the first and the last among them."""
+    places = np.unique(np.linspace(0, max(0, len(rows) - 1), most).round().astype(int))[: len(rows)]
+    return rows.take(pa.array(places))
 
 
 def with_ids(removed: pa.Table, kind: pa.DataType) -> pa.Table:
