@@ -1,68 +1,143 @@
-"""What the README says to type works as printed: its blocks are run line by line."""
+"""What the README and the documents say to type works as printed, in order, on the demo's data or tiny files."""
 
-import json
+import os
 import re
 import shutil
-import subprocess
+import sys
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+import s3_buckets
+import workplace
 from checkout import ROOT
 
-from sparkprep.sample import embedded
+PAGES = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
+PROGRAMS = ("make", "python", "sparkprep", "spark-submit", ".venv/bin/", "jobs/", "train/", "mkdir", "pip", "aws")
+"""How a line begins that is to be typed."""
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+FROM_NOTHING = ("README.md", "From nothing to a plot")
+OWN_DATA = ("README.md", "Your own data")
+TRAINER = ("docs/training.md", "The commands")
+SERIES = ("docs/training.md", "Several experiments, one after another")
+RUN = {
+    FROM_NOTHING: "here",
+    OWN_DATA: "here",
+    TRAINER: "here, but for NOT_RUN",
+    SERIES: "tests/trainer/commands/test_documented_series.py",
+}
+"""The sections whose commands are run, and where."""
+GPU = "124M at the course's batch: wants a GPU"
+NOT_RUN = {
+    "python train/train_gpt2.py -o my_first_experiment -b 32 -x 20": GPU,
+    "python train/train_gpt2.py -o logGPT -1d 12 -1c 768 -1h 12 -b 32 -y 1 -e seed_model.bin -ss 2365 -l 0.002": GPU,
+    "make train-final SEED_MODEL=seed_model.bin LR=0.002 DATA=shards OUT=logGPT": GPU,
+    "make train-final REHEARSE=1": "tests/trainer/final/ goes the whole way",
+    "python train/train_final.py --seed-model seed_model.bin --learning-rate 0.002 --data shards --output logGPT "
+    "--then upload=my-bucket/experiments/full_gpt,shutdown --shutdown-anyway-after 6": (
+        "it shuts the machine down; tests/trainer/final/ does it with another command"
+    ),
+    "make test": "it is what runs these tests",
+    "make test-more": "it is what runs these tests",
+    "make cluster-test": "a cluster of Spark; tests/cluster/",
+    "make format": "it changes the checkout",
+}
+"""Commands that no test runs as they stand, and why."""
 
 
-def blocks(heading: str) -> list[list[str]]:
-    """The commands of each block below a heading of the README, those for Python left out."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return [block.strip().splitlines() for block in re.findall(r"^```\n(.*?)^```", section, re.DOTALL | re.MULTILINE)]
+def blocks(page: str) -> list[tuple[str, list[str]]]:
+    """The heading above each block that is to be typed, and its commands: without comments, each on one line."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = []
+    for block in re.finditer(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        lines = re.sub(r"\\\n\s*", "", block[2]).strip().splitlines()
+        if block[1] not in ("", "sh", "bash", "console") or not lines[0].startswith(PROGRAMS):
+            continue
+        heading = re.findall(r"^#+ (.*)", text[: block.start()], re.MULTILINE)[-1]
+        found.append((heading, [re.sub(r"\s+# .*", "", line) for line in lines]))
+    return found
 
 
-def run(command: str, folder: Path) -> str:
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=900, stdin=subprocess.DEVNULL
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+def commands(page: str, heading: str) -> list[str]:
+    return [line for above, lines in blocks(page) if above == heading for line in lines]
+
+
+def test_every_command_of_every_page_is_run_or_has_its_reason() -> None:
+    printed = {(page, heading): commands(page, heading) for page in PAGES for heading, _ in blocks(page)}
+    assert set(RUN) <= set(printed)
+    left = [
+        f"{page}: {line}"
+        for (page, heading), lines in printed.items()
+        if (page, heading) not in RUN
+        for line in lines
+        if line not in NOT_RUN
+    ]
+    assert left == []
+    assert set(NOT_RUN) <= {line for lines in printed.values() for line in lines}, "a reason for what is not printed"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the checkout in which `make setup` and `make setup-train` have done their work."""
+    copy = tmp_path / "checkout"
+    unwanted = shutil.ignore_patterns(".git*", ".venv*", "demo", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
+    shutil.copytree(ROOT, copy, ignore=unwanted, symlinks=True)
+    environment = copy / ".venv"
+    (environment / "bin").mkdir(parents=True)
+    for path in Path(sys.prefix, "bin").iterdir():
+        (environment / "bin" / path.name).symlink_to(path)
+    for path in Path(sys.prefix).iterdir():
+        if path.name != "bin":
+            (environment / path.name).symlink_to(path)
+    (environment / ".ready").write_text(f"{copy}\n")
+    for stamp in (".warm", ".archived", ".trainer"):
+        (environment / stamp).touch()
+    return copy
 
 
 @pytest.mark.slow
-def test_the_path_from_nothing_to_a_plot() -> None:
+def test_the_path_from_nothing_to_a_plot(checkout: Path) -> None:
     pytest.importorskip("torch", reason="the trainer is not installed in this environment")
-    shutil.rmtree(ROOT / "demo", ignore_errors=True)
-    (commands,) = blocks("From nothing to a plot")
-    assert commands[0] == "make demo"
-    said = [run(command, ROOT) for command in commands]
+    lines = commands(*FROM_NOTHING)
+    assert lines[0] == "make demo"
+    said = [workplace.run_shell(line, checkout) for line in lines]
     assert "precision  1.0000" in said[0]
     assert "Next: open demo/10k/report.html" in said[0]
-    assert (ROOT / "demo" / "10k" / "report.html").stat().st_size > 10_000
-    assert (ROOT / "demo" / "run" / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert (checkout / "demo" / "10k" / "report.html").stat().st_size > 10_000
+    assert (checkout / "demo" / "run" / "plot.png").read_bytes().startswith(b"\x89PNG")
     assert len(said[4].strip()) > 50, "the model wrote no text"
+    # The course's own size, on the demo's shards: what it is told can be typed.
+    refused = ".venv/bin/python train/train_gpt2.py -id 'demo/shards/*_train_*.bin' -iv 'demo/shards/*_val_*.bin' -b 32"
+    with pytest.raises(AssertionError, match=r"give -b \d+ or less, --val-tokens \d+ or less"):
+        workplace.run_shell(f"{refused} -o demo/d12", checkout)
+    for printed in re.findall(r"`(\.venv/bin/sparkprep [^`]+)`", said[0]):
+        workplace.run_shell(printed, checkout)
 
 
 @pytest.mark.slow
 def test_the_commands_for_ones_own_data(tmp_path: Path) -> None:
-    for name in (".venv", "jobs"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    subset = embedded("1k")
-    documents = pq.read_table(subset.documents)
-    (tmp_path / "crawl").mkdir()
-    pq.write_table(documents, tmp_path / "crawl" / "part-0.parquet")
-    shutil.copy(subset.pairs, tmp_path / "pairs.parquet")
-    rows = documents.append_column("score", pa.array(range(len(documents)))).slice(0, 50).to_pylist()
-    (tmp_path / "docs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    pq.write_table(
-        pa.table({"id": range(9), "input_ids": [[n, n + 1] * 60 for n in range(9)]}), tmp_path / "tokens.parquet"
-    )
-    question = {"ctx": "A dog", "endings": ["barks.", "reads.", "flies.", "sings."], "label": 0}
-    (tmp_path / "hellaswag_val.jsonl").write_text(json.dumps(question) + "\n")
-    commands = [command for block in blocks("Your own data") for command in block]
-    assert len(commands) >= 8
-    for command in commands:
-        run(command, tmp_path)
+    workplace.link_checkout(tmp_path)
+    workplace.write_documents(tmp_path)
+    workplace.write_questions(tmp_path / "hellaswag_val.jsonl")
+    lines = commands(*OWN_DATA)
+    assert len(lines) >= 8
+    for line in lines:
+        workplace.run_shell(line, tmp_path)
     for made in ("clean/report.html", "shards/manifest.json", "strict/kept", "fineweb/fineweb_train_000001.bin"):
         assert (tmp_path / made).exists(), made
+
+
+@pytest.mark.slow
+def test_the_trainers_commands(tmp_path: Path, bucket: str) -> None:
+    workplace.link_checkout(tmp_path)
+    workplace.write_trainers(tmp_path)
+    for kind in ("train_000001", "val_000000"):
+        workplace.write_shard(tmp_path / "data" / f"fineweb_{kind}.bin", 1000, 100)
+    s3_buckets.client().create_bucket(Bucket="my-bucket")
+    ran = 0
+    for line in commands(*TRAINER):
+        if line not in NOT_RUN:
+            workplace.run_shell(line, tmp_path, timeout=600)
+            ran += 1
+    assert ran >= 6
+    assert (tmp_path / "my_gpt2" / "config.json").exists()
+    assert os.path.exists(tmp_path / "plot.png")

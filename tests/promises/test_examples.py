@@ -2,13 +2,13 @@
 
 import argparse
 import importlib
-import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from checkout import ROOT
+from help_examples import examples, faces, verb_of
 
 from sparkprep import cli
 from trainer import flags
@@ -16,34 +16,10 @@ from trainer import flags
 _INTERPRETERS = ("python", "spark-submit")
 
 
-def faces() -> list[str]:
-    """The modules that end their --help with examples."""
-    sources = {ROOT: "sparkprep", ROOT / "train": "trainer"}
-    files = [(root, path) for root, package in sources.items() for path in sorted((root / package).rglob("*.py"))]
-    return [
-        ".".join(path.relative_to(root).with_suffix("").parts)
-        for root, path in files
-        if re.search(r"^EPILOG = ", path.read_text(encoding="utf-8"), re.MULTILINE)
-    ]
-
-
-def examples(epilog: str) -> list[str]:
-    """The commands in the help's list of examples, without what is said of each."""
-    listed = epilog.split("examples:\n", 1)[1].split("\n\n", 1)[0]
-    return [re.split(r"\s{2,}", line.strip())[0] for line in listed.splitlines()]
-
-
 def parse(face: Any, words: Sequence[str]) -> argparse.Namespace:
     """Parse the words behind the program's name as the program does; a mistake is a UserError."""
     parser = face._parser()
     return parser.parse_words(words) if isinstance(parser, flags.Parser) else parser.parse_args(words)
-
-
-def verb_of(job: str) -> str:
-    """The verb of `sparkprep` that a file of jobs/ runs."""
-    found = re.search(r"main\(\[\"(\w+)\"", (ROOT / job).read_text(encoding="utf-8"))
-    assert found is not None, job
-    return found[1]
 
 
 @pytest.mark.parametrize("module", faces())
