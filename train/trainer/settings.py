@@ -147,7 +147,9 @@ class TrainSettings:
     deterministic: bool = option(False, "the same bits on each run on a GPU too, at a cost in speed", Switch())
     compile: str = option("auto", "torch.compile; auto: on a GPU", OneOf(COMPILE))
     device: str = option("auto", "what to compute on; auto: a GPU if there is one", OneOf(DEVICES))
-    precision: str = option("auto", "auto: bf16 on a GPU, fp32 on a CPU", OneOf(PRECISIONS))
+    precision: str = option(
+        "auto", "auto: bf16 on a GPU, fp32 on a CPU, whatever a model file holds", OneOf(PRECISIONS)
+    )
     threads: int | None = option(None, "CPU threads", Integer(1))
     debug: bool = option(False, "print the traceback of an error too", Switch())
     given: frozenset[str] = frozenset()

@@ -108,7 +108,12 @@ def _parser() -> Parser:
         + ")",
     )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default: a GPU if there is one")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="default: bf16 on a GPU, fp32 on a CPU")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="default: bf16 on a GPU, fp32 on a CPU, whatever the file holds",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     add_debug(parser)
     return parser

@@ -72,7 +72,9 @@ class Request:
         False, "encode the prompt as llm.c's course version does, by longest match", Switch()
     )
     device: str = option("auto", "what to compute on", OneOf(DEVICES))
-    precision: str = option("auto", "number format; auto: bf16 on a GPU, fp32 on a CPU", OneOf(PRECISIONS))
+    precision: str = option(
+        "auto", "number format; auto: bf16 on a GPU, fp32 on a CPU, whatever the file holds", OneOf(PRECISIONS)
+    )
     quiet: bool = option(False, "print the text alone", Switch())
     debug: bool = option(False, "print the traceback of an error too", Switch())
 
