@@ -1,14 +1,11 @@
 """Model and state files have llm.c's layout, checked by a reader and a writer made from the format's description."""
 
-import math
-import struct
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from checkpoint_files import TINY, bits, flat_of, loader_state, moments_of, ours, rest_of, tensors_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llmc_files import (
@@ -19,26 +16,19 @@ from llmc_files import (
     from_bfloat16,
     read_model,
     read_state,
-    tensor_shapes,
     to_bfloat16,
     write_model,
     write_state,
 )
 
-from sparkprep.errors import UserError
 from sparkprep.llmc.shard import ShardFile, ShardHeader
 from trainer.checkpoints import model_file, state_file
 from trainer.checkpoints.state_file import Moments, StateHeader
-from trainer.data.loader import Loader, LoaderState
+from trainer.data.loader import Loader
 from trainer.models.gpt2 import GPT2, GPT2Shape
 from trainer.models.layout import views_of
 
-TINY = Sizes(max_seq_len=3, vocab=5, layers=1, heads=1, channels=1)
 U64 = st.integers(0, 2**64 - 1)
-
-
-def ours(sizes: Sizes) -> GPT2Shape:
-    return GPT2Shape(sizes.layers, sizes.heads, sizes.channels, sizes.max_seq_len, sizes.vocab)
 
 
 @st.composite
@@ -46,35 +36,6 @@ def all_sizes(draw: st.DrawFn) -> Sizes:
     heads = draw(st.integers(1, 3))
     channels = heads * draw(st.integers(1, 3))
     return Sizes(draw(st.integers(1, 9)), draw(st.integers(1, 300)), draw(st.integers(1, 3)), heads, channels)
-
-
-def values_of(size: int, seed: int) -> np.ndarray:
-    """float32 values of all magnitudes, some zeros, subnormals and ties of bfloat16 among them."""
-    rng = np.random.default_rng(seed)
-    values = (rng.standard_normal(size) * 10.0 ** rng.integers(-30, 30, size)).astype(np.float32)
-    special = np.array([0x3F808000, 0x3F818000, 0xBF808000, 0x3F807FFF, 0x3F808001, 1, 0x80000000, 0], np.uint32)
-    values[: len(special)] = special.view(np.float32)[:size]
-    return values
-
-
-def tensors_of(sizes: Sizes, seed: int) -> dict[str, np.ndarray]:
-    """Random tensors; the padded rows of wte are zero."""
-    flat, at, found = values_of(count(sizes), seed), 0, {}
-    for name, shape in tensor_shapes(sizes):
-        size = math.prod(shape)
-        found[name] = flat[at : at + size].reshape(shape).copy()
-        at += size
-    found["wte"][sizes.vocab :] = 0
-    return found
-
-
-def flat_of(tensors: dict[str, np.ndarray]) -> np.ndarray:
-    return np.concatenate([values.ravel() for values in tensors.values()])
-
-
-def bits(values: np.ndarray | torch.Tensor) -> np.ndarray:
-    """Of float32, so that -0 and 0 differ."""
-    return np.ascontiguousarray(values, np.float32).ravel().view(np.uint32)
 
 
 @pytest.mark.parametrize("version", [3, 5])
@@ -129,31 +90,6 @@ def test_bfloat16_is_rounded_to_the_nearest_and_ties_to_even(values: list[float]
     given_values = np.array(values, np.float32)
     found = torch.from_numpy(given_values).to(torch.bfloat16).view(torch.int16).numpy().view(np.uint16)
     assert np.array_equal(found, to_bfloat16(given_values))
-
-
-def rest_of(sizes: Sizes, seed: int, masters: bool, shuffled: bool) -> dict[str, Any]:
-    """A state as the second writer takes it."""
-    rng, size = np.random.default_rng(seed), count(sizes)
-    state: dict[str, Any] = {"m": values_of(size, seed), "v": np.abs(values_of(size, seed + 1))}
-    state["masters"] = values_of(size, seed + 2) if masters else None
-    if shuffled:
-        twister = Twister.seeded(seed)
-        state["shard_order"] = twister.permutation(int(rng.integers(1, 9)))
-        state["sample_order"] = twister.permutation(int(rng.integers(1, 300)))
-        state["twister"] = twister.pack(seed=0xCDCDCDCD_CDCDCDCD)
-    return state
-
-
-def loader_state(state: dict[str, Any]) -> LoaderState:
-    if "twister" not in state:
-        return LoaderState(state["shard"], state["used"])
-    orders = (np.array(state[name], np.int32) for name in ("shard_order", "sample_order"))
-    return LoaderState(state["shard"], state["used"], *orders, state["twister"])
-
-
-def moments_of(sizes: Sizes, masters: bool = True) -> Moments:
-    m, v, w = (torch.full((count(sizes),), 7.0) for _ in range(3))
-    return Moments(m, v, w if masters else None)
 
 
 state_fields = {
@@ -245,186 +181,3 @@ def test_a_loader_goes_on_from_a_state_that_llmc_wrote(tmp_path: Path) -> None:
     for _ in range(15):
         uninterrupted.next()
     assert [loader.next().tolist() for _ in range(40)] == [uninterrupted.next().tolist() for _ in range(40)]
-
-
-@pytest.fixture
-def model_path(tmp_path: Path) -> Path:
-    path = tmp_path / "model_00000003.bin"
-    write_model(path, TINY, tensors_of(TINY, 1), 3)
-    return path
-
-
-@pytest.fixture
-def state_path(tmp_path: Path) -> Path:
-    path = tmp_path / "state_00000003_00000.bin"
-    numbers = {"step": 3, "rng": 1, "rng_before": 2, "shard": 0, "used": 1}
-    write_state(path, rest_of(TINY, 1, masters=True, shuffled=True) | numbers)
-    return path
-
-
-def read_ours(path: Path) -> None:
-    """As the trainer would read it, by its name."""
-    if path.name.startswith("model"):
-        model_file.open_model(str(path))
-    else:
-        state_file.read(str(path), moments_of(TINY))
-
-
-def refused(path: Path, said: str) -> None:
-    with pytest.raises(UserError, match=said) as raised:
-        read_ours(path)
-    assert str(raised.value).startswith(f"{path}: ")
-
-
-@pytest.mark.parametrize("kind", ["model", "state"])
-def test_a_file_cut_short_at_any_byte_is_refused_by_name(kind: str, model_path: Path, state_path: Path) -> None:
-    path = model_path if kind == "model" else state_path
-    data = path.read_bytes()
-    near = {edge + step for edge in (0, HEADER, len(data)) for step in range(-9, 10)}
-    stride = 1 if kind == "model" else 7
-    for length in sorted({*near, *range(0, len(data), stride)} & set(range(len(data)))):
-        path.write_bytes(data[:length])
-        refused(path, "cut short|it is (empty|of an unknown kind)")
-    path.write_bytes(data)
-    read_ours(path)
-
-
-@pytest.mark.parametrize("kind", ["model", "state"])
-def test_a_file_with_bytes_too_many_is_refused_by_name(kind: str, model_path: Path, state_path: Path) -> None:
-    path = model_path if kind == "model" else state_path
-    path.write_bytes(path.read_bytes() + b"\0")
-    refused(path, "too long")
-
-
-@pytest.mark.parametrize("kind", ["model", "state"])
-@pytest.mark.parametrize("bit", range(32))
-def test_a_file_of_another_magic_is_refused_by_name(kind: str, bit: int, model_path: Path, state_path: Path) -> None:
-    path = model_path if kind == "model" else state_path
-    data = bytearray(path.read_bytes())
-    data[bit // 8] ^= 1 << bit % 8
-    path.write_bytes(data)
-    refused(path, "not a (model file|training state)")
-
-
-def put(path: Path, slot: int, value: int) -> None:
-    """Put another int32 into the header."""
-    data = bytearray(path.read_bytes())
-    struct.pack_into("<i", data, 4 * slot, value)
-    path.write_bytes(data)
-
-
-@pytest.mark.parametrize(
-    ("slot", "value", "said"),
-    [
-        (1, 4, "version 4, and only 3 and 5"),
-        (1, 5, "too long"),
-        (2, 4, "cut short"),
-        (2, 0, "sizes that no GPT-2 has"),
-        (3, -1, "sizes that no GPT-2 has"),
-        (4, 1 << 30, "sizes that no GPT-2 has"),
-        (5, 2, "1 channels do not divide into 2 heads"),
-        (5, 0, "sizes that no GPT-2 has"),
-        (6, 2, "cut short"),
-        (7, 5, "padded to 5, and llm.c pads it to 128"),
-    ],
-)
-def test_a_model_header_that_cannot_be_is_refused(model_path: Path, slot: int, value: int, said: str) -> None:
-    put(model_path, slot, value)
-    refused(model_path, said)
-
-
-@pytest.mark.parametrize(
-    ("slot", "value", "said"),
-    [
-        (1, 2, "version 2, and only 1"),
-        (2, 8, "process 0 of 8"),
-        (3, 1, "process 1 of 1"),
-        (4, 0, "cut short or damaged|too long"),
-        (5, 0, "too long"),
-    ],
-)
-def test_a_state_header_that_cannot_be_is_refused(state_path: Path, slot: int, value: int, said: str) -> None:
-    put(state_path, slot, value)
-    refused(state_path, said)
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("part", ["weights", "first moments", "second moments", "master weights"])
-def test_a_value_that_is_not_finite_is_refused_with_its_place(
-    part: str, value: float, model_path: Path, state_path: Path
-) -> None:
-    parts = ["first moments", "second moments", "master weights"]
-    path = model_path if part == "weights" else state_path
-    start = HEADER if part == "weights" else HEADER + 4 * count(TINY) * parts.index(part)
-    data = bytearray(path.read_bytes())
-    struct.pack_into("<f", data, start + 4 * 11, value)
-    path.write_bytes(data)
-    refused(path, f"value 11 of its {part} is -?(nan|inf)")
-
-
-@pytest.mark.parametrize("half", [0x7F80, 0xFF80, 0x7FC0])
-def test_a_bfloat16_weight_that_is_not_finite_is_refused(tmp_path: Path, half: int) -> None:
-    path = tmp_path / "model_00000003.bin"
-    write_model(path, TINY, tensors_of(TINY, 1), 5)
-    data = bytearray(path.read_bytes())
-    struct.pack_into("<H", data, HEADER + 2 * 100, half)
-    path.write_bytes(data)
-    refused(path, "value 100 of its weights")
-
-
-def test_a_negative_second_moment_is_refused(state_path: Path) -> None:
-    data = bytearray(state_path.read_bytes())
-    struct.pack_into("<f", data, HEADER + 4 * (count(TINY) + 5), -1e-20)
-    state_path.write_bytes(data)
-    refused(state_path, "second moment is negative")
-
-
-@pytest.mark.parametrize("length", [0, 200, 1 << 31, 1 << 62, (1 << 64) - 1])
-def test_an_order_of_another_length_is_refused(state_path: Path, length: int) -> None:
-    data = bytearray(state_path.read_bytes())
-    struct.pack_into("<Q", data, HEADER + 12 * count(TINY), length)
-    state_path.write_bytes(data)
-    refused(state_path, "cut short|too long|does not fit")
-
-
-def test_a_state_of_another_shape_is_refused(state_path: Path) -> None:
-    for other in (Sizes(3, 5, 1, 1, 2), Sizes(2, 5, 1, 1, 1)):
-        with pytest.raises(UserError, match=rf"{state_path.name}: "):
-            state_file.read(str(state_path), moments_of(other))
-
-
-def test_a_model_of_another_shape_is_refused_with_both(model_path: Path) -> None:
-    with pytest.raises(UserError, match=r"model_00000003\.bin: it has 1 layers, 1 channels.*2 layers, 4 channels"):
-        model_file.load(str(model_path), GPT2(GPT2Shape(2, 1, 4, 3, 5)))
-
-
-@pytest.mark.parametrize("version", [3, 5])
-def test_padded_rows_that_are_not_zero_are_zeroed_and_told(
-    tmp_path: Path, version: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tensors = tensors_of(TINY, 1)
-    tensors["wte"][TINY.vocab + 2] = 1.5
-    path = tmp_path / "model_00000003.bin"
-    write_model(path, TINY, tensors, version)
-    wte = views_of(model_file.open_model(str(path)).flat, ours(TINY).tensors())["wte"][0]
-    assert not wte[TINY.vocab :].any()
-    assert wte[: TINY.vocab].any()
-    assert f"{path}: the padded rows of wte are not zero" in capsys.readouterr().err
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    for name in ("model_00000003.bin", "state_00000003_00000.bin"):
-        refused(tmp_path / name, "cannot be read")
-
-
-def test_a_file_is_never_seen_in_part(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = model_path.read_bytes()
-
-    def fail(*_: object) -> Callable[..., object]:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(UserError, match="No space left"):
-        model_file.write(str(model_path), ours(TINY), torch.zeros(count(TINY)), 5)
-    assert model_path.read_bytes() == before
-    assert [each.name for each in model_path.parent.iterdir()] == [model_path.name]

@@ -2,9 +2,6 @@
 
 import csv
 import json
-import re
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from bounds import BFLOAT16, TRANSCENDENTAL, hidden_roundings, likely, loss_roundings, worst
+from hellaswag_questions import SMALL, examples_of, model_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,40 +17,12 @@ from sparkprep.errors import UserError
 from sparkprep.llmc import header, hellaswag_questions
 from sparkprep.llmc import hellaswag as files
 from sparkprep.llmc.hellaswag import Example
-from trainer import progress
-from trainer.checkpoints import model_file
-from trainer.commands import hellaswag as hellaswag_cli
 from trainer.evaluate import hellaswag
 from trainer.evaluate.hellaswag import Questions, evaluate, prepare
 from trainer.flags import BATCH_TOKENS
 from trainer.models.gpt2 import GPT2, GPT2Shape
-from trainer.models.layout import views_of
 
-SMALL = GPT2Shape(2, 2, 16, max_seq_len=40, vocab_size=300)
 REAL_LENGTHS = {"context": (9, 115), "ending": (3, 51)}  # as in the validation set: rows of 83 tokens on average
-
-
-def examples_of(seed: int, count: int, context: tuple[int, int], ending: tuple[int, int], vocab: int) -> list[Example]:
-    """Examples of random tokens; lengths drawn from the half-open ranges."""
-    rng = np.random.default_rng(seed)
-
-    def tokens(lengths: tuple[int, int]) -> np.ndarray:
-        return rng.integers(0, vocab, rng.integers(*lengths), dtype=np.uint16)
-
-    return [
-        Example(index, int(rng.integers(4)), tokens(context), tuple(tokens(ending) for _ in range(4)))
-        for index in range(count)
-    ]
-
-
-def model_of(shape: GPT2Shape, scale: float = 20.0) -> GPT2:
-    """A model whose logits are larger than initial ones so that scores differ; its padded rows hold rubbish."""
-    model = GPT2(shape)
-    model.initialise(seed=7)
-    with torch.no_grad():
-        model.leaves("lnf.weight")[0].mul_(scale)
-        views_of(model.flat, shape.tensors())["wte"][0][shape.vocab_size :] = 3.0
-    return model
 
 
 def largest_logit(model: GPT2) -> float:
@@ -93,24 +63,6 @@ def plain_scores(model: GPT2, examples: list[Example]) -> np.ndarray:
         loss = F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten(), reduction="none").view(4, -1)
         scores[example.index] = ((loss * mask[:, 1:]).sum(1) / mask[:, 1:].sum(1)).numpy()
     return scores
-
-
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Example]]:
-    """A file of 40 examples for SMALL, the longest of which fills all positions."""
-    examples = examples_of(1, 40, (2, 25), (1, 14), SMALL.vocab_size)
-    longest = Example(
-        17, 2, np.arange(30, dtype=np.uint16), tuple(np.arange(k, 10 + k, dtype=np.uint16) for k in range(4))
-    )
-    examples[17] = longest
-    path = str(tmp_path_factory.mktemp("asked") / "hellaswag_val.bin")
-    files.write(path, examples)
-    return path, examples
-
-
-@pytest.fixture(scope="module")
-def model() -> GPT2:
-    return model_of(SMALL)
 
 
 def test_the_scores_are_those_of_rows_padded_to_the_full_length(model: GPT2, asked: tuple[str, list[Example]]) -> None:
@@ -310,124 +262,6 @@ def test_the_csv_tells_each_example_with_all_digits(
 def test_the_interval_is_wilsons(correct: int, total: int, low: float, high: float) -> None:
     result = hellaswag.HellaSwagResult(correct, total, np.zeros(total, np.int8), np.zeros((total, 4), np.float32), 0)
     assert result.interval() == pytest.approx((low, high), abs=5e-5)
-
-
-@pytest.fixture
-def saved(model: GPT2, tmp_path: Path) -> str:
-    """A model file of SMALL."""
-    path = str(tmp_path / "model_00000012.bin")
-    flat = model.flat.clone()
-    views_of(flat, SMALL.tensors())["wte"][0][SMALL.vocab_size :] = 0
-    model_file.write(path, SMALL, flat, 3)
-    return path
-
-
-def test_the_command_tells_accuracy_interval_and_cost_and_writes_the_scores(
-    saved: str, asked: tuple[str, list[Example]], model: GPT2, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert hellaswag_cli.main([saved, "--data", asked[0], "--device", "cpu"]) == 0
-    out, err = capsys.readouterr()
-    result = evaluate(model, prepare(asked[0], 40))
-    low, high = result.interval()
-    assert f"HellaSwag: {result.correct}/40 = {result.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})" in out
-    assert "GPT-2 124M 0.2945, chance 0.2500" in out
-    assert f"{result.tokens_computed:,} tokens computed in" in out
-    assert "6,400," in out
-    assert err == ""  # no bar where nobody watches
-    scores = Path(saved).with_name("model_00000012_hellaswag.csv")
-    assert f"scores of each example: {scores}" in out
-    assert len(scores.read_text().splitlines()) == 41
-
-
-def test_the_command_prints_one_json_object(
-    saved: str, asked: tuple[str, list[Example]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    scores = str(tmp_path / "elsewhere.csv")
-    words = [saved, "--data", asked[0], "--device", "cpu", "--json", "--scores", scores, "--limit", "8"]
-    assert hellaswag_cli.main([*words, "--batch-tokens", "64", "--precision", "bf16"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["examples"] == 8
-    assert told["accuracy"] == told["correct"] / 8
-    assert told["interval_95"][0] <= told["accuracy"] < told["interval_95"][1]  # of 8 none may be right
-    assert told["tokens_padded"] == 8 * 4 * 40
-    assert (told["precision"], told["scores"]) == ("BF16", scores)
-    assert len(Path(scores).read_text().splitlines()) == 9
-
-
-@pytest.mark.parametrize("version", [3, 5])
-def test_a_cpu_evaluates_in_float32_whatever_the_file_holds(
-    version: int, saved: str, asked: tuple[str, list[Example]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = str(tmp_path / "model.bin")
-    model = model_file.open_model(saved)
-    model_file.write(path, model.shape, model.flat, version)
-    assert hellaswag_cli.main([path, "--data", asked[0], "--device", "cpu", "--json", "--limit", "2"]) == 0
-    assert json.loads(capsys.readouterr().out)["precision"] == "FP32"
-
-
-def test_a_part_does_not_replace_the_scores_of_the_whole(
-    saved: str, asked: tuple[str, list[Example]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    for words in (["--limit", "3"], ["--no-scores"]):
-        assert hellaswag_cli.main([saved, "--data", asked[0], "--device", "cpu", *words]) == 0
-        assert "scores of each example" not in capsys.readouterr().out
-    assert not list(Path(saved).parent.glob("*.csv"))
-
-
-def test_the_result_is_told_even_where_its_file_cannot_be_written(
-    saved: str, asked: tuple[str, list[Example]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    missing = str(Path(saved).parent / "missing" / "scores.csv")
-    assert hellaswag_cli.main([saved, "--data", asked[0], "--device", "cpu", "--scores", missing]) == 2
-    out, err = capsys.readouterr()
-    assert "HellaSwag: " in out
-    assert err.startswith(f"error: {missing}: cannot be written")
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["{saved}", "--data", "nothing.bin"], "nothing.bin: no such file; make it with `sparkprep convert hellaswag"),
-        (["nothing.bin", "--data", "{asked}"], "nothing.bin: cannot be read"),
-        (["{asked}", "--data", "{asked}"], "not a model file: it is an evaluation file of llm.c"),
-        (["{saved}", "--data", "{saved}"], "not a HellaSwag file: it is a model file"),
-        (["{saved}", "--data", "{asked}", "--limit", "0"], "--limit: 0 is below 1"),
-        (["{saved}", "--data", "{asked}", "--batch-tokens", "-5"], "--batch-tokens: -5 is below 1"),
-    ],
-)
-def test_a_mistake_is_told_in_one_line(
-    saved: str, asked: tuple[str, list[Example]], words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = [word.format(saved=saved, asked=asked[0]) for word in words]
-    assert hellaswag_cli.main([*words, "--device", "cpu"]) == 2
-    out, err = capsys.readouterr()
-    assert said in err
-    assert err.count("\n") == 1
-    assert out == ""
-
-
-def test_a_bar_with_the_time_left_is_shown_on_a_terminal(
-    saved: str, asked: tuple[str, list[Example]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setattr(progress, "_TICK", 0.01)
-    monkeypatch.setattr(progress, "SHOWN_AFTER", 0.0)
-    hidden = GPT2.hidden
-
-    def slowly(self: GPT2, ids: torch.Tensor, cache: object = None) -> torch.Tensor:
-        time.sleep(0.05)
-        return hidden(self, ids, cache)
-
-    monkeypatch.setattr(GPT2, "hidden", slowly)
-    words = [saved, "--data", asked[0], "--device", "cpu", "--no-scores", "--batch-tokens", "500"]
-    assert hellaswag_cli.main(words) == 0
-    seen = capsys.readouterr().err.split("\r")
-    shares = [
-        int(share) for line in seen for share in re.findall(r"^HellaSwag: (\d+) % of [\d,]+ tokens, .* left", line)
-    ]
-    assert len(shares) > 2
-    assert shares == sorted(shares)
-    assert shares[-1] > 50
 
 
 def test_the_plan_holds_every_row_once_and_the_longest_first(asked: tuple[str, list[Example]]) -> None:
