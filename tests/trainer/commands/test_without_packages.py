@@ -15,7 +15,11 @@ from trainer.launch import command_of
 _WITHOUT = """\
 import runpy, sys
 lacking, *sys.argv = sys.argv[1:]
-sys.modules.update(dict.fromkeys(lacking.split(",")))
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name in lacking.split(","):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Finder())
 sys.path.insert(0, sys.argv[0].rpartition("/")[0])
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
