@@ -97,6 +97,11 @@ def write_documents(folder: Path) -> None:
     """crawl/, docs.jsonl and docs.jsonl.gz, tokens.parquet and pairs.parquet, of the embedded thousand."""
     subset = embedded("1k")
     documents = pq.read_table(subset.documents)
+    paired = {key for column in pq.read_table(subset.pairs).columns[:2] for key in column.to_pylist()}
+    ids = documents["id"].to_pylist()
+    alone = next(row for row, key in enumerate(ids) if key not in paired)
+    ids[alone] = "d000123"  # whom an example asks about
+    documents = documents.set_column(documents.column_names.index("id"), "id", pa.array(ids))
     (folder / "crawl").mkdir()
     pq.write_table(documents, folder / "crawl" / "part-0.parquet")
     shutil.copy(subset.pairs, folder / "pairs.parquet")

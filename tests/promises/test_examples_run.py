@@ -30,9 +30,18 @@ ELSEWHERE = {
     "python train/train_gpt2.py -o logGPT -1d 12 -1c 768 -1h 12 -b 32 -y 1 -e seed_model.bin -ss 2365 -l 0.002": (
         "the same from a seed; tests/trainer/loop/ does it in small"
     ),
+    **dict.fromkeys(
+        ("%(prog)s clean", "%(prog)s s3://bucket/clean", "%(prog)s clean --no-open --port 8017"),
+        "serves a page until it is ended: tests/dedup/audit/ does so in a browser",
+    ),
 }
 """Examples that no test runs as they stand, and why."""
-WITH_SPARK = ("sparkprep.dedup.cli", "sparkprep.tokens.shards_cli", "sparkprep.tokens.tokenize_cli")
+WITH_SPARK = (
+    "sparkprep.dedup.cli",
+    "sparkprep.dedup.audit.explain_cli",
+    "sparkprep.tokens.shards_cli",
+    "sparkprep.tokens.tokenize_cli",
+)
 TAKE_LONG = (*WITH_SPARK, "trainer.settings", "sparkprep.sample.__main__")
 """Faces whose examples are run by the slow tests, each in a process of its own."""
 
@@ -115,6 +124,7 @@ def with_documents(folder: Path) -> Path:
     client.upload_file(str(folder / "crawl" / "part-0.parquet"), "bucket", "docs/part-0.parquet")
     for command in (
         "sparkprep dedup --input crawl --output clean/",
+        "sparkprep dedup --input crawl --output s3://bucket/clean/",
         "sparkprep tokenize --input clean/ --output tokens/",
         "sparkprep shards --input tokens/ --output shards/",
         "sparkprep dedup --size 10k --output out/ --overwrite",
@@ -127,11 +137,14 @@ def with_documents(folder: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("face", "line"), SLOW)
-def test_an_example_of_a_help_that_takes_long_works(face: str, line: str, with_documents: Path) -> None:
+def test_an_example_of_a_help_that_takes_long_works(face: str, line: str, with_documents: Path, tmp_path: Path) -> None:
     words = line.replace("%(prog)s", program_of(face))
     output = re.search(r"--output ((?!s3:)\S+)", words)
     # What an example before made is there no more, as for somebody who types this one alone.
-    tidy = f"rm -rf {output[1]}; " if output and "--verify" not in words else ""
-    if "--shards" in words:
-        tidy += "rm -rf shards; "
-    workplace.run_shell(tidy + words, with_documents, timeout=600)
+    made = {output[1].rstrip("/")} if output and "--verify" not in words else set()
+    here = Path(shutil.copytree(with_documents, tmp_path / "here", symlinks=True))
+    for name in made | ({"shards"} if "--shards" in words else set()):
+        shutil.rmtree(here / name, ignore_errors=True)
+    if "s3://" in words and "explain" not in words:
+        words += " --overwrite"  # the bucket is one for all
+    workplace.run_shell(words, here, timeout=600)
