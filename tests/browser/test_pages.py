@@ -1,4 +1,4 @@
-"""The report and `sparkprep browse` in a real browser: nothing overlaps or runs out of the page, every link leads on."""
+"""The report and `sparkprep browse` in a real browser: nothing overlaps or runs out of the page, all links lead on."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,8 @@ from sparkprep.dedup.audit.server import LocalServer
 pytestmark = pytest.mark.browser
 
 _OVERLAPPING = """() => {
-  const boxes = [...document.querySelectorAll('h1,h2,h3,p,td,th,figcaption,svg text,bdi,.card *,nav a,button,input,label')]
+  const texts = 'h1,h2,h3,p,td,th,figcaption,svg text,bdi,.card *,nav a,button,input,label';
+  const boxes = [...document.querySelectorAll(texts)]
     .filter(e => e.checkVisibility() && ![...e.querySelectorAll('*')].length && e.textContent.trim())
     .map(e => [e, e.getBoundingClientRect()]).filter(([, b]) => b.width && b.height);
   const found = [];
