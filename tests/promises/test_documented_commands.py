@@ -139,7 +139,7 @@ def test_the_trainers_commands(tmp_path: Path, bucket: str) -> None:
     ran = 0
     for line in commands(*TRAINER):
         if line not in NOT_RUN:
-            workplace.run_shell(line, tmp_path, timeout=600)
+            workplace.run_shell(line, tmp_path, timeout=1800)  # 1.3 million tokens of validation
             ran += 1
     assert ran >= 6
     assert (tmp_path / "my_gpt2" / "config.json").exists()
