@@ -30,9 +30,10 @@ def link_checkout(folder: Path) -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Of a shell in which the environment is activated, with this checkout's code."""
+    """Of a shell in which the environment is activated, with this checkout's code, or the folder's if it is a copy."""
     path = os.pathsep.join((os.path.dirname(sys.executable), os.environ["PATH"]))
-    code = os.pathsep.join((str(ROOT), str(ROOT / "train")))
+    checkout = folder if (folder / "sparkprep").is_dir() else ROOT
+    code = os.pathsep.join((str(checkout), str(checkout / "train")))
     return {**os.environ, "PATH": path, "PYTHONPATH": code, "PWD": str(folder), "OMP_NUM_THREADS": "1"}
 
 
