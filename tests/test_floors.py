@@ -132,7 +132,7 @@ GROUND_UP = {
         ("cli",),
     ),
     "trainer": (
-        ("flags", "device", "confidence", "xorshift", "run_files"),
+        ("flags", "device", "confidence", "xorshift", "run_files", "progress", "launch"),
         ("models", "data"),
         ("optim", "checkpoints", "runs"),
         ("settings", "evaluate", "generate"),

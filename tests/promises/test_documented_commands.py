@@ -38,6 +38,7 @@ NOT_RUN = {
     ),
     "make test": "it is what runs these tests",
     "make test-more": "it is what runs these tests",
+    "make browser-test": "a browser; tests/browser/",
     "make cluster-test": "a cluster of Spark; tests/cluster/",
     "make format": "it changes the checkout",
 }
