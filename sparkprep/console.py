@@ -17,7 +17,7 @@ from enum import IntEnum
 from types import FrameType
 from typing import Any, TextIO
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, called_by_flags
 
 
 class Exit(IntEnum):
@@ -71,6 +71,13 @@ def safe_text(text: str, keep: str = "") -> str:
 def without_control(text: str, keep: str = "") -> str:
     """Return a text without its control characters but for those in `keep`; the direction of writing is its own."""
     return _CONTROL.sub(lambda match: match.group() if match.group() in keep else "", text)
+
+
+def html_table(rows: Sequence[tuple[str, str]]) -> str:
+    """Return rows of name and value as a table for a notebook; both are HTML already."""
+    left = 'style="text-align:left"'
+    cells = "".join(f"<tr><th {left}>{name}</th><td {left}>{value}</td></tr>" for name, value in rows)
+    return f"<table>{cells}</table>"
 
 
 def say(text: str, end: str = "\n", stream: TextIO | None = None) -> None:
@@ -186,7 +193,8 @@ def guarded(
 ) -> int:
     """Run a program's work, its parsing of the command line included, and return its exit code.
 
-    Whatever goes wrong is one line on stderr. A UserError is told as `error: ...`, with the traceback under `debug`.
+    Whatever goes wrong is one line on stderr, in which settings are called by their flags. A UserError is told as
+    `error: ...`, with the traceback under `debug`.
     Ctrl-C, and each of `signals` that is not ignored, unwinds the work and is told as `interrupted`. A reader of our
     output that has gone (as in `| head`) ends it in silence. Of other exceptions `explain` may give the line for
     Spark's failures; else it is a fault of ours, told with its traceback. expendable: the work is worth more than its
@@ -198,7 +206,7 @@ def guarded(
             sys.stdout.flush()
             return code
     try:
-        with _ended_by(signals):
+        with _ended_by(signals), called_by_flags():
             code = work()
             sys.stdout.flush()  # a reader that has gone is met here rather than at interpreter exit
             return code

@@ -259,7 +259,10 @@ def test_a_damaged_file_is_told_in_the_last_line(
         (["--input", ".", "--output", "o", "--threshold", "1.2"], "--threshold: 1.2 is above 1"),
         (["--input", ".", "--output", "o", "--threshold", "0.01"], "--threshold 0.01 is too low: with 128 slots"),
         (["--input", ".", "--output", "o", "--bands", "20"], "--bands and --rows belong together"),
-        (["--input", ".", "--output", "o", "--max-bad", "few"], "--max-bad: few: give a number of lines such as 100"),
+        (
+            ["--input", ".", "--output", "o", "--max-bad", "few"],
+            "--max-bad: 'few' is neither a number of lines",
+        ),
         (["--input", ".", "--output", "o"], "--output {cwd}/o lies inside the input {cwd}"),
         (["--input", "gcs://bucket/x", "--output", "o"], "gcs://bucket/x: 'gcs://' is not supported"),
     ],

@@ -127,7 +127,7 @@ GROUND_UP = {
         ("workspace", "inputs"),
         ("ties", "candidates", "verify"),
         ("resolve",),
-        ("report",),
+        ("report", "result"),
         ("pipeline",),
         ("cli",),
     ),

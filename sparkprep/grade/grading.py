@@ -1,11 +1,13 @@
 """Load a result and a truth, bring their ids on common numbers, and compute the figures."""
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from sparkprep.errors import UserError
+from sparkprep.console import safe_text
+from sparkprep.errors import UserError, argument
 from sparkprep.grade import figures
 from sparkprep.grade.figures import F1_DEFINITION, Figure, Ints, Mask, Scores
 from sparkprep.grade.loading import (
@@ -21,12 +23,13 @@ from sparkprep.grade.loading import (
     truth_kind,
 )
 from sparkprep.grade.settings import GradeSettings
+from sparkprep.grade.shown import table
 from sparkprep.grade.tables import ParquetTable, open_table
 
 JACCARD_TOLERANCE = 1e-6  # a stated Jaccard farther from the true one is reported
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grade:
     """The figures of one result, and what they rest on.
 
@@ -52,6 +55,18 @@ class Grade:
     def recall(self) -> Figure:
         """The figure that a least recall applies to: of the pairs; against a list of kept ids, of removed documents."""
         return self.scores[0 if self.truth == "kept" else 1].recall
+
+    def __repr__(self) -> str:
+        return "\n".join([f"against {self.truth}: {self.counted()}", table(self.scores), *map(safe_text, self.notes)])
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook."""
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+    def counted(self) -> str:
+        """Return the counts in words, and the threshold."""
+        counts = " · ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in self.counts.items())
+        return counts + (f" (Jaccard >= {self.threshold:g})" if self.threshold is not None else "")
 
     def as_dict(self) -> dict[str, object]:
         """Return, for JSON, every figure with value, counts and definition."""
@@ -97,7 +112,7 @@ def grade(
     """
     GradeSettings(threshold=threshold, id_column=id_column)  # refuses what cannot be
     kept_ids, audit = load_result(output, id_column)
-    input_ids = None if input is None else open_table(input, "input").strings(id_column, "--id-column")
+    input_ids = None if input is None else open_table(input, "input").strings(id_column, "id_column")
     truth_table = open_table(truth, "truth")
     kind = truth_kind(truth_table, id_column)
     named = truth_ids(truth_table, kind, id_column)
@@ -111,7 +126,7 @@ def grade(
     elif audit is None and kind == "clusters":
         parts += named
     elif audit is None:
-        raise UserError(f"{output} has no removed/ folder, so what was removed is not known: give --input")
+        raise UserError(f"{output} has no removed/ folder, so what was removed is not known: give {argument('input')}")
     documents = Documents(parts)
 
     notes: list[str] = []

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.grade.figures import Ints, Mask, pair_keys
 from sparkprep.grade.tables import ParquetTable, distinct, open_table
 from sparkprep.io.files import exists
@@ -61,8 +61,8 @@ def load_result(output: str, id_column: str) -> tuple[pa.ChunkedArray, Audit | N
     """Return the ids of the kept rows, and removed/ where there is such a folder."""
     kept_folder, removed_folder = join_path(output, "kept"), join_path(output, "removed")
     if not exists(kept_folder):
-        return open_table(output, "output").strings(id_column, "--id-column"), None
-    kept = open_table(kept_folder, "output").strings(id_column, "--id-column")
+        return open_table(output, "output").strings(id_column, "id_column"), None
+    kept = open_table(kept_folder, "output").strings(id_column, "id_column")
     if not exists(removed_folder):
         return kept, None
     if not list_written(removed_folder):  # a job that removed nothing may write no part file
@@ -141,5 +141,5 @@ def require_common(ids: Documents, what: str, columns: list[pa.ChunkedArray], ot
     if len(named) and len(ids) and not pc.any(pc.is_in(named, value_set=ids.ids)).as_py():
         raise UserError(
             f"{what} (ids such as {ids.ids[0].as_py()!r}) and {other} ({named[0].as_py()!r}) have no id in common: "
-            "are they of the same data, and is --id-column right?"
+            f"are they of the same data, and is {argument('id_column')} right?"
         )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparkprep.options import Number, Text, check_options, option
+from sparkprep.options import Keywords, Number, Text, check_options, option
 
 
 @dataclass(frozen=True)
-class GradeSettings:
+class GradeSettings(Keywords):
     """How a result is graded, and below what figures the exit code is 1. Raises UserError on a value that cannot be."""
 
     threshold: float = option(0.8, "a pair is true from this Jaccard on", Number(0, 1, above=True), "J")

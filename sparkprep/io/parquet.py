@@ -62,7 +62,15 @@ class ParquetSink:
     plain: columns that are written without looking for repeated values, as long texts are.
     """
 
-    def __init__(self, part: PartFile, schema: pa.Schema, compression: str, plain: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        part: PartFile,
+        schema: pa.Schema,
+        compression: str,
+        plain: Sequence[str] = (),
+        row_group_bytes: int = ROW_GROUP_BYTES,
+    ) -> None:
+        self._row_group_bytes = row_group_bytes
         self._rows: list[pa.RecordBatch] = []
         self._held = 0
         self.rows = 0
@@ -84,7 +92,7 @@ class ParquetSink:
         self._rows.append(batch)
         self._held += batch.nbytes
         self.rows += batch.num_rows
-        if self._held >= ROW_GROUP_BYTES:
+        if self._held >= self._row_group_bytes:
             self._flush()
 
     def _flush(self) -> None:
@@ -106,13 +114,15 @@ def write_parquet(
     *,
     compression: str = "snappy",
     plain: Sequence[str] = (),
+    row_group_bytes: int = ROW_GROUP_BYTES,
 ) -> WrittenFile:
     """Write batches of one schema as a Parquet file that appears whole or not at all; return what was written.
 
-    plain: columns written without a dictionary. Raises UserError naming the file where it cannot be written.
+    plain: columns written without a dictionary. row_group_bytes: of rows in memory, from which a row group is written.
+    Raises UserError naming the file where it cannot be written.
     """
     with write_part(path) as part:
-        sink = ParquetSink(part, schema, compression, plain)
+        sink = ParquetSink(part, schema, compression, plain, row_group_bytes)
         try:
             for batch in batches:
                 sink.write(batch)

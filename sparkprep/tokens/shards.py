@@ -62,6 +62,7 @@ def make_shards(
     preflight(spark)
     rows = open_rows(paths, tokens_column, id_column, cores(spark))
     before = stamps(rows.documents.summary.files)
+    progress.expect(rows.documents.summary.bytes)
     with tasks_ended(spark):
         with explained(), progress.stage("count", rows.documents.summary.rows):
             plan, nulls = make_plan(spark, rows, settings, before)

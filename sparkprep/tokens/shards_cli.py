@@ -79,11 +79,12 @@ def make(
     args: argparse.Namespace,
 ) -> None:
     """Write the shards and say what they hold."""
+    from sparkprep.spark.forecast import SHARDS
     from sparkprep.spark.progress import Progress
     from sparkprep.tokens.manifest import MANIFEST
     from sparkprep.tokens.shards import make_shards
 
-    progress = Progress(spark, None if args.quiet else sys.stderr)
+    progress = Progress(spark, None if args.quiet else sys.stderr, SHARDS)
     manifest = make_shards(
         spark,
         source,

@@ -41,11 +41,11 @@ def run(args: argparse.Namespace) -> int:
     _try(args, settings)
 
     from sparkprep.spark.session import get_session
-    from sparkprep.tokens.pipeline import tokenize
+    from sparkprep.tokens.pipeline import make_tokens
 
     spark = get_session("sparkprep tokenize")
     stream = None if args.quiet else sys.stderr
-    metrics = tokenize(
+    metrics = make_tokens(
         spark,
         args.input,
         args.output,

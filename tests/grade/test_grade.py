@@ -107,7 +107,7 @@ def test_the_kept_documents_alone_can_be_graded(tmp_path: Path) -> None:
     graded = grade(kept, pairs_truth(tmp_path), input=documents)
     assert counts(graded) == [(2, 3), (2, 3), (0, None), (3, 4)]
     assert graded.scores[1].f1 is None
-    with pytest.raises(UserError, match=r"no removed/ folder.*--input"):
+    with pytest.raises(UserError, match=r"no removed/ folder.*input"):
         grade(kept, pairs_truth(tmp_path))
 
 
@@ -131,7 +131,7 @@ def test_another_id_column_is_read_from_the_kept_rows(tmp_path: Path) -> None:
     for number, part in enumerate((KEPT[:2], KEPT[2:])):
         write(tmp_path / "out" / "kept" / f"part-{number}.snappy.parquet", name=part)
     assert counts(grade(output, pairs_truth(tmp_path), id_column="name")) == [(2, 3), (2, 3), (1, 3), (3, 4)]
-    with pytest.raises(UserError, match=r"no column 'id', but name; name the right one with --id-column"):
+    with pytest.raises(UserError, match=r"no column 'id', but name; name the right one with id_column"):
         grade(output, pairs_truth(tmp_path))
 
 
@@ -188,7 +188,7 @@ def test_what_cannot_be_graded_is_named(tmp_path: Path) -> None:
         ((str(tmp_path / "none"), truth), r"output .*none does not exist"),
         ((str(tmp_path / "empty"), truth), r"empty: no data file in this folder, nothing"),
         ((output, shards), r"t\.bin \(it is a shard of tokens"),
-        ((output, strangers), r"out \(ids such as 'a'\) and truth .* \('x1'\) have no id in common.*--id-column"),
+        ((output, strangers), r"out \(ids such as 'a'\) and truth .* \('x1'\) have no id in common.*id_column"),
     ]
     for arguments, message in cases:
         with pytest.raises(UserError, match=message) as caught:
@@ -199,11 +199,11 @@ def test_what_cannot_be_graded_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"threshold": 80.0}, "--threshold: 80 is above 1"),
-        ({"threshold": 0}, "--threshold: 0 is not above 0"),
-        ({"threshold": float("nan")}, "--threshold: 'nan' is not a finite number"),
-        ({"threshold": "0.8"}, "--threshold: '0.8' is not a number"),
-        ({"id_column": ""}, "--id-column: an empty word was given"),
+        ({"threshold": 80.0}, "threshold: 80 is above 1"),
+        ({"threshold": 0}, "threshold: 0 is not above 0"),
+        ({"threshold": float("nan")}, "threshold: 'nan' is not a finite number"),
+        ({"threshold": "0.8"}, "threshold: '0.8' is not a number: leave out its quotation marks, 0.8"),
+        ({"id_column": ""}, "id_column: an empty word was given"),
     ],
 )
 def test_the_function_has_the_limits_of_the_command(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
