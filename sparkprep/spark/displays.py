@@ -37,10 +37,19 @@ class Look:
 
     def __str__(self) -> str:
         """Return it in words: documents or tasks, time so far and time left."""
-        words = [self._done, f"{human_duration(self.elapsed)} so far"]
-        if self.left is not None:
-            words.append(f"about {human_duration(self.left)} left")
-        return ", ".join(filter(None, words))
+        return ", ".join(filter(None, [self._done, self._so_far, self._left]))
+
+    def brief(self) -> str:
+        """Return it in words for a terminal, which may cut off what comes last."""
+        return ", ".join(filter(None, [self._left or self._so_far, self._done]))
+
+    @property
+    def _so_far(self) -> str:
+        return f"{human_duration(self.elapsed)} so far"
+
+    @property
+    def _left(self) -> str:
+        return "" if self.left is None else f"about {human_duration(self.left)} left"
 
     @property
     def _done(self) -> str:
@@ -109,9 +118,9 @@ class Bar:
     def show(self, look: Look) -> None:
         """Draw the bar."""
         if self._bar is None:
-            self._bar = self._new()
+            self._bar = self._new(f"{look.stage:<11}")
         self._bar.set_description_str(f"{look.stage:<11}", refresh=False)
-        self._bar.set_postfix_str(str(look), refresh=False)
+        self._bar.set_postfix_str(look.brief(), refresh=False)
         self._bar.n = round(100 * look.share)
         self._bar.refresh()
 
@@ -121,14 +130,14 @@ class Bar:
             self._bar.close()
             self._bar = None
 
-    def _new(self) -> Any:
+    def _new(self, stage: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a notebook without ipywidgets gets a bar of text
             from tqdm.auto import tqdm
-        layout = "{desc}{bar:25} {percentage:3.0f} % {postfix}"
+        layout = "{desc}{bar:16} {percentage:3.0f} %{postfix}"
         columns = self._columns or (shutil.get_terminal_size().columns if self._stream is not None else None)
         options = {} if self._stream is None else {"file": self._stream, "ncols": columns}
-        return tqdm(total=100, leave=False, bar_format=layout, **options)
+        return tqdm(total=100, desc=stage, leave=False, bar_format=layout, **options)
 
 
 class Nowhere:

@@ -18,20 +18,21 @@ class Cost:
     steady: bool = False
 
 
-# Measured on two shared cores of a server of 2023 with 160,000 documents in 0.68 GB of text (stages of metrics.json
-# times cores; benchmarks/estimate.py does it anew). Only their proportions outlive the first tasks: then the machine's
-# own pace replaces that of the one they were measured on.
+# Measured on two shared cores of a server with 160,000 documents in 0.69 GB: the stages' seconds in metrics.json, less
+# what is fixed, times the cores. Their proportions matter: from the first tasks on, the machine's own pace replaces
+# that of the one they were measured on.
 READ = {"read": Cost(60.0)}
 DEDUP = {
-    "sketch": Cost(30.0, 1.0, steady=True),
-    "candidates": Cost(12.0, 1.0),
-    "verify": Cost(25.0, 1.0),
-    "decide": Cost(1.0),
-    "write": Cost(12.0, 0.5, steady=True),
-    "report": Cost(0.5, 1.5),
+    "sketch": Cost(17.0, 3.0, steady=True),
+    "candidates": Cost(6.5, 1.0),
+    "verify": Cost(19.0, 1.0),
+    "decide": Cost(0.6),
+    "write": Cost(10.0, 0.5, steady=True),
+    "report": Cost(0.0, 0.5),
 }
-TOKENIZE = {"tokenize": Cost(60.0, 1.0, steady=True)}
-SHARDS = {"count": Cost(8.0, 0.5, steady=True), "check": Cost(0.0), "write": Cost(25.0, 1.0)}
+TOKENIZE = {"tokenize": Cost(25.0, 3.0, steady=True)}
+SHARDS = {"count": Cost(11.0, 0.5, steady=True), "check": Cost(0.0), "write": Cost(43.0, 1.0)}
+"""Of the token rows' own bytes."""
 
 Costs = Mapping[str, Cost]
 _LEAST_LEFT = 0.05
@@ -40,16 +41,30 @@ _LEAST_LEFT = 0.05
 
 @dataclass(frozen=True)
 class Pace:
-    """How far the tasks are that run now. seconds: from their start until the last one of the finished had ended."""
+    """How far the tasks are that run now.
+
+    seconds: from their start until the last one of the finished had ended. first, first_seconds: how many had ended
+    when any had, and after how long: with what starting cost.
+    """
 
     finished: int = 0
     total: int = 0
     seconds: float = 0.0
+    first: int = 0
+    first_seconds: float = 0.0
 
-    @property
-    def whole(self) -> float | None:
-        """Seconds that all of them take at this pace; None where it is not known yet."""
-        return self.seconds / self.finished * self.total if self.finished else None
+    def whole(self, fixed: float = 0.0) -> float | None:
+        """Return the seconds that all of them take at this pace; None where it is not known yet.
+
+        fixed: the seconds that starting costs, as long as nothing tells them apart from the first tasks' own.
+        """
+        if not self.finished:
+            return None
+        later = self.finished - self.first
+        if later >= self.first:
+            return self.first_seconds + (self.seconds - self.first_seconds) / later * (self.total - self.first)
+        fixed = min(fixed, self.seconds / 2)
+        return fixed + (self.seconds - fixed) / self.finished * self.total
 
 
 class Forecast:
@@ -61,11 +76,10 @@ class Forecast:
     def __init__(self, costs: Costs, size: int, cores: int) -> None:
         self.size = size
         self._costs = costs
-        self._expected = {name: cost.fixed + cost.per_gb * size / 1e9 / cores for name, cost in costs.items()}
-        self._open = dict(self._expected)
-        """what is still to come, of the stages that have not ended"""
+        self._open = {name: cost.fixed + cost.per_gb * size / 1e9 / cores for name, cost in costs.items()}
+        """what stages are to take that have not ended"""
         self._taken = self._meant = 0.0
-        """what the stages took that have ended, and were to take"""
+        """what stages took that have ended, and were to take"""
         self.is_measured = False
         """whether the machine's own pace is in it"""
 
@@ -77,20 +91,21 @@ class Forecast:
 
     def left(self, stage: str, elapsed: float, pace: Pace) -> float:
         """Return the seconds until the run ends, where a stage has run for `elapsed` seconds at this pace."""
-        whole = pace.whole
         expected = self._open.get(stage, 0.0)
         others = sum(seconds for name, seconds in self._open.items() if name != stage)
-        is_steady = whole is not None and stage in self._costs and self._costs[stage].steady
-        now = max(0.0, whole - pace.seconds) if whole is not None else 0.0
-        if is_steady:
+        cost = self._costs.get(stage)
+        whole = pace.whole(cost.fixed if cost else 0.0)
+        if whole is not None and cost is not None and cost.steady:
             self.is_measured = True
-            assert whole is not None
-            factor = self._factor(expected, whole)
-            return max(now, whole - elapsed, 0.0) + factor * others
-        factor = self._factor(0.0, 0.0)
+            # Of a stage that has only begun, the costs are known better than the pace.
+            weight = min(1.0, 2 * pace.finished / pace.total)
+            whole = weight * whole + (1 - weight) * expected * self._factor()
+            return max(0.0, whole - elapsed) + self._factor(expected, whole) * others
+        now = 0.0 if whole is None else max(0.0, whole - pace.seconds)
+        factor = self._factor()
         return max(now, factor * expected - elapsed, factor * _LEAST_LEFT * expected) + factor * others
 
-    def _factor(self, meant: float, taken: float) -> float:
+    def _factor(self, meant: float = 0.0, taken: float = 0.0) -> float:
         """How much slower this machine is than the one of the costs, by all stages that have ended and this one."""
         meant, taken = meant + self._meant, taken + self._taken
         return taken / meant if meant > 0 and taken > 0 else 1.0

@@ -108,7 +108,7 @@ class Progress:
 
     def _look(self, stage: Stage, elapsed: float, pace: Pace) -> Look:
         if self._forecast is None:
-            whole = pace.whole
+            whole = pace.whole()
             left = None if whole is None else max(0.0, whole - pace.seconds)
             return Look(stage.name, stage.documents, pace, elapsed, left, pace.finished / max(1, pace.total))
         left = self._forecast.left(stage.name, elapsed, pace)
@@ -155,5 +155,7 @@ class _Tasks:
             self._ids = ids
             self._pace = Pace(0, total)
         if finished != self._pace.finished or total != self._pace.total:
-            self._pace = Pace(finished, total, now - self._since)
+            seconds, before = now - self._since, self._pace
+            first = (before.first, before.first_seconds) if before.first else (finished, seconds)
+            self._pace = Pace(finished, total, seconds, *first)
         return self._pace
