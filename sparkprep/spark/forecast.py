@@ -18,20 +18,20 @@ class Cost:
     steady: bool = False
 
 
-# Measured on two shared cores of a server with 160,000 documents in 0.69 GB: the stages' seconds in metrics.json, less
-# what is fixed, times the cores. Their proportions matter: from the first tasks on, the machine's own pace replaces
-# that of the one they were measured on.
+# Measured on two shared cores of a server, 160,000 documents in 0.69 GB and 800,000 in 3.4 GB, the mean of both: the
+# stages' seconds in metrics.json, less what is fixed, times the cores. Their proportions matter: from the first tasks
+# on, the machine's own pace replaces that of the one they were measured on.
 READ = {"read": Cost(60.0)}
 DEDUP = {
-    "sketch": Cost(17.0, 3.0, steady=True),
-    "candidates": Cost(6.5, 1.0),
-    "verify": Cost(19.0, 1.0),
-    "decide": Cost(0.6),
+    "sketch": Cost(10.0, 3.0, steady=True),
+    "candidates": Cost(6.0, 1.0),
+    "verify": Cost(22.0, 1.0),
+    "decide": Cost(1.2),
     "write": Cost(10.0, 0.5, steady=True),
     "report": Cost(0.0, 0.5),
 }
-TOKENIZE = {"tokenize": Cost(25.0, 3.0, steady=True)}
-SHARDS = {"count": Cost(11.0, 0.5, steady=True), "check": Cost(0.0), "write": Cost(43.0, 1.0)}
+TOKENIZE = {"tokenize": Cost(18.0, 3.0, steady=True)}
+SHARDS = {"count": Cost(8.0, 0.5, steady=True), "check": Cost(0.0), "write": Cost(37.0, 1.0)}
 """Of the token rows' own bytes."""
 
 Costs = Mapping[str, Cost]
