@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
-import atexit
 import html
 import os
-import shutil
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from sparkprep.console import html_table, safe_text, say_line
-from sparkprep.dedup.contents import KEPT, METRICS, REMOVED, REPORT
+from sparkprep.dedup.columns import REMOVED_COLUMNS
+from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, METRICS, REMOVED, REPORT
 from sparkprep.dedup.inputs import DEFAULT_SOURCE
-from sparkprep.documents.keys import id_column, text_digests
-from sparkprep.documents.opening import Opened, Places, Source, open_listed, spool_table
-from sparkprep.documents.parquet.footers import summarise
-from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.errors import UserError
-from sparkprep.io.arrow import plain, plain_type, to_bytes
-from sparkprep.io.files import open_input
+from sparkprep.io.arrow import filtered, plain, plain_type
+from sparkprep.io.files import exists, open_input
 from sparkprep.io.json_files import read_json
-from sparkprep.io.listing import list_input, list_written
+from sparkprep.io.listing import list_written
+from sparkprep.io.parquet import open_parquet
 from sparkprep.io.paths import is_local, join_path, normalise, spark_uri
-from sparkprep.spark.progress import Progress
-from sparkprep.spark.session import cores, get_session
+from sparkprep.spark.session import get_session
 from sparkprep.spark.tables import read_parts, spark_schema
 from sparkprep.spark.tasks import run_tasks
 
-_NAME = "__name"
-"""The bytes of an identifier, by which texts are joined whatever its type."""
+_ROW, _MISS = "row", "miss"
+"""Of audit/pairs: a document's place in the input, and the rule of two that both stay."""
 _TEXT, _KEPT_TEXT = "text", "kept_text"
-_BROADCAST_ROWS = 1_000_000
+_TWIN = "twin"
+_ROWS = 512
+"""Rows with texts that a task holds."""
+_FEW = 1_000_000
+Ints = npt.NDArray[np.int64]
 _FRAME = '<iframe srcdoc="{}" style="width:100%;height:800px;border:0" title="sparkprep report"></iframe>'
 
 
@@ -53,13 +57,13 @@ class Result:
     output: str
     """the folder with kept/, removed/, metrics.json and report.html"""
     spark: SparkSession
-    source: Source | None = field(default=None, repr=False)
-    """the documents, where they came as a table and not from files"""
 
     @classmethod
     def open(cls, output: str | os.PathLike[str], spark: SparkSession | None = None) -> Result:
         """Return the result that an earlier run has left in a folder. Raises UserError where there is none."""
         folder = normalise(output)
+        if not exists(join_path(folder, METRICS)):
+            raise UserError(f"{folder}: holds no {METRICS}: name the output folder of such a run")
         keys = {"counts": dict, "settings": dict, "parts": dict}
         figures = read_json(join_path(folder, METRICS), "name the output folder of such a run", keys)
         return cls(figures, folder, spark or get_session("sparkprep dedup"))
@@ -89,66 +93,63 @@ class Result:
     def removed_with_text(self) -> DataFrame:
         """Return removed/ with texts: id, kept_id, jaccard, rule, text, its url or source, kept_text.
 
-        Read when it is used: the removed documents' texts from the run's input, which must still be there as it was,
-        those of their kept twins from kept/. A text is null where an identifier does not tell which one it is: where it
-        is null, or several documents with different texts bear it. Raises UserError where the input is gone or another.
+        Read by their places from what the run has kept in the result, when it is used: identifiers may be of any type,
+        repeated or absent, and the input may be gone. Raises UserError for a result of a version that kept no removed
+        rows.
         """
-        of_kept = _texts(self.spark, self._kept_documents(), self._id_column, ())
-        opened = self._input()
-        names = opened.summary.schema.names
-        given = self.metrics["settings"].get("source_column")
-        sources = [name for name in dict.fromkeys((given, DEFAULT_SOURCE)) if name in names and name != _TEXT]
-        of_input = _texts(self.spark, plan(opened.summary, cores(self.spark)), self._id_column, sources)
-        removed = _named_rows(self.spark, join_path(self.output, REMOVED), self.metrics["parts"][REMOVED])
-        if self.metrics["counts"]["removed"] <= _BROADCAST_ROWS:  # then no text is shuffled that nobody wants
-            of_input = of_input.join(F.broadcast(removed.select(_NAME).distinct()), _NAME)
-            twins = removed.select(F.col(f"kept{_NAME}").alias(_NAME)).distinct()
-            of_kept = of_kept.join(F.broadcast(twins), _NAME)
-        theirs = _told_apart(of_input, _TEXT, sources)
-        twins = _told_apart(of_kept, _KEPT_TEXT, ()).withColumnRenamed(_NAME, f"kept{_NAME}")
-        joined = removed.join(theirs, _NAME, "left").join(twins, f"kept{_NAME}", "left")
-        own = [name for name in removed.columns if not name.endswith(_NAME)]
-        return joined.select(*own, _TEXT, *(f"`{name}`" for name in sources if name not in own), _KEPT_TEXT)
-
-    @property
-    def _text_column(self) -> str:
-        return str(self.metrics["settings"]["text_column"])
+        parts = self.metrics["parts"]
+        if AUDIT_PAIRS not in parts:
+            raise UserError(f"{self.output}: holds no {AUDIT_ROWS}, being of an earlier version: run again")
+        pairs = [join_path(self.output, AUDIT_PAIRS, part["name"]) for part in parts[AUDIT_PAIRS]]
+        rows, twins = _places(pairs)
+        kept = twins - np.searchsorted(rows, twins)  # of the rows before a kept one, those are gone that were removed
+        removed = _pairs(self.spark, pairs)
+        if len(rows) <= _FEW:  # then no text is shuffled for it
+            removed = F.broadcast(removed)
+        theirs = self._texts(AUDIT_ROWS, np.arange(len(rows)), {_ROW: rows, _TWIN: kept}, _TEXT, self._sources)
+        places = np.unique(kept)
+        joined = theirs.join(removed, _ROW).join(self._texts(KEPT, places, {_TWIN: places}, _KEPT_TEXT, []), _TWIN)
+        return joined.select(*REMOVED_COLUMNS, _TEXT, *(f"`{name}`" for name in self._sources), _KEPT_TEXT)
 
     @cached_property
-    def _id_column(self) -> str | None:
-        names = summarise(self._files(KEPT), self._text_column).schema.names
-        return id_column(self.metrics["settings"]["id_column"], names)
+    def _sources(self) -> list[str]:
+        """The columns that tell where a document is from, as far as there are any."""
+        names = self._schema.names
+        given = self.metrics["settings"].get("source_column")
+        taken = (*REMOVED_COLUMNS, _TEXT, _KEPT_TEXT)
+        return [name for name in dict.fromkeys((given, DEFAULT_SOURCE)) if name in names and name not in taken]
 
-    def _files(self, name: str) -> list[Any]:
-        return list_written(join_path(self.output, name))
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        """The documents' own."""
+        with open_parquet(list_written(join_path(self.output, KEPT))[0].path) as file:
+            return file.schema_arrow
 
-    def _kept_documents(self) -> Documents:
-        return plan(summarise(self._files(KEPT), self._text_column), cores(self.spark))
+    def _texts(self, name: str, wanted: Ints, numbers: dict[str, Ints], to: str, others: Sequence[str]) -> DataFrame:
+        """Return text and other columns of the rows of a folder at these places in it, ascending, and their numbers."""
+        parts = self.metrics["parts"][name]
+        paths = [join_path(self.output, name, part["name"]) for part in parts]
+        starts = list(accumulate((part["rows"] for part in parts), initial=0))
+        columns = [self.metrics["settings"]["text_column"], *others]
+        kinds = [pa.string(), *(_spark_type(self._schema.field(other).type) for other in others)]
+        fields = [*((each, pa.int64()) for each in numbers), *zip((to, *others), kinds, strict=True)]
+        schema = pa.schema(fields)
+        shared = self.spark.sparkContext.broadcast((wanted, list(numbers.values())))
 
-    def _input(self) -> Opened:
-        """Open the run's input once more. Raises UserError where it is not what it was."""
-        counts, settings = self.metrics["counts"], self.metrics["settings"]
-        holder = tempfile.mkdtemp(prefix="sparkprep-")
-        atexit.register(shutil.rmtree, holder, ignore_errors=True)  # it is read when the DataFrame is
-        places, quiet = Places(os.path.join(holder, "bad"), holder), Progress(self.spark, None)
-        why = "the removed documents' texts are read from the run's input, which must be there as it was"
-        if self.source is not None and not isinstance(self.source, list):
-            opened = spool_table(self.spark, self.source, places, quiet, self._text_column)
-        else:
-            paths = self.metrics["input"]["paths"]
-            if self.source is None and not any(map(_is_path, paths)):
-                raise UserError(
-                    f"{why}: it was {paths[0]}; ask the result that `deduplicate` has returned, or run again"
-                )
-            try:
-                listing = list_input(paths, self._text_column)
-                opened = open_listed(self.spark, listing, places, quiet, settings["max_bad"])
-            except UserError as error:
-                raise UserError(f"{error} ({why})") from error
-        rows = counts["kept"] + counts["removed"]
-        if opened.summary.rows != rows:
-            raise UserError(f"{why}: it held {rows:,} documents and holds {opened.summary.rows:,}; run again")
-        return opened
+        def task(number: int) -> Iterator[pa.RecordBatch]:
+            place, (places, values) = starts[number], shared.value
+            with open_parquet(paths[number]) as file:
+                for batch in file.iter_batches(_ROWS, columns=columns, use_threads=False):
+                    low, high = np.searchsorted(places, [place, place + batch.num_rows])
+                    is_wanted = np.zeros(batch.num_rows, np.bool_)
+                    is_wanted[places[low:high] - place] = True
+                    place += batch.num_rows
+                    rows = filtered(batch, is_wanted)
+                    cast = [_cast(rows[column], kind) for column, kind in zip(columns, kinds, strict=True)]
+                    mine = [pa.array(each[low:high]) for each in values]
+                    yield pa.RecordBatch.from_arrays([*mine, *cast], schema=schema)
+
+        return run_tasks(self.spark, range(len(paths)), task, spark_schema(schema))
 
     def show_report(self) -> str:
         """Show the report: in a notebook below the cell, elsewhere in the browser; return where it lies.
@@ -203,69 +204,47 @@ class Result:
         ]
 
 
-def _texts(
-    spark: SparkSession, documents: Documents, identifier: str | None, others: list[str] | tuple[()]
-) -> DataFrame:
-    """Return the name's bytes, the text and other columns of each document, read in tasks."""
-    text = documents.summary.text_column
-    columns = list(dict.fromkeys([text, *([identifier] if identifier else []), *others]))
-    kinds = [_spark_type(documents.schema.field(name).type) for name in others]
-    schema = pa.schema([(_NAME, pa.binary()), (_TEXT, pa.string()), *zip(others, kinds, strict=True)])
+def _places(paths: Sequence[str]) -> tuple[Ints, Ints]:
+    """Return the places in the input of the removed rows, ascending, and of their kept twins, int64 (rows,) each."""
+    found = [np.empty((0, 2), np.int64)]
+    for path in paths:
+        with open_parquet(path) as file:
+            for batch in file.iter_batches(columns=[_ROW, "kept_row", "rule"]):
+                gone = batch.filter(pc.not_equal(batch["rule"], _MISS))
+                found.append(np.column_stack([np.asarray(gone[_ROW]), np.asarray(gone["kept_row"])]))
+    places = np.concatenate(found)
+    rows, twins = places[np.argsort(places[:, 0])].T
+    return rows, twins
+
+
+def _pairs(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+    """Return REMOVED_COLUMNS of the removed documents, behind their places in the input."""
+    with open_parquet(paths[0]) as file:
+        kind = _spark_type(file.schema_arrow.field("id").type)
+    types = {"id": kind, "kept_id": kind, "jaccard": pa.float64(), "rule": pa.string()}
+    schema = pa.schema([(_ROW, pa.int64()), *types.items()])
 
     def task(number: int) -> Iterator[pa.RecordBatch]:
-        for batch in documents.batches(number, columns):
-            texts = plain(batch.column(text))
-            texts = texts.cast(pa.string()) if pa.types.is_null(texts.type) else texts
-            names = text_digests(texts) if identifier is None else plain(batch.column(identifier))
-            rest = [plain(batch.column(name)).cast(kind) for name, kind in zip(others, kinds, strict=True)]
-            yield pa.RecordBatch.from_arrays(
-                [to_bytes(names).cast(pa.binary()), texts.cast(pa.string()), *rest], schema=schema
-            )
+        with open_parquet(paths[number]) as file:
+            for batch in file.iter_batches(columns=schema.names, use_threads=False):
+                gone = filtered(batch, np.asarray(pc.not_equal(batch["rule"], _MISS)))
+                arrays = [_cast(gone[field.name], field.type) for field in schema]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
-    return run_tasks(spark, range(len(documents.pieces)), task, spark_schema(schema))
-
-
-def _named_rows(spark: SparkSession, folder: str, manifest: list[Mapping[str, Any]]) -> DataFrame:
-    """Return removed/, with the bytes of both identifiers beside them."""
-    summary = summarise(list_written(folder), "rule")
-    documents = plan(summary, cores(spark))
-    kind = _spark_type(summary.schema.field("id").type)
-    own = [("id", kind), ("kept_id", kind), ("jaccard", pa.float64()), ("rule", pa.string())]
-    schema = pa.schema([*own, (_NAME, pa.binary()), (f"kept{_NAME}", pa.binary())])
-
-    def task(number: int) -> Iterator[pa.RecordBatch]:
-        for batch in documents.batches(number, [name for name, _ in own]):
-            ids = [plain(batch.column(name)) for name in ("id", "kept_id")]
-            rest = [batch.column("jaccard"), batch.column("rule")]
-            names = [to_bytes(each).cast(pa.binary()) for each in ids]
-            yield pa.RecordBatch.from_arrays([*(each.cast(kind) for each in ids), *rest, *names], schema=schema)
-
-    return run_tasks(spark, range(len(documents.pieces)), task, spark_schema(schema))
-
-
-def _told_apart(texts: DataFrame, name: str, others: Sequence[str]) -> DataFrame:
-    """Return one row for each name: its text, or null where it stands for several."""
-
-    def only(column: str) -> Column:
-        value = F.col(f"`{column}`")
-        return F.when(F.min(value) == F.max(value), F.min(value))
-
-    columns = [only(_TEXT).alias(name), *(only(other).alias(other) for other in others)]
-    return texts.groupBy(_NAME).agg(*columns)
+    return run_tasks(spark, range(len(paths)), task, spark_schema(schema))
 
 
 def _spark_type(kind: pa.DataType) -> pa.DataType:
-    """Return a type that Spark knows for values of a type: their own, or text."""
-    kind = plain_type(kind)
+    """Return the type of Arrow by which Spark takes values of a type: text where it has none for them."""
     try:
-        spark_schema(pa.schema([("value", kind)]))
+        return to_arrow_schema(from_arrow_schema(pa.schema([("value", plain_type(kind))]))).field(0).type
     except TypeError:
         return pa.string()
-    return kind
 
 
-def _is_path(name: str) -> bool:
-    return not is_local(name) or os.path.isabs(name) or os.path.lexists(name)
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return a column in a type of `_spark_type`, of instants to the microsecond."""
+    return plain(column).cast(kind, safe=False)
 
 
 def _link(path: str) -> str:

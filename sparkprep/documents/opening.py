@@ -87,24 +87,14 @@ def temporary_output() -> str:
     return os.path.join(holder, "result")
 
 
-def name_of(source: Source) -> list[str]:
-    """Return what documents are called in the figures of a run: their paths, or what held them."""
-    if isinstance(source, MemoryTable):
-        return [source.name.replace("the ", "a ", 1)]
-    return ["a DataFrame"] if isinstance(source, DataFrame) else source
+def name_of(source: DataFrame | MemoryTable) -> str:
+    """Return what held documents that are no files, for the figures of a run: "a DataFrame", "a pandas DataFrame"."""
+    return source.name.replace("the ", "a ", 1) if isinstance(source, MemoryTable) else "a DataFrame"
 
 
 def paths_of(source: Source) -> list[str]:
     """Return the paths that documents are read from, for checks against those that are written to."""
     return source if isinstance(source, list) else []
-
-
-@dataclass(frozen=True)
-class Places:
-    """Folders to write to that are no output folder's. work: for bad lines; scratch: for documents written anew."""
-
-    work: str
-    scratch: str
 
 
 @dataclass
@@ -122,7 +112,7 @@ class Opened:
 def open_listed(
     spark: SparkSession,
     listing: Listing,
-    folder: OutputFolder | Places,
+    folder: OutputFolder,
     progress: Progress,
     max_bad: str,
     columns: Sequence[str] | None = None,
@@ -163,7 +153,7 @@ def check_table(source: DataFrame | MemoryTable, text_column: str) -> pa.Schema:
 def spool_table(
     spark: SparkSession,
     source: DataFrame | MemoryTable,
-    folder: OutputFolder | Places,
+    folder: OutputFolder,
     progress: Progress,
     text_column: str,
 ) -> Opened:
@@ -187,7 +177,7 @@ def spool_table(
     return Opened(Listing(files), summarise(files, text_column), warnings=list(source.warnings))
 
 
-def spool_frame(source: DataFrame, folder: OutputFolder | Places, progress: Progress, text_column: str) -> Opened:
+def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, text_column: str) -> Opened:
     """Open a DataFrame, written as Parquet first: it is computed once, may be costly, or not be the same twice."""
     spooled = _spool_folder(folder)
     refuse_unseen(source.sparkSession, [], [folder.work, folder.scratch])
@@ -217,6 +207,6 @@ def _files_behind(source: DataFrame) -> list[str]:
     return [normalise(name) if scheme_of(name) == "file" else name for name in names]
 
 
-def _spool_folder(folder: OutputFolder | Places) -> str:
+def _spool_folder(folder: OutputFolder) -> str:
     """Return where the documents lie that were written anew, of any job."""
     return join_path(folder.scratch, "documents")
