@@ -164,9 +164,7 @@ def sources(folder: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(
-    "form", ["pandas, by its index", "pandas, filtered", "pandas, objects", "Arrow", "a stream"]
-)
+@pytest.mark.parametrize("form", ["pandas, by its index", "pandas, filtered", "pandas, objects", "Arrow", "a stream"])
 def test_a_table_in_memory_comes_back_with_its_columns_and_nulls(
     spark: SparkSession, tmp_path: Path, form: str, result: Result
 ) -> None:

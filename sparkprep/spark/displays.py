@@ -18,7 +18,7 @@ from sparkprep.units import human_duration, time_of_day
 QUIET_INTERVAL = 30.0
 """Seconds between two lines of progress where there is no bar."""
 BAR_INTERVAL = 0.5
-TERMINAL = "SPARKPREP_TERMINAL"
+TERMINAL_VARIABLE = "SPARKPREP_TERMINAL"
 """Set by the launcher `spark-submit` to the columns of the terminal that what a job prints goes to: Spark gives the job
 a pipe in its place."""
 _LOG = logging.getLogger("sparkprep")
@@ -176,7 +176,7 @@ def display_on(to: Display | TextIO | None) -> Display:
     stream = to
     if stream.isatty():
         return Bar(stream)
-    columns = os.environ.get(TERMINAL, "")
+    columns = os.environ.get(TERMINAL_VARIABLE, "")
     if columns.isdecimal() and "PYSPARK_GATEWAY_PORT" in os.environ and stream in (sys.stderr, sys.stdout):
         return Bar(stream, int(columns) or None)
     return Lines(lambda text: print(text, file=stream, flush=True))

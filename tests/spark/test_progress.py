@@ -209,10 +209,10 @@ def test_behind_spark_submit_a_bar_is_drawn_where_the_launcher_has_seen_a_termin
 ) -> None:
     monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
     for columns, kind in (("100", displays.Bar), ("0", displays.Bar), ("", displays.Lines)):
-        monkeypatch.setenv(displays.TERMINAL, columns)
+        monkeypatch.setenv(displays.TERMINAL_VARIABLE, columns)
         assert type(displays.display_on(sys.stderr)) is kind
         assert type(displays.display_on(io.StringIO())) is displays.Lines
-    monkeypatch.setenv(displays.TERMINAL, "100")
+    monkeypatch.setenv(displays.TERMINAL_VARIABLE, "100")
     monkeypatch.delenv("PYSPARK_GATEWAY_PORT")  # of an outer job, which this is none of
     assert type(displays.display_on(sys.stderr)) is displays.Lines
 
