@@ -29,8 +29,8 @@ Settings are keywords, or a `Settings` object, or both: the keywords win. `noteb
 all of it.
 
 Progress is a bar in a notebook (`tqdm.auto`), elsewhere lines of the log `sparkprep` at level INFO, which
-`logging.basicConfig(level="INFO")` shows; `progress=True` draws a bar, `progress=False` tells nothing. Warnings of a run
-go to the same log. What the user can mend is a `UserError` of one line, which names the argument.
+`logging.basicConfig(level="INFO")` shows; `progress=True` draws a bar, `progress=False` tells nothing. Warnings of a
+run go to the same log. What the user can mend is a `UserError` of one line, which names the argument.
 
 Without a Spark session the first call makes one, which later calls share. A session of your own must run its workers
 on this Python: set `os.environ["PYSPARK_PYTHON"] = sys.executable` before you make it, or take

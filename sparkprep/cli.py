@@ -29,6 +29,13 @@ class Verb:
 VERBS = (
     Verb("dedup", "sparkprep.dedup.cli", "remove near-duplicate documents"),
     Verb("grade", "sparkprep.grade.cli", "precision and recall of a result against a truth", "interrupted"),
+    Verb("explain", "sparkprep.dedup.audit.explain_cli", "why a document was removed, or kept", "interrupted"),
+    Verb(
+        "browse",
+        "sparkprep.dedup.audit.browse_cli",
+        "look through what was removed, in a browser",
+        "stopped",
+    ),
     Verb(
         "tokenize",
         "sparkprep.tokens.tokenize_cli",

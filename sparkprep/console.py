@@ -73,6 +73,11 @@ def without_control(text: str, keep: str = "") -> str:
     return _CONTROL.sub(lambda match: match.group() if match.group() in keep else "", text)
 
 
+def has_screen() -> bool:
+    """Return whether a browser would come up in a window: one in the terminal would take it from the program."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 def html_table(rows: Sequence[tuple[str, str]]) -> str:
     """Return rows of name and value as a table for a notebook; both are HTML already."""
     left = 'style="text-align:left"'

@@ -128,7 +128,7 @@ GROUND_UP = {
         ("ties", "candidates", "verify"),
         ("resolve",),
         ("report", "result"),
-        ("pipeline",),
+        ("pipeline", "audit"),
         ("cli",),
     ),
     "trainer": (

@@ -22,7 +22,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
-from sparkprep.console import html_table, safe_text, say_line
+from sparkprep.console import has_screen, html_table, safe_text, say_line
 from sparkprep.dedup.columns import REMOVED_COLUMNS
 from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, METRICS, REMOVED, REPORT
 from sparkprep.dedup.inputs import DEFAULT_SOURCE
@@ -168,7 +168,7 @@ class Result:
         if not is_local(path):
             path = os.path.join(tempfile.mkdtemp(prefix="sparkprep-"), REPORT)
             Path(path).write_text(page, encoding="utf-8")
-        if not (_has_screen() and webbrowser.open(Path(path).as_uri())):
+        if not (has_screen() and webbrowser.open(Path(path).as_uri())):
             say_line(f"open {path} in a browser")
         return path
 
@@ -251,8 +251,3 @@ def _link(path: str) -> str:
     """Return a page's address: relative to the folder that a notebook's server shows, where it lies below that."""
     relative = os.path.relpath(path)
     return Path(path).as_uri() if relative.startswith(os.pardir) else relative
-
-
-def _has_screen() -> bool:
-    """Whether a browser would come up in a window: one in the terminal would take it from the program."""
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

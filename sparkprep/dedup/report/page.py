@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from sparkprep.dedup.report import diff, plots
@@ -40,15 +40,6 @@ def render(metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
     shown as their code point. The same input gives the same page, byte for byte. Raises
     jinja2.UndefinedError where a figure is missing from `metrics`.
     """
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": count, "size": size, "duration": duration, "percent": percent}
-    environment.filters |= {"jaccard": jaccard, "setting": setting, "excerpt": excerpt, "moment": moment}
     source = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     banding = metrics["banding"]
     histogram = metrics["jaccard_histogram"]
@@ -58,21 +49,40 @@ def render(metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
         "jaccard": plots.jaccard_histogram(histogram["edges"], histogram["counts"], metrics["settings"]["threshold"]),
         "clusters": plots.cluster_sizes(dict(clusters)),
     }
-    return environment.from_string(source).render(
-        m=metrics,
-        examples=examples,
-        clusters=clusters,
-        together={
-            "clusters": sum(number for _, number in clusters),
-            "documents": sum(documents * number for documents, number in clusters),
-        },
-        output=shlex.quote(metrics["output"]),
-        plots={name: Markup(svg) for name, svg in figures.items()},
-        pairs=[_with_difference(pair) for pair in examples["pairs"]],
-        misses=[_with_difference(pair) for pair in examples["misses"]],
-        ratio=ratio,
-        text_limit=TEXT_LIMIT,
+    return (
+        environment()
+        .from_string(source)
+        .render(
+            m=metrics,
+            examples=examples,
+            clusters=clusters,
+            together={
+                "clusters": sum(number for _, number in clusters),
+                "documents": sum(documents * number for documents, number in clusters),
+            },
+            output=shlex.quote(metrics["output"]),
+            plots={name: Markup(svg) for name, svg in figures.items()},
+            pairs=[with_difference(pair) for pair in examples["pairs"]],
+            misses=[with_difference(pair) for pair in examples["misses"]],
+            ratio=ratio,
+            text_limit=TEXT_LIMIT,
+        )
     )
+
+
+def environment() -> Environment:
+    """Return what pages are made by: every expression is escaped, and shows what hides; a missing value is an error."""
+    made = Environment(
+        loader=PackageLoader("sparkprep.dedup.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"count": count, "size": size, "duration": duration, "percent": percent}
+    made.filters |= {"jaccard": jaccard, "setting": setting, "excerpt": excerpt, "moment": moment}
+    return made
 
 
 def write(path: str, metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> None:
@@ -80,8 +90,8 @@ def write(path: str, metrics: Mapping[str, Any], examples: Mapping[str, Any]) ->
     write_text(path, render(metrics, examples))
 
 
-def _with_difference(pair: Mapping[str, Any]) -> dict[str, Any]:
-    """Add to a sample pair its difference, ready for display."""
+def with_difference(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to a pair (text, kept_text, ...) the difference of its texts, ready for display."""
     removed, kept = pair["text"], pair["kept_text"]
     cut = max(len(removed), len(kept)) >= TEXT_LIMIT
     compared = diff.diff(_whole_words(removed), _whole_words(kept))
