@@ -72,7 +72,7 @@ def source_of(given: Given | Source) -> Source:
     table = table_in_memory(given)
     if table is not None:
         return table
-    if isinstance(given, Sequence) and given and all(isinstance(path, str | os.PathLike) for path in given):
+    if isinstance(given, Sequence) and all(isinstance(path, str | os.PathLike) for path in given):
         return [os.fspath(path) for path in given]
     raise UserError(
         f"a {type(given).__module__.split('.')[0]} {type(given).__name__} is no documents: hand over paths, a "

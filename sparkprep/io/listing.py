@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.files import UNFINISHED, cause
 from sparkprep.io.formats import CODECS, KNOWN_EXTENSIONS, PARQUET, format_of
 from sparkprep.io.left_out import WITHOUT_ROWS, LeftOut, nothing_left, tell_left_out
@@ -154,7 +154,7 @@ def list_input(paths: Sequence[str | os.PathLike[str]], text_column: str = "text
     JSON Lines in one input, a table of Delta, Iceberg or Hudi, and a result that is not finished.
     """
     if not paths:
-        raise UserError("no input was given; name a file or folder with --input")
+        raise UserError(f"no input was given; name a file or folder as {argument('input')}")
     found: dict[str, DataFile] = {}
     left_out: dict[str, LeftOut] = {}
     for path in paths:

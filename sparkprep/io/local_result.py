@@ -8,7 +8,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.files import PARTIAL, cause
 from sparkprep.io.mounts import mounts_below
 from sparkprep.io.paths import lies_in, normalise
@@ -31,18 +31,21 @@ class LocalResult:
         if not os.path.lexists(self.path):
             return
         if not os.path.isdir(self.path):
-            raise UserError(f"--output {self.path} is an existing file; name a folder")
+            raise UserError(f"{argument('output', self.path)} is an existing file; name a folder")
         for mount in mounts_below(self.path):
             what = "is a mount point" if mount == self.path else f"holds the mount point {mount}"
             inside = os.path.join(self.path, "clean")
-            raise UserError(f"{self.path} {what}, which cannot be replaced: take a folder in it, --output {inside}")
+            raise UserError(
+                f"{self.path} {what}, which cannot be replaced: take a folder in it, {argument('output', inside)}"
+            )
 
     def check_precious(self) -> None:
         """Raise UserError where the folder that one works in, or one's home, lies in it."""
         for precious in (os.getcwd(), os.path.expanduser("~")):
             if lies_in(os.path.realpath(precious), self.path):
                 raise UserError(
-                    f"--output {self.path} holds {precious}, which --overwrite would delete; choose another --output"
+                    f"{argument('output', self.path)} holds {precious}, which {argument('overwrite')} would delete; "
+                    "choose another one"
                 )
 
     def names(self) -> Iterator[tuple[str, bool]]:
@@ -52,7 +55,9 @@ class LocalResult:
         """
 
         def fail(error: OSError) -> None:
-            raise UserError(f"{self.path} cannot be listed: {cause(error)}; choose another --output") from error
+            raise UserError(
+                f"{self.path} cannot be listed: {cause(error)}; choose another {argument('output')}"
+            ) from error
 
         if not os.path.isdir(self.path):
             return

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sparkprep.console import safe_text, say
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.files import cause, delete_folder, make_folder
 from sparkprep.io.local_result import LocalResult
 from sparkprep.io.paths import is_local, join_path, lies_in, normalise
@@ -67,7 +67,7 @@ class OutputFolder:
         self.run_id = uuid.uuid4().hex[:8]
         self._target = _target(path, self.run_id)
         self.path = self._target.path
-        self._work = run_folder(f"{self.path}.partial-", self.run_id, "--output")
+        self._work = run_folder(f"{self.path}.partial-", self.run_id, "output")
         self.work = self._work.path
         self._scratch = _scratch(scratch_place, self.run_id)
         self.scratch = self._scratch.path if self._scratch else join_path(self.work, "_tmp")
@@ -105,7 +105,7 @@ class OutputFolder:
             places = [os.path.dirname(folder.path) for folder in self._folders() if is_local(folder.path)]
             raise UserError(
                 f"the disk is full: the one of {' or '.join(places)}, or that of Spark's temporary files "
-                "(spark.local.dir); free some space or choose another --output"
+                "(spark.local.dir); free some space or choose another output"
                 if places
                 else "the disk of Spark's temporary files (spark.local.dir) is full; free some space or name another"
             ) from error
@@ -158,12 +158,13 @@ class OutputFolder:
             is_folder = not is_local(source) or os.path.isdir(source)
             if lies_in(self.path, source) and (is_folder or source == self.path):
                 raise UserError(
-                    f"--output {self.path} lies inside the input {source}, so that the next run would read it; "
-                    "choose another --output"
+                    f"{argument('output', self.path)} lies inside the input {source}, so that the next run would read "
+                    "it; choose another one"
                 )
             if lies_in(source, self.path):
                 raise UserError(
-                    f"the input {source} lies inside --output {self.path}, which is replaced; choose another --output"
+                    f"the input {source} lies inside {argument('output', self.path)}, which is replaced; choose "
+                    "another output"
                 )
 
     def _refuse_existing(self) -> None:
@@ -171,7 +172,8 @@ class OutputFolder:
         if next(self._target.names(), None) is None:
             return
         if not self.overwrite:
-            raise UserError(f"{self.path} exists; pass --overwrite to replace it or choose another --output")
+            replace = argument("overwrite", True)
+            raise UserError(f"{self.path} exists; pass {replace} to replace it or choose another {argument('output')}")
         self._target.check_precious()
         self._refuse_strangers()
 
@@ -189,10 +191,12 @@ class OutputFolder:
         if strangers:
             shown = ", ".join(strangers[:_SHOWN]) + (", ..." if len(strangers) > _SHOWN else "")
             raise UserError(
-                f"{self.path} holds files that a run of this kind does not make ({shown}): choose another --output"
+                f"{self.path} holds files that a run of this kind does not make ({shown}): choose another "
+                f"{argument('output')}"
             )
         if not marked:
-            raise UserError(f"{self.path} is no result of such a run: choose another --output, or delete it yourself")
+            another = argument("output")
+            raise UserError(f"{self.path} is no result of such a run: choose another {another}, or delete it yourself")
 
 
 # Spark hands such errors on as text only, from the JVM or from a Python worker.
@@ -216,15 +220,17 @@ def _real(path: str | os.PathLike[str]) -> str:
 def _scratch(place: str | os.PathLike[str] | None, run_id: str) -> RunFolder | None:
     if place is None:
         return None
-    return run_folder(join_path(_real(place), "sparkprep-"), run_id, "--work")
+    return run_folder(join_path(_real(place), "sparkprep-"), run_id, "work")
 
 
 def _refuse_scratch(place: str, sources: Sequence[str], output: str) -> None:
     for source in sources:
         if lies_in(place, source):
             raise UserError(
-                f"--work {place} lies inside the input {source}, so that the next run would read what is left there; "
-                "choose another --work"
+                f"{argument('work', place)} lies inside the input {source}, so that the next run would read what is "
+                "left there; choose another one"
             )
     if lies_in(place, output):
-        raise UserError(f"--work {place} lies inside --output {output}, which is replaced; choose another --work")
+        raise UserError(
+            f"{argument('work', place)} lies inside {argument('output', output)}, which is replaced; choose another one"
+        )

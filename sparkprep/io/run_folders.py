@@ -12,7 +12,7 @@ import shutil
 import sys
 
 from sparkprep.console import safe_text, say
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.files import cause, delete_file, delete_folder, write_text
 from sparkprep.io.paths import is_local, join_path, split_s3
 
@@ -24,12 +24,13 @@ class LocalRunFolder:
     """The folder `<stem><run id>` on a disk.
 
     While its run lives, a lock is held on a file in it: so the next run with the same stem knows what a killed one has
-    left, and deletes that. flag: the option to name where the folder cannot be written. Errors are UserError.
+    left, and deletes that. setting: what is to be named otherwise where the folder cannot be written. Errors are
+    UserError.
     """
 
-    def __init__(self, stem: str, run_id: str, flag: str) -> None:
+    def __init__(self, stem: str, run_id: str, setting: str) -> None:
         self.path = stem + run_id
-        self._stem, self._flag = stem, flag
+        self._stem, self._setting = stem, setting
         self._made_parents: list[str] = []
         self._lock, self._lock_path = -1, ""
 
@@ -78,7 +79,8 @@ class LocalRunFolder:
     def cannot_write(self, why: str) -> UserError:
         """Return the error to raise where it cannot be written."""
         return UserError(
-            f"cannot write to {os.path.dirname(self.path)}: {why}; mend that or choose another {self._flag}"
+            f"cannot write to {os.path.dirname(self.path)}: {why}; mend that or choose another "
+            f"{argument(self._setting)}"
         )
 
     def _delete_leftovers(self) -> list[str]:
@@ -106,9 +108,9 @@ class S3RunFolder:
     S3 has no locks, so that nothing tells what a killed run left from what a living one needs: a note names both.
     """
 
-    def __init__(self, stem: str, run_id: str, flag: str) -> None:
+    def __init__(self, stem: str, run_id: str, setting: str) -> None:
         self.path = stem + run_id
-        self._stem, self._flag = stem, flag
+        self._stem, self._setting = stem, setting
         self._is_writable = False
 
     def attempt(self) -> None:
@@ -119,7 +121,7 @@ class S3RunFolder:
             self._is_writable = True
             delete_file(trial)
         except UserError as error:
-            raise UserError(f"{error}; or choose another {self._flag}") from error
+            raise UserError(f"{error}; or choose another {argument(self._setting)}") from error
 
     def begin(self) -> None:
         """Tell on stderr of others with the same stem, with the command to delete them."""
@@ -154,15 +156,15 @@ class S3RunFolder:
 
     def cannot_write(self, why: str) -> UserError:
         """Return the error to raise where it cannot be written."""
-        return UserError(f"cannot write to {self.path}: {why}; mend that or choose another {self._flag}")
+        return UserError(f"cannot write to {self.path}: {why}; mend that or choose another {argument(self._setting)}")
 
 
 RunFolder = LocalRunFolder | S3RunFolder
 
 
-def run_folder(stem: str, run_id: str, flag: str) -> RunFolder:
+def run_folder(stem: str, run_id: str, setting: str) -> RunFolder:
     """Return the folder `<stem><run id>`, of which nothing is made yet. stem: as `paths.normalise` returns it."""
-    return (LocalRunFolder if is_local(stem) else S3RunFolder)(stem, run_id, flag)
+    return (LocalRunFolder if is_local(stem) else S3RunFolder)(stem, run_id, setting)
 
 
 def _command_to_delete(folder: str) -> str:

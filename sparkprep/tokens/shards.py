@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.ipc
 from pyspark.sql import SparkSession
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.files import delete_file, delete_folder, delete_partials, exists, file_names, make_folder, write_text
 from sparkprep.io.listing import stamps
 from sparkprep.io.locks import held
@@ -70,7 +70,8 @@ def make_shards(
         is_other = any(note.plan != plan.fingerprint for note in notes.values())
         if is_other and not overwrite:
             raise UserError(
-                f"{folder}: holds shards made from other token rows or settings; choose another folder, or --overwrite"
+                f"{folder}: holds shards made from other token rows or settings; choose another folder, or "
+                f"{argument('overwrite', True)}"
             )
         _refuse_strangers(folder, plan, notes)
     _refuse_unseen(spark, rows, folder)
@@ -116,7 +117,7 @@ def _alone_in(folder: str) -> Iterator[None]:
     if not is_local(folder):
         yield
         return
-    with held(folder, os.path.join(notes, _LOCK), "choose another --output") as is_held:
+    with held(folder, os.path.join(notes, _LOCK), f"choose another {argument('output')}") as is_held:
         if is_held:
             delete_partials(folder)
             delete_partials(notes)

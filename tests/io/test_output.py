@@ -64,7 +64,7 @@ def test_leaving_without_a_commit_leaves_no_output(tmp_path: Path) -> None:
 
 def test_an_existing_output_is_refused_without_overwrite_and_replaced_with_it(tmp_path: Path) -> None:
     put(tmp_path / "out/old")
-    with pytest.raises(UserError, match="out exists; pass --overwrite to replace it or choose another --output"):
+    with pytest.raises(UserError, match="out exists; pass overwrite=True to replace it or choose another output"):
         OutputFolder(tmp_path / "out", overwrite=False)
     with OutputFolder(tmp_path / "out", overwrite=True, made=MADE) as output:
         put(Path(output.work) / "new")
@@ -146,7 +146,7 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_overwrite_does_not_delete_the_folder_one_works_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a/b")
-    with pytest.raises(UserError, match="--overwrite would delete"):
+    with pytest.raises(UserError, match="overwrite would delete"):
         OutputFolder(tmp_path / "a", overwrite=True)
 
 
@@ -296,7 +296,7 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_mount_point_is_refused_at_once_with_a_folder_in_it(mounted: Path, overwrite: bool) -> None:
-    with pytest.raises(UserError, match=f"{mounted} is a mount point.*--output {mounted}/clean"):
+    with pytest.raises(UserError, match=f"{mounted} is a mount point.*output='{mounted}/clean'"):
         OutputFolder(mounted, overwrite=overwrite, made=MADE)
     with OutputFolder(mounted / "clean", overwrite=overwrite, made=MADE) as output:
         assert Path(output.work).parent == mounted  # the work lies on the volume, too

@@ -265,7 +265,7 @@ def test_a_tokenization_of_which_a_file_is_gone_is_not_reused(spark: SparkSessio
     source = save(tmp_path / "in.parquet", {"id": [1, 2], "text": ["one", "two"]})
     make_tokens(spark, str(source), str(tmp_path / "rows"))
     next((tmp_path / "rows").glob("part-*.parquet")).unlink()
-    with pytest.raises(UserError, match="exists; pass --overwrite"):
+    with pytest.raises(UserError, match="exists; pass overwrite=True"):
         make_tokens(spark, str(source), str(tmp_path / "rows"), reuse=True)
     assert make_tokens(spark, str(source), str(tmp_path / "rows"), reuse=True, overwrite=True)["documents"] == 2
 
