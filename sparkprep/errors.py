@@ -35,6 +35,11 @@ def called_by_flags() -> Iterator[None]:
         _Face.by_flags = before
 
 
+def flag(name: str) -> str:
+    """Return the long flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
 def argument(name: str, value: object = _NOTHING) -> str:
     """Return what a setting is called where the user gave it, perhaps with its value: for messages.
 
@@ -48,5 +53,4 @@ def argument(name: str, value: object = _NOTHING) -> str:
     """
     if not _Face.by_flags:
         return name if value is _NOTHING else f"{name}={value!r}"
-    flag = "--" + name.replace("_", "-")
-    return flag if value is _NOTHING or value is True else f"{flag} {value}"
+    return flag(name) if value is _NOTHING or value is True else f"{flag(name)} {value}"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from sparkprep.errors import UserError, argument
+from sparkprep.errors import UserError, argument, flag
 from sparkprep.pasted import hint
 
 T = TypeVar("T")
@@ -144,21 +144,16 @@ class ZeroOrOne:
         return value
 
 
+class Switch(ZeroOrOne):
+    """Yes where the flag stands, without a value."""
+
+
 def _of_text(value: Any, kind: Kind) -> str:
     """Say how a value that was given as text is written in Python, where it would do."""
     try:
         return f": leave out its quotation marks, {kind(value)!r}" if isinstance(value, str) else ""
     except argparse.ArgumentTypeError:
         return ""
-
-
-class Switch(ZeroOrOne):
-    """Yes where the flag stands, without a value."""
-
-
-def flag(name: str) -> str:
-    """Return the long flag of a setting."""
-    return "--" + name.replace("_", "-")
 
 
 @dataclass(frozen=True)

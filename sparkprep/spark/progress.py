@@ -19,7 +19,7 @@ from sparkprep.units import human_bytes, human_duration, time_of_day
 
 SLOW = 2.0
 """Seconds after which a stage is looked at."""
-FIRST_ESTIMATE = 8.0
+FIRST_ESTIMATE = 5.0
 """Seconds after which a run is estimated, measured or not: with Spark's start it is told within 15."""
 WORTH_TELLING = 60.0
 """Seconds from which on a run is long enough for a line about it."""

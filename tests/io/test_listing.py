@@ -125,7 +125,7 @@ def test_a_name_that_is_not_utf_8_is_told_rather_than_broken_off_at(tmp_path: Pa
 
 
 def test_no_input_at_all_names_the_flag() -> None:
-    with pytest.raises(UserError, match="name a file or folder as input$"):
+    with pytest.raises(UserError, match=r"name a file or folder as input$"):
         list_files([])
 
 

@@ -18,8 +18,9 @@ from sparkprep.dedup.resolve import outcome
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.signatures import Tally
 from sparkprep.dedup.workspace import Workspace
+from sparkprep.errors import flag
 from sparkprep.io.left_out import name_left_out
-from sparkprep.options import changed, flag
+from sparkprep.options import changed
 
 FORMAT = 1
 BOOTSTRAPS = 1000
