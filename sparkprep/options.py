@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -104,7 +105,8 @@ class OneOf:
     def check(self, value: Any) -> None:
         """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
         if value not in self.choices:
-            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(self.choices)}{hint(str(value))}")
+            near = hint(str(value)) or did_you_mean(str(value), self.choices)
+            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(self.choices)}{near}")
 
 
 @dataclass(frozen=True)
@@ -244,10 +246,19 @@ def markdown_table(options: Iterator[Option]) -> str:
     return "\n".join(["| flag | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
-def did_you_mean(word: str, flags: Sequence[str]) -> str:
-    """Return `; did you mean FLAG?` with the flag that is most like a word, or nothing where none is like it."""
-    near = difflib.get_close_matches(word, flags, n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else ""
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return `; did you mean KNOWN?` with what is most like a word (flag, verb, value), or nothing where none is."""
+    lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.7)
+    return f"; did you mean {lower[near[0]]}?" if near else ""
+
+
+# argparse's words for a verb or a size that there is not; since Python 3.12 the choices have no quotation marks.
+_INVALID_CHOICE = re.compile(
+    r"(?P<subject>argument .+?): invalid choice: (?P<quoted>'.*'|\".*\") \(choose from (?P<choices>.+)\)",
+    re.DOTALL,
+)
+_WORD = re.compile(r"[^\s,']+")
 
 
 class Parser(argparse.ArgumentParser):
@@ -265,6 +276,10 @@ class Parser(argparse.ArgumentParser):
             unknown = words.split(" ")[0] or " "
             name = unknown if unknown.strip() else repr(unknown)
             message = f"unknown flag or value {name}{hint(unknown, flags) or did_you_mean(unknown, flags)}"
+        elif choice := _INVALID_CHOICE.fullmatch(message):
+            word, choices = choice["quoted"][1:-1], _WORD.findall(choice["choices"])
+            near = hint(word) or did_you_mean(word, choices)
+            message = f"{choice['subject']}: {choice['quoted']} is none of {', '.join(choices)}{near}"
         raise UserError(f"{message.removeprefix('argument ')} (`{self.prog} --help` tells what there is)")
 
     def _known_flags(self) -> list[str]:

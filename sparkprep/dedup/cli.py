@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if output is None:
         raise UserError("--output is missing: name the folder to make")
     _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
-    source = _input(args)
+    source, sample = _input(args)
 
     from sparkprep.dedup.pipeline import deduplicate
     from sparkprep.spark.session import get_session
@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         stream=None if args.quiet else sys.stderr,
         single_file=f"kept-{args.size}.snappy.parquet" if args.size in EMBEDDED else None,
         work=args.work,
+        sample=sample,
     )
     say(summary(result.metrics, result.output))
     return 0
@@ -86,13 +87,15 @@ def _try(source: list[str], text_column: str, output: str, overwrite: bool, work
             list_files(source, text_column)
 
 
-def _input(args: argparse.Namespace) -> list[str]:
+def _input(args: argparse.Namespace) -> tuple[list[str], dict[str, Any] | None]:
+    """Return the paths to read, and of which embedded subset they are, if of one."""
     if args.input:
-        return list(args.input)
+        return list(args.input), None
     if args.size in EMBEDDED:
         from sparkprep.sample import embedded
 
-        return [str(embedded(args.size, announce=lambda line: print(line, file=sys.stderr)).documents)]
+        subset = embedded(args.size, announce=lambda line: print(line, file=sys.stderr))
+        return [str(subset.documents)], subset.origin()
     if args.size:
         raise UserError(f"--size {args.size} has no documents of its own: name yours with --input")
     raise UserError("--input is missing: name files or folders, or take --size 1k or 10k for the embedded subsets")
@@ -102,8 +105,9 @@ def summary(metrics: dict[str, Any], output: str) -> str:
     """Return the table at the end of a run, as text."""
     counts, recall = metrics["counts"], metrics["recall"]
     share = f"{100 * counts['removed'] / counts['input']:.1f} %" if counts["input"] else "-"
-    banding = metrics["banding"]
+    banding, sample = metrics["banding"], metrics["input"].get("sample")
     lines = [
+        *([("subset", _subset(sample))] if sample else []),
         ("documents", f"{counts['input']:,}"),
         ("kept", f"{counts['kept']:,}"),
         ("removed", f"{counts['removed']:,} ({share}): {counts['exact']:,} exact, {counts['near']:,} near"),
@@ -130,3 +134,12 @@ def summary(metrics: dict[str, Any], output: str) -> str:
     warnings = "".join(f"\n  warning: {safe_text(w)}" for w in metrics["warnings"][:5])
     more = len(metrics["warnings"]) - 5
     return table + warnings + (f"\n  and {more} more warnings in report.html" if more > 0 else "")
+
+
+def _subset(sample: dict[str, Any]) -> str:
+    """Say which embedded subset was read: it is made of the documentation of what is installed, and changes with it."""
+    python = sample["versions"].get("python")
+    return (
+        f"{sample['size']} with SHA-256 {sample['sha256'][:12]}..., of Python {python} and "
+        f"{len(sample['versions']) - 1} packages (versions in {METRICS})"
+    )

@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any, TextIO
 
@@ -79,6 +80,7 @@ def deduplicate(
     stream: TextIO | None = None,
     single_file: str | None = None,
     work: str | os.PathLike[str] | None = None,
+    sample: dict[str, Any] | None = None,
 ) -> Result:
     """Remove near-duplicate documents.
 
@@ -86,6 +88,7 @@ def deduplicate(
     default a temporary one that is deleted when Python exits. stream: where to tell of progress; by default nowhere.
     single_file: a name in the output folder under which the kept documents are written as one Parquet file too.
     work: where intermediate tables lie, which all nodes of a cluster see; by default beside the output.
+    sample: which embedded subset the source is (`Subset.origin`), for the metrics.
     Raises UserError where the input, a setting or the output cannot work, and where files hold no document; of a
     DataFrame without rows the result has none.
 
@@ -106,7 +109,7 @@ def deduplicate(
     paths = [] if isinstance(documents, DataFrame) else documents
     with OutputFolder(output, overwrite, paths, MADE, work) as folder:
         with tasks_ended(spark):
-            figures = _open_and_run(spark, documents, settings, folder, progress, single_file)
+            figures = _open_and_run(spark, documents, settings, folder, progress, single_file, sample)
         folder.commit()
     return Result(figures, folder.path, spark)
 
@@ -128,6 +131,7 @@ def _open_and_run(
     folder: OutputFolder,
     progress: Progress,
     single_file: str | None,
+    sample: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Open the input, run all stages, and return the metrics."""
     found = open_documents(spark, source, settings, folder, progress)
@@ -143,6 +147,7 @@ def _open_and_run(
         columns=found.columns,
         rejected=opened.rejected,
         single_file=single_file,
+        sample=sample,
         warnings=opened.warnings,
     )
     with explained():
@@ -209,14 +214,25 @@ def _kept_rows(piece: int, documents: Documents, removed: Table) -> Iterator[pa.
 
 
 def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome) -> dict[str, Any]:
-    """Write metrics.json and report.html, and return the metrics."""
-    with work.progress.stage("report"):
+    """Write metrics.json and report.html, and return the metrics.
+
+    Both tell how long the stage took until the page was drawn; what follows is the writing of two small files.
+    """
+    begun = time.monotonic()
+    with work.progress.stage("report") as stage:
         column, by_source = work.columns.source, None
         if column is not None:
             by_source = sources.losses(work.signatures, column, work.removed_keys)
             work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
         shown = examples.collect(work, outcome)
-    figures = metrics.build(work, tally, counts, outcome, by_source)
-    write_text(work.result(METRICS), json.dumps(figures, indent=1) + "\n")
-    page.write(work.result(REPORT), figures, shown)
+        figures = metrics.build(work, tally, counts, outcome, by_source)
+
+        def timed() -> dict[str, Any]:
+            this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))
+            figures["stages"] = [*work.progress.summary(), this]
+            figures["seconds"] = round(work.progress.seconds, 3)
+            return figures
+
+        page.write(work.result(REPORT), figures, shown, timed)
+        write_text(work.result(METRICS), json.dumps(figures, indent=1) + "\n")
     return figures

@@ -5,18 +5,20 @@ import json
 import math
 
 from sparkprep.console import Exit, add_debug, say, say_line
+from sparkprep.errors import UserError
 from sparkprep.grade.figures import F1_DEFINITION, Figure
 from sparkprep.grade.grading import Grade, grade
+from sparkprep.grade.loading import run_facts
 from sparkprep.grade.settings import GradeSettings
 from sparkprep.io.files import write_text
 from sparkprep.options import add_options, from_arguments
-from sparkprep.sample import embedded
+from sparkprep.sample import Subset, embedded
 from sparkprep.sample.build import SIZES
 
 EPILOG = """\
 examples:
   %(prog)s out/ --size 10k                                  the embedded subset that the job read
-  %(prog)s out/ --truth truth.pairs.parquet --threshold 0.8
+  %(prog)s out/ --truth truth.pairs.parquet                 by the threshold that the run was given
   %(prog)s kept.snappy.parquet --truth clusters.parquet --min-precision 0.99 --min-recall 0.99
 
 exit code: 0; 1 below --min-precision or --min-recall; 2 if something cannot be read
@@ -60,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     truth, documents = args.truth, args.input
     if args.size:
         subset = embedded(args.size, announce=say_line)
+        _refuse_other_harvest(args.output, subset)
         truth, documents = str(subset.pairs), documents or str(subset.documents)
     result = grade(args.output, truth, threshold=settings.threshold, id_column=settings.id_column, input=documents)
     if args.json:
@@ -83,6 +86,30 @@ def run(args: argparse.Namespace) -> int:
             say(f"FAILED: {name} {_decimal(figure.value)} is below {flag} {limit:g}")
             failed = True
     return Exit.CHECK_FAILED if failed else Exit.DONE
+
+
+def _refuse_other_harvest(output: str, subset: Subset) -> None:
+    """Raise UserError where a result says that it was made of an embedded subset, and of another than this."""
+    made_of = run_facts(output).sample
+    if made_of is None:
+        return
+    truth = subset.origin()
+    if made_of.get("size") != truth["size"]:
+        raise UserError(f"{output} was made of --size {made_of.get('size')}, not {truth['size']}: grade it by that")
+    if made_of.get("sha256") != truth["sha256"]:
+        theirs = made_of.get("versions")
+        theirs = theirs if isinstance(theirs, dict) else {}
+        names = sorted(theirs.keys() | truth["versions"].keys())
+        differing = [
+            f"{name} {theirs.get(name, 'absent')} then, {truth['versions'].get(name, 'absent')} now"
+            for name in names
+            if theirs.get(name) != truth["versions"].get(name)
+        ]
+        why = "; ".join(differing) or "the same packages with other contents"
+        raise UserError(
+            f"{output} was made of an embedded subset that is not the one built here ({why}): make it anew, or grade "
+            "it where those versions are installed"
+        )
 
 
 def _cells(figure: Figure) -> tuple[str, str, str]:

@@ -23,7 +23,6 @@ from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores
 from sparkprep.spark.tables import PartFile
-from sparkprep.tokenizer.tokenizer import Tokenizer
 from sparkprep.tokenizer.vocabulary import SHA256
 from sparkprep.tokens.contents import MADE, METRICS, REJECTED, asked_of, finished
 from sparkprep.tokens.identifiers import id_of
@@ -62,7 +61,7 @@ def tokenize(
         with tasks_ended(spark):
             columns = [settings.id_column or DEFAULT_ID]
             opened = open_listed(spark, listing, folder, progress, settings.max_bad, columns, REJECTED)
-            counts, parts = _write_rows(spark, opened, settings, folder.work, progress)
+            counts, parts, engine = _write_rows(spark, opened, settings, folder.work, progress)
             opened.listing.check_unchanged()
         metrics = {
             **asdict(counts),
@@ -71,7 +70,7 @@ def tokenize(
             "left_out": name_left_out(opened.listing.left_out),
             "seconds": round(progress.seconds, 1),
             "stages": progress.summary(),
-            "engine": Tokenizer().engine,
+            "engine": engine,
             "vocabulary_sha256": SHA256,
             "sparkprep": __version__,
             "spark": spark.version,
@@ -85,13 +84,13 @@ def tokenize(
 
 def _write_rows(
     spark: SparkSession, opened: Opened, settings: TokenizeSettings, folder: str, progress: Progress
-) -> tuple[TokenCounts, list[PartFile]]:
+) -> tuple[TokenCounts, list[PartFile], str]:
     """Write the token rows of the documents into a folder; return what was written."""
     summary = opened.summary
     name = id_of(summary, settings.id_column)
     with explained(), progress.stage("tokenize", summary.rows) as stage:
-        counts, parts = write_token_rows(spark, plan(summary, cores(spark)), name, folder)
+        counts, parts, engine = write_token_rows(spark, plan(summary, cores(spark)), name, folder)
         stage.bytes = counts.text_bytes
     if not counts.documents == sum(part.file.rows for part in parts) == summary.rows:
         raise RuntimeError(f"{summary.rows:,} documents went in and {counts.documents:,} came out; please report this")
-    return counts, parts
+    return counts, parts, engine

@@ -259,9 +259,10 @@ def test_shards_that_are_finished_stay_so_wherever_a_further_run_is_killed(
     for path in files[:lost]:
         path.unlink()
     before = {path.name: path.stat().st_mtime_ns for path in files[lost:]}
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(shards_module, struck, killed)
+    monkeypatch.setattr(shards_module, struck, killed)
+    with pytest.raises(KeyboardInterrupt):
         make(spark, token_rows, tmp_path)
+    monkeypatch.undo()
     assert (tmp_path / MANIFEST).exists() == (lost == 0)
     make(spark, token_rows, tmp_path)
     verify(str(tmp_path))

@@ -67,6 +67,7 @@ def build(
             "documents": documents,
             "file_bytes": sum(file.size for file in work.listing.files),
             "text_bytes": tally.text_bytes,
+            "sample": work.sample,
         },
         "counts": {
             "input": documents,
@@ -84,7 +85,7 @@ def build(
             "pairs": outcome.pairs,
             "verified": outcome.verified,
             "hot_buckets": counts.hot_buckets,
-            "uncompared_pairs": counts.uncompared_pairs,
+            "uncompared_pairs": outcome.uncompared,
         },
         "banding": {
             "bands": banding.bands,

@@ -4,7 +4,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -30,13 +30,16 @@ _HIDDEN = re.compile(
 )
 
 
-def render(metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
+def render(
+    metrics: Mapping[str, Any], examples: Mapping[str, Any], timed: Callable[[], Mapping[str, Any]] = dict
+) -> str:
     """Return the page for one run.
 
     `metrics` is what metrics.json holds; `examples` has "clusters" (the largest, with kept_id, size, source, excerpt,
     removed) and "pairs" (removed_id, kept_id, jaccard, rule, removed_text, kept_text). Every text in either may be
     hostile: all is escaped, and invisible characters are shown as their code point. The same input gives the same
-    page, byte for byte. Raises jinja2.UndefinedError where a figure is missing from `metrics`.
+    page, byte for byte. timed: gives figures anew that are known when all plots are drawn. Raises
+    jinja2.UndefinedError where a figure is missing from `metrics`.
     """
     environment = Environment(
         autoescape=True,
@@ -56,20 +59,26 @@ def render(metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
         "jaccard": plots.jaccard_histogram(histogram["edges"], histogram["counts"]),
         "clusters": plots.cluster_sizes(dict(clusters)),
     }
+    pairs = [_pair(pair) for pair in examples["pairs"]]
     return environment.from_string(source).render(
-        m=metrics,
+        m={**metrics, **timed()},
         examples=examples,
         clusters=clusters,
         plots={name: Markup(svg) for name, svg in figures.items()},
-        pairs=[_pair(pair) for pair in examples["pairs"]],
+        pairs=pairs,
         ratio=ratio,
         text_limit=TEXT_LIMIT,
     )
 
 
-def write(path: str, metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> None:
+def write(
+    path: str,
+    metrics: Mapping[str, Any],
+    examples: Mapping[str, Any],
+    timed: Callable[[], Mapping[str, Any]] = dict,
+) -> None:
     """Write the page; whoever opens it while it is written sees the old page or the whole new one."""
-    write_text(path, render(metrics, examples))
+    write_text(path, render(metrics, examples, timed))
 
 
 def _pair(pair: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
 
     Documents that stay are searched again where buckets were oversized, as in `driver`.
     """
-    search = work.search("cluster", 0)
+    search, uncompared = work.search("cluster", 0), counts.uncompared_pairs
     with work.progress.stage("verify"):
         candidates = read_all(work.spark, list(work.candidates.all))
         pairs = stars.materialise(_pairs(candidates), search.pairs)
@@ -48,6 +48,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
                 break
             search = work.search("cluster", number)
             counts = _search_again(work, removed, search)
+            uncompared += counts.uncompared_pairs
             new = stars.materialise(
                 _pairs(read_all(work.spark, list(search.candidates.all))).exceptAll(pairs), search.pairs
             )
@@ -59,7 +60,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
             removed = _decide(work, edges, best, search)
         work.removed.write(removed, prepare=partial(_as_result, kind=work.id_type))
         addressed.write(work.removed_keys, work.documents, removed.select(KEY))
-        return _outcome(work, pairs, edges, copies, removed)
+        return _outcome(work, pairs, uncompared, edges, copies, removed)
 
 
 def _pairs(candidates: DataFrame) -> DataFrame:
@@ -238,7 +239,9 @@ def _with_similarity(work: Workspace, removed: DataFrame, search: Search) -> Dat
     return stars.materialise(joined.withColumn("jaccard", jaccard).drop("a", "b", "computed"), search.completed)
 
 
-def _outcome(work: Workspace, pairs: DataFrame, edges: DataFrame, copies: DataFrame, removed: DataFrame) -> Outcome:
+def _outcome(
+    work: Workspace, pairs: DataFrame, uncompared: int, edges: DataFrame, copies: DataFrame, removed: DataFrame
+) -> Outcome:
     place = F.least(F.floor(outcome.position(F.col("jaccard"), work.settings.threshold)), F.lit(outcome.BINS - 1))
     histogram = np.zeros(outcome.BINS, np.int64)
     for row in edges.groupBy(place.cast("int").alias("bin")).count().collect():
@@ -253,6 +256,7 @@ def _outcome(work: Workspace, pairs: DataFrame, edges: DataFrame, copies: DataFr
     near = removed.where("jaccard < 1.0").orderBy(F.xxhash64(KEY)).limit(outcome.PAIRS)
     return Outcome(
         pairs=pairs.count(),
+        uncompared=uncompared,
         verified=int(histogram.sum()),
         copies=copies.count(),
         exact=rules.get("exact", 0),

@@ -56,7 +56,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
     budget = work.settings.driver_budget
     if counts.pairs + counts.exact > budget:
         return None
-    search = work.search("driver", 0)
+    search, uncompared = work.search("driver", 0), counts.uncompared_pairs
     with work.progress.stage("verify") as stage:
         copies = unique_rows(_of_kind(work.candidates, RowKind.EXACT))
         graph = Graph(NO_PAIRS, NO_PAIRS, np.empty(0), copies)
@@ -69,6 +69,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
                 break
             search = work.search("driver", number)
             counts = _search_again(work, removed, search)
+            uncompared += counts.uncompared_pairs
             if counts.pairs > budget:  # repeats included: too many even to be read
                 return None
             new = rows_missing(unique_rows(_of_kind(search.candidates, RowKind.PAIR)), graph.compared)
@@ -84,6 +85,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
     exact = np.asarray(pc.equal(removed["rule"], "exact"))
     return Outcome(
         pairs=len(graph.compared),
+        uncompared=uncompared,
         verified=len(graph.edges),
         copies=len(copies),
         exact=int(exact.sum()),

@@ -31,6 +31,8 @@ class Outcome:
 
     pairs: int
     """distinct candidate pairs"""
+    uncompared: int
+    """pairs of oversized buckets that were left out, over all searches: a pair may be left out in several"""
     verified: int
     """of these, the pairs at or above the threshold"""
     copies: int
