@@ -175,11 +175,35 @@ def add_debug(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error too")
 
 
+def leave_word(error: BaseException, words: str) -> None:
+    """Note on an exception what its end leaves behind: the last line of the program says it, and a notebook too.
+
+    The word of whoever was nearest to it counts.
+    """
+    if what_is_left(error) is None:
+        error.sparkprep_left = words  # type: ignore[attr-defined]
+        error.add_note(words)
+
+
+def what_is_left(error: BaseException) -> str | None:
+    """Return what `leave_word` has noted on an exception."""
+    return getattr(error, "sparkprep_left", None)
+
+
+@contextmanager
+def if_interrupted(words: str) -> Iterator[None]:
+    """Say what is left behind where Ctrl-C, or a signal, ends the block."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        leave_word(error, words)
+        raise
+
+
 def guarded(
     work: Callable[[], int],
     *,
     debug: bool,
-    interrupted: str = "interrupted",
     signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGHUP),
     explain: Callable[[Exception], str | None] | None = None,
     expendable: bool = False,
@@ -187,14 +211,14 @@ def guarded(
     """Run a program's work, its parsing of the command line included, and return its exit code.
 
     Whatever goes wrong is one line on stderr. A UserError is told as `error: ...`, with the traceback under `debug`.
-    Ctrl-C, and each of `signals` that is not ignored, unwinds the work and is told as `interrupted`. A reader of our
-    output that has gone (as in `| head`) ends it in silence. Of other exceptions `explain` may give the line for
-    Spark's failures; else it is a fault of ours, told with its traceback. expendable: the work is worth more than its
-    display, and goes on without (`expendable_display`).
+    Ctrl-C, and each of `signals` that is not ignored, unwinds the work and is told as interrupted. What `leave_word`
+    has noted of the end stands behind it. A reader of our output that has gone (as in `| head`) ends it in silence. Of
+    other exceptions `explain` may give the line for Spark's failures; else it is a fault of ours, told with its
+    traceback. expendable: the work is worth more than its display, and goes on without (`expendable_display`).
     """
     if expendable:
         with expendable_display():
-            code = guarded(work, debug=debug, interrupted=interrupted, signals=signals, explain=explain)
+            code = guarded(work, debug=debug, signals=signals, explain=explain)
             sys.stdout.flush()
             return code
     try:
@@ -203,9 +227,12 @@ def guarded(
             sys.stdout.flush()  # a reader that has gone is met here rather than at interpreter exit
             return code
     except UserError as error:
-        return _tell(str(error), Exit.USER_ERROR, debug)
+        left = what_is_left(error)
+        return _tell(f"{error}; {left}" if left else str(error), Exit.USER_ERROR, debug)
     except KeyboardInterrupt as error:
-        return _tell(interrupted, error.code if isinstance(error, Ended) else Exit.INTERRUPTED, debug, "")
+        left = what_is_left(error)
+        words = f"interrupted: {left}" if left else "interrupted"
+        return _tell(words, error.code if isinstance(error, Ended) else Exit.INTERRUPTED, debug, "")
     except BrokenPipeError:
         # Python flushes stdout once more at exit: into nothing, or it would print a traceback after all.
         _into_nothing(sys.stdout)
@@ -213,6 +240,8 @@ def guarded(
     except Exception as error:
         message = explain(error) if explain else None
         if message is not None:
+            left = what_is_left(error)
+            message = f"{message}; {left}" if left else message
             return _tell(f"{message}; --debug shows all of it", Exit.SPARK_FAILED, debug)
         return _tell(_FAULT, Exit.FAULT, debug=True)
 

@@ -226,6 +226,11 @@ def add_work(parser: argparse.ArgumentParser) -> None:
         metavar="PLACE",
         help="folder or s3:// prefix for intermediate tables, seen by all nodes (default: beside the output)",
     )
+    parser.add_argument(
+        "--keep-work",
+        action="store_true",
+        help="keep the intermediate tables of a run that fails, and name their place",
+    )
 
 
 def from_arguments(settings: Callable[..., T], args: argparse.Namespace) -> T:

@@ -6,13 +6,14 @@ import argparse
 import sys
 from typing import Any
 
-from sparkprep.console import add_debug, safe_text, say
+from sparkprep.console import add_debug, if_interrupted, safe_text, say
 from sparkprep.dedup.contents import MADE, METRICS
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
-from sparkprep.io.output import OutputFolder
+from sparkprep.io.output import try_output
+from sparkprep.io.run_folders import NOTHING_IN_PLACE
 from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.spark.clusters import SIZES, submit_line
 
@@ -54,17 +55,18 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or (f"dedup-{args.size}" if args.size in EMBEDDED else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")
-    _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
-    source, sample = _input(args)
+    with if_interrupted(NOTHING_IN_PLACE):
+        _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
+        source, sample = _input(args)
 
-    from sparkprep.dedup.pipeline import deduplicate
-    from sparkprep.spark.session import get_session
+        from sparkprep.dedup.pipeline import deduplicate
+        from sparkprep.spark.session import get_session
 
-    size = SIZES[args.size] if args.size else None
-    if size is not None and size.cluster is not None:
-        line = submit_line(size, "jobs/dedup.py", args.words)
-        print(f"for the memory and executors of --size {size.name}, start it with:\n  {line}", file=sys.stderr)
-    spark = get_session(f"sparkprep dedup {args.size or ''}".strip(), size)
+        size = SIZES[args.size] if args.size else None
+        if size is not None and size.cluster is not None:
+            line = submit_line(size, "jobs/dedup.py", args.words)
+            print(f"for the memory and executors of --size {size.name}, start it with:\n  {line}", file=sys.stderr)
+        spark = get_session(f"sparkprep dedup {args.size or ''}".strip(), size)
     result = deduplicate(
         source,
         settings,
@@ -74,17 +76,19 @@ def run(args: argparse.Namespace) -> int:
         stream=None if args.quiet else sys.stderr,
         single_file=f"kept-{args.size}.snappy.parquet" if args.size in EMBEDDED else None,
         work=args.work,
+        keep_work=args.keep_work,
         sample=sample,
     )
-    say(summary(result.metrics, result.output))
+    with if_interrupted(f"the result is whole in {result.output}"):
+        say(summary(result.metrics, result.output))
     return 0
 
 
 def _try(source: list[str], text_column: str, output: str, overwrite: bool, work: str | None) -> None:
     """Refuse at once, rather than when Spark has started, an input that is none, or a path that cannot be written."""
-    with OutputFolder(output, overwrite, source, MADE, work):
-        if source:
-            list_files(source, text_column)
+    try_output(output, overwrite, source, MADE, work)
+    if source:
+        list_files(source, text_column)
 
 
 def _input(args: argparse.Namespace) -> tuple[list[str], dict[str, Any] | None]:

@@ -80,6 +80,7 @@ def deduplicate(
     stream: TextIO | None = None,
     single_file: str | None = None,
     work: str | os.PathLike[str] | None = None,
+    keep_work: bool = False,
     sample: dict[str, Any] | None = None,
 ) -> Result:
     """Remove near-duplicate documents.
@@ -88,6 +89,7 @@ def deduplicate(
     default a temporary one that is deleted when Python exits. stream: where to tell of progress; by default nowhere.
     single_file: a name in the output folder under which the kept documents are written as one Parquet file too.
     work: where intermediate tables lie, which all nodes of a cluster see; by default beside the output.
+    keep_work: keep them where the run fails; the error says where.
     sample: which embedded subset the source is (`Subset.origin`), for the metrics.
     Raises UserError where the input, a setting or the output cannot work, and where files hold no document; of a
     DataFrame without rows the result has none.
@@ -107,7 +109,7 @@ def deduplicate(
     preflight(spark)
     progress = Progress(spark, stream)
     paths = [] if isinstance(documents, DataFrame) else documents
-    with OutputFolder(output, overwrite, paths, MADE, work) as folder:
+    with OutputFolder(output, overwrite, paths, MADE, work, keep_work) as folder:
         with tasks_ended(spark):
             figures = _open_and_run(spark, documents, settings, folder, progress, single_file, sample)
         folder.commit()

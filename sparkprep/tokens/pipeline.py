@@ -40,13 +40,14 @@ def tokenize(
     reuse: bool = False,
     stream: TextIO | None = None,
     work: str | None = None,
+    keep_work: bool = False,
 ) -> dict[str, Any]:
     """Write the token rows (id, tokens, count) of documents to the folder `output`; return its metrics.
 
     source: files or folders of Parquet or JSON Lines, or the output of the dedup job, whose kept/ is taken. reuse: an
     `output` that was made from the same files with the same settings is left as it is. work: where documents that are
-    written anew lie meanwhile, seen by all nodes; by default beside the output. Raises UserError where input, settings
-    or output cannot work.
+    written anew lie meanwhile, seen by all nodes; by default beside the output. keep_work: keep what was written where
+    the run fails; the error says where. Raises UserError where input, settings or output cannot work.
     """
     settings = settings or TokenizeSettings()
     paths = [source] if isinstance(source, str) else list(source)
@@ -57,7 +58,7 @@ def tokenize(
         return done
     preflight(spark)
     progress = Progress(spark, stream)
-    with OutputFolder(output, overwrite, paths, MADE, work) as folder:
+    with OutputFolder(output, overwrite, paths, MADE, work, keep_work) as folder:
         with tasks_ended(spark):
             columns = [settings.id_column or DEFAULT_ID]
             opened = open_listed(spark, listing, folder, progress, settings.max_bad, columns, REJECTED)

@@ -225,8 +225,8 @@ def test_a_block_is_left_by_an_interrupt_only_when_its_own_jobs_are_cancelled(
     try:
         while not (tmp_path / "theirs").exists():
             time.sleep(0.05)
+        signal.setitimer(signal.ITIMER_REAL, 1.5)
         with pytest.raises(KeyboardInterrupt), tasks_ended(spark):
-            signal.setitimer(signal.ITIMER_REAL, 1.5)
             slow.collect()
         assert list((tmp_path / "ours").iterdir())
         assert nothing_more_comes(tmp_path / "ours")
