@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import errno
 import os
-import re
 import signal
 import sys
 import threading
@@ -18,6 +17,9 @@ from types import FrameType
 from typing import Any, TextIO
 
 from sparkprep.errors import UserError
+from sparkprep.safe import control_escaped
+from sparkprep.safe import safe_text as safe_text
+from sparkprep.safe import without_control as without_control
 
 
 class Exit(IntEnum):
@@ -46,37 +48,14 @@ class Ended(KeyboardInterrupt):
         self.code = Exit(128 + number)
 
 
-_CONTROL_CHARACTERS = "\x00-\x1f\x7f-\x9f"  # they move the cursor, ring, change colours
-_CONTROL = re.compile(f"[{_CONTROL_CHARACTERS}]")
-# Beside them what hides or turns round text, and halves of characters.
-_UNSAFE = re.compile(f"[{_CONTROL_CHARACTERS}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def safe_text(text: str, keep: str = "") -> str:
-    r"""Return text of unknown origin as a terminal may be given it.
-
-    Control characters and those that turn round the direction of writing become their escapes (\n, \x1b, \u202e), but
-    for the characters in `keep`: "\n\t" for texts of several lines, none for what must stay on one.
-    """
-
-    def escaped(match: re.Match[str]) -> str:
-        character = match.group()
-        if character in keep:
-            return character
-        return character.encode("unicode_escape").decode("ascii")
-
-    return _UNSAFE.sub(escaped, text)
-
-
-def without_control(text: str, keep: str = "") -> str:
-    """Return a text without its control characters but for those in `keep`; the direction of writing is its own."""
-    return _CONTROL.sub(lambda match: match.group() if match.group() in keep else "", text)
-
-
 def say(text: str, end: str = "\n", stream: TextIO | None = None) -> None:
-    """Print at once what the stream's encoding can show, the rest as escapes; by default to stdout."""
+    """Print at once what the stream's encoding can show, the rest as escapes; by default to stdout.
+
+    Control characters become escapes too, but for those that end a line or indent it.
+    """
     stream = stream or sys.stdout
     encoding = stream.encoding or "utf-8"
+    text = control_escaped(text, keep="\n\t\r")
     print(text.encode(encoding, "backslashreplace").decode(encoding), end=end, file=stream, flush=True)
 
 
@@ -253,7 +232,7 @@ def _tell(message: str, code: Exit, debug: bool, kind: str = "error: ") -> int:
     """Say the last words, which change nothing of how a program ends: its stderr may be what went wrong."""
     stderr = _Expendable(sys.stderr)
     if debug:
-        stderr.write(traceback.format_exc())
+        stderr.write(safe_text(traceback.format_exc(), keep="\n\t"))
     say(f"{kind}{safe_text(message)}", stream=stderr)  # type: ignore[arg-type]
     _flush_for_good(sys.stderr)
     return code

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from sparkprep.console import add_debug, if_interrupted, safe_text, say
+from sparkprep.console import add_debug, if_interrupted, safe_text, say, say_line
 from sparkprep.dedup.contents import MADE, METRICS
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         size = SIZES[args.size] if args.size else None
         if size is not None and size.cluster is not None:
             line = submit_line(size, "jobs/dedup.py", args.words)
-            print(f"for the memory and executors of --size {size.name}, start it with:\n  {line}", file=sys.stderr)
+            say(f"for the memory and executors of --size {size.name}, start it with:\n  {line}", stream=sys.stderr)
         spark = get_session(f"sparkprep dedup {args.size or ''}".strip(), size)
     result = deduplicate(
         source,
@@ -98,7 +98,7 @@ def _input(args: argparse.Namespace) -> tuple[list[str], dict[str, Any] | None]:
     if args.size in EMBEDDED:
         from sparkprep.sample import embedded
 
-        subset = embedded(args.size, announce=lambda line: print(line, file=sys.stderr))
+        subset = embedded(args.size, announce=lambda line: say_line(line, sys.stderr))
         return [str(subset.documents)], subset.origin()
     if args.size:
         raise UserError(f"--size {args.size} has no documents of its own: name yours with --input")

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparkprep.dedup.contents import METRICS
 from sparkprep.errors import UserError
 from sparkprep.grade.figures import Ints, Mask, pair_keys
 from sparkprep.grade.tables import ParquetTable, distinct, open_table
@@ -44,7 +43,7 @@ class RunFacts:
 
 def run_facts(output: str) -> RunFacts:
     """Return what is known of the run that made `output`: nothing where it has no metrics.json of a dedup run."""
-    path = join_path(output, METRICS)
+    path = join_path(output, "metrics.json")
     if not exists(path):
         return RunFacts()
     content = read_json(path, "restore it, or grade kept/ alone")

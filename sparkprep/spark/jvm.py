@@ -14,6 +14,7 @@ from pyspark.errors import PySparkException
 from pyspark.java_gateway import launch_gateway
 
 from sparkprep.errors import UserError
+from sparkprep.safe import safe_text
 
 _REMEMBERED = 400
 """Lines."""
@@ -77,9 +78,12 @@ class Heard:
                     self._held.append(line)
 
     def _hand_on(self, line: bytes) -> None:
-        """Write to where the process itself would have written; what Java says there is no result."""
+        """Write to where the process itself would have written; what Java says there is no result.
+
+        Names of files and columns are in it, and a bar of Spark's own may be, which begins its line anew.
+        """
         with contextlib.suppress(OSError):
-            os.write(self._descriptor, line)
+            os.write(self._descriptor, safe_text(line.decode("utf-8", "replace"), keep="\r\n\t").encode())
 
 
 def start(conf: SparkConf) -> None:
