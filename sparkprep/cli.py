@@ -26,6 +26,8 @@ class Verb:
 VERBS = (
     Verb("dedup", "sparkprep.dedup.cli", "remove near-duplicate documents"),
     Verb("grade", "sparkprep.grade.cli", "precision and recall of a result against a truth"),
+    Verb("explain", "sparkprep.dedup.audit.explain_cli", "why a document was removed, or kept"),
+    Verb("browse", "sparkprep.dedup.audit.browse_cli", "look through what was removed, in a browser"),
     Verb("tokenize", "sparkprep.tokens.tokenize_cli", "turn documents into GPT-2 tokens, and these into shards"),
     Verb("shards", "sparkprep.tokens.shards_cli", "turn token rows into llm.c's shards, or check them"),
     Verb("convert", "sparkprep.llmc.convert_cli", "the tokenizer, HellaSwag and tiny_shakespeare as files for llm.c"),

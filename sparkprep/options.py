@@ -146,6 +146,11 @@ class Switch(ZeroOrOne):
     """Yes where the flag stands, without a value."""
 
 
+def flag(name: str) -> str:
+    """Return the long flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
 @dataclass(frozen=True)
 class Option:
     """One setting. name: of the field; short: further spellings on the command line, with their dash."""
@@ -160,7 +165,7 @@ class Option:
     @property
     def flag(self) -> str:
         """The long flag."""
-        return "--" + self.name.replace("_", "-")
+        return flag(self.name)
 
     @property
     def help(self) -> str:
@@ -192,6 +197,12 @@ def options_of(settings: type) -> Iterator[Option]:
         if "option" in each.metadata:
             meaning, kind, metavar, short = each.metadata["option"]
             yield Option(each.name, each.default, meaning, kind, metavar, short)
+
+
+def changed(settings: Any) -> dict[str, Any]:
+    """Return the options, name -> value, that are not as they are by default."""
+    values = {each.name: getattr(settings, each.name) for each in options_of(type(settings))}
+    return {each.name: values[each.name] for each in options_of(type(settings)) if values[each.name] != each.default}
 
 
 def check_options(settings: Any) -> None:

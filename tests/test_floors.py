@@ -129,7 +129,7 @@ GROUND_UP = {
         ("ties", "candidates", "verify"),
         ("resolve",),
         ("report",),
-        ("pipeline",),
+        ("pipeline", "audit"),
         ("cli",),
     ),
     "trainer": (

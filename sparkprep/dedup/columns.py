@@ -93,3 +93,14 @@ def removed_schema(id_type: pa.DataType) -> pa.Schema:
     """Return the schema of the result's removed/, REMOVED_COLUMNS, for identifiers of this type."""
     ids = [pa.field("id", id_type), pa.field("kept_id", id_type)]
     return pa.schema([*ids, pa.field("jaccard", pa.float64()), pa.field("rule", pa.string())])
+
+
+def pairs_schema(id_type: pa.DataType) -> pa.Schema:
+    """Return the schema of the result's audit/pairs: removed documents, and near misses, by their place in the input.
+
+    row, kept_row: int64, the documents' places among all rows of the input, from 0. rule: "exact" or "near", of a
+    document that was removed, or "miss", of two that both stay, `kept_row` being that which comes first in keep order.
+    """
+    links = removed_schema(id_type)
+    order = ("id", "kept_id", "jaccard", "rule")
+    return pa.schema([*_keys("row kept_row"), *(links.field(name) for name in order)])

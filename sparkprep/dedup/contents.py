@@ -3,12 +3,14 @@
 from sparkprep.io.output import PARQUET_FOLDER
 
 KEPT, REMOVED, REJECTED = "kept", "removed", "rejected"
+AUDIT_ROWS, AUDIT_PAIRS = "audit/rows", "audit/pairs"
+"""The removed rows of the input, in its order; and which document stands for which (`columns.pairs_schema`)."""
 METRICS, REPORT = "metrics.json", "report.html"
 
 MADE = (
     r"metrics\.json",
     r"report\.html",
     r"kept-\w+\.snappy\.parquet",
-    rf"(?:{KEPT}|{REMOVED}|{REJECTED})/{PARQUET_FOLDER}",
+    rf"(?:{KEPT}|{REMOVED}|{REJECTED}|{AUDIT_ROWS}|{AUDIT_PAIRS})/{PARQUET_FOLDER}",
 )
 """Patterns of all paths that a run makes; the first is there in every result."""

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, TextIO
 
 import numpy as np
@@ -39,7 +39,8 @@ from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores, get_session
-from sparkprep.spark.tables import Table, read_parts
+from sparkprep.spark.tables import Table, Written, read_parts, split_writer
+from sparkprep.spark.tasks import run
 
 
 @dataclass
@@ -143,7 +144,7 @@ def _open_and_run(
         settings=settings,
         output=folder,
         progress=progress,
-        inputs=["a DataFrame"] if isinstance(source, DataFrame) else source,
+        inputs=None if isinstance(source, DataFrame) else source,
         listing=opened.listing,
         documents=plan(opened.summary, cores(spark)),
         columns=found.columns,
@@ -186,33 +187,43 @@ def _resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
 
 
 def _write(work: Workspace, outcome: Outcome) -> None:
-    """Write kept/, and check that no document got lost on the way."""
-    documents, removed = work.documents, work.removed_keys
+    """Write kept/, and beside it the removed rows; check that no document got lost on the way."""
+    documents, removed, tables = work.documents, work.removed_keys, (work.kept, work.removed_rows)
     with work.progress.stage("write", work.summary.rows, work.text_bytes):
-        pieces = range(len(documents.pieces))
-        work.kept.write_tasks(work.spark, pieces, partial(_kept_rows, documents=documents, removed=removed))
-        for table in (work.kept, work.removed):
+        write_parts = split_writer(tables)
+
+        def write(piece: int) -> list[tuple[int, Written]]:
+            return list(enumerate(write_parts(piece, _told_apart(piece, documents, removed))))
+
+        written = run(work.spark, range(len(documents.pieces)), write)
+        for number, table in enumerate(tables):
+            table.note(part for which, part in written if which == number)
+        for table in work.results.values():
             if not table.rows:
                 table.save_empty()
         if work.single_file:
             write_parquet(work.result(work.single_file), work.kept.batches(None), work.kept.schema)
     work.listing.check_unchanged()
-    kept_rows, removed_rows = work.kept.rows, work.removed.rows
-    if kept_rows + removed_rows != work.summary.rows or removed_rows != outcome.removed:
+    kept, removed_rows, rows = work.kept.rows, work.removed.rows, work.removed_rows.rows
+    if kept + removed_rows != work.summary.rows or removed_rows != outcome.removed or rows != outcome.removed:
         raise RuntimeError(
-            f"{work.summary.rows:,} documents went in, but {kept_rows:,} were kept and {removed_rows:,} removed "
-            f"({outcome.removed:,} were to be): nothing was put in place; please report this"
+            f"{work.summary.rows:,} documents went in, but {kept:,} were kept and {removed_rows:,} removed "
+            f"({outcome.removed:,} were to be, {rows:,} rows were set aside): nothing was put in place; "
+            "please report this"
         )
 
 
-def _kept_rows(piece: int, documents: Documents, removed: Table) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a piece that are not removed."""
+def _told_apart(piece: int, documents: Documents, removed: Table) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Yield the rows of a piece, some at a time: (those that are kept, those that are removed)."""
     gone = keys_of(removed, piece)
     key = documents.pieces[piece].first_key
     for batch in documents.batches(piece):
         hit = is_among(np.arange(key, key + batch.num_rows), gone)
         key += batch.num_rows
-        yield filtered(batch, ~hit) if hit.any() else batch
+        if hit.any():
+            yield filtered(batch, ~hit), filtered(batch, hit)
+        else:
+            yield batch, batch.slice(0, 0)
 
 
 def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome) -> dict[str, Any]:
@@ -224,7 +235,7 @@ def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Out
     with work.progress.stage("report") as stage:
         column, by_source = work.columns.source, None
         if column is not None:
-            by_source = sources.losses(work.signatures, column, work.removed_keys)
+            by_source = sources.losses(work.signatures, column, work.removed_keys, outcome.flows)
             work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
         shown = examples.collect(work, outcome)
         figures = metrics.build(work, tally, counts, outcome, by_source)

@@ -41,8 +41,8 @@ GROUP_SHINGLES = 8_000_000
 _TEXT = pa.schema([TEXTS.field("text")])
 
 
-def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: float) -> Iterator[pa.RecordBatch]:
-    """Turn rows of (group, KEY, text, partners), sorted by group and key, into the pairs at or above the threshold.
+def compare_groups(batches: Iterator[pa.RecordBatch], width: int) -> Iterator[pa.RecordBatch]:
+    """Turn rows of (group, KEY, text, partners), sorted by group and key, into pairs with their similarity.
 
     width: words of a shingle. `partners` are the lesser keys of the same group that a document is to be compared with.
     """
@@ -67,11 +67,9 @@ def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: flo
             shingles = drop_repeats(buffer[:n])
             sets[keys[row]] = shingles
             for partner in partners:
-                jaccard = jaccard_of_sets(shingles, sets[partner], threshold)
-                if jaccard >= threshold:
-                    left.append(partner)
-                    right.append(keys[row])
-                    similarity.append(jaccard)
+                left.append(partner)
+                right.append(keys[row])
+                similarity.append(jaccard_of_sets(shingles, sets[partner]))
         yield pa.RecordBatch.from_pydict(
             {
                 "a": pa.array(left, pa.int64()),
@@ -81,7 +79,7 @@ def compare_groups(batches: Iterator[pa.RecordBatch], width: int, threshold: flo
         )
 
 
-def compare(work: Workspace, part: ComparisonPart, threshold: float) -> None:
+def compare(work: Workspace, part: ComparisonPart) -> None:
     """Bring the texts of part.groups, which are addressed to the pieces, together by group, and write part.pairs."""
     groups, mean = part.groups, work.text_bytes / max(1, work.summary.rows)
     size = groups.rows * mean
@@ -95,7 +93,7 @@ def compare(work: Workspace, part: ComparisonPart, threshold: float) -> None:
         rows = pa.Table.from_batches((pa.ipc.read_record_batch(blob, TEXTS) for blob in blobs), TEXTS)
         rows = rows.sort_by([("group", "ascending"), (KEY, "ascending")])
         batches = _with_long_texts(rows, part) if part.long_texts else iter(rows.to_batches())
-        return [write_part(number, compare_groups(batches, width, threshold))]
+        return [write_part(number, compare_groups(batches, width))]
 
     part.pairs.note(shuffle(work.spark, list(groups.parts or {}), send, reducers, finish))
 

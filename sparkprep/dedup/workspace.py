@@ -27,9 +27,10 @@ from sparkprep.dedup.columns import (
     SIGNATURES,
     SIMILAR_PAIRS,
     SIZED_GROUPS,
+    pairs_schema,
     removed_schema,
 )
-from sparkprep.dedup.contents import KEPT, REMOVED
+from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, REMOVED
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns
 from sparkprep.documents.parquet.footers import InputSummary
@@ -43,6 +44,9 @@ from sparkprep.spark.tables import RESULT, Form, Table
 
 MOST_SEARCHES = 10
 """Two or three are usual where buckets are oversized, one where they are not."""
+
+AUDIT_GROUP_BYTES = 4 << 20
+"""Of removed rows in a row group: they are written beside kept/, and looked at one by one."""
 
 
 @dataclass
@@ -84,7 +88,7 @@ class CandidateTables:
 
 @dataclass
 class ComparisonPart:
-    """Groups of documents to compare, and the similar pairs in them."""
+    """Groups of documents to compare, and the pairs compared in them."""
 
     folder: str
     long_texts: bool
@@ -106,7 +110,7 @@ class ComparisonPart:
 
     @cached_property
     def pairs(self) -> Table:
-        """The pairs at or above the threshold; only where there are groups."""
+        """The pairs with their similarity; only where there are groups."""
         return Table(join_path(self.folder, "pairs"), SIMILAR_PAIRS)
 
 
@@ -131,7 +135,7 @@ class Comparison:
 
     @cached_property
     def pairs(self) -> tuple[Table, Table]:
-        """The tables of similar pairs; not all of them need be there."""
+        """The tables of compared pairs; not all of them need be there."""
         return self.ordinary.pairs, self.long.pairs
 
 
@@ -150,6 +154,27 @@ class Ties:
     def row_hashes(self) -> Table:
         """The hashes of their rows; only where there are any."""
         return Table(join_path(self.folder, "row_hashes"), ROW_HASHES)
+
+
+@dataclass
+class GraphTables:
+    """A graph of similar pairs, and what brings its documents together by component and in keep order."""
+
+    folder: str
+
+    @cached_property
+    def edges(self) -> Table:
+        """The pairs, once in each direction."""
+        return Table(join_path(self.folder, "edges"), SIMILAR_PAIRS)
+
+    @cached_property
+    def ties(self) -> Ties:
+        """What tells apart its documents that are equal in the keep order."""
+        return Ties(join_path(self.folder, "ties"))
+
+    def star_round(self, number: int) -> Table:
+        """Return the links after so many rounds of `stars`."""
+        return Table(join_path(self.folder, "stars", f"round-{number:02d}"), LINKS)
 
 
 @dataclass
@@ -179,18 +204,14 @@ class Search:
         return Comparison(join_path(self.folder, "comparison"))
 
     @cached_property
-    def edges(self) -> Table:
-        """The similar pairs of all searches so far, once in each direction (on the cluster only, as all below)."""
-        return Table(join_path(self.folder, "edges"), SIMILAR_PAIRS)
-
-    @cached_property
     def ties(self) -> Ties:
         """What tells apart, among the documents with an edge or a copy, those that are equal in the keep order."""
         return Ties(join_path(self.folder, "ties"))
 
-    def star_round(self, number: int) -> Table:
-        """Return the links after so many rounds of `stars`."""
-        return Table(join_path(self.folder, "stars", f"round-{number:02d}"), LINKS)
+    @cached_property
+    def graph(self) -> GraphTables:
+        """The similar pairs of all searches so far (on the cluster only, as all below)."""
+        return GraphTables(join_path(self.folder, "graph"))
 
     @cached_property
     def near(self) -> Table:
@@ -221,8 +242,8 @@ class Workspace:
     settings: Settings
     output: OutputFolder
     progress: Progress
-    inputs: list[str]
-    """what the user named"""
+    inputs: list[str] | None
+    """what the user named; None for a DataFrame"""
     listing: Listing
     """its files"""
     documents: Documents
@@ -275,6 +296,21 @@ class Workspace:
         return self._intermediate("best_of_copies", BEST_OF_COPIES)
 
     @cached_property
+    def misses(self) -> Table:
+        """The near misses (on the cluster only)."""
+        return self._intermediate("misses", NAMED_DECISIONS)
+
+    @cached_property
+    def ties_of_misses(self) -> Ties:
+        """What tells apart the documents of near misses that are equal in the keep order (on the cluster only)."""
+        return Ties(join_path(self.output.scratch, "ties_of_misses"))
+
+    @cached_property
+    def levels(self) -> GraphTables:
+        """The pairs down to the near misses, by which other thresholds are tried (on the cluster only)."""
+        return GraphTables(join_path(self.output.scratch, "levels"))
+
+    @cached_property
     def removed_keys(self) -> Table:
         """The documents that are removed in the end, addressed to the pieces."""
         return self._intermediate("removed_keys", KEYS)
@@ -288,6 +324,22 @@ class Workspace:
     def removed(self) -> Table:
         """The result: REMOVED_COLUMNS of each removed document."""
         return Table(self.result(REMOVED), removed_schema(self.id_type), RESULT)
+
+    @cached_property
+    def removed_rows(self) -> Table:
+        """The result: the input's removed rows, as they came; a part for each piece."""
+        form = Form("snappy", (self.columns.text,), row_group_bytes=AUDIT_GROUP_BYTES)
+        return Table(self.result(AUDIT_ROWS), self.documents.schema, form)
+
+    @cached_property
+    def pairs(self) -> Table:
+        """The result: which document was removed for which, and the near misses, by the rows' places."""
+        return Table(self.result(AUDIT_PAIRS), pairs_schema(self.id_type), RESULT)
+
+    @property
+    def results(self) -> dict[str, Table]:
+        """The tables of the result, by the names of their folders in it."""
+        return {KEPT: self.kept, REMOVED: self.removed, AUDIT_ROWS: self.removed_rows, AUDIT_PAIRS: self.pairs}
 
     @property
     def id_type(self) -> pa.DataType:

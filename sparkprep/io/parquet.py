@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,12 +60,17 @@ def open_parquet(path: str, largest_group: int = 0) -> Iterator[pq.ParquetFile]:
 class ParquetSink:
     """A Parquet file that is being written: rows are collected until they are worth a row group.
 
-    plain: columns that are written without looking for repeated values, as long texts are.
+    plain: columns that are written without looking for repeated values, as long texts are. row_group_bytes: of rows in
+    memory, from which a row group is written.
     """
 
-    def __init__(self, part: PartFile, schema: pa.Schema, compression: str, plain: Sequence[str] = ()) -> None:
+    def __init__(
+        self, part: PartFile, schema: pa.Schema, compression: str, plain: Sequence[str], row_group_bytes: int
+    ) -> None:
         self._rows: list[pa.RecordBatch] = []
         self._held = 0
+        self._part = part
+        self._row_group_bytes = row_group_bytes
         self.rows = 0
         self.schema = schema
         names = [name for name in schema.names if name not in plain]
@@ -84,7 +90,7 @@ class ParquetSink:
         self._rows.append(batch)
         self._held += batch.nbytes
         self.rows += batch.num_rows
-        if self._held >= ROW_GROUP_BYTES:
+        if self._held >= self._row_group_bytes:
             self._flush()
 
     def _flush(self) -> None:
@@ -98,26 +104,41 @@ class ParquetSink:
             self._flush()
         self._writer.close()
 
+    @property
+    def written(self) -> WrittenFile:
+        """What lies in the file, once it is closed."""
+        return WrittenFile(self.rows, self._part.size, self._part.sha256)
 
-def write_parquet(
+
+@contextmanager
+def parquet_sink(
     path: str,
-    batches: Iterator[pa.RecordBatch],
     schema: pa.Schema,
     *,
     compression: str = "snappy",
     plain: Sequence[str] = (),
-) -> WrittenFile:
-    """Write batches of one schema as a Parquet file that appears whole or not at all; return what was written.
+    row_group_bytes: int = ROW_GROUP_BYTES,
+) -> Iterator[ParquetSink]:
+    """Open a Parquet file to be written, which is there when the block ends without an error, and not before.
 
     plain: columns written without a dictionary. Raises UserError naming the file where it cannot be written.
     """
     with write_part(path) as part:
-        sink = ParquetSink(part, schema, compression, plain)
+        sink = ParquetSink(part, schema, compression, plain, row_group_bytes)
         try:
-            for batch in batches:
-                sink.write(batch)
+            yield sink
         except BaseException:
             part.discard()  # PyArrow's writer writes its footer when it goes, whatever has happened
             raise
         sink.close()
-    return WrittenFile(sink.rows, part.size, part.sha256)
+
+
+def write_parquet(path: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema, **options: Any) -> WrittenFile:
+    """Write batches of one schema as a Parquet file that appears whole or not at all; return what was written.
+
+    options: as for `parquet_sink`, whose errors it raises.
+    """
+    with parquet_sink(path, schema, **options) as sink:
+        for batch in batches:
+            sink.write(batch)
+    return sink.written

@@ -14,7 +14,7 @@ _DEDUP_METRICS, _KEPT = "metrics.json", "kept/"
 _TOKENS_METRICS, _REJECTED = "_metrics.json", "rejected/"
 _OF_DEDUP = {"counts": dict, "settings": dict, "versions": dict}
 _OF_TOKENIZE = {"asked": dict, "tokens": int, "vocabulary_sha256": str}
-_NO_ROWS = re.compile(r"metrics\.json|report\.html|kept-\w+\.snappy\.parquet|(?:removed|rejected)/.*")
+_NO_ROWS = re.compile(r"metrics\.json|report\.html|kept-\w+\.snappy\.parquet|(?:removed|rejected|audit)/.*")
 """What else a result of near-duplicate removal holds, beside kept/."""
 
 

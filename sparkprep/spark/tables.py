@@ -8,6 +8,7 @@ for a table with fewer rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Any
@@ -23,7 +24,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import make_folder
-from sparkprep.io.parquet import WrittenFile, open_parquet, write_parquet
+from sparkprep.io.parquet import ROW_GROUP_BYTES, ParquetSink, WrittenFile, open_parquet, parquet_sink, write_parquet
 from sparkprep.io.paths import join_path
 from sparkprep.spark.tasks import run, run_tasks
 
@@ -36,10 +37,15 @@ Counter = Callable[[pa.RecordBatch], Mapping[str, int]]
 
 @dataclass(frozen=True)
 class Form:
-    """How the parts of a table are written. plain: columns without a dictionary, as those of texts."""
+    """How the parts of a table are written.
+
+    plain: columns without a dictionary, as those of texts. row_group_bytes: of rows in memory, from which a row group
+    is written.
+    """
 
     compression: str
     plain: tuple[str, ...] = ()
+    row_group_bytes: int = ROW_GROUP_BYTES
 
     def name(self, number: int) -> str:
         """Return the name of a part."""
@@ -48,7 +54,7 @@ class Form:
     @property
     def options(self) -> dict[str, Any]:
         """What `write_parquet` is told."""
-        return {"compression": self.compression, "plain": self.plain}
+        return {"compression": self.compression, "plain": self.plain, "row_group_bytes": self.row_group_bytes}
 
 
 INTERMEDIATE = Form("none")
@@ -247,6 +253,37 @@ def part_writer(table: Table, count: Counter | None = None) -> PartWriter:
         make_folder(place.path)
         file = write_parquet(place.file(number), chain([first], rows), schema, **place.form.options)
         return Written(number, file, sums)
+
+    return write
+
+
+SplitWriter = Callable[[int, Iterator[Sequence[pa.RecordBatch]]], list[Written]]
+"""Writes batches, one for each of some tables, as their parts of that number."""
+
+
+def split_writer(tables: Sequence[Table]) -> SplitWriter:
+    """Return what a task does with rows that go into several tables: each into its own, all in one pass.
+
+    It is handed a batch for each table at a time, without rows where a table gets none, and tells of each table's part.
+    """
+    places = [Table(table.path, table.schema, table.form) for table in tables]  # as in `part_writer`
+
+    def write(number: int, groups: Iterator[Sequence[pa.RecordBatch]]) -> list[Written]:
+        sinks: dict[int, ParquetSink] = {}
+        with ExitStack() as stack:
+            for group in groups:
+                for which, batch in enumerate(group):
+                    if not batch.num_rows:
+                        continue
+                    if which not in sinks:
+                        make_folder(places[which].path)
+                        file = parquet_sink(
+                            places[which].file(number), places[which].schema, **places[which].form.options
+                        )
+                        sinks[which] = stack.enter_context(file)
+                    sinks[which].write(batch)
+        nothing = WrittenFile(0, 0, "")
+        return [Written(number, sinks[i].written if i in sinks else nothing) for i in range(len(places))]
 
     return write
 

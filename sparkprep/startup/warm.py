@@ -43,7 +43,7 @@ def main() -> None:
     buckets.Leaders(0, 2).meet(np.arange(2), np.zeros((2, 128), np.uint8), 100.0, 120.0)
     groups = {"group": pa.array([0, 0]), "partners": pa.array([[], [0]], pa.list_(pa.int64()))}
     pairs = pa.RecordBatch.from_pydict({**groups, KEY: pa.array([0, 1]), "text": pa.array(TEXTS[:2])})
-    list(verify.compare_groups(iter([pairs]), width=5, threshold=0.1))
+    list(verify.compare_groups(iter([pairs]), width=5))
     edge = np.array([[0, 1]])
     clusters.leader(2, edge[:0], edge[:, 0], edge[:, 1], np.array([0.9]))
     grouping.assign(edge, np.arange(2), np.ones(2, np.int64), 100)

@@ -12,14 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from cluster import DEAD_FILE_SYSTEM, Cluster
 from cluster import Done as Command
-from dedup_runs import DONE_PARTS, Done, prose, run, with_changed
+from dedup_runs import DONE_PARTS, FIGURES, Done, prose, run, with_changed
 from pyspark.sql import SparkSession
 from remote import names, put_folder, table, text
 
 pytestmark = pytest.mark.cluster
 
 CAP = 5
-FIGURES = ("counts", "candidates", "recall", "clusters", "jaccard_histogram")
 Source = tuple[Path, str]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkprep import Settings, deduplicate
 from sparkprep.errors import UserError
 
-DONE_PARTS = {"kept", "removed", "metrics.json", "report.html"}
+DONE_PARTS = {"kept", "removed", "audit", "metrics.json", "report.html"}
+FIGURES = ("counts", "candidates", "recall", "clusters", "jaccard_histogram", "other_thresholds", "sources")
+"""Of metrics.json: what must not depend on where or how a run is made."""
 _WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in ("", "n", "r", "st")]
 
 
@@ -83,6 +86,11 @@ def checked(folder: Path, metrics: dict[str, Any], beside: set[Path]) -> Done:
     assert "</html>" in (folder / "report.html").read_text()
     assert (done.kept.num_rows, done.removed.num_rows) == (counts["kept"], counts["removed"])
     assert counts["kept"] + counts["removed"] + counts["rejected"] == counts["input"]
+    assert pq.read_table(folder / "audit" / "rows").schema.equals(done.kept.schema, check_metadata=True)
+    assert pq.read_table(folder / "audit" / "rows").num_rows == counts["removed"]
+    rules = Counter(pq.read_table(folder / "audit" / "pairs")["rule"].to_pylist())
+    misses = metrics["candidates"]["near_misses"]
+    assert (rules["exact"], rules["near"], rules["miss"]) == (counts["exact"], counts["near"], misses)
     assert counts["exact"] + counts["near"] == counts["removed"]
     if counts["rejected"]:
         assert pq.read_table(folder / "rejected").num_rows == counts["rejected"]

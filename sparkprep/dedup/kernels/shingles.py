@@ -270,14 +270,8 @@ def common(a, b):
 
 
 @njit(cache=True)
-def jaccard_of_sets(a, b, threshold):
-    """Return the Jaccard similarity of two sets, sorted arrays without repeats and not both empty.
-
-    0.0 where it is below the threshold by their sizes alone, whatever they share.
-    """
-    # A quotient here as there: a product would be rounded otherwise, and pairs at the very threshold be lost.
-    if min(a.size, b.size) / max(a.size, b.size) < threshold:
-        return 0.0
+def jaccard_of_sets(a, b):
+    """Return the Jaccard similarity of two sets, sorted arrays without repeats and not both empty."""
     shared = common(a, b)
     return shared / (a.size + b.size - shared)
 
@@ -297,4 +291,4 @@ def shingle_set(text: str, width: int = 5) -> npt.NDArray[np.uint64]:
 def jaccard(a: str, b: str, width: int = 5) -> float:
     """Return the Jaccard similarity of two texts' shingle sets, 0.0 where either has no shingle."""
     x, y = shingle_set(a, width), shingle_set(b, width)
-    return float(jaccard_of_sets(x, y, 0.0)) if x.size and y.size else 0.0
+    return float(jaccard_of_sets(x, y)) if x.size and y.size else 0.0

@@ -1,4 +1,4 @@
-"""What the report shows of single documents: the largest clusters, and pairs spread over the similarities found."""
+"""What the report shows of single documents: the largest clusters, pairs spread over the similarities, near misses."""
 
 from __future__ import annotations
 
@@ -20,14 +20,34 @@ ROW_GROUPS = 24
 
 def collect(work: Workspace, outcome: Outcome) -> dict[str, Any]:
     """Return the report's examples, with the texts of as many documents as ROW_GROUPS allow."""
-    clusters, pairs = _rows(outcome.clusters), _rows(outcome.pairs_sample)
+    clusters, pairs, misses = (_rows(t) for t in (outcome.clusters, outcome.pairs_sample, outcome.misses_sample))
     settings, source = work.settings, work.columns.source
-    keys = [row[side] for row in pairs for side in (KEY, "kept_key")] + [row["kept_key"] for row in clusters]
+    ends = [row[side] for row in pairs + misses for side in (KEY, "kept_key")]
+    keys = list(dict.fromkeys(ends + [row["kept_key"] for row in clusters]))
     columns = [c for c in (source, settings.text_column) if c is not None]
-    documents = fetch(work.summary, list(dict.fromkeys(keys)), columns, ROW_GROUPS)
+    documents = fetch(work.summary, keys, columns, ROW_GROUPS)
 
-    def text(key: int) -> str:
+    def text_of(key: int) -> str:
         return (documents.get(key, {}).get(settings.text_column) or "")[:TEXT_LIMIT]
+
+    def source_of(key: int) -> Any:
+        return documents.get(key, {}).get(source) if source else None
+
+    def told(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": str(row["id"]),
+                "kept_id": str(row["kept_id"]),
+                "jaccard": row["jaccard"],
+                "rule": row["rule"],
+                "source": source_of(row[KEY]),
+                "kept_source": source_of(row["kept_key"]),
+                "text": text_of(row[KEY]),
+                "kept_text": text_of(row["kept_key"]),
+            }
+            for row in rows
+            if row[KEY] in documents and row["kept_key"] in documents
+        ]
 
     heads: dict[int, list[dict[str, Any]]] = {}
     for row in clusters:
@@ -38,24 +58,14 @@ def collect(work: Workspace, outcome: Outcome) -> dict[str, Any]:
             {
                 "kept_id": str(rows[0]["kept_id"]),
                 "size": sizes[head],
-                "source": documents.get(head, {}).get(source) if source else None,
-                "excerpt": text(head)[:EXCERPT],
+                "source": source_of(head),
+                "excerpt": text_of(head)[:EXCERPT],
                 "removed": [{"id": str(r["id"]), "jaccard": r["jaccard"], "rule": r["rule"]} for r in rows],
             }
             for head, rows in heads.items()
         ],
-        "pairs": [
-            {
-                "removed_id": str(row["id"]),
-                "kept_id": str(row["kept_id"]),
-                "jaccard": row["jaccard"],
-                "rule": row["rule"],
-                "removed_text": text(row[KEY]),
-                "kept_text": text(row["kept_key"]),
-            }
-            for row in pairs
-            if row[KEY] in documents and row["kept_key"] in documents
-        ],
+        "pairs": told(pairs),
+        "misses": told(misses),
     }
 
 

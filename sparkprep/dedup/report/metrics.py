@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sparkprep.dedup.candidates import CandidateCounts
-from sparkprep.dedup.contents import KEPT, REMOVED
+from sparkprep.dedup.kernels.arrays import I64
 from sparkprep.dedup.kernels.bands import SLOTS, probability
-from sparkprep.dedup.resolve.outcome import BINS, Outcome
+from sparkprep.dedup.resolve import outcome
+from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.signatures import Tally
 from sparkprep.dedup.workspace import Workspace
 from sparkprep.io.left_out import name_left_out
+from sparkprep.options import changed, flag
 
 FORMAT = 1
 BOOTSTRAPS = 1000
+SHOWN_BINS = 100
+"""Of the histogram in the report, between 0 and 1."""
 
 
-def recall(counts: npt.NDArray[np.int64], copies: int, threshold: float, bands: int, rows: int) -> dict[str, Any]:
+def recall(counts: I64, copies: int, threshold: float, bands: int, rows: int) -> dict[str, Any]:
     """Estimate the share of all true pairs that was found, with a 95 % bootstrap interval.
 
     Horvitz and Thompson 1952: a found pair of similarity J stands for 1 / P(found | J) pairs. counts:
-    `outcome.histogram` of the found pairs; copies: exact copies, which are always found. None where no pair was found.
+    `outcome.histogram` of the pairs compared; copies: exact copies, which are always found. None where no pair at or
+    above the threshold was found.
     """
+    edges = outcome.bin_edges(threshold)
+    first = np.searchsorted(edges, threshold)
+    counts, edges = counts[first:], edges[first:]
     pairs = int(counts.sum()) + copies
     if not pairs:
         return {"estimate": None, "low": None, "high": None, "pairs": 0}
-    middle = threshold + (np.arange(BINS) + 0.5) / BINS * (1.0 - threshold)
+    middle = np.minimum((edges[:-1] + edges[1:]) / 2, 1.0)
     weights = np.append(1.0 / probability(middle, bands, rows), 1.0)
     observed = np.append(counts, copies)
     estimate = pairs / float(observed @ weights)
@@ -40,18 +49,32 @@ def recall(counts: npt.NDArray[np.int64], copies: int, threshold: float, bands: 
     return {"estimate": round(estimate, 6), "low": round(float(low), 6), "high": round(float(high), 6), "pairs": pairs}
 
 
-def coarse(counts: npt.NDArray[np.int64], threshold: float, bins: int = 20) -> dict[str, Any]:
-    """Return the histogram, int64 (BINS,), in fewer bins for the report: their edges and counts."""
-    edges = np.linspace(threshold, 1.0, bins + 1) if threshold < 1.0 else np.array([1.0 - 1e-9, 1.0])
-    bins = len(edges) - 1
-    return {
-        "edges": [round(float(e), 6) for e in edges],
-        "counts": [int(c) for c in counts.reshape(bins, -1).sum(axis=1)],
-    }
+def coarse(counts: I64, threshold: float) -> dict[str, Any]:
+    """Return a histogram in bins of 0.01, cut at the threshold too, for the report: their edges and counts."""
+    edges = outcome.bin_edges(threshold)
+    shown = np.unique(np.append(np.arange(SHOWN_BINS + 1) / SHOWN_BINS, threshold))
+    starts = np.searchsorted(edges, shown[:-1])
+    return {"edges": shown.tolist(), "counts": np.add.reduceat(counts, starts).tolist()}
+
+
+def other_thresholds(result: Outcome, threshold: float, bands: int, rows: int) -> list[dict[str, Any]]:
+    """Return what runs at other thresholds would come to, in ascending order, the run's own among them.
+
+    found: the probability that this run's bands find a pair of just that similarity.
+    """
+    return [
+        {
+            "threshold": at,
+            "pairs": outcome.at_or_above(result.histogram, threshold, at),
+            "removed": removed,
+            "found": round(float(probability(at, bands, rows)), 6),
+        }
+        for at, removed in sorted(result.goes_at.items())
+    ]
 
 
 def build(
-    work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome, by_source: dict[str, Any] | None
+    work: Workspace, tally: Tally, counts: CandidateCounts, result: Outcome, by_source: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Return everything that metrics.json holds; by_source: what `sources.losses` returns."""
     settings, summary, banding = work.settings, work.summary, work.settings.banding
@@ -59,10 +82,13 @@ def build(
     at_threshold = float(probability(settings.threshold, banding.bands, banding.rows))
     return {
         "format": FORMAT,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command(work),
+        "output": work.output.path,
         "settings": {**asdict(settings), "bands": banding.bands, "rows": banding.rows, "slots": SLOTS},
         "versions": versions(work.spark.version),
         "input": {
-            "paths": work.inputs,
+            "paths": work.inputs or ["a DataFrame"],
             "files": len(work.listing.files),
             "documents": documents,
             "file_bytes": sum(file.size for file in work.listing.files),
@@ -71,37 +97,47 @@ def build(
         },
         "counts": {
             "input": documents,
-            "kept": summary.rows - outcome.removed,
-            "removed": outcome.removed,
+            "kept": summary.rows - result.removed,
+            "removed": result.removed,
             "rejected": work.rejected,
-            "exact": outcome.exact,
-            "near": outcome.near,
+            "exact": result.exact,
+            "near": result.near,
             "null_text": tally.null_text,
             "empty_text": tally.empty_text,
             "no_words": tally.no_words,
             "duplicate_ids": counts.duplicate_ids,
         },
         "candidates": {
-            "pairs": outcome.pairs,
-            "verified": outcome.verified,
+            "pairs": result.pairs,
+            "verified": result.verified,
+            "near_misses": result.misses,
             "hot_buckets": counts.hot_buckets,
-            "uncompared_pairs": outcome.uncompared,
+            "uncompared_pairs": result.uncompared,
         },
         "banding": {
             "bands": banding.bands,
             "rows": banding.rows,
             "probability_at_threshold": round(at_threshold, 6),
         },
-        "recall": recall(outcome.histogram, outcome.copies, settings.threshold, banding.bands, banding.rows),
-        "clusters": {str(size): number for size, number in outcome.cluster_sizes.items()},
-        "jaccard_histogram": coarse(outcome.histogram, settings.threshold),
+        "recall": recall(result.histogram, result.copies, settings.threshold, banding.bands, banding.rows),
+        "clusters": {str(size): number for size, number in result.cluster_sizes.items()},
+        "jaccard_histogram": coarse(result.histogram, settings.threshold),
+        "other_thresholds": other_thresholds(result, settings.threshold, banding.bands, banding.rows),
         "sources": by_source,
         "stages": work.progress.summary(),
         "seconds": round(work.progress.seconds, 3),
-        "parts": {KEPT: work.kept.manifest(), REMOVED: work.removed.manifest()},
+        "parts": {name: table.manifest() for name, table in work.results.items()},
         "warnings": work.warnings,
         "left_out": name_left_out(work.listing.left_out),
     }
+
+
+def command(work: Workspace) -> str:
+    """Return the command line that makes this run anew; for an input without a path, the call."""
+    if work.inputs is None:
+        return f"deduplicate({', '.join(['documents', *(f'{k}={v!r}' for k, v in changed(work.settings).items())])})"
+    words = [word for name, value in changed(work.settings).items() for word in (flag(name), str(value))]
+    return shlex.join(["sparkprep", "dedup", "--input", *work.inputs, "--output", work.output.path, *words])
 
 
 def versions(spark: str) -> dict[str, str]:

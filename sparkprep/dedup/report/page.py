@@ -3,12 +3,13 @@
 import json
 import math
 import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from sparkprep.dedup.report import diff, plots
@@ -36,39 +37,57 @@ def render(
     """Return the page for one run.
 
     `metrics` is what metrics.json holds; `examples` has "clusters" (the largest, with kept_id, size, source, excerpt,
-    removed) and "pairs" (removed_id, kept_id, jaccard, rule, removed_text, kept_text). Every text in either may be
-    hostile: all is escaped, and invisible characters are shown as their code point. The same input gives the same
-    page, byte for byte. timed: gives figures anew that are known when all plots are drawn. Raises
+    removed), and "pairs" of removed documents and "misses", of near ones (id, kept_id, jaccard, rule, source,
+    kept_source, text, kept_text). Every text in either may be hostile: all is escaped, and invisible characters are
+    shown as their code point. The same input gives the same page, byte for byte. timed: gives figures anew that are
+    known when all plots are drawn. Raises
     jinja2.UndefinedError where a figure is missing from `metrics`.
     """
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": count, "size": size, "duration": duration, "percent": percent}
-    environment.filters |= {"jaccard": jaccard, "setting": setting, "excerpt": excerpt}
     source = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     banding = metrics["banding"]
     histogram = metrics["jaccard_histogram"]
     clusters = sorted((int(documents), int(number)) for documents, number in metrics["clusters"].items())
     figures = {
         "s_curve": plots.s_curve(banding["bands"], banding["rows"], metrics["settings"]["threshold"]),
-        "jaccard": plots.jaccard_histogram(histogram["edges"], histogram["counts"]),
+        "jaccard": plots.jaccard_histogram(histogram["edges"], histogram["counts"], metrics["settings"]["threshold"]),
         "clusters": plots.cluster_sizes(dict(clusters)),
     }
-    pairs = [_pair(pair) for pair in examples["pairs"]]
-    return environment.from_string(source).render(
-        m={**metrics, **timed()},
-        examples=examples,
-        clusters=clusters,
-        plots={name: Markup(svg) for name, svg in figures.items()},
-        pairs=pairs,
-        ratio=ratio,
-        text_limit=TEXT_LIMIT,
+    pairs = [with_difference(pair) for pair in examples["pairs"]]
+    misses = [with_difference(pair) for pair in examples["misses"]]
+    return (
+        environment()
+        .from_string(source)
+        .render(
+            m={**metrics, **timed()},
+            examples=examples,
+            clusters=clusters,
+            together={
+                "clusters": sum(number for _, number in clusters),
+                "documents": sum(documents * number for documents, number in clusters),
+            },
+            output=shlex.quote(metrics["output"]),
+            plots={name: Markup(svg) for name, svg in figures.items()},
+            pairs=pairs,
+            misses=misses,
+            ratio=ratio,
+            text_limit=TEXT_LIMIT,
+        )
     )
+
+
+def environment() -> Environment:
+    """Return what pages are made by: every expression is escaped, and shows what hides; a missing value is an error."""
+    made = Environment(
+        loader=PackageLoader("sparkprep.dedup.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"count": count, "size": size, "duration": duration, "percent": percent}
+    made.filters |= {"jaccard": jaccard, "setting": setting, "excerpt": excerpt, "moment": moment}
+    return made
 
 
 def write(
@@ -81,9 +100,9 @@ def write(
     write_text(path, render(metrics, examples, timed))
 
 
-def _pair(pair: Mapping[str, Any]) -> dict[str, Any]:
-    """Add to a sample pair its difference, ready for display."""
-    removed, kept = pair["removed_text"], pair["kept_text"]
+def with_difference(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to a pair (text, kept_text, ...) the difference of its texts, ready for display."""
+    removed, kept = pair["text"], pair["kept_text"]
     cut = max(len(removed), len(kept)) >= TEXT_LIMIT
     compared = diff.diff(_whole_words(removed), _whole_words(kept))
     spans = diff.collapse(compared.spans, open_end=cut or compared.cut)
@@ -159,6 +178,11 @@ def duration(seconds: float | None) -> str:
         return f"{minutes // 60} h {minutes % 60} min"
     hours = round(seconds / 3600)
     return f"{hours // 24} d {hours % 24} h"
+
+
+def moment(date: str) -> str:
+    """Show a date in ISO 8601, of UTC: "2026-03-01T12:00:00+00:00" -> "2026-03-01 12:00 UTC"."""
+    return f"{date[:10]} {date[11:16]} UTC"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -72,33 +72,39 @@ def s_curve(bands: int, rows: int, threshold: float) -> str:
     return _inline(draw, "s-curve", label)
 
 
-def jaccard_histogram(edges: Sequence[float], counts: Sequence[int]) -> str:
-    """Draw verified pairs by Jaccard, `counts[i]` in [edges[i], edges[i+1]); "" where there is nothing to draw."""
-    if not any(counts) or edges[-1] <= edges[0]:
+def jaccard_histogram(edges: Sequence[float], counts: Sequence[int], threshold: float) -> str:
+    """Draw compared pairs by Jaccard, `counts[i]` in [edges[i], edges[i+1]), those from the threshold on in the accent.
+
+    Returns "" where there is nothing to draw.
+    """
+    filled = [i for i, n in enumerate(counts) if n]
+    if not filled:
         return ""
+    first = max(0.0, min(edges[filled[0]], threshold - 0.1))
 
     def draw(axes: "Axes") -> None:
-        widths = [right - left for left, right in pairwise(edges)]
+        bars = [(left, right, n) for (left, right), n in zip(pairwise(edges), counts, strict=True) if right > first]
         axes.bar(
-            [left + width * 0.06 for left, width in zip(edges, widths, strict=False)],
-            counts,
-            width=[width * 0.88 for width in widths],
+            [left for left, _, _ in bars],
+            [n for _, _, n in bars],
+            width=[(right - left) * 0.88 for left, right, _ in bars],
             align="edge",
-            color=ACCENT,
+            color=[ACCENT if left >= threshold else MUTED for left, _, _ in bars],
             linewidth=0,
         )
-        step = (edges[-1] - edges[0]) / 4
-        ticks = [edges[0] + step * i for i in range(5)]
-        axes.set_xlim(edges[0], edges[-1])
+        axes.axvline(threshold, color=INK, linewidth=1, linestyle=(0, (3, 3)))
+        step = next(step for step in (0.02, 0.05, 0.1, 0.2) if (1 - first) / step <= 6)
+        ticks = [i * step for i in range(math.ceil(first / step - 1e-9), math.floor(1 / step + 1e-9) + 1)]
+        axes.set_xlim(first, 1.0)
         axes.set_xticks(ticks, [f"{round(tick, 3):g}" for tick in ticks])
         values = _linear_ticks(max(counts))
         axes.set_ylim(0, max(max(counts) * 1.08, values[-1]))
         axes.set_yticks(values, [compact(value) for value in values])
         axes.grid(False, axis="x")
         axes.set_xlabel("exact Jaccard similarity")
-        axes.set_title("verified pairs")
+        axes.set_title("pairs compared")
 
-    return _inline(draw, "jaccard", "Histogram of the exact Jaccard similarity of the verified pairs")
+    return _inline(draw, "jaccard", "Histogram of the exact Jaccard similarity of the compared pairs")
 
 
 def cluster_sizes(clusters: Mapping[int, int]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparkprep.dedup.kernels.arrays import I64
+from sparkprep.dedup.resolve.outcome import Flow
 from sparkprep.documents.addressed import is_among, keys_of
 from sparkprep.documents.keys import KEY
 from sparkprep.io.arrow import python_values
@@ -34,10 +36,11 @@ def _with_removed(signatures: Table, removed: Table) -> Iterator[tuple[I64, pa.R
             yield keys, batch
 
 
-def losses(signatures: Table, column: str, removed: Table) -> dict[str, Any]:
+def losses(signatures: Table, column: str, removed: Table, flows: Sequence[Flow]) -> dict[str, Any]:
     """Return the "sources" figures of metrics.json from the signature rows, read some at a time.
 
-    removed: the keys of the removed documents, addressed to the pieces, as the signature rows are.
+    removed: the keys of the removed documents, addressed to the pieces, as the signature rows are. flows: which source
+    lost to which. The sources come sorted by the documents that they lose.
     """
     documents: dict[str, int] = {}
     gone: dict[str, int] = {}
@@ -54,14 +57,17 @@ def losses(signatures: Table, column: str, removed: Table) -> dict[str, Any]:
             documents[name] = documents.get(name, 0) + n
             gone[name] = gone.get(name, 0) + k
 
-    def largest(names: Any) -> list[str]:
-        return heapq.nsmallest(TOP, names, key=lambda name: (-documents[name], name))
+    def most_lost(names: Iterable[str]) -> list[str]:
+        return heapq.nsmallest(TOP, names, key=lambda name: (-gone[name], -documents[name], name))
 
-    top = largest(documents)
-    worst = largest(s for s, n in documents.items() if n >= LEAST and gone[s] > LOST * n)
+    worst = most_lost(s for s, n in documents.items() if n >= LEAST and gone[s] > LOST * n)
+    shown = most_lost({*most_lost(documents), *worst})
     return {
         "column": column,
         "total": len(documents),
+        "losing": sum(1 for n in gone.values() if n),
+        "least_documents": LEAST,
         "lost_over_90_percent": worst,
-        "top": [{"source": s, "documents": documents[s], "removed": gone[s]} for s in dict.fromkeys([*top, *worst])],
+        "top": [{"source": s, "documents": documents[s], "removed": gone[s]} for s in shown],
+        "flows": [asdict(flow) for flow in flows],
     }

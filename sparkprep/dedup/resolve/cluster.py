@@ -1,28 +1,28 @@
 """The pair stages in DataFrames, for more pairs than the driver's budget allows: compare, decide, write removed/.
 
 `driver.py` does the same in NumPy where the pairs are fewer: both remove the same documents for the same ones, and come
-to the same counts. Only the examples that the report shows may be others, being drawn here by hash. Nothing but counts
-and samples of fixed size comes to the driver.
+to the same counts. Only the examples that the report shows may be others, being drawn here by hash.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, Row, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
-from sparkprep.dedup.columns import DECISIONS, NAMED_DECISIONS, RowKind
+from sparkprep.dedup.columns import DECISIONS, RowKind
 from sparkprep.dedup.keep import ORDER
-from sparkprep.dedup.resolve import outcome, stars
+from sparkprep.dedup.resolve import figures, outcome, stars
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.ties import ranked
 from sparkprep.dedup.verify import GROUP_SHINGLES, LONG_TEXT, compare
-from sparkprep.dedup.workspace import MOST_SEARCHES, Comparison, Search, Workspace
+from sparkprep.dedup.workspace import MOST_SEARCHES, Comparison, GraphTables, Search, Workspace
 from sparkprep.documents import addressed
 from sparkprep.documents.keys import KEY
 from sparkprep.io.arrow import from_bytes
@@ -38,11 +38,12 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
     with work.progress.stage("verify"):
         candidates = read_all(work.spark, list(work.candidates.all))
         pairs = stars.materialise(_pairs(candidates), search.pairs)
-        edges = _similar(work, pairs, work.settings.threshold, search.comparison)
+        similar = _similarities(work, pairs, search.comparison)
         copies = stars.materialise(_copies(candidates), work.copies)
     with work.progress.stage("decide"):
+        threshold = F.lit(work.settings.threshold)
         best = _best_of_copies(work, copies)
-        removed = _decide(work, edges, best, search)
+        removed = _decide(work, similar.where(F.col("jaccard") >= threshold), best, search)
         for number in range(1, MOST_SEARCHES):
             if not counts.hot_buckets:
                 break
@@ -52,15 +53,18 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
             new = stars.materialise(
                 _pairs(read_all(work.spark, list(search.candidates.all))).exceptAll(pairs), search.pairs
             )
-            new_edges = _similar(work, new, work.settings.threshold, search.comparison)
-            pairs = pairs.union(new)
-            if new_edges.isEmpty():
+            new_similar = _similarities(work, new, search.comparison)
+            pairs, similar = pairs.union(new), similar.union(new_similar)
+            if new_similar.where(F.col("jaccard") >= threshold).isEmpty():
                 break
-            edges = edges.union(new_edges)
-            removed = _decide(work, edges, best, search)
+            removed = _decide(work, similar.where(F.col("jaccard") >= threshold), best, search)
+        misses = _misses(work, similar, removed)
         work.removed.write(removed, prepare=partial(_as_result, kind=work.id_type))
+        work.pairs.write(removed.unionByName(misses), prepare=partial(_as_pairs, kind=work.id_type))
         addressed.write(work.removed_keys, work.documents, removed.select(KEY))
-        return _outcome(work, pairs, uncompared, edges, copies, removed)
+        down_to_misses = similar.where(F.col("jaccard") >= outcome.floor_of(work.settings.threshold))
+        ordered = _in_keep_order(work, _between_best(down_to_misses, best), work.levels)
+        return replace(figures.measure(work, similar, ordered, copies.count(), removed, misses), uncompared=uncompared)
 
 
 def _pairs(candidates: DataFrame) -> DataFrame:
@@ -71,6 +75,13 @@ def _as_result(rows: pa.RecordBatch, kind: pa.DataType) -> pa.RecordBatch:
     """Return rows of NAMED_DECISIONS as removed/ has them, with identifiers of the input's type."""
     ids = [from_bytes(rows[name], kind) for name in ("id", "kept_id")]
     return pa.RecordBatch.from_arrays([*ids, rows["jaccard"], rows["rule"]], ["id", "kept_id", "jaccard", "rule"])
+
+
+def _as_pairs(rows: pa.RecordBatch, kind: pa.DataType) -> pa.RecordBatch:
+    """Return the same as the result's audit has them."""
+    ids = [from_bytes(rows[name], kind) for name in ("id", "kept_id")]
+    columns = [rows[KEY], rows["kept_key"], *ids, rows["jaccard"], rows["rule"]]
+    return pa.RecordBatch.from_arrays(columns, ["row", "kept_row", "id", "kept_id", "jaccard", "rule"])
 
 
 def _search_again(work: Workspace, removed: DataFrame, search: Search) -> CandidateCounts:
@@ -90,8 +101,8 @@ def _copies(candidates: DataFrame) -> DataFrame:
     return step.join(above, "first", "left").select(F.coalesce("above", "first").alias("first"), "copy")
 
 
-def _similar(work: Workspace, pairs: DataFrame, threshold: float, comparison: Comparison) -> DataFrame:
-    """Compare pairs (a, b); return (a, b, jaccard) of those whose exact similarity reaches the threshold."""
+def _similarities(work: Workspace, pairs: DataFrame, comparison: Comparison) -> DataFrame:
+    """Compare pairs (a, b); return (a, b, jaccard) with the exact similarity of each."""
     groups = stars.materialise(_assign(work, pairs), comparison.sized_groups)
     for part, rows in (
         (comparison.ordinary, groups.where(F.col("size") < LONG_TEXT)),
@@ -99,7 +110,7 @@ def _similar(work: Workspace, pairs: DataFrame, threshold: float, comparison: Co
     ):
         addressed.write(part.groups, work.documents, rows.drop("size"))
         if part.groups.rows:
-            compare(work, part, threshold)
+            compare(work, part)
     return read_all(work.spark, list(comparison.pairs))
 
 
@@ -157,21 +168,25 @@ def _between_best(edges: DataFrame, best: DataFrame) -> DataFrame:
 
 def _decide(work: Workspace, edges: DataFrame, best: DataFrame, search: Search) -> DataFrame:
     """Apply the rule component by component; return the rows of `Search.removed`."""
-    named = _between_best(edges, best)
-    swapped = named.select(F.col("b").alias("a"), F.col("a").alias("b"), "jaccard")
-    both = stars.materialise(named.union(swapped), search.edges)
+    ordered = _in_keep_order(work, _between_best(edges, best), search.graph)
+    task = partial(_keep_or_remove, rule=work.settings.rule)
+    near = stars.materialise(ordered.mapInArrow(task, spark_schema(DECISIONS)), search.near)
+    removed = stars.materialise(_with_copies(work, near, best), search.removed)
+    return _with_similarity(work, removed, search) if work.settings.rule == "component" else removed
+
+
+def _in_keep_order(work: Workspace, edges: DataFrame, graph: GraphTables) -> DataFrame:
+    """Return (root, KEY, neighbours, similarity) of each document with an edge, by components and in keep order."""
+    swapped = edges.select(F.col("b").alias("a"), F.col("a").alias("b"), "jaccard")
+    both = stars.materialise(edges.union(swapped), graph.edges)
     links = both.where("a < b").select(F.col("a").alias("u"), F.col("b").alias("v"))
-    roots = stars.components(links, search.star_round).select(F.col("node").alias(KEY), "root")
+    roots = stars.components(links, graph.star_round).select(F.col("node").alias(KEY), "root")
     neighbours = both.groupBy(F.col("a").alias(KEY)).agg(
         F.collect_list("b").alias("neighbours"), F.collect_list("jaccard").alias("similarity")
     )
-    rows = neighbours.join(roots, KEY).join(ranked(work, neighbours.select(KEY), search.ties), KEY)
+    rows = neighbours.join(roots, KEY).join(ranked(work, neighbours.select(KEY), graph.ties), KEY)
     ordered = rows.repartition("root").sortWithinPartitions("root", *ORDER)
-    task = partial(_keep_or_remove, rule=work.settings.rule)
-    columns = ordered.select("root", KEY, "neighbours", "similarity")
-    near = stars.materialise(columns.mapInArrow(task, spark_schema(DECISIONS)), search.near)
-    removed = stars.materialise(_with_copies(work, near, best), search.removed)
-    return _with_similarity(work, removed, search) if work.settings.rule == "component" else removed
+    return ordered.select("root", KEY, "neighbours", "similarity")
 
 
 def _keep_or_remove(batches: Iterator[pa.RecordBatch], rule: str) -> Iterator[pa.RecordBatch]:
@@ -211,6 +226,31 @@ def _keep_or_remove(batches: Iterator[pa.RecordBatch], rule: str) -> Iterator[pa
         )
 
 
+def _misses(work: Workspace, similar: DataFrame, removed: DataFrame) -> DataFrame:
+    """Return the pairs a little below the threshold of which both documents stay, as NAMED_DECISIONS.
+
+    A pair of texts stands for those of their copies that stay; the document that comes later in keep order is the one
+    that would go.
+    """
+    threshold = work.settings.threshold
+    below = similar.where((F.col("jaccard") >= outcome.floor_of(threshold)) & (F.col("jaccard") < threshold))
+    fate = removed.select(F.col(KEY).alias("end"), "rule", F.col("kept_key").alias("instead"))
+    for end in ("a", "b"):
+        named = below.join(fate.withColumnRenamed("end", end), end, "left").where("rule is null or rule = 'exact'")
+        below = named.withColumn(end, F.coalesce("instead", end)).drop("rule", "instead")
+    ranks = ranked(work, below.select(F.col("a").alias(KEY)).union(below.select("b")).distinct(), work.ties_of_misses)
+    rank = F.struct("rank", "row_hash", KEY)
+    of_a, of_b = (ranks.select(F.col(KEY).alias(end), rank.alias(f"rank_{end}")) for end in ("a", "b"))
+    rows = below.join(of_a, "a").join(of_b, "b")
+    first, second = (
+        F.when(F.col("rank_a") < F.col("rank_b"), F.col(one)).otherwise(F.col(other)) for one, other in ("ab", "ba")
+    )
+    named = _with_names(
+        work, rows.select(second.alias(KEY), first.alias("kept_key"), "jaccard", F.lit("miss").alias("rule"))
+    )
+    return stars.materialise(named, work.misses)
+
+
 def _with_copies(work: Workspace, near: DataFrame, best: DataFrame) -> DataFrame:
     """Return the rows of `Search.removed`: the decisions, and those about exact copies that follow from them."""
     copies = best.where(F.col(KEY) != F.col("best")).select(KEY, "best")
@@ -221,7 +261,11 @@ def _with_copies(work: Workspace, near: DataFrame, best: DataFrame) -> DataFrame
         F.coalesce("jaccard", F.lit(1.0)).alias("jaccard"),
         F.when(F.col("kept_key").isNull(), "exact").otherwise("near").alias("rule"),
     )
-    rows = near.withColumn("rule", F.lit("near")).unionByName(of_copies)
+    return _with_names(work, near.withColumn("rule", F.lit("near")).unionByName(of_copies))
+
+
+def _with_names(work: Workspace, rows: DataFrame) -> DataFrame:
+    """Add the identifiers' bytes of both documents, id and kept_id, to rows (KEY, kept_key, ...)."""
     names = work.signatures.read(work.spark, [KEY, "id"])
     kept_names = names.select(F.col(KEY).alias("kept_key"), F.col("id").alias("kept_id"))
     return rows.join(names, KEY).join(kept_names, "kept_key")
@@ -233,44 +277,7 @@ def _with_similarity(work: Workspace, removed: DataFrame, search: Search) -> Dat
     missing = removed.where(F.isnan("jaccard")).select(low, high).distinct()
     if missing.isEmpty():
         return removed
-    computed = _similar(work, missing, 0.0, search.unjoined).withColumnRenamed("jaccard", "computed")
+    computed = _similarities(work, missing, search.unjoined).withColumnRenamed("jaccard", "computed")
     joined = removed.withColumn("a", low).withColumn("b", high).join(computed, ["a", "b"], "left")
     jaccard = F.when(F.isnan("jaccard"), F.col("computed")).otherwise(F.col("jaccard"))
     return stars.materialise(joined.withColumn("jaccard", jaccard).drop("a", "b", "computed"), search.completed)
-
-
-def _outcome(
-    work: Workspace, pairs: DataFrame, uncompared: int, edges: DataFrame, copies: DataFrame, removed: DataFrame
-) -> Outcome:
-    place = F.least(F.floor(outcome.position(F.col("jaccard"), work.settings.threshold)), F.lit(outcome.BINS - 1))
-    histogram = np.zeros(outcome.BINS, np.int64)
-    for row in edges.groupBy(place.cast("int").alias("bin")).count().collect():
-        histogram[row["bin"]] = row["count"]
-    rules = {row["rule"]: row["count"] for row in removed.groupBy("rule").count().collect()}
-    clusters = removed.groupBy("kept_key").agg((F.count(F.lit(1)) + 1).alias("size"))
-    heads = clusters.orderBy(F.desc("size"), "kept_key").limit(outcome.CLUSTERS).collect()
-    within = Window.partitionBy("kept_key").orderBy(KEY)
-    of_heads = removed.where(F.col("kept_key").isin([head["kept_key"] for head in heads]))
-    place_of_head = {head["kept_key"]: place for place, head in enumerate(heads)}
-    members = of_heads.withColumn("place", F.row_number().over(within)).where(F.col("place") <= outcome.MEMBERS)
-    near = removed.where("jaccard < 1.0").orderBy(F.xxhash64(KEY)).limit(outcome.PAIRS)
-    return Outcome(
-        pairs=pairs.count(),
-        uncompared=uncompared,
-        verified=int(histogram.sum()),
-        copies=copies.count(),
-        exact=rules.get("exact", 0),
-        near=rules.get("near", 0),
-        histogram=histogram,
-        cluster_sizes={r["size"]: r["count"] for r in clusters.groupBy("size").count().orderBy("size").collect()},
-        cluster_heads=[head["size"] for head in heads],
-        clusters=_table_of(
-            sorted(members.collect(), key=lambda row: (place_of_head[row["kept_key"]], row["place"])), work.id_type
-        ),
-        pairs_sample=_table_of(sorted(near.collect(), key=lambda row: row["jaccard"]), work.id_type),
-    )
-
-
-def _table_of(rows: list[Row], id_type: pa.DataType) -> pa.Table:
-    columns = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in NAMED_DECISIONS}
-    return outcome.with_ids(pa.table(columns), id_type)

@@ -7,7 +7,7 @@ come to the same counts. Only the examples that the report shows may be others.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,13 @@ from sparkprep.dedup.kernels import clusters
 from sparkprep.dedup.kernels.arrays import F64, I64, distinct
 from sparkprep.dedup.kernels.components import rows_missing, unique_rows
 from sparkprep.dedup.resolve import grouping, outcome
-from sparkprep.dedup.resolve.outcome import Outcome
+from sparkprep.dedup.resolve.outcome import Flow, Outcome
 from sparkprep.dedup.ties import with_row_hashes
 from sparkprep.dedup.verify import GROUP_SHINGLES, LONG_TEXT, compare
 from sparkprep.dedup.workspace import MOST_SEARCHES, CandidateTables, Comparison, Search, Workspace
 from sparkprep.documents import addressed
 from sparkprep.documents.keys import KEY
+from sparkprep.io.arrow import python_values
 from sparkprep.spark.tables import Table
 
 NO_PAIRS = np.empty((0, 2), np.int64)
@@ -34,16 +35,36 @@ NO_PAIRS = np.empty((0, 2), np.int64)
 
 @dataclass
 class Graph:
-    """The pairs compared so far, and the edges among them."""
+    """The pairs compared so far, and the exact copies."""
 
-    compared: I64
+    pairs: I64
     """(n, 2) keys of the distinct candidate pairs, the lesser first"""
-    edges: I64
-    """(m, 2) those at or above the threshold"""
     jaccard: F64
-    """of the edges"""
+    """of each pair"""
     copies: I64
     """(c, 2) keys of documents with the same normalised text"""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The documents with a copy or a pair that is no less than a near miss, numbered from 0 in keep order."""
+
+    keys: I64
+    ids: pa.Array
+    """the identifiers' bytes"""
+    copies: I64
+    """(c, 2) their numbers"""
+    pairs: I64
+    """(m, 2) their numbers"""
+    jaccard: F64
+    """of each pair"""
+
+    def decide(self, rule: str, threshold: float) -> clusters.Decisions:
+        """Apply the keep rule to the pairs at or above a threshold, no less than the near misses' floor."""
+        similar = self.jaccard >= threshold
+        a, b = self.pairs[similar].T
+        apply = clusters.leader if rule == "leader" else clusters.component
+        return apply(len(self.keys), self.copies, a, b, self.jaccard[similar])
 
 
 def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
@@ -59,11 +80,12 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
     search, uncompared = work.search("driver", 0), counts.uncompared_pairs
     with work.progress.stage("verify") as stage:
         copies = unique_rows(_of_kind(work.candidates, RowKind.EXACT))
-        graph = Graph(NO_PAIRS, NO_PAIRS, np.empty(0), copies)
-        _add_edges(work, graph, unique_rows(_of_kind(work.candidates, RowKind.PAIR)), search)
-        stage.documents = len(distinct(graph.compared))
+        graph = Graph(NO_PAIRS, np.empty(0), copies)
+        _compare(work, graph, unique_rows(_of_kind(work.candidates, RowKind.PAIR)), search)
+        stage.documents = len(distinct(graph.pairs))
     with work.progress.stage("decide") as stage:
-        removed = _decide(work, graph, search)
+        ranked = _rank(work, graph, search)
+        removed = _decide(work, ranked, search)
         for number in range(1, MOST_SEARCHES):
             if not counts.hot_buckets:
                 break
@@ -72,39 +94,50 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
             uncompared += counts.uncompared_pairs
             if counts.pairs > budget:  # repeats included: too many even to be read
                 return None
-            new = rows_missing(unique_rows(_of_kind(search.candidates, RowKind.PAIR)), graph.compared)
-            if len(graph.compared) + len(new) > budget:
+            new = rows_missing(unique_rows(_of_kind(search.candidates, RowKind.PAIR)), graph.pairs)
+            if len(graph.pairs) + len(new) > budget:
                 return None
-            if not _add_edges(work, graph, new, search):
+            found_some = _compare(work, graph, new, search)
+            ranked = _rank(work, graph, search)
+            if not found_some:
                 break
-            removed = _decide(work, graph, search)
-        stage.documents = len(distinct(np.concatenate([graph.edges, copies])))
+            removed = _decide(work, ranked, search)
+        stage.documents = len(removed)
+        misses = _misses(ranked, removed, work.settings.threshold)
         work.removed.save(outcome.with_ids(removed, work.id_type).select(work.removed.schema.names))
+        work.pairs.save_parts({0: _as_pairs(removed, work.id_type), 1: _as_pairs(misses, work.id_type)})
         addressed.save(work.removed_keys, work.documents, removed.select(KEYS.names))
+        return replace(_outcome(work, graph, ranked, removed, misses), uncompared=uncompared)
+
+
+def _outcome(work: Workspace, graph: Graph, ranked: Ranked, removed: pa.Table, misses: pa.Table) -> Outcome:
+    threshold, rule = work.settings.threshold, work.settings.rule
     heads, clusters_sample, pairs_sample = outcome.samples(removed)
     exact = np.asarray(pc.equal(removed["rule"], "exact"))
     return Outcome(
-        pairs=len(graph.compared),
-        uncompared=uncompared,
-        verified=len(graph.edges),
-        copies=len(copies),
+        pairs=len(graph.pairs),
+        verified=int((graph.jaccard >= threshold).sum()),
+        misses=len(misses),
+        copies=len(graph.copies),
         exact=int(exact.sum()),
         near=int((~exact).sum()),
-        histogram=outcome.histogram(graph.jaccard, work.settings.threshold),
+        histogram=outcome.histogram(graph.jaccard, threshold),
+        goes_at={at: len(ranked.decide(rule, at).removed) for at in outcome.thresholds(threshold)},
         cluster_sizes=outcome.cluster_sizes(np.asarray(removed["kept_key"])),
         cluster_heads=heads,
+        flows=_flows(work, removed) if work.columns.source is not None else [],
         clusters=outcome.with_ids(clusters_sample, work.id_type),
         pairs_sample=outcome.with_ids(pairs_sample, work.id_type),
+        misses_sample=outcome.with_ids(outcome.spread(misses, outcome.MISSES), work.id_type),
     )
 
 
-def _add_edges(work: Workspace, graph: Graph, pairs: I64, search: Search) -> bool:
-    """Compare pairs, (n, 2) distinct and none compared yet, in a search's tables; return whether an edge is new."""
-    edges, jaccard = _similar(work, pairs, work.settings.threshold, search.comparison)
-    graph.compared = np.concatenate([graph.compared, pairs])
-    graph.edges = np.concatenate([graph.edges, edges])
+def _compare(work: Workspace, graph: Graph, pairs: I64, search: Search) -> bool:
+    """Compare pairs, (n, 2) distinct and none compared yet, in a search's tables; return whether one is an edge."""
+    compared, jaccard = _similarities(work, pairs, search.comparison)
+    graph.pairs = np.concatenate([graph.pairs, compared])
     graph.jaccard = np.concatenate([graph.jaccard, jaccard])
-    return len(edges) > 0
+    return bool((jaccard >= work.settings.threshold).any())
 
 
 def _search_again(work: Workspace, removed: pa.Table, search: Search) -> CandidateCounts:
@@ -113,19 +146,50 @@ def _search_again(work: Workspace, removed: pa.Table, search: Search) -> Candida
     return BucketSearch.among_staying(work, search).run(work.cores)
 
 
-def _decide(work: Workspace, graph: Graph, search: Search) -> pa.Table:
+def _decide(work: Workspace, ranked: Ranked, search: Search) -> pa.Table:
     """Apply the rule; return (KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
-    nodes = distinct(np.concatenate([graph.edges, graph.copies]))
-    keys, ids = _rank(work, nodes, search)
-    by_key = np.argsort(keys)
-    rank = by_key[np.searchsorted(keys, np.concatenate([graph.copies, graph.edges]), sorter=by_key)]
-    copies, edges = rank[: len(graph.copies)], rank[len(graph.copies) :]
-    rule = clusters.leader if work.settings.rule == "leader" else clusters.component
-    decisions = rule(len(keys), copies, edges[:, 0], edges[:, 1], graph.jaccard)
-    removed = _decisions_table(decisions, keys, ids)
+    decisions = ranked.decide(work.settings.rule, work.settings.threshold)
+    rules = pa.array(["exact", "near"]).take(pa.array(np.where(decisions.exact, 0, 1)))
+    removed = _links_table(ranked, decisions.removed, decisions.kept, decisions.jaccard, rules)
     unjoined = np.isnan(decisions.jaccard)
     # Rule `component`: ends of chains that no edge joins.
     return _with_similarity(work, removed, unjoined, search) if unjoined.any() else removed
+
+
+def _misses(ranked: Ranked, removed: pa.Table, threshold: float) -> pa.Table:
+    """Return the pairs below the threshold, in the same columns as `_decide`, of which both documents stay.
+
+    The most similar come first. A pair of texts stands for those of their copies that stay.
+    """
+    by_key = np.argsort(ranked.keys)
+    place = by_key[np.searchsorted(ranked.keys, np.asarray(removed[KEY]), sorter=by_key)]
+    kept = by_key[np.searchsorted(ranked.keys, np.asarray(removed["kept_key"]), sorter=by_key)]
+    stands_for = np.arange(len(ranked.keys))
+    stands_for[place] = np.where(np.asarray(pc.equal(removed["rule"], "exact")), kept, -1)
+    below = ranked.jaccard < threshold
+    ends, jaccard = np.sort(stands_for[ranked.pairs[below]], axis=1), ranked.jaccard[below]
+    both_stay = ends[:, 0] >= 0
+    ends, jaccard = ends[both_stay], jaccard[both_stay]
+    order = np.lexsort((ends[:, 1], ends[:, 0], -jaccard))
+    first, second = ends[order].T
+    return _links_table(ranked, second, first, jaccard[order], pa.array(["miss"] * len(order), pa.string()))
+
+
+def _flows(work: Workspace, removed: pa.Table) -> list[Flow]:
+    """Count removed documents by their source and that of the document kept for them."""
+    ends = np.stack([np.asarray(removed[KEY]), np.asarray(removed["kept_key"])], axis=1)
+    nodes = distinct(ends)
+    source = np.zeros(len(nodes), np.int64)
+    numbers: dict[str | None, int] = {}
+    for batch in work.signatures.batches([KEY, "source"]):
+        keys = np.asarray(batch[KEY])
+        hit = addressed.is_among(keys, nodes)
+        names = python_values(batch["source"].filter(pa.array(hit)))
+        source[np.searchsorted(nodes, keys[hit])] = [numbers.setdefault(name, len(numbers)) for name in names]
+    ways, counts = np.unique(source[np.searchsorted(nodes, ends)], axis=0, return_counts=True)
+    name_of = list(numbers)
+    counted = zip(ways.tolist(), counts.tolist(), strict=True)
+    return outcome.largest_flows([(name_of[a], name_of[b], n) for (a, b), n in counted])
 
 
 def _of_kind(candidates: CandidateTables, kind: RowKind) -> I64:
@@ -164,32 +228,36 @@ def _assign(pairs: I64, signatures: Table) -> tuple[pa.Table, pa.Table]:
     return table.filter(pa.array(~with_long)), table.filter(pa.array(with_long))
 
 
-def _similar(work: Workspace, pairs: I64, threshold: float, comparison: Comparison) -> tuple[I64, F64]:
-    """Compare distinct pairs (n, 2); return those whose exact similarity reaches the threshold, and that similarity."""
+def _similarities(work: Workspace, pairs: I64, comparison: Comparison) -> tuple[I64, F64]:
+    """Compare distinct pairs (n, 2); return them in another order, and the exact similarity of each."""
     if not len(pairs):
         return NO_PAIRS, np.empty(0)
     parts = (comparison.ordinary, comparison.long)
     for part, groups in zip(parts, _assign(pairs, work.signatures), strict=True):
         if groups.num_rows:
             addressed.save(part.groups, work.documents, groups)
-            compare(work, part, threshold)
+            compare(work, part)
     columns = [part.pairs.columns(["a", "b", "jaccard"]) for part in parts]
     a, b, jaccard = (np.concatenate(column) for column in zip(*columns, strict=True))
+    if len(a) != len(pairs):
+        raise RuntimeError(f"{len(pairs):,} pairs were to be compared, {len(a):,} were; please report this")
     return np.stack([a, b], axis=1).astype(np.int64), jaccard.astype(np.float64)
 
 
 def _with_similarity(work: Workspace, removed: pa.Table, unjoined: npt.NDArray[np.bool_], search: Search) -> pa.Table:
     """Compute the similarity of those removed documents and their kept ones that no edge joins."""
     ends = np.sort(np.stack([np.asarray(removed[KEY]), np.asarray(removed["kept_key"])], axis=1), axis=1)
-    pairs, computed = _similar(work, unique_rows(ends[unjoined]), 0.0, search.unjoined)
+    pairs, computed = _similarities(work, unique_rows(ends[unjoined]), search.unjoined)
     of_pair = {(a, b): j for (a, b), j in zip(pairs.tolist(), computed.tolist(), strict=True)}
     jaccard = np.asarray(removed["jaccard"]).copy()
     jaccard[unjoined] = [of_pair[a, b] for a, b in ends[unjoined].tolist()]
     return removed.set_column(removed.schema.get_field_index("jaccard"), "jaccard", pa.array(jaccard))
 
 
-def _rank(work: Workspace, nodes: I64, search: Search) -> tuple[I64, pa.Array]:
-    """Bring these documents in keep order; return their keys, and their identifiers' bytes."""
+def _rank(work: Workspace, graph: Graph, search: Search) -> Ranked:
+    """Bring the documents that the rule or a near miss may concern in keep order."""
+    similar = graph.jaccard >= outcome.floor_of(work.settings.threshold)
+    nodes = distinct(np.concatenate([graph.pairs[similar], graph.copies]))
     parts = []
     for batch in work.signatures.batches([KEY, "id", "rank"]):
         hit = addressed.is_among(np.asarray(batch[KEY]), nodes)
@@ -197,20 +265,28 @@ def _rank(work: Workspace, nodes: I64, search: Search) -> tuple[I64, pa.Array]:
     schema = pa.schema([work.signatures.schema.field(name) for name in (KEY, "id", "rank")])
     rows = with_row_hashes(work, pa.Table.from_batches(parts, schema), search.ties)
     rows = rows.sort_by([(name, "ascending") for name in ORDER])
-    return np.asarray(rows[KEY]), rows["id"].combine_chunks()
+    keys, ids = np.asarray(rows[KEY]), rows["id"].combine_chunks()
+    by_key = np.argsort(keys)
+    copies, pairs = (
+        by_key[np.searchsorted(keys, ends, sorter=by_key)] for ends in (graph.copies, graph.pairs[similar])
+    )
+    return Ranked(keys, ids, copies, pairs, graph.jaccard[similar])
 
 
-def _decisions_table(decisions: clusters.Decisions, keys: I64, ids: pa.Array) -> pa.Table:
-    """Return (KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
+def _links_table(ranked: Ranked, documents: I64, kept: I64, jaccard: F64, rules: pa.Array) -> pa.Table:
+    """Return (KEY, kept_key, id, kept_id, jaccard, rule) of documents and the kept ones that they are laid to."""
     return pa.table(
         {
-            KEY: keys[decisions.removed],
-            "kept_key": keys[decisions.kept],
-            "id": ids.take(pa.array(decisions.removed)),
-            "kept_id": ids.take(pa.array(decisions.kept)),
-            "jaccard": decisions.jaccard,
-            "rule": pa.DictionaryArray.from_arrays(
-                np.where(decisions.exact, 0, 1).astype(np.int8), pa.array(["exact", "near"])
-            ).cast(pa.string()),
+            KEY: ranked.keys[documents],
+            "kept_key": ranked.keys[kept],
+            "id": ranked.ids.take(pa.array(documents)),
+            "kept_id": ranked.ids.take(pa.array(kept)),
+            "jaccard": jaccard,
+            "rule": rules,
         }
     )
+
+
+def _as_pairs(links: pa.Table, id_type: pa.DataType) -> pa.Table:
+    """Return rows of `_links_table` as the result's audit has them."""
+    return outcome.with_ids(links, id_type).rename_columns(["row", "kept_row", "id", "kept_id", "jaccard", "rule"])

@@ -2,67 +2,105 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import Column
 
+from sparkprep.dedup.kernels.arrays import F64, I64
 from sparkprep.io.arrow import from_bytes
 
-CLUSTERS, MEMBERS, PAIRS = 10, 10, 8
-"""Sizes of the samples: largest clusters, removed documents shown of each, pairs."""
+CLUSTERS, MEMBERS, PAIRS, MISSES, FLOWS = 10, 10, 12, 8, 30
+"""Sizes of the samples: largest clusters, removed documents shown of each, pairs, near misses, ways between sources."""
 BINS = 1000
-"""Of the histogram of similarities."""
+"""Of the histogram of similarities, between 0 and 1."""
+MARGIN = 0.1
+"""How far below the threshold a pair is a near miss."""
 
-J = TypeVar("J", npt.NDArray[np.float64], Column)
-"""Similarities on the driver or in a DataFrame."""
+
+@dataclass(frozen=True)
+class Flow:
+    """Documents of one source that went because of documents of another, or of the same."""
+
+    source: str | None
+    kept_source: str | None
+    documents: int
 
 
 @dataclass(frozen=True)
 class Outcome:
     """Counts over all removed documents, and small samples of them.
 
-    clusters and pairs have the columns KEY, kept_key, id, kept_id, jaccard, rule; a cluster's rows lie together and
-    those of the largest cluster come first.
+    clusters, pairs_sample and misses_sample have the columns KEY, kept_key, id, kept_id, jaccard, rule; a cluster's
+    rows lie together and those of the largest cluster come first. Of a near miss, both documents stay.
     """
 
     pairs: int
-    """distinct candidate pairs"""
-    uncompared: int
-    """pairs of oversized buckets that were left out, over all searches: a pair may be left out in several"""
+    """distinct candidate pairs, all of them compared"""
     verified: int
     """of these, the pairs at or above the threshold"""
+    misses: int
+    """pairs less than MARGIN below the threshold of which both documents stay"""
     copies: int
     """documents that repeat another one's normalised text"""
     exact: int
     near: int
     """documents removed by either rule"""
-    histogram: npt.NDArray[np.int64]
-    """of the verified pairs' similarities, as `histogram` has it"""
+    histogram: I64
+    """of all similarities, as `histogram` has it"""
+    goes_at: dict[float, int]
+    """for each of `thresholds`, how many documents would go at it: exact copies, and near ones by the keep rule anew"""
     cluster_sizes: dict[int, int]
     """size of a kept document with those removed for it -> how many"""
     cluster_heads: list[int]
     """sizes of the largest clusters, those in `clusters`"""
+    flows: list[Flow]
+    """the FLOWS largest; none where the input has no source"""
     clusters: pa.Table
     pairs_sample: pa.Table
+    misses_sample: pa.Table
+    uncompared: int = 0
+    """pairs of oversized buckets that were left out, over all searches: a pair may be left out in several"""
 
     @property
     def removed(self) -> int:
         return self.exact + self.near
 
 
-def position(jaccard: J, threshold: float) -> J:
-    """Return where similarities lie among the bins, as fractions: bin i from i to i + 1, a similarity of 1 at BINS."""
-    return (jaccard - threshold) / max(1.0 - threshold, 1e-12) * BINS
+def floor_of(threshold: float) -> float:
+    """Return the similarity from which a pair below the threshold is a near miss."""
+    return max(0.0, round(threshold - MARGIN, 12))
 
 
-def histogram(jaccard: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.int64]:
-    """Count similarities, float64 (n,), in BINS equal bins from the threshold to 1, the last closed."""
-    place = np.minimum(position(jaccard, threshold).astype(np.int64), BINS - 1)
-    return np.bincount(place, minlength=BINS).astype(np.int64)
+def thresholds(threshold: float) -> list[float]:
+    """Return the thresholds to compare a run's own with, itself among them: every 0.05 from `floor_of` to 1."""
+    floor = floor_of(threshold)
+    steps = [step / 20 for step in range(math.ceil(floor * 20 - 1e-9), 21)]
+    return sorted({threshold, *(step for step in steps if step > 0 and abs(step - threshold) > 1e-9)})
+
+
+def bin_edges(threshold: float) -> F64:
+    """Return the edges of the histogram, float64 (bins + 1): BINS equal bins from 0 on, cut at the threshold too.
+
+    The last bin holds what is 1.
+    """
+    # Quotients, as similarities are: a pair of exactly 0.81 lies in the bin that begins there.
+    return np.unique(np.append(np.arange(BINS + 2) / BINS, threshold))
+
+
+def histogram(jaccard: F64, threshold: float) -> I64:
+    """Count similarities, float64 (n,), between the `bin_edges`."""
+    edges = bin_edges(threshold)
+    place = np.searchsorted(edges, jaccard, side="right") - 1
+    return np.bincount(place, minlength=len(edges) - 1).astype(np.int64)
+
+
+def at_or_above(counts: I64, threshold: float, similarity: float) -> int:
+    """Return how many of the similarities in a threshold's histogram reach one of its `bin_edges`."""
+    return int(counts[np.searchsorted(bin_edges(threshold), similarity) :].sum())
 
 
 def samples(removed: pa.Table) -> tuple[list[int], pa.Table, pa.Table]:
@@ -74,10 +112,16 @@ def samples(removed: pa.Table) -> tuple[list[int], pa.Table, pa.Table]:
     jaccard = np.asarray(removed["jaccard"])
     near = np.flatnonzero(jaccard < 1.0)
     near = near[np.lexsort((near, jaccard[near]))]
-    spread = np.unique(np.linspace(0, max(0, len(near) - 1), PAIRS).round().astype(int))[: len(near)]
     no_rows = np.empty(0, np.int64)
     heads_sizes = (sizes[largest] + 1).tolist()
-    return heads_sizes, removed.take(pa.array(np.concatenate([no_rows, *rows]))), removed.take(pa.array(near[spread]))
+    clusters = removed.take(pa.array(np.concatenate([no_rows, *rows])))
+    return heads_sizes, clusters, spread(removed.take(pa.array(near)), PAIRS)
+
+
+def spread(rows: pa.Table, most: int) -> pa.Table:
+    """Return up to so many rows of a table, evenly spread, the first and the last among them."""
+    places = np.unique(np.linspace(0, max(0, len(rows) - 1), most).round().astype(int))[: len(rows)]
+    return rows.take(pa.array(places))
 
 
 def with_ids(removed: pa.Table, kind: pa.DataType) -> pa.Table:
@@ -92,3 +136,9 @@ def cluster_sizes(kept: npt.NDArray[np.int64]) -> dict[int, int]:
     """Count clusters by size, from the kept key of each removed document."""
     sizes, number = np.unique(np.unique(kept, return_counts=True)[1] + 1, return_counts=True)
     return dict(zip(sizes.tolist(), number.tolist(), strict=True))
+
+
+def largest_flows(counted: Sequence[tuple[str | None, str | None, int]]) -> list[Flow]:
+    """Return the FLOWS largest of (source, kept source, documents), the same whatever their order."""
+    ordered = sorted(counted, key=lambda flow: (-flow[2], flow[0] or "", flow[1] or ""))
+    return [Flow(*flow) for flow in ordered[:FLOWS]]

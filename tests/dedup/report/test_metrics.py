@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from dedup_runs import prose, run, save
+from hypothesis import given
+from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from sparkprep.dedup.kernels.bands import probability
@@ -39,17 +41,45 @@ def test_the_same_pairs_give_the_same_interval() -> None:
 
 
 def test_no_pair_gives_no_estimate() -> None:
-    nothing = metrics.recall(np.zeros(outcome.BINS, np.int64), 0, 0.8, 18, 6)
+    nothing = metrics.recall(outcome.histogram(np.empty(0), 0.8), 0, 0.8, 18, 6)
     assert nothing == {"estimate": None, "low": None, "high": None, "pairs": 0}
 
 
-def test_the_histogram_counts_every_similarity_once_ends_included() -> None:
-    counts = outcome.histogram(np.array([0.8, 0.8, 0.9, 1.0]), 0.8)
-    assert (counts[0], counts[outcome.BINS // 2], counts[-1], counts.sum()) == (2, 1, 1, 4)
+def test_a_histogram_in_bins_for_the_eye_counts_every_similarity_once_ends_included() -> None:
+    jaccard = np.array([0.0, 0.29, 0.7999, 0.8, 0.8, 0.803, 0.81, 0.9, 0.9999, 1.0])
+    shown = metrics.coarse(outcome.histogram(jaccard, 0.803), 0.803)
+    counts = {round(edge, 3): n for edge, n in zip(shown["edges"], shown["counts"], strict=False) if n}
+    assert counts == {0.0: 1, 0.29: 1, 0.79: 1, 0.8: 2, 0.803: 1, 0.81: 1, 0.9: 1, 0.99: 2}
+    assert len(shown["edges"]) == len(shown["counts"]) + 1
+
+
+@given(st.integers(1, 1000), st.lists(st.integers(0, 1000), max_size=50))
+def test_at_or_above_counts_what_reaches_a_similarity(threshold: int, values: list[int]) -> None:
+    jaccard = np.array(values, np.float64) / 1000
+    counts = outcome.histogram(jaccard, threshold / 1000)
+    for at in outcome.thresholds(threshold / 1000):
+        assert outcome.at_or_above(counts, threshold / 1000, at) == (jaccard >= at).sum()
 
 
 def test_a_threshold_of_one_has_a_histogram_too() -> None:
-    assert metrics.coarse(outcome.histogram(np.ones(3), 1.0), 1.0)["counts"] == [3]
+    shown = metrics.coarse(outcome.histogram(np.ones(3), 1.0), 1.0)
+    assert shown["counts"][-1] == 3 == sum(shown["counts"])
+
+
+@pytest.mark.parametrize(
+    ("threshold", "others"),
+    [
+        (0.8, [0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]),
+        (0.83, [0.75, 0.8, 0.83, 0.85, 0.9, 0.95, 1.0]),
+        (1.0, [0.9, 0.95, 1.0]),
+        (0.05, [0.05 * step for step in range(1, 21)]),
+    ],
+)
+def test_the_other_thresholds_are_steps_of_a_twentieth_from_the_near_misses_on(
+    threshold: float, others: list[float]
+) -> None:
+    assert outcome.thresholds(threshold) == pytest.approx(others)
+    assert threshold in outcome.thresholds(threshold)
 
 
 @pytest.mark.parametrize(("module", "function"), [(metrics, "build"), (page.plots, "s_curve")])

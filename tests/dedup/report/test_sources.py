@@ -9,6 +9,7 @@ import pytest
 
 from sparkprep.dedup.columns import KEYS
 from sparkprep.dedup.report import sources
+from sparkprep.dedup.resolve.outcome import Flow
 from sparkprep.documents.keys import KEY
 from sparkprep.io.arrow import matrix_to_binary
 from sparkprep.spark.tables import Table
@@ -32,7 +33,7 @@ def tables(folder: Path, parts: list[list[str | None]], removed: set[int]) -> tu
 
 def losses(folder: Path, parts: list[list[str | None]], removed: set[int]) -> dict[str, Any]:
     signatures, keys = tables(folder, parts, removed)
-    return sources.losses(signatures, "url", keys)
+    return sources.losses(signatures, "url", keys, [Flow("a", "b", 2)])
 
 
 def test_each_document_counts_for_its_source_and_none_for_no_source(tmp_path: Path) -> None:
@@ -41,12 +42,15 @@ def test_each_document_counts_for_its_source_and_none_for_no_source(tmp_path: Pa
     assert figures == {
         "column": "url",
         "total": 3,
+        "losing": 2,
+        "least_documents": 10,
         "lost_over_90_percent": [],
         "top": [
             {"source": "a", "documents": 3, "removed": 2},
             {"source": "b", "documents": 3, "removed": 2},
             {"source": "ü", "documents": 1, "removed": 0},
         ],
+        "flows": [{"source": "a", "kept_source": "b", "documents": 2}],
     }
 
 
@@ -57,12 +61,12 @@ def test_only_sources_of_some_size_that_lose_nearly_all_are_warned_of(tmp_path: 
     assert figures["lost_over_90_percent"] == ["mirror"], "nine of ten are not over 90 percent"
 
 
-def test_the_worst_are_shown_though_others_are_larger(tmp_path: Path) -> None:
+def test_what_loses_most_comes_first_though_others_are_larger(tmp_path: Path) -> None:
     parts = [[f"large {n:02d}"] * 20 for n in range(sources.TOP)] + [["gone"] * 10]
     removed = set(range(20 * sources.TOP, 20 * sources.TOP + 10))
     figures = losses(tmp_path, parts, removed)
-    assert len(figures["top"]) == sources.TOP + 1
-    assert figures["top"][-1] == {"source": "gone", "documents": 10, "removed": 10}
+    assert len(figures["top"]) == sources.TOP
+    assert figures["top"][0] == {"source": "gone", "documents": 10, "removed": 10}
 
 
 def test_sources_beyond_what_memory_holds_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,5 +83,5 @@ def test_a_source_that_is_no_utf_8_is_counted(tmp_path: Path) -> None:
     broken = matrix_to_binary(np.array([[0x61, 0xFF]], np.uint8)).cast(pa.string(), safe=False)
     signatures, removed = tables(tmp_path, [["x"]], set())
     signatures.save(pa.table([pa.array([0]), broken], schema=SCHEMA))
-    (shown,) = sources.losses(signatures, "url", removed)["top"]
+    (shown,) = sources.losses(signatures, "url", removed, [])["top"]
     assert shown == {"source": "a\ufffd", "documents": 1, "removed": 0}

@@ -1,0 +1,106 @@
+"""The report and `sparkprep browse` in a real browser: nothing overlaps or runs out of the page, all links lead on."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from audited import LARGE, Audited
+from playwright.sync_api import Page, expect
+
+from sparkprep.dedup.audit.finished import FinishedRun
+from sparkprep.dedup.audit.index import Index
+from sparkprep.dedup.audit.pages import Pages
+from sparkprep.dedup.audit.server import LocalServer
+
+pytestmark = pytest.mark.browser
+
+_OVERLAPPING = """() => {
+  const texts = 'h1,h2,h3,p,td,th,figcaption,svg text,bdi,.card *,nav a,button,input,label';
+  const boxes = [...document.querySelectorAll(texts)]
+    .filter(e => e.checkVisibility() && ![...e.querySelectorAll('*')].length && e.textContent.trim())
+    .map(e => [e, e.getBoundingClientRect()]).filter(([, b]) => b.width && b.height);
+  const found = [];
+  for (let i = 0; i < boxes.length; i++) for (let j = i + 1; j < boxes.length; j++) {
+    const [a, p] = boxes[i], [b, q] = boxes[j];
+    if (a.contains(b) || b.contains(a)) continue;
+    const across = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+    const down = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+    if (across > 2 && down > 4) found.push(a.textContent.trim() + ' | ' + b.textContent.trim());
+  }
+  return found;
+}"""
+"""Texts that lie over one another, by the boxes of the elements that hold them."""
+
+
+def laid_out_well(page: Page) -> None:
+    """Hold that the page is no wider than the window, and that no text lies over another."""
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.evaluate(_OVERLAPPING) == []
+
+
+@pytest.fixture(scope="module")
+def address(audited_run: Audited) -> Iterator[str]:
+    """Where the pages of `browse` are."""
+    finished = FinishedRun(str(audited_run.folder))
+    with Index(finished) as index, LocalServer(Pages(finished, index).page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.url
+        server.shutdown()
+
+
+def test_the_report_is_laid_out_well_and_runs_nothing(page: Page, audited_run: Audited) -> None:
+    page.goto(f"file://{audited_run.folder}/report.html")
+    laid_out_well(page)
+    assert page.title() == "Near-duplicate removal: report"
+    for question in ("Is the threshold right?", "Why was this removed?", "Which sources lose?"):
+        page.get_by_role("link", name=question).click()
+        expect(page.get_by_role("heading", name=question)).to_be_in_viewport()
+
+
+def test_the_report_is_laid_out_well_in_the_dark(page: Page, audited_run: Audited) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"file://{audited_run.folder}/report.html")
+    laid_out_well(page)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(19, 23, 28)"
+
+
+def test_documents_are_searched_sorted_and_looked_at(page: Page, address: str) -> None:
+    page.goto(address)
+    laid_out_well(page)
+    page.get_by_label("Identifier or source").fill("gone-01")
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator("article.row")).to_have_count(10)
+    page.get_by_role("link", name="most similar").click()
+    expect(page.locator("article.row")).to_have_count(10)
+    similarities = [float(text) for text in page.locator("article.row > a").all_text_contents()]
+    assert similarities == sorted(similarities, reverse=True)
+    page.locator("article.row > a").first.click()
+    expect(page.get_by_role("heading", name="Removed", exact=True)).to_be_visible()
+    assert page.locator("del").count() > 1
+    laid_out_well(page)
+
+
+def test_clusters_are_paged_through(page: Page, address: str) -> None:
+    page.goto(address)
+    page.get_by_role("link", name="Clusters").click()
+    laid_out_well(page)
+    page.locator("article.row > a").first.click()
+    expect(page.get_by_role("heading", name=f"A cluster of {LARGE + 1}")).to_be_visible()
+    laid_out_well(page)
+    first = page.locator("article.item").count()
+    page.get_by_role("link", name="next").click()
+    expect(page.locator("article.item")).to_have_count(LARGE + 2 - first)
+    page.get_by_role("link", name="before").click()
+    expect(page.locator("article.item")).to_have_count(first)
+
+
+def test_texts_are_searched_and_hostile_ones_do_nothing(page: Page, address: str) -> None:
+    page.goto(address)
+    page.get_by_label("Words in a removed text").fill("{{ 7 * 7 }}")
+    page.get_by_role("button", name="Search all texts").click()
+    expect(page.locator("article.row")).to_have_count(1)
+    page.locator("article.row > a").first.click()
+    expect(page.get_by_role("heading", name="Removed", exact=True)).to_be_visible()
+    assert page.title() == "sparkprep browse"
+    expect(page.get_by_text("{{ 7 * 7 }}").first).to_be_visible()
+    laid_out_well(page)
