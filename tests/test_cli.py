@@ -291,7 +291,7 @@ def test_unknown_and_shortened_flags_and_values_are_refused(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["dedupe"], "VERB: 'dedupe' is none of dedup, grade, tokenize, shards, convert, peek; did you mean dedup?"),
+        (["dedupe"], f"VERB: 'dedupe' is none of {', '.join(verb.name for verb in VERBS)}; did you mean dedup?"),
         (["dedup", "--size", "10K"], "--size: '10K' is none of 1k, 10k, 500k, 5m; did you mean 10k?"),
         (["dedup", "--rule", "leeder"], "--rule: 'leeder' is none of leader, component; did you mean leader?"),
         (["shards", "--shard-token", "5"], "the following arguments are required: --output"),

@@ -14,6 +14,7 @@ from sparkprep.errors import UserError
 from sparkprep.io.left_out import WITHOUT_ROWS, LeftOut, name_left_out
 from sparkprep.io.listing import DataFile, list_files, list_input, list_written
 from sparkprep.llmc.header import SHARD_MAGIC, pack
+from sparkprep.safe import safe_text
 
 
 def parquet(path: Path, rows: int = 2) -> Path:
@@ -121,7 +122,7 @@ def test_a_name_that_is_not_utf_8_is_told_rather_than_broken_off_at(tmp_path: Pa
     for asked in (tmp_path, os.fsdecode(bad)):
         with pytest.raises(UserError, match="a name that is not UTF-8") as caught:
             list_files([asked])
-        assert str(caught.value).startswith(f"{os.fsdecode(bad)}: ")
+        assert str(caught.value).startswith(f"{safe_text(os.fsdecode(bad))}: ")
 
 
 def test_no_input_at_all_names_the_flag() -> None:
