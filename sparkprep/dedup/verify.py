@@ -23,7 +23,7 @@ from sparkprep.dedup.kernels.unicode import table
 from sparkprep.dedup.workspace import ComparisonPart, Workspace
 from sparkprep.documents.keys import KEY
 from sparkprep.documents.parquet.pieces import Documents
-from sparkprep.io.arrow import plain, text_buffers
+from sparkprep.io.arrow import plain, runs_from_lists, text_buffers
 from sparkprep.io.files import make_folder
 from sparkprep.io.parquet import open_parquet, write_parquet
 from sparkprep.spark.tables import Table, Written, part_writer
@@ -51,12 +51,11 @@ def compare_groups(batches: Iterator[pa.RecordBatch], width: int) -> Iterator[pa
     group: int | None = None
     sets: dict[int, npt.NDArray[np.uint64]] = {}
     for batch in batches:
-        left: list[int] = []
-        right: list[int] = []
-        similarity: list[float] = []
         data, offsets, _ = text_buffers(batch["text"])
         keys, groups = batch[KEY].to_pylist(), batch["group"].to_pylist()
-        for row, partners in enumerate(batch["partners"].to_pylist()):
+        partners, ends = runs_from_lists(batch["partners"])
+        similarity = np.empty(len(partners), np.float64)
+        for row, key in enumerate(keys):
             if groups[row] != group:
                 group, sets = groups[row], {}
             start, end = offsets[row], offsets[row + 1]
@@ -64,18 +63,12 @@ def compare_groups(batches: Iterator[pa.RecordBatch], width: int) -> Iterator[pa
                 buffer = np.empty(end - start + 1, np.uint64)
             n, _ = document_shingles(data, start, end, lookup, width, buffer)
             buffer[:n].sort()
-            shingles = drop_repeats(buffer[:n])
-            sets[keys[row]] = shingles
-            for partner in partners:
-                left.append(partner)
-                right.append(keys[row])
-                similarity.append(jaccard_of_sets(shingles, sets[partner]))
-        yield pa.RecordBatch.from_pydict(
-            {
-                "a": pa.array(left, pa.int64()),
-                "b": pa.array(right, pa.int64()),
-                "jaccard": pa.array(similarity, pa.float64()),
-            }
+            shingles = sets[key] = drop_repeats(buffer[:n])
+            for place in range(ends[row], ends[row + 1]):
+                similarity[place] = jaccard_of_sets(shingles, sets[partners[place]])
+        own = np.repeat(np.asarray(batch[KEY]), np.diff(ends))
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(partners), pa.array(own), pa.array(similarity)], ["a", "b", "jaccard"]
         )
 
 

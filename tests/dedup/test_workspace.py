@@ -25,7 +25,9 @@ def tables_of(thing: object) -> list[Table]:
     for name, member in vars(type(thing)).items():
         if isinstance(member, property | cached_property):
             value = getattr(thing, name)
-            values = value if isinstance(value, tuple) else (value,)
+            values = (
+                tuple(value.values()) if isinstance(value, dict) else value if isinstance(value, tuple) else (value,)
+            )
             tables += [
                 t for v in values for t in ([v] if isinstance(v, Table) else tables_of(v) if is_dataclass(v) else [])
             ]
@@ -44,10 +46,12 @@ def test_no_table_lies_in_another_and_only_results_lie_in_the_result(spark: Spar
     with OutputFolder(str(tmp_path / "out"), False, [str(source)], MADE) as folder:
         work = workspace(spark, folder, source, Settings())
         searches = [work.search(place, number) for place in ("driver", "cluster") for number in range(3)]
-        tables = {t.path for s in searches for t in [*tables_of(s), s.star_round(0), s.star_round(11)]}
+        graphs = [*(search.graph for search in searches), work.levels]
+        tables = {table.path for search in searches for table in tables_of(search)}
+        tables |= {graph.star_round(number).path for graph in graphs for number in (0, 11)}
         assert len(tables) >= 6 * 18
         tables |= {table.path for table in tables_of(work)}
-        results = {work.kept.path, work.removed.path}
+        results = {table.path for table in work.results.values()}
         assert results < tables
         assert {path for path in tables if not path.startswith(f"{folder.scratch}/")} == results
         assert not [(a, b) for a in tables for b in tables if a != b and f"{b}/".startswith(f"{a}/")]
@@ -58,7 +62,7 @@ def test_the_results_have_the_types_of_the_input(spark: SparkSession, tmp_path: 
     source = save(tmp_path / "in.parquet", {"text": ["a"], "my id": pa.array([1], pa.uint16()), "n": [[1]]})
     with OutputFolder(str(tmp_path / "out"), False, [str(source)], MADE) as folder:
         named = workspace(spark, folder, source, Settings(id_column="my id"))
-        assert named.kept.schema == named.documents.schema
+        assert named.kept.schema == named.removed_rows.schema == named.documents.schema
         assert named.removed.schema == removed_schema(pa.uint16())
         assert named.removed.schema.field("kept_id").type == pa.uint16()
         unnamed = workspace(spark, folder, source, Settings())
