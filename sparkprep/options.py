@@ -14,6 +14,7 @@ import argparse
 import difflib
 import math
 import numbers
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -106,7 +107,8 @@ class OneOf:
     def check(self, value: Any) -> str:
         """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
         if not isinstance(value, str) or value not in self.choices:
-            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(self.choices)}{hint(str(value))}")
+            near = hint(str(value)) or did_you_mean(str(value), self.choices)
+            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(self.choices)}{near}")
         return str(value)
 
 
@@ -285,6 +287,11 @@ def add_work(parser: argparse.ArgumentParser) -> None:
         metavar="PLACE",
         help="folder or s3:// prefix for intermediate tables, seen by all nodes (default: beside the output)",
     )
+    parser.add_argument(
+        "--keep-work",
+        action="store_true",
+        help="keep the intermediate tables of a run that fails, and name their place",
+    )
 
 
 def from_arguments(settings: Callable[..., T], args: argparse.Namespace) -> T:
@@ -305,10 +312,19 @@ def markdown_table(options: Iterator[Option]) -> str:
     return "\n".join(["| flag | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
-def did_you_mean(word: str, flags: Sequence[str]) -> str:
-    """Return `; did you mean FLAG?` with the flag that is most like a word, or nothing where none is like it."""
-    near = difflib.get_close_matches(word, flags, n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else ""
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return `; did you mean KNOWN?` with what is most like a word (flag, verb, value), or nothing where none is."""
+    lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.7)
+    return f"; did you mean {lower[near[0]]}?" if near else ""
+
+
+# argparse's words for a verb or a size that there is not; since Python 3.12 the choices have no quotation marks.
+_INVALID_CHOICE = re.compile(
+    r"(?P<subject>argument .+?): invalid choice: (?P<quoted>'.*'|\".*\") \(choose from (?P<choices>.+)\)",
+    re.DOTALL,
+)
+_WORD = re.compile(r"[^\s,']+")
 
 
 class Parser(argparse.ArgumentParser):
@@ -326,6 +342,10 @@ class Parser(argparse.ArgumentParser):
             unknown = words.split(" ")[0] or " "
             name = unknown if unknown.strip() else repr(unknown)
             message = f"unknown flag or value {name}{hint(unknown, flags) or did_you_mean(unknown, flags)}"
+        elif choice := _INVALID_CHOICE.fullmatch(message):
+            word, choices = choice["quoted"][1:-1], _WORD.findall(choice["choices"])
+            near = hint(word) or did_you_mean(word, choices)
+            message = f"{choice['subject']}: {choice['quoted']} is none of {', '.join(choices)}{near}"
         raise UserError(f"{message.removeprefix('argument ')} (`{self.prog} --help` tells what there is)")
 
     def _known_flags(self) -> list[str]:

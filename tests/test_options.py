@@ -70,6 +70,8 @@ def test_words_are_read_as_their_kinds_tell() -> None:
         (["-o", "yes"], "-o/--old: 'yes' is neither 0 nor 1"),
         (["--shere", "1"], "unknown flag or value --shere; did you mean --share?"),
         (["--sha", "1"], "unknown flag or value --sha"),
+        (["--rule", "Two"], "--rule: 'Two' is none of one, two; did you mean two?"),
+        (["--rule", "none"], "--rule: 'none' is none of one, two; did you mean one?"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_flag_and_where_to_look(words: list[str], said: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from typing import Any, TextIO, Unpack
 
 import numpy as np
@@ -51,6 +53,8 @@ def deduplicate(
     stream: TextIO | None = None,
     single_file: str | None = None,
     work: str | os.PathLike[str] | None = None,
+    keep_work: bool = False,
+    sample: dict[str, Any] | None = None,
     **fields: Unpack[SettingsKeywords],
 ) -> Result:
     """Remove near-duplicate documents.
@@ -61,7 +65,8 @@ def deduplicate(
     default in a notebook alone, elsewhere lines in the log `sparkprep`; False: nothing but warnings there. stream:
     where to tell of it instead, as a program does on stderr. single_file: a name in the output folder under which the
     kept documents are written as one Parquet file too. work: where intermediate tables lie, which all nodes of a
-    cluster see; by default beside the output.
+    cluster see; by default beside the output. keep_work: keep them where the run fails; the error says where. sample:
+    which embedded subset the source is (`Subset.origin`), for the metrics.
 
     A DataFrame of pandas keeps an index that has a name, as a column; its missing values are nulls. Raises UserError
     where the input, a setting or the output cannot work, and where files hold no document; of a table without rows the
@@ -71,15 +76,16 @@ def deduplicate(
     >>> result = deduplicate(documents, threshold=0.7)           # doctest: +SKIP
     >>> result.kept.count(), result.metrics["counts"]["near"]    # doctest: +SKIP
     """
-    keywords = ("output", "overwrite", "spark", "progress", "stream", "single_file", "work")
+    keywords = ("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "sample")
     settings = from_keywords(Settings, settings, fields, keywords)
     documents = source_of(source)
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
     preflight(spark)
     told = Progress(spark, stream or display_for(progress), DEDUP)
-    with OutputFolder(output or temporary_output(), overwrite, paths_of(documents), MADE, work) as folder:
+    place = output or temporary_output()
+    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
         with tasks_ended(spark):
-            figures = _open_and_run(spark, documents, settings, folder, told, single_file)
+            figures = _open_and_run(spark, documents, settings, folder, told, single_file, sample)
         folder.commit()
     told.warn(figures["warnings"])
     return Result(figures, folder.path, spark)
@@ -92,6 +98,7 @@ def _open_and_run(
     folder: OutputFolder,
     progress: Progress,
     single_file: str | None,
+    sample: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Open the input, run all stages, and return the metrics."""
     found = open_documents(spark, source, settings, folder, progress)
@@ -109,6 +116,7 @@ def _open_and_run(
         columns=found.columns,
         rejected=opened.rejected,
         single_file=single_file,
+        sample=sample,
         warnings=opened.warnings,
     )
     with explained():
@@ -185,14 +193,25 @@ def _told_apart(piece: int, documents: Documents, removed: Table) -> Iterator[tu
 
 
 def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome) -> dict[str, Any]:
-    """Write metrics.json and report.html, and return the metrics."""
-    with work.progress.stage("report"):
+    """Write metrics.json and report.html, and return the metrics.
+
+    Both tell how long the stage took until the page was drawn; what follows is the writing of two small files.
+    """
+    begun = time.monotonic()
+    with work.progress.stage("report") as stage:
         column, by_source = work.columns.source, None
         if column is not None:
             by_source = sources.losses(work.signatures, column, work.removed_keys, outcome.flows)
             work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
         shown = examples.collect(work, outcome)
-    figures = metrics.build(work, tally, counts, outcome, by_source)
-    write_text(work.result(METRICS), json.dumps(figures, indent=1) + "\n")
-    page.write(work.result(REPORT), figures, shown)
+        figures = metrics.build(work, tally, counts, outcome, by_source)
+
+        def timed() -> dict[str, Any]:
+            this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))
+            figures["stages"] = [*work.progress.summary(), this]
+            figures["seconds"] = round(work.progress.seconds, 3)
+            return figures
+
+        page.write(work.result(REPORT), figures, shown, timed)
+        write_text(work.result(METRICS), json.dumps(figures, indent=1) + "\n")
     return figures

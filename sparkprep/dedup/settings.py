@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TypedDict
 
 from sparkprep.dedup.kernels.bands import Banding, check_bands, choose, in_sequence
-from sparkprep.documents.jsonl.max_bad import BadLines
+from sparkprep.documents.jsonl.max_bad import max_bad_option
 from sparkprep.errors import UserError, argument
 from sparkprep.options import Integer, Keywords, Number, OneOf, Text, check_options, option
 
@@ -63,7 +63,7 @@ class Settings(Keywords):
         "most pairs that the driver holds in its memory (100 bytes each); more are handled on the cluster",
         Integer(0),
     )
-    max_bad: str = option("100", "most bad lines of JSON Lines, a count or a share such as 0.1%", BadLines(), "N")
+    max_bad: str = max_bad_option()
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -255,6 +255,8 @@ class Workspace:
     single_file: str | None = None
     table: str | None = None
     """what held the documents, where they were no files"""
+    sample: dict[str, Any] | None = None
+    """which embedded subset the input is, if one"""
     warnings: list[str] = field(default_factory=list)
     _searches: dict[tuple[str, int], Search] = field(default_factory=dict)
 

@@ -5,6 +5,7 @@ import json
 
 from sparkprep.console import Exit, add_debug, say, say_line
 from sparkprep.grade.grading import grade
+from sparkprep.grade.library import refuse_other_harvest
 from sparkprep.grade.settings import GradeSettings
 from sparkprep.grade.shown import decimal, table
 from sparkprep.io.files import write_text
@@ -15,7 +16,7 @@ from sparkprep.sample.build import SIZES
 EPILOG = """\
 examples:
   %(prog)s out/ --size 10k                                  the embedded subset that the job read
-  %(prog)s out/ --truth truth.pairs.parquet --threshold 0.8
+  %(prog)s out/ --truth truth.pairs.parquet                 by the threshold that the run was given
   %(prog)s kept.snappy.parquet --truth clusters.parquet --min-precision 0.99 --min-recall 0.99
 
 exit code: 0; 1 below --min-precision or --min-recall; 2 if something cannot be read
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     truth, documents = args.truth, args.input
     if args.size:
         subset = embedded(args.size, announce=say_line)
+        refuse_other_harvest(args.output, subset)
         truth, documents = str(subset.pairs), documents or str(subset.documents)
     result = grade(args.output, truth, threshold=settings.threshold, id_column=settings.id_column, input=documents)
     if args.json:

@@ -18,6 +18,7 @@ from sparkprep.grade.loading import (
     load_result,
     note_unknown,
     require_common,
+    run_facts,
     true_pairs,
     truth_ids,
     truth_kind,
@@ -26,6 +27,8 @@ from sparkprep.grade.settings import GradeSettings
 from sparkprep.grade.shown import table
 from sparkprep.grade.tables import ParquetTable, open_table
 
+THRESHOLD, ID_COLUMN = 0.8, "id"
+"""Where neither the caller nor the run's metrics.json says otherwise."""
 JACCARD_TOLERANCE = 1e-6  # a stated Jaccard farther from the true one is reported
 
 
@@ -91,8 +94,8 @@ def grade(
     output: str,
     truth: str,
     *,
-    threshold: float = GradeSettings.threshold,
-    id_column: str = GradeSettings.id_column,
+    threshold: float | None = None,
+    id_column: str | None = None,
     input: str | None = None,
 ) -> Grade:
     """Grade the result in `output` against `truth`.
@@ -101,8 +104,9 @@ def grade(
                alone: a Parquet file or folder
     truth      Parquet; its columns say which: (id_a, id_b[, jaccard]) all true pairs; (id, cluster_id) clusters;
                otherwise a list of kept ids in the column `id` (or `id_column`)
-    threshold  in (0, 1]; a pair of the truth counts from this Jaccard on; without a jaccard column every pair counts
-    id_column  the identifier in kept/ and in `input`
+    threshold  in (0, 1]; a pair of the truth counts from this Jaccard on; without a jaccard column every pair counts.
+               By default the one that the run was given (metrics.json), else 0.8
+    id_column  the identifier in kept/ and in `input`; by default that of the run, else `id`
     input      Parquet with the documents that the job read; needed where `output` is the kept documents alone and the
                truth does not list every document
 
@@ -111,6 +115,8 @@ def grade(
     folder counts as removed, with a note. Raises `UserError` for anything missing, unreadable or not matching.
     """
     GradeSettings(threshold=threshold, id_column=id_column)  # refuses what cannot be
+    run = run_facts(output)
+    id_column = id_column or run.id_column or ID_COLUMN
     kept_ids, audit = load_result(output, id_column)
     input_ids = None if input is None else open_table(input, "input").strings(id_column, "id_column")
     truth_table = open_table(truth, "truth")
@@ -138,10 +144,21 @@ def grade(
     _note_odd_ids(notes, kept_ids, kept, stated, None if input_ids is None else documents.mask(input_ids))
     judged = _Judged(documents, kept, audit, stated, notes)
     if kind == "pairs":
-        return _against_pairs(judged, truth_table, named, threshold)
+        if "jaccard" in truth_table.columns:
+            notes += _told_of_threshold(threshold, run.threshold)
+        return _against_pairs(judged, truth_table, named, threshold or run.threshold or THRESHOLD)
     if kind == "clusters":
         return _against_clusters(judged, truth_table, named[0])
     return _against_kept(judged, named)
+
+
+def _told_of_threshold(asked: float | None, of_run: float | None) -> list[str]:
+    """Return a note where the pairs are judged by another threshold than the reader or the run may have in mind."""
+    if of_run is None or of_run == (asked or THRESHOLD):
+        return []
+    if asked is None:
+        return [f"the threshold is that of the run, {of_run:g} (metrics.json)"]
+    return [f"the run's own threshold was {of_run:g} (metrics.json); pairs are judged by {asked:g}, as asked"]
 
 
 @dataclass(frozen=True)

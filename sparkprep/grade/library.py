@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from sparkprep.errors import UserError, argument
 from sparkprep.grade.grading import Grade, grade
+from sparkprep.grade.loading import run_facts
 from sparkprep.io.paths import normalise
 from sparkprep.io.results import HasOutput, place_of
+from sparkprep.sample import Subset, embedded
 
 
 def grade_result(
@@ -32,20 +33,42 @@ def grade_result(
     """
     if (truth is None) == (size is None):
         raise UserError(f"{argument('truth')} or {argument('size')}: give one of them")
+    output = normalise(place_of(result))
     if size is not None:
-        from sparkprep.sample import embedded
-
         subset = embedded(size)  # type: ignore[arg-type]  # which refuses others
+        refuse_other_harvest(output, subset)
         truth, input = subset.pairs, input or subset.documents
     assert truth is not None
-    own: dict[str, Any] = getattr(result, "metrics", {}).get("settings", {})
-    given: dict[str, Any] = {
-        "threshold": threshold or own.get("threshold"),
-        "id_column": id_column or own.get("id_column"),
-    }
     return grade(
-        normalise(place_of(result)),
+        output,
         normalise(truth),
+        threshold=threshold,
+        id_column=id_column,
         input=None if input is None else normalise(input),
-        **{name: value for name, value in given.items() if value is not None},
     )
+
+
+def refuse_other_harvest(output: str, subset: Subset) -> None:
+    """Raise UserError where a result says that it was made of an embedded subset, and of another than this."""
+    made_of = run_facts(output).sample
+    if made_of is None:
+        return
+    truth = subset.origin()
+    if made_of.get("size") != truth["size"]:
+        raise UserError(
+            f"{output} was made of {argument('size', made_of.get('size'))}, not {truth['size']}: grade it by that"
+        )
+    if made_of.get("sha256") != truth["sha256"]:
+        theirs = made_of.get("versions")
+        theirs = theirs if isinstance(theirs, dict) else {}
+        names = sorted(theirs.keys() | truth["versions"].keys())
+        differing = [
+            f"{name} {theirs.get(name, 'absent')} then, {truth['versions'].get(name, 'absent')} now"
+            for name in names
+            if theirs.get(name) != truth["versions"].get(name)
+        ]
+        why = "; ".join(differing) or "the same packages with other contents"
+        raise UserError(
+            f"{output} was made of an embedded subset that is not the one built here ({why}): make it anew, or grade "
+            "it where those versions are installed"
+        )

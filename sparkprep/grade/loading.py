@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from sparkprep.errors import UserError, argument
 from sparkprep.grade.figures import Ints, Mask, pair_keys
 from sparkprep.grade.tables import ParquetTable, distinct, open_table
 from sparkprep.io.files import exists
+from sparkprep.io.json_files import read_json
 from sparkprep.io.listing import list_written
 from sparkprep.io.paths import join_path
 
@@ -25,6 +27,35 @@ class Audit:
     removed: pa.ChunkedArray
     kept: pa.ChunkedArray
     jaccard: pa.ChunkedArray | None
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the metrics.json of a result tells of its run; None for what it does not tell.
+
+    sample: size, sha256 and versions of the embedded subset that the run read.
+    """
+
+    threshold: float | None = None
+    id_column: str | None = None
+    sample: dict[str, Any] | None = None
+
+
+def run_facts(output: str) -> RunFacts:
+    """Return what is known of the run that made `output`: nothing where it has no metrics.json of a dedup run."""
+    path = join_path(output, "metrics.json")
+    if not exists(path):
+        return RunFacts()
+    content = read_json(path, "restore it, or grade kept/ alone")
+    settings, of_input = content.get("settings"), content.get("input")
+    settings = settings if isinstance(settings, dict) else {}
+    sample = of_input.get("sample") if isinstance(of_input, dict) else None
+    threshold, id_column = settings.get("threshold"), settings.get("id_column")
+    return RunFacts(
+        float(threshold) if isinstance(threshold, int | float) and 0 < threshold <= 1 else None,
+        id_column if isinstance(id_column, str) else None,
+        sample if isinstance(sample, dict) else None,
+    )
 
 
 class Documents:

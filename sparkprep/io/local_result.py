@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 
+from sparkprep.console import say_line
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import PARTIAL, cause
 from sparkprep.io.mounts import mounts_below
@@ -69,6 +72,17 @@ class LocalResult:
             if not folders and not files and current != self.path:
                 yield f"{inside}/", False
 
+    def tell_of_leftovers(self) -> None:
+        """Tell on stderr of old results that killed runs were just replacing."""
+        for folder in sorted(glob.glob(glob.escape(f"{self.path}.replaced-") + "[0-9a-f]" * 8)):
+            new = folder.replace(".replaced-", ".partial-")
+            say_line(
+                f"note: {folder} is an old result that a run was replacing when it was killed"
+                + (f"; the new one is whole in {new}" if os.path.isdir(new) else "")
+                + f"; when it is of no more use: rm -r {shlex.quote(folder)}",
+                sys.stderr,
+            )
+
     def claim(self) -> None:
         """Do nothing: a rename is one step."""
 
@@ -81,13 +95,24 @@ class LocalResult:
         if not os.path.lexists(self.path) or not os.listdir(self.path):
             os.rename(work, self.path)  # in the place of an empty folder, too
             return
-        os.rename(self.path, self._replaced)
         try:
+            os.rename(self.path, self._replaced)
             os.rename(work, self.path)
-        except OSError:
-            os.rename(self._replaced, self.path)
+        except BaseException:
+            if os.path.lexists(self._replaced) and not os.path.lexists(self.path):
+                os.rename(self._replaced, self.path)
             raise
         shutil.rmtree(self._replaced, ignore_errors=True)
+
+    def has_taken(self, work: str) -> bool:
+        """Return whether `put`, which may have been interrupted, has brought the finished folder into place."""
+        return not os.path.lexists(work)
+
+    def rest(self) -> str:
+        """Return what an interrupted `put` has left of the old result, with the way out, for the end of a sentence."""
+        if not os.path.lexists(self._replaced):
+            return ""
+        return f", and a rest of the old one in {self._replaced}: rm -r {shlex.quote(self._replaced)}"
 
     def way_out(self, work: str) -> str:
         """Return what to do with a finished result that could not be put in place."""

@@ -39,7 +39,7 @@ class S3Result:
         if any(part in ("", ".", "..") for part in key.split("/")):
             raise UserError(f"{self._subject}: a key with empty parts, '.' or '..' in it is no folder; mend it")
         self._key, self._prefix, self._run_id = key, f"{key}/", run_id
-        self._is_claimed = self._was_unfinished = False
+        self._is_claimed = self._was_unfinished = self._is_put = False
 
     def check_kind(self) -> None:
         """Raise UserError where the path is that of an object."""
@@ -56,6 +56,9 @@ class S3Result:
             self._was_unfinished = self._was_unfinished or (name == UNFINISHED and not self._is_claimed)
             if not name.endswith("/") and name and not (name == UNFINISHED and self._is_claimed):
                 yield name, False
+
+    def tell_of_leftovers(self) -> None:
+        """Do nothing: what a killed run was replacing lies in the output itself, marked as not whole."""
 
     def claim(self) -> None:
         """Put the marker: from here on readers refuse the folder, and another run cannot put its result there.
@@ -94,6 +97,15 @@ class S3Result:
         there = objects(client, self._bucket, self._prefix, self._subject)
         delete(client, self._bucket, [key for key in there if key not in stay], self._subject)
         delete(client, self._bucket, [self._prefix + UNFINISHED], self._subject)
+        self._is_put = True
+
+    def has_taken(self, work: str) -> bool:
+        """Return whether `put` has come to its end."""
+        return self._is_put
+
+    def rest(self) -> str:
+        """Return nothing: when `put` has come to its end, it has left nothing."""
+        return ""
 
     def way_out(self, work: str) -> str:
         """Return what to do with a finished result that could not be put in place."""

@@ -25,7 +25,6 @@ from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores
 from sparkprep.spark.tables import PartFile
-from sparkprep.tokenizer.tokenizer import Tokenizer
 from sparkprep.tokenizer.vocabulary import SHA256
 from sparkprep.tokens.contents import MADE, METRICS, REJECTED, asked_of, finished
 from sparkprep.tokens.identifiers import id_of
@@ -43,13 +42,15 @@ def make_tokens(
     reuse: bool = False,
     stream: Display | TextIO | None = None,
     work: str | None = None,
+    keep_work: bool = False,
 ) -> dict[str, Any]:
     """Write the token rows (id, tokens, count) of documents to the folder `output`; return its metrics.
 
     source: files or folders of Parquet or JSON Lines, or the output of the dedup job, whose kept/ is taken; or a table
     (`source_of`). reuse: an `output` that was made from the same files with the same settings is left as it is. stream:
     where to tell of progress. work: where documents that are written anew lie meanwhile, seen by all nodes; by default
-    beside the output. Raises UserError where input, settings or output cannot work.
+    beside the output. keep_work: keep what was written where the run fails; the error says where. Raises UserError
+    where input, settings or output cannot work.
     """
     settings = settings or TokenizeSettings()
     documents = source_of(source)
@@ -60,7 +61,7 @@ def make_tokens(
         return done
     preflight(spark)
     progress = Progress(spark, stream, TOKENIZE)
-    with OutputFolder(output, overwrite, paths_of(documents), MADE, work) as folder:
+    with OutputFolder(output, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
         with tasks_ended(spark):
             columns = [settings.id_column or DEFAULT_ID]
             if listing:
@@ -69,7 +70,7 @@ def make_tokens(
                 assert not isinstance(documents, list)
                 opened = spool_table(spark, documents, folder, progress, settings.text_column)
             progress.expect(opened.summary.bytes)
-            counts, parts = _write_rows(spark, opened, settings, folder.work, progress)
+            counts, parts, engine = _write_rows(spark, opened, settings, folder.work, progress)
             opened.listing.check_unchanged()
         metrics = {
             **asdict(counts),
@@ -78,7 +79,7 @@ def make_tokens(
             "left_out": name_left_out(opened.listing.left_out),
             "seconds": round(progress.seconds, 1),
             "stages": progress.summary(),
-            "engine": Tokenizer().engine,
+            "engine": engine,
             "vocabulary_sha256": SHA256,
             "sparkprep": __version__,
             "spark": spark.version,
@@ -92,13 +93,13 @@ def make_tokens(
 
 def _write_rows(
     spark: SparkSession, opened: Opened, settings: TokenizeSettings, folder: str, progress: Progress
-) -> tuple[TokenCounts, list[PartFile]]:
+) -> tuple[TokenCounts, list[PartFile], str]:
     """Write the token rows of the documents into a folder; return what was written."""
     summary = opened.summary
     name = id_of(summary, settings.id_column)
     with explained(), progress.stage("tokenize", summary.rows) as stage:
-        counts, parts = write_token_rows(spark, plan(summary, cores(spark)), name, folder)
+        counts, parts, engine = write_token_rows(spark, plan(summary, cores(spark)), name, folder)
         stage.bytes = counts.text_bytes
     if not counts.documents == sum(part.file.rows for part in parts) == summary.rows:
         raise RuntimeError(f"{summary.rows:,} documents went in and {counts.documents:,} came out; please report this")
-    return counts, parts
+    return counts, parts, engine

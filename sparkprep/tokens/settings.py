@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
-from sparkprep.documents.jsonl.max_bad import BadLines
+from sparkprep.documents.jsonl.max_bad import max_bad_option
 from sparkprep.errors import UserError, argument
 from sparkprep.llmc.shard import MAX_TOKENS
 from sparkprep.options import Integer, Keywords, Text, check_options, option
@@ -22,7 +22,7 @@ class TokenizeSettings(Keywords):
         Text(),
         "NAME",
     )
-    max_bad: str = option("1%", "most bad lines of JSON Lines, a count or a share", BadLines(), "N")
+    max_bad: str = max_bad_option()
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -30,7 +30,7 @@ from sparkprep.spark.shared import refuse_unseen
 from sparkprep.spark.tasks import shuffle
 from sparkprep.tokens import manifest
 from sparkprep.tokens import plan as planning
-from sparkprep.tokens.manifest import MANIFEST, NOTES, Entry, Note, note_path, read_notes, sound_entries
+from sparkprep.tokens.manifest import MANIFEST, NOTES, Entry, Note, note_path, read_notes, sound_entries, write_notes
 from sparkprep.tokens.packing import packed
 from sparkprep.tokens.plan import Shard, ShardPlan, Targets, buckets_at
 from sparkprep.tokens.reading import PLACED, TokenRows, open_rows
@@ -73,7 +73,7 @@ def make_shards(
                 f"{folder}: holds shards made from other token rows or settings; choose another folder, or "
                 f"{argument('overwrite', True)}"
             )
-        _refuse_strangers(folder, plan, notes)
+        _refuse_strangers(folder, plan, notes, overwrite)
     _refuse_unseen(spark, rows, folder)
     with _alone_in(folder), tasks_ended(spark):
         if read_notes(folder) != notes:
@@ -82,8 +82,8 @@ def make_shards(
             for file in notes:
                 delete_file(join_path(folder, file))
                 delete_file(note_path(folder, file))
+            delete_file(join_path(folder, MANIFEST))
             notes = {}
-        delete_file(join_path(folder, MANIFEST))
         entries = _complete(spark, rows, settings, plan, notes, folder, progress)
         source = [file.path for file in rows.documents.summary.files]
         content = manifest.build(
@@ -133,13 +133,19 @@ def _complete(
     folder: str,
     progress: Progress,
 ) -> list[Entry]:
-    """Write the shards that are not in the folder whole; return the entries of all."""
+    """Write the shards that are not in the folder whole; return the entries of all.
+
+    The manifest goes only where a shard must be made, and when a note tells of each that is whole: whenever the run is
+    killed, the next one knows these.
+    """
     with progress.stage("check") as stage:
         planned = {shard.file for shard in plan.shards}
         entries = sound_entries(folder, {file: note for file, note in notes.items() if file in planned})
         stage.bytes = 2 * sum(entry.tokens for entry in entries)
     missing = [shard for shard in plan.shards if shard.index not in {entry.index for entry in entries}]
     if missing:
+        write_notes(folder, plan, entries)
+        delete_file(join_path(folder, MANIFEST))
         size = 2 * sum(shard.tokens for shard in missing)
         try:
             with progress.stage("write", plan.documents, size), explained():
@@ -205,10 +211,18 @@ def _write(
     return shuffle(spark, range(len(rows.documents.pieces)), send, len(missing), write)
 
 
-def _refuse_strangers(folder: str, plan: ShardPlan, notes: Mapping[str, Note]) -> None:
-    """Refuse shards of our names of which nothing is noted: a trainer's glob would take them for ours."""
+def _refuse_strangers(folder: str, plan: ShardPlan, notes: Mapping[str, Note], overwrite: bool) -> None:
+    """Refuse shards of our names of which nothing is noted: a trainer's glob would take them for ours.
+
+    Those that bear the name of a shard to be made may be replaced with `overwrite`.
+    """
     name = re.escape(plan.shards[0].file.removesuffix("_val_000000.bin"))
     planned = {shard.file for shard in plan.shards}
     for file in file_names(folder):
-        if re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file) and file not in planned and file not in notes:
-            raise UserError(f"{join_path(folder, file)}: a shard of this name that is not of this run; move it away")
+        if file in notes or (file in planned and overwrite):
+            continue
+        if file in planned or re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file):
+            or_replace = f", or pass {argument('overwrite', True)} to replace it" if file in planned else ""
+            raise UserError(
+                f"{join_path(folder, file)}: a shard of this name that is not of this run; move it away{or_replace}"
+            )

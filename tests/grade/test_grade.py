@@ -1,6 +1,7 @@
 """The grader: figures that can be counted by hand, and clear answers to inputs that cannot be graded."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from sparkprep.cli import main
 from sparkprep.errors import UserError
 from sparkprep.grade import Grade, grade
 from sparkprep.grade.figures import Figure, against_pairs
+from sparkprep.sample import embedded
 
 # a-b-c is a chain whose ends (0.7) lie below the threshold; d-e were both kept, wrongly; g was removed for the wrong h.
 PAIRS = [("a", "b", 0.9), ("a", "c", 0.7), ("b", "c", 0.85), ("d", "e", 1.0), ("f", "g", 0.8)]
@@ -73,6 +75,56 @@ def test_the_threshold_decides_which_pairs_are_true(tmp_path: Path) -> None:
     assert counts(grade(output, truth, threshold=0.7)) == [(3, 3), (3, 4), (2, 3), (4, 5)]
     assert counts(grade(output, truth, threshold=0.95)) == [(0, 3), (0, 1), (0, 3), (0, 1)]
     assert "least Jaccard in the truth is 0.7" in grade(output, truth, threshold=0.6).notes[0]
+
+
+def of_run(output: str, settings: dict[str, Any], sample: dict[str, Any] | None = None) -> str:
+    """Put the metrics.json of a run into a result."""
+    (Path(output) / "metrics.json").write_text(json.dumps({"settings": settings, "input": {"sample": sample}}))
+    return output
+
+
+def test_a_run_is_graded_by_its_own_threshold_and_identifiers(tmp_path: Path) -> None:
+    output, truth = result(tmp_path / "out"), pairs_truth(tmp_path)
+    for part in (tmp_path / "out" / "kept").glob("*.parquet"):
+        pq.write_table(pq.read_table(part).rename_columns(["doc"]), part)
+    graded = grade(of_run(output, {"threshold": 0.7, "id_column": "doc"}), truth)
+    assert (graded.threshold, counts(graded)) == (0.7, [(3, 3), (3, 4), (2, 3), (4, 5)])
+    assert graded.notes == ["the threshold is that of the run, 0.7 (metrics.json)"]
+
+
+def test_another_threshold_than_that_of_the_run_is_said(tmp_path: Path) -> None:
+    output, truth = of_run(result(tmp_path / "out"), {"threshold": 0.7, "id_column": None}), pairs_truth(tmp_path)
+    graded = grade(output, truth, threshold=0.8)
+    assert graded.threshold == 0.8
+    assert graded.notes == ["the run's own threshold was 0.7 (metrics.json); pairs are judged by 0.8, as asked"]
+    assert grade(of_run(output, {"threshold": 0.8}), truth, threshold=0.8).notes == []
+    assert grade(output, clusters_truth(tmp_path)).threshold is None
+
+
+@pytest.mark.parametrize("content", [{}, {"settings": [], "input": 1}, {"settings": {"threshold": "x"}}])
+def test_the_metrics_of_another_program_decide_nothing(tmp_path: Path, content: dict[str, Any]) -> None:
+    output = result(tmp_path / "out")
+    (tmp_path / "out" / "metrics.json").write_text(json.dumps(content))
+    assert grade(output, pairs_truth(tmp_path)).threshold == 0.8
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"size": "10k"}, r"was made of --size 10k, not 1k: grade it by that"),
+        ({"sha256": "00"}, r"not the one built here \(the same packages with other contents\)"),
+        ({"sha256": "00", "versions": {"numpy": "1.0"}}, r"numpy 1\.0 then, [\d.]+ now.*make it anew"),
+    ],
+)
+def test_a_result_of_another_harvest_is_not_graded_by_this_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], said: str
+) -> None:
+    origin = embedded("1k").origin()
+    assert {"python", "numpy", "pyspark"} <= origin["versions"].keys()
+    output = of_run(result(tmp_path / "out"), {"threshold": 0.8}, {**origin, **change})
+    assert main(["grade", output, "--size", "1k"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(said, line)
 
 
 def test_pairs_without_a_jaccard_column_are_all_true_whatever_their_order(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from s3_buckets import put
 from trees import put as put_local
 from trees import tree
 
+from sparkprep.console import what_is_left
 from sparkprep.errors import UserError
 from sparkprep.io import objects as s3_objects
 from sparkprep.io import s3_result
@@ -149,13 +150,16 @@ def test_a_commit_that_fails_says_where_the_result_is_whole_and_another_run_mend
 
 
 def test_a_commit_that_is_interrupted_keeps_the_result_and_says_where(
-    out: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_copy_after(monkeypatch, KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt), OutputFolder(out, overwrite=False, made=MADE) as output:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt) as ended, OutputFolder(out, overwrite=False, made=MADE) as output:  # noqa: PT012
         write(output.work)
         output.commit()
-    assert f"note: the finished result is whole in {output.work}" in capsys.readouterr().err
+    said = what_is_left(ended.value)
+    assert said == (
+        f"the finished result is whole in {output.work}: put it there with: aws s3 sync --delete {output.work}/ {out}/"
+    )
     assert f"made/out.partial-{output.run_id}/metrics.json" in s3_buckets.objects()
 
 

@@ -19,6 +19,7 @@ from sparkprep.errors import UserError
 from sparkprep.spark import session
 from sparkprep.spark.progress import Progress
 from sparkprep.tokenizer.tokenizer import Tokenizer
+from sparkprep.tokens import rows as token_rows
 from sparkprep.tokens.contents import METRICS
 from sparkprep.tokens.pipeline import make_tokens
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings
@@ -46,6 +47,17 @@ def test_the_metrics_name_every_part_with_its_rows_bytes_and_sha256(spark: Spark
     assert sum(part["rows"] for part in parts.values()) == metrics["documents"] == 30
     assert metrics["text_bytes"] == sum(map(len, TEXTS))
     assert metrics["tokens"] == sum(len(Tokenizer().encode_one(text)) for text in TEXTS)
+
+
+def test_the_engine_told_of_is_that_of_the_workers(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OfTheDriver:
+        engine = "the driver's"
+
+    monkeypatch.setattr(token_rows, "Tokenizer", OfTheDriver)
+    source = save(tmp_path / "docs.parquet", {"id": [1, 2], "text": ["a", "b"]})
+    assert make_tokens(spark, str(source), str(tmp_path / "rows"))["engine"] == Tokenizer().engine
 
 
 def test_columns_that_are_not_read_refuse_nothing(spark: SparkSession, tmp_path: Path) -> None:

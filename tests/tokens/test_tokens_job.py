@@ -233,6 +233,42 @@ def test_a_shard_of_unknown_origin_is_not_left_among_ours(
         make(spark, token_rows, tmp_path)
 
 
+@pytest.mark.parametrize("file", ["t_val_000000.bin", "t_train_000002.bin"])
+def test_an_unknown_file_that_bears_the_name_of_a_planned_shard_stays_without_overwrite(
+    spark: SparkSession, token_rows: Path, shards: Path, tmp_path: Path, file: str
+) -> None:
+    (tmp_path / file).write_bytes(b"mine")
+    with pytest.raises(UserError, match=rf"{file}: a shard of this name that is not of this run; .* --overwrite"):
+        make(spark, token_rows, tmp_path)
+    assert digests(tmp_path) == {file: hashlib.sha256(b"mine").hexdigest()}
+    make(spark, token_rows, tmp_path, overwrite=True)
+    assert digests(tmp_path) == digests(shards)
+
+
+@pytest.mark.parametrize(("struck", "lost"), [("sound_entries", 0), ("_write", 1)])
+def test_shards_that_are_finished_stay_so_wherever_a_further_run_is_killed(
+    spark: SparkSession, token_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, struck: str, lost: int
+) -> None:
+    """A kill leaves what lies there when it strikes, and of the notes no more than an exception does."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    make(spark, token_rows, tmp_path)
+    files = sorted(tmp_path.glob("*.bin"))
+    for path in files[:lost]:
+        path.unlink()
+    before = {path.name: path.stat().st_mtime_ns for path in files[lost:]}
+    monkeypatch.setattr(shards_module, struck, killed)
+    with pytest.raises(KeyboardInterrupt):
+        make(spark, token_rows, tmp_path)
+    monkeypatch.undo()
+    assert (tmp_path / MANIFEST).exists() == (lost == 0)
+    make(spark, token_rows, tmp_path)
+    verify(str(tmp_path))
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in before} == before
+
+
 def test_tokens_and_shards_of_any_text_column_name_and_json_lines(spark: SparkSession, tmp_path: Path) -> None:
     source = tmp_path / "docs.jsonl"
     source.write_text("".join(json.dumps({"body": prose(n)}) + "\n" for n in range(20)))

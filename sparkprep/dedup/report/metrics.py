@@ -94,6 +94,7 @@ def build(
             "documents": documents,
             "file_bytes": sum(file.size for file in work.listing.files),
             "text_bytes": tally.text_bytes,
+            "sample": work.sample,
         },
         "counts": {
             "input": documents,
@@ -112,7 +113,7 @@ def build(
             "verified": result.verified,
             "near_misses": result.misses,
             "hot_buckets": counts.hot_buckets,
-            "uncompared_pairs": counts.uncompared_pairs,
+            "uncompared_pairs": result.uncompared,
         },
         "banding": {
             "bands": banding.bands,

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkprep.errors import UserError
+from sparkprep.options import option
+
+DEFAULT = "1%"
 
 
 @dataclass(frozen=True)
 class MaxBad:
     """How many bad lines a job bears: a count, or a share (0..1) of the lines that are not blank."""
 
-    count: int | None = 100
+    count: int | None
     share: float | None = None
 
     def allows(self, bad: int, lines: int) -> bool:
@@ -34,6 +37,11 @@ def parse_max_bad(text: str) -> MaxBad:
     if match and not match[2] and "." not in match[1]:
         return MaxBad(count=int(match[1]))
     raise UserError(f"{text!r} is neither a number of lines, such as 100, nor a share of them, such as 0.1%")
+
+
+def max_bad_option() -> Any:
+    """Return the dataclass field of --max-bad, which means the same in every job."""
+    return option(DEFAULT, "most bad lines of JSON Lines, a share of all or a count such as 100", BadLines(), "N")
 
 
 @dataclass(frozen=True)
