@@ -21,7 +21,7 @@ class Cost:
 # Measured on two shared cores of a server, 160,000 documents in 0.69 GB and 800,000 in 3.4 GB, the mean of both: the
 # stages' seconds in metrics.json, less what is fixed, times the cores. Their proportions matter: from the first tasks
 # on, the machine's own pace replaces that of the one they were measured on.
-READ = {"read": Cost(60.0)}
+READ = {"read": Cost(25.0)}
 DEDUP = {
     "sketch": Cost(10.0, 3.0, steady=True),
     "candidates": Cost(6.0, 1.0),

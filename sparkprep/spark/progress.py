@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from sparkprep.safe import safe_text
 from sparkprep.spark.displays import Display, Look, Nowhere, display_on
 from sparkprep.spark.forecast import READ, Costs, Forecast, Pace
 from sparkprep.spark.session import cores, job_description
@@ -66,7 +67,7 @@ class Progress:
     def warn(self, warnings: list[str]) -> None:
         """Tell of the warnings of a run, where no face does."""
         for text in warnings:
-            self._display.warn(text)
+            self._display.warn(safe_text(text))
 
     @contextmanager
     def stage(self, name: str, documents: int = 0, size: int = 0) -> Iterator[Stage]:

@@ -238,7 +238,7 @@ def test_an_unknown_file_that_bears_the_name_of_a_planned_shard_stays_without_ov
     spark: SparkSession, token_rows: Path, shards: Path, tmp_path: Path, file: str
 ) -> None:
     (tmp_path / file).write_bytes(b"mine")
-    with pytest.raises(UserError, match=rf"{file}: a shard of this name that is not of this run; .* --overwrite"):
+    with pytest.raises(UserError, match=rf"{file}: a shard of this name that is not of this run; .* overwrite=True"):
         make(spark, token_rows, tmp_path)
     assert digests(tmp_path) == {file: hashlib.sha256(b"mine").hexdigest()}
     make(spark, token_rows, tmp_path, overwrite=True)
