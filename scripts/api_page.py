@@ -8,19 +8,55 @@ from pathlib import Path
 from typing import Any
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "api.md"
+INTRODUCTION = """\
+# As a library
+
+Made by `scripts/api_page.py` from the docstrings. From a DataFrame to shards:
+
+```python
+import pandas
+from sparkprep import deduplicate, tokenize, write_shards
+
+documents = pandas.read_parquet("documents.parquet")  # a column `text`; `id` and `url` where there are any
+result = deduplicate(documents, threshold=0.8)  # shows itself; result.kept, .removed_with_text()
+shards = write_shards(tokenize(result), output="shards")  # llm.c's files; shards.files, shards.verify()
+```
+
+Documents are paths (Parquet, JSON Lines, `s3://`), a DataFrame of pandas or Spark, a PyArrow table, a dataset of
+Hugging Face, or any table that hands out Arrow, as one of Polars. A table of the program's own is written to Parquet
+once, a thousand rows at a time. Of pandas, an index with a name becomes a column, and missing values are nulls.
+Settings are keywords, or a `Settings` object, or both: the keywords win. `notebooks/preprocessing.ipynb` walks through
+all of it.
+
+Progress is a bar in a notebook (`tqdm.auto`), elsewhere lines of the log `sparkprep` at level INFO, which
+`logging.basicConfig(level="INFO")` shows; `progress=True` draws a bar, `progress=False` tells nothing. Warnings of a
+run go to the same log. What the user can mend is a `UserError` of one line, which names the argument.
+
+Without a Spark session the first call makes one, which later calls share. A session of your own must run its workers
+on this Python: set `os.environ["PYSPARK_PYTHON"] = sys.executable` before you make it, or take
+`sparkprep.get_session()`.
+"""
 # Title -> what it is about, and the names, as module:name.
 SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Near-duplicates": (
-        "What most callers want is in `sparkprep` itself.",
-        ("sparkprep:deduplicate", "sparkprep.dedup.pipeline:Result", "sparkprep:Settings", "sparkprep.grade:grade"),
+        "All that most callers want is in `sparkprep` itself.",
+        (
+            "sparkprep:deduplicate",
+            "sparkprep:Result",
+            "sparkprep:Settings",
+            "sparkprep:grade_result",
+            "sparkprep:Grade",
+        ),
     ),
     "Tokens and shards": (
-        "The same functions that the jobs call.",
+        "Each takes what the step before it has returned.",
         (
-            "sparkprep.tokens.pipeline:tokenize",
-            "sparkprep.tokens.settings:TokenizeSettings",
-            "sparkprep.tokens.shards:make_shards",
-            "sparkprep.tokens.settings:ShardSettings",
+            "sparkprep:tokenize",
+            "sparkprep:TokensResult",
+            "sparkprep:TokenizeSettings",
+            "sparkprep:write_shards",
+            "sparkprep:ShardsResult",
+            "sparkprep:ShardSettings",
             "sparkprep.tokens.manifest:verify",
             "sparkprep.tokenizer.tokenizer:Tokenizer",
             "sparkprep.llmc.shard:open_shard",
@@ -39,9 +75,9 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Surroundings": (
         "A session as the jobs have it, and documents with a known truth to try things on.",
         (
-            "sparkprep.spark.session:get_session",
+            "sparkprep:get_session",
             "sparkprep.sample:embedded",
-            "sparkprep.errors:UserError",
+            "sparkprep:UserError",
         ),
     ),
     "The trainer": (
@@ -62,7 +98,7 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 def page() -> str:
     """Return the whole page."""
-    parts = ["# As a library\n\nMade by `scripts/api_page.py` from the docstrings.\n"]
+    parts = [INTRODUCTION]
     for title, (about, names) in SECTIONS.items():
         parts.append(f"\n## {title}\n\n{about}\n")
         parts += [_entry(name) for name in names]
@@ -83,6 +119,9 @@ def _signature(thing: Callable[..., Any]) -> str:
     signature = inspect.signature(thing)
     parameters, keywords = [], False
     for parameter in signature.parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            parameters.append(f"**{parameter.name}: {_name(parameter.annotation)}")
+            continue
         if parameter.kind is parameter.KEYWORD_ONLY and not keywords:
             parameters.append("*")
             keywords = True

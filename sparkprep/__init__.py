@@ -1,23 +1,66 @@
 """Near-duplicate removal and token shards on Spark.
 
->>> from sparkprep import deduplicate
->>> deduplicate("documents/", output="deduplicated").metrics["counts"]    # doctest: +SKIP
+>>> from sparkprep import deduplicate, tokenize, write_shards
+>>> result = deduplicate("documents/", threshold=0.8)                   # doctest: +SKIP
+>>> write_shards(tokenize(result), output="shards")                     # doctest: +SKIP
 """
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparkprep.dedup.pipeline import deduplicate
+    from sparkprep.dedup.result import Result
+    from sparkprep.dedup.settings import Settings
+    from sparkprep.errors import UserError
+    from sparkprep.grade.grading import Grade
+    from sparkprep.grade.library import grade_result
+    from sparkprep.spark.session import get_session
+    from sparkprep.tokens.library import ShardsResult, TokensResult, tokenize, write_shards
+    from sparkprep.tokens.settings import ShardSettings, TokenizeSettings
 
 __version__ = "0.1.0"
-__all__ = ["Settings", "deduplicate"]
+__all__ = [
+    "Grade",
+    "Result",
+    "Settings",
+    "ShardSettings",
+    "ShardsResult",
+    "TokenizeSettings",
+    "TokensResult",
+    "UserError",
+    "deduplicate",
+    "get_session",
+    "grade_result",
+    "tokenize",
+    "write_shards",
+]
+
+# Looked up when first used: a worker that needs one kernel does not import the rest. None bears the name of a module or
+# package below this one, which would take its place once it is imported.
+_HOMES = {
+    "Grade": "sparkprep.grade.grading",
+    "Result": "sparkprep.dedup.result",
+    "Settings": "sparkprep.dedup.settings",
+    "ShardSettings": "sparkprep.tokens.settings",
+    "ShardsResult": "sparkprep.tokens.library",
+    "TokenizeSettings": "sparkprep.tokens.settings",
+    "TokensResult": "sparkprep.tokens.library",
+    "UserError": "sparkprep.errors",
+    "deduplicate": "sparkprep.dedup.pipeline",
+    "get_session": "sparkprep.spark.session",
+    "grade_result": "sparkprep.grade.library",
+    "tokenize": "sparkprep.tokens.library",
+    "write_shards": "sparkprep.tokens.library",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Looked up when first used: a worker that needs one kernel does not import the rest.
-    if name == "deduplicate":
-        from sparkprep.dedup.pipeline import deduplicate
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sparkprep' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
 
-        return deduplicate
-    if name == "Settings":
-        from sparkprep.dedup.settings import Settings
 
-        return Settings
-    raise AttributeError(f"module 'sparkprep' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

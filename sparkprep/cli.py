@@ -13,61 +13,36 @@ from sparkprep import __version__
 from sparkprep.console import guarded
 from sparkprep.options import Parser
 
-_NOTHING_IN_PLACE = "interrupted: nothing was put in place"
-
 
 @dataclass(frozen=True)
 class Verb:
-    """A word behind `sparkprep`. module: has add_arguments(parser) and run(args). interrupted: what Ctrl-C leaves."""
+    """A word behind `sparkprep`. module: has add_arguments(parser) and run(args)."""
 
     name: str
     module: str
     about: str
-    interrupted: str = _NOTHING_IN_PLACE
 
 
 VERBS = (
     Verb("dedup", "sparkprep.dedup.cli", "remove near-duplicate documents"),
-    Verb("grade", "sparkprep.grade.cli", "precision and recall of a result against a truth", "interrupted"),
-    Verb("explain", "sparkprep.dedup.audit.explain_cli", "why a document was removed, or kept", "interrupted"),
-    Verb(
-        "browse",
-        "sparkprep.dedup.audit.browse_cli",
-        "look through what was removed, in a browser",
-        "stopped",
-    ),
-    Verb(
-        "tokenize",
-        "sparkprep.tokens.tokenize_cli",
-        "turn documents into GPT-2 tokens, and these into shards",
-        "interrupted: what is finished stays, and the same command goes on from there",
-    ),
-    Verb(
-        "shards",
-        "sparkprep.tokens.shards_cli",
-        "turn token rows into llm.c's shards, or check them",
-        "interrupted: the shards that are finished stay, and the same command makes the others",
-    ),
+    Verb("grade", "sparkprep.grade.cli", "precision and recall of a result against a truth"),
+    Verb("explain", "sparkprep.dedup.audit.explain_cli", "why a document was removed, or kept"),
+    Verb("browse", "sparkprep.dedup.audit.browse_cli", "look through what was removed, in a browser"),
+    Verb("tokenize", "sparkprep.tokens.tokenize_cli", "turn documents into GPT-2 tokens, and these into shards"),
+    Verb("shards", "sparkprep.tokens.shards_cli", "turn token rows into llm.c's shards, or check them"),
     Verb("convert", "sparkprep.llmc.convert_cli", "the tokenizer, HellaSwag and tiny_shakespeare as files for llm.c"),
-    Verb(
-        "peek",
-        "sparkprep.llmc.peek_cli",
-        "what is in a token shard, a tokenizer file or a HellaSwag file",
-        "interrupted",
-    ),
+    Verb("peek", "sparkprep.llmc.peek_cli", "what is in a token shard, a tokenizer file or a HellaSwag file"),
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb and return its exit code (`console.Exit`)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    verb = _asked(words)
     logging.getLogger().addFilter(_is_no_interrupt)
     logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what it logs, it raises too
     return guarded(
         lambda: _run(words),
         debug="--debug" in words,
-        interrupted=verb.interrupted if verb else "interrupted",
         explain=_of_spark,
     )
 

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import errno
 import os
-import re
 import signal
 import sys
 import threading
@@ -17,7 +16,10 @@ from enum import IntEnum
 from types import FrameType
 from typing import Any, TextIO
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, called_by_flags
+from sparkprep.safe import control_escaped
+from sparkprep.safe import safe_text as safe_text
+from sparkprep.safe import without_control as without_control
 
 
 class Exit(IntEnum):
@@ -46,37 +48,26 @@ class Ended(KeyboardInterrupt):
         self.code = Exit(128 + number)
 
 
-_CONTROL_CHARACTERS = "\x00-\x1f\x7f-\x9f"  # they move the cursor, ring, change colours
-_CONTROL = re.compile(f"[{_CONTROL_CHARACTERS}]")
-# Beside them what hides or turns round text, and halves of characters.
-_UNSAFE = re.compile(f"[{_CONTROL_CHARACTERS}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+def has_screen() -> bool:
+    """Return whether a browser would come up in a window: one in the terminal would take it from the program."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def safe_text(text: str, keep: str = "") -> str:
-    r"""Return text of unknown origin as a terminal may be given it.
-
-    Control characters and those that turn round the direction of writing become their escapes (\n, \x1b, \u202e), but
-    for the characters in `keep`: "\n\t" for texts of several lines, none for what must stay on one.
-    """
-
-    def escaped(match: re.Match[str]) -> str:
-        character = match.group()
-        if character in keep:
-            return character
-        return character.encode("unicode_escape").decode("ascii")
-
-    return _UNSAFE.sub(escaped, text)
-
-
-def without_control(text: str, keep: str = "") -> str:
-    """Return a text without its control characters but for those in `keep`; the direction of writing is its own."""
-    return _CONTROL.sub(lambda match: match.group() if match.group() in keep else "", text)
+def html_table(rows: Sequence[tuple[str, str]]) -> str:
+    """Return rows of name and value as a table for a notebook; both are HTML already."""
+    left = 'style="text-align:left"'
+    cells = "".join(f"<tr><th {left}>{name}</th><td {left}>{value}</td></tr>" for name, value in rows)
+    return f"<table>{cells}</table>"
 
 
 def say(text: str, end: str = "\n", stream: TextIO | None = None) -> None:
-    """Print at once what the stream's encoding can show, the rest as escapes; by default to stdout."""
+    """Print at once what the stream's encoding can show, the rest as escapes; by default to stdout.
+
+    Control characters become escapes too, but for those that end a line or indent it.
+    """
     stream = stream or sys.stdout
     encoding = stream.encoding or "utf-8"
+    text = control_escaped(text, keep="\n\t\r")
     print(text.encode(encoding, "backslashreplace").decode(encoding), end=end, file=stream, flush=True)
 
 
@@ -175,37 +166,65 @@ def add_debug(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error too")
 
 
+def leave_word(error: BaseException, words: str) -> None:
+    """Note on an exception what its end leaves behind: the last line of the program says it, and a notebook too.
+
+    The word of whoever was nearest to it counts.
+    """
+    if what_is_left(error) is None:
+        error.sparkprep_left = words  # type: ignore[attr-defined]
+        error.add_note(words)
+
+
+def what_is_left(error: BaseException) -> str | None:
+    """Return what `leave_word` has noted on an exception."""
+    return getattr(error, "sparkprep_left", None)
+
+
+@contextmanager
+def if_interrupted(words: str) -> Iterator[None]:
+    """Say what is left behind where Ctrl-C, or a signal, ends the block."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        leave_word(error, words)
+        raise
+
+
 def guarded(
     work: Callable[[], int],
     *,
     debug: bool,
-    interrupted: str = "interrupted",
     signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGHUP),
     explain: Callable[[Exception], str | None] | None = None,
     expendable: bool = False,
 ) -> int:
     """Run a program's work, its parsing of the command line included, and return its exit code.
 
-    Whatever goes wrong is one line on stderr. A UserError is told as `error: ...`, with the traceback under `debug`.
-    Ctrl-C, and each of `signals` that is not ignored, unwinds the work and is told as `interrupted`. A reader of our
-    output that has gone (as in `| head`) ends it in silence. Of other exceptions `explain` may give the line for
-    Spark's failures; else it is a fault of ours, told with its traceback. expendable: the work is worth more than its
-    display, and goes on without (`expendable_display`).
+    Whatever goes wrong is one line on stderr, in which settings are called by their flags. A UserError is told as
+    `error: ...`, with the traceback under `debug`.
+    Ctrl-C, and each of `signals` that is not ignored, unwinds the work and is told as interrupted. What `leave_word`
+    has noted of the end stands behind it. A reader of our output that has gone (as in `| head`) ends it in silence. Of
+    other exceptions `explain` may give the line for Spark's failures; else it is a fault of ours, told with its
+    traceback. expendable: the work is worth more than its display, and goes on without (`expendable_display`).
     """
     if expendable:
         with expendable_display():
-            code = guarded(work, debug=debug, interrupted=interrupted, signals=signals, explain=explain)
+            code = guarded(work, debug=debug, signals=signals, explain=explain)
             sys.stdout.flush()
             return code
     try:
-        with _ended_by(signals):
+        with _ended_by(signals), called_by_flags():
             code = work()
             sys.stdout.flush()  # a reader that has gone is met here rather than at interpreter exit
             return code
     except UserError as error:
-        return _tell(str(error), Exit.USER_ERROR, debug)
+        left = what_is_left(error)
+        return _tell(f"{error}; {left}" if left else str(error), Exit.USER_ERROR, debug)
     except KeyboardInterrupt as error:
-        return _tell(interrupted, error.code if isinstance(error, Ended) else Exit.INTERRUPTED, debug, "")
+        left = what_is_left(error)
+        words = f"interrupted: {left}" if left else "interrupted"
+        return _tell(words, error.code if isinstance(error, Ended) else Exit.INTERRUPTED, debug, "")
     except BrokenPipeError:
         # Python flushes stdout once more at exit: into nothing, or it would print a traceback after all.
         _into_nothing(sys.stdout)
@@ -213,6 +232,8 @@ def guarded(
     except Exception as error:
         message = explain(error) if explain else None
         if message is not None:
+            left = what_is_left(error)
+            message = f"{message}; {left}" if left else message
             return _tell(f"{message}; --debug shows all of it", Exit.SPARK_FAILED, debug)
         return _tell(_FAULT, Exit.FAULT, debug=True)
 
@@ -224,7 +245,7 @@ def _tell(message: str, code: Exit, debug: bool, kind: str = "error: ") -> int:
     """Say the last words, which change nothing of how a program ends: its stderr may be what went wrong."""
     stderr = _Expendable(sys.stderr)
     if debug:
-        stderr.write(traceback.format_exc())
+        stderr.write(safe_text(traceback.format_exc(), keep="\n\t"))
     say(f"{kind}{safe_text(message)}", stream=stderr)  # type: ignore[arg-type]
     _flush_for_good(sys.stderr)
     return code

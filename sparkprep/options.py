@@ -4,8 +4,8 @@
     class Settings:
         threshold: float = option(0.8, "similarity from which documents are alike", Number(0, 1, above=True), "J")
 
-From the class come the command line (`add_options`, `from_arguments`), the check of values however they were given
-(`check_options`) and the table in the documentation (`markdown_table`).
+From the class come the command line (`add_options`, `from_arguments`), keywords of a function (`from_keywords`), the
+check of values however they were given (`check_options`) and the table in the documentation (`markdown_table`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import difflib
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+import numbers
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument, flag
 from sparkprep.pasted import hint
 
 T = TypeVar("T")
@@ -29,8 +31,8 @@ class Kind(Protocol):
     def __call__(self, word: str) -> Any:
         """Return the value that a word stands for; raises argparse.ArgumentTypeError for what is none."""
 
-    def check(self, value: Any) -> None:
-        """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
+    def check(self, value: Any) -> Any:
+        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,21 @@ class Integer:
             value = int(word)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{word!r} is not a whole number{hint(word)}") from None
-        self.check(value)
-        return value
+        return self.check(value)
 
-    def check(self, value: Any) -> None:
-        """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise argparse.ArgumentTypeError(f"{value!r} is not a whole number")
-        if value == self.special:
-            return
-        if self.least is not None and value < self.least:
+    def check(self, value: Any) -> int:
+        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise argparse.ArgumentTypeError(f"{value!r} is not a whole number{_of_text(value, self)}")
+        number = int(value)
+        if number == self.special:
+            return number
+        if self.least is not None and number < self.least:
             also = f" (or {self.special})" if self.special is not None else ""
-            raise argparse.ArgumentTypeError(f"{value} is below {self.least}{also}")
-        if self.most is not None and value > self.most:
-            raise argparse.ArgumentTypeError(f"{value} is above {self.most:,}")
+            raise argparse.ArgumentTypeError(f"{number} is below {self.least}{also}")
+        if self.most is not None and number > self.most:
+            raise argparse.ArgumentTypeError(f"{number} is above {self.most:,}")
+        return number
 
 
 @dataclass(frozen=True)
@@ -75,20 +78,21 @@ class Number:
             value = float(word)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{word!r} is not a number{hint(word)}") from None
-        self.check(value)
-        return value
+        return self.check(value)
 
-    def check(self, value: Any) -> None:
-        """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise argparse.ArgumentTypeError(f"{value!r} is not a number")
-        if not math.isfinite(value):
-            raise argparse.ArgumentTypeError(f"'{value}' is not a finite number")
-        if self.least is not None and (value < self.least or (self.above and value == self.least)):
+    def check(self, value: Any) -> float:
+        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise argparse.ArgumentTypeError(f"{value!r} is not a number{_of_text(value, self)}")
+        number: float = int(value) if isinstance(value, numbers.Integral) else float(value)
+        if not math.isfinite(number):
+            raise argparse.ArgumentTypeError(f"'{number}' is not a finite number")
+        if self.least is not None and (number < self.least or (self.above and number == self.least)):
             how = "not above" if self.above else "below"
-            raise argparse.ArgumentTypeError(f"{value:g} is {how} {self.least:g}")
-        if self.most is not None and value > self.most:
-            raise argparse.ArgumentTypeError(f"{value:g} is above {self.most:g}")
+            raise argparse.ArgumentTypeError(f"{number:g} is {how} {self.least:g}")
+        if self.most is not None and number > self.most:
+            raise argparse.ArgumentTypeError(f"{number:g} is above {self.most:g}")
+        return number
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,14 @@ class OneOf:
     choices: tuple[str, ...]
 
     def __call__(self, word: str) -> str:
-        self.check(word)
-        return word
+        return self.check(word)
 
-    def check(self, value: Any) -> None:
-        """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
-        if value not in self.choices:
-            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(self.choices)}{hint(str(value))}")
+    def check(self, value: Any) -> str:
+        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
+        if not isinstance(value, str) or value not in self.choices:
+            near = hint(str(value)) or did_you_mean(str(value), self.choices)
+            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(self.choices)}{near}")
+        return str(value)
 
 
 @dataclass(frozen=True)
@@ -114,15 +119,15 @@ class Text:
     empty: bool = False
 
     def __call__(self, word: str) -> str:
-        self.check(word)
-        return word
+        return self.check(word)
 
-    def check(self, value: Any) -> None:
-        """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
+    def check(self, value: Any) -> str:
+        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
         if not isinstance(value, str):
             raise argparse.ArgumentTypeError(f"{value!r} is not a text")
         if not value and not self.empty:
             raise argparse.ArgumentTypeError("an empty word was given")
+        return str(value)
 
 
 @dataclass(frozen=True)
@@ -134,19 +139,23 @@ class ZeroOrOne:
             raise argparse.ArgumentTypeError(f"{word!r} is neither 0 nor 1{hint(word)}")
         return word == "1"
 
-    def check(self, value: Any) -> None:
-        """Raise argparse.ArgumentTypeError for a value that is not of this kind."""
+    def check(self, value: Any) -> bool:
+        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
         if not isinstance(value, bool):
             raise argparse.ArgumentTypeError(f"{value!r} is neither True nor False")
+        return value
 
 
 class Switch(ZeroOrOne):
     """Yes where the flag stands, without a value."""
 
 
-def flag(name: str) -> str:
-    """Return the long flag of a setting."""
-    return "--" + name.replace("_", "-")
+def _of_text(value: Any, kind: Kind) -> str:
+    """Say how a value that was given as text is written in Python, where it would do."""
+    try:
+        return f": leave out its quotation marks, {kind(value)!r}" if isinstance(value, str) else ""
+    except argparse.ArgumentTypeError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -173,15 +182,17 @@ class Option:
         shown = int(default) if isinstance(default, bool) else f"{default:,}" if _is_large(default) else default
         return (f"{self.meaning} (default {shown})" if has_default else self.meaning).replace("%", "%%")
 
-    def check(self, value: Any) -> str | None:
-        """Say what is wrong with a value, or None. The default is always right: it may stand for "not set"."""
-        if value == self.default and type(value) is type(self.default):
-            return None
+    def checked(self, value: Any) -> Any:
+        """Return a value as plain Python has it. The default is always right: it may stand for "not set".
+
+        Raises UserError for a value that is not of the option's kind.
+        """
+        if type(value) is type(self.default) and value == self.default:
+            return value
         try:
-            self.kind.check(value)
+            return self.kind.check(value)
         except argparse.ArgumentTypeError as error:
-            return f"{self.flag}: {error}"
-        return None
+            raise UserError(f"{argument(self.name)}: {error}") from None
 
 
 def option(default: Any, meaning: str, kind: Kind, metavar: str = "N", short: tuple[str, ...] = ()) -> Any:
@@ -204,11 +215,52 @@ def changed(settings: Any) -> dict[str, Any]:
 
 
 def check_options(settings: Any) -> None:
-    """Raise UserError, with all that is wrong, where a value is not of its option's kind. For `__post_init__`."""
-    problems = [each.check(getattr(settings, each.name)) for each in options_of(type(settings))]
-    wrong = [problem for problem in problems if problem]
-    if wrong:
-        raise UserError("; ".join(wrong))
+    """Make the values of settings plain ones of Python, as a number of NumPy is not. For `__post_init__`.
+
+    Raises UserError, with all that is wrong, where a value is not of its option's kind.
+    """
+    problems = []
+    for each in options_of(type(settings)):
+        try:
+            value = each.checked(getattr(settings, each.name))
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            object.__setattr__(settings, each.name, value)  # settings are frozen once they are made
+    if problems:
+        raise UserError("; ".join(problems))
+
+
+class Keywords:
+    """What settings derive from, so that a keyword that is none of theirs is a UserError with the nearest one."""
+
+    def __new__(cls, *values: Any, **keywords: Any) -> Any:
+        """Make settings. Raises UserError for an unknown keyword."""
+        refuse_unknown(keywords, [each.name for each in fields(cls)], cls.__name__)  # type: ignore[arg-type]
+        return super().__new__(cls)
+
+
+def refuse_unknown(keywords: Collection[str], known: Sequence[str], of: str) -> None:
+    """Raise UserError, with the nearest one there is, for the first keyword that is not known. of: who is asked."""
+    for name in keywords:
+        if name not in known:
+            there = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+            raise UserError(f"{of} knows no {name!r}{there}")
+
+
+def from_keywords(settings: type[T], given: T | None, keywords: Mapping[str, Any], others: Sequence[str] = ()) -> T:
+    """Return settings in which keywords replace fields: those that were given, or else the defaults.
+
+    others: further keywords of the function that was called, for the message about an unknown one. Raises UserError
+    where something else than settings was given, for an unknown keyword, and for a value that cannot work.
+    """
+    if given is not None and not isinstance(given, settings):
+        name = settings.__name__
+        way_out = f"{name}(**settings)" if isinstance(given, Mapping) else f"{name}(...)"
+        raise UserError(f"settings: a {type(given).__name__} is no {name}: give {way_out}, or its fields as keywords")
+    own = [each.name for each in fields(settings)]  # type: ignore[arg-type]
+    refuse_unknown(keywords, [*own, *others], "this function")
+    return settings(**keywords) if given is None else replace(given, **keywords)  # type: ignore[type-var]
 
 
 def add_options(parser: argparse.ArgumentParser, settings: type, left_out: Collection[str] = ()) -> None:
@@ -235,6 +287,11 @@ def add_work(parser: argparse.ArgumentParser) -> None:
         metavar="PLACE",
         help="folder or s3:// prefix for intermediate tables, seen by all nodes (default: beside the output)",
     )
+    parser.add_argument(
+        "--keep-work",
+        action="store_true",
+        help="keep the intermediate tables of a run that fails, and name their place",
+    )
 
 
 def from_arguments(settings: Callable[..., T], args: argparse.Namespace) -> T:
@@ -255,10 +312,19 @@ def markdown_table(options: Iterator[Option]) -> str:
     return "\n".join(["| flag | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
-def did_you_mean(word: str, flags: Sequence[str]) -> str:
-    """Return `; did you mean FLAG?` with the flag that is most like a word, or nothing where none is like it."""
-    near = difflib.get_close_matches(word, flags, n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else ""
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return `; did you mean KNOWN?` with what is most like a word (flag, verb, value), or nothing where none is."""
+    lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.7)
+    return f"; did you mean {lower[near[0]]}?" if near else ""
+
+
+# argparse's words for a verb or a size that there is not; since Python 3.12 the choices have no quotation marks.
+_INVALID_CHOICE = re.compile(
+    r"(?P<subject>argument .+?): invalid choice: (?P<quoted>'.*'|\".*\") \(choose from (?P<choices>.+)\)",
+    re.DOTALL,
+)
+_WORD = re.compile(r"[^\s,']+")
 
 
 class Parser(argparse.ArgumentParser):
@@ -276,6 +342,10 @@ class Parser(argparse.ArgumentParser):
             unknown = words.split(" ")[0] or " "
             name = unknown if unknown.strip() else repr(unknown)
             message = f"unknown flag or value {name}{hint(unknown, flags) or did_you_mean(unknown, flags)}"
+        elif choice := _INVALID_CHOICE.fullmatch(message):
+            word, choices = choice["quoted"][1:-1], _WORD.findall(choice["choices"])
+            near = hint(word) or did_you_mean(word, choices)
+            message = f"{choice['subject']}: {choice['quoted']} is none of {', '.join(choices)}{near}"
         raise UserError(f"{message.removeprefix('argument ')} (`{self.prog} --help` tells what there is)")
 
     def _known_flags(self) -> list[str]:

@@ -1,5 +1,9 @@
 """Quantities as people read them."""
 
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
@@ -11,3 +15,28 @@ def human_bytes(count: float) -> str:
     while value >= 999.95 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
     return f"{value:,.1f} {_UNITS[unit]}"
+
+
+def human_duration(seconds: float) -> str:
+    """Return a time as people say it: 45 -> "45 seconds", 2500 -> "42 minutes", 7900 -> "2 hours 12 minutes"."""
+    if seconds < 90:
+        return _counted(round(seconds), "second")
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return _counted(minutes, "minute")
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return _counted(hours, "hour") + (f" {_counted(minutes, 'minute')}" if minutes else "")
+    days, hours = divmod(hours, 24)
+    return _counted(days, "day") + (f" {_counted(hours, 'hour')}" if hours else "")
+
+
+def time_of_day(seconds: float, now: datetime | None = None) -> str:
+    """Return when so many seconds from now are over, by this machine's clock: "14:35", on another day with its date."""
+    now = now or datetime.now().astimezone()
+    end = now + timedelta(seconds=seconds)
+    return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M}"
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number:,} {unit}s"

@@ -19,7 +19,7 @@ from processes import descendants, kill
 from pyspark.sql import SparkSession
 
 from sparkprep import __version__
-from sparkprep.cli import main
+from sparkprep.cli import VERBS, main
 from sparkprep.dedup.settings import Settings
 from sparkprep.options import options_of
 from sparkprep.spark.clusters import SIZES
@@ -56,7 +56,7 @@ def error(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
 
 def test_a_run_tells_its_stages_on_stderr_and_its_summary_on_stdout(tmp_path: Path) -> None:
     source(tmp_path, bad_lines=2)
-    command = [*JOB, "--input", "docs.jsonl", "--output", "clean/out", "--keep", "-score"]
+    command = [*JOB, "--input", "docs.jsonl", "--output", "clean/out", "--keep", "-score", "--max-bad", "2"]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     # What a slow machine says, and Java of a module that Spark 4 asks for.
@@ -259,7 +259,10 @@ def test_a_damaged_file_is_told_in_the_last_line(
         (["--input", ".", "--output", "o", "--threshold", "1.2"], "--threshold: 1.2 is above 1"),
         (["--input", ".", "--output", "o", "--threshold", "0.01"], "--threshold 0.01 is too low: with 128 slots"),
         (["--input", ".", "--output", "o", "--bands", "20"], "--bands and --rows belong together"),
-        (["--input", ".", "--output", "o", "--max-bad", "few"], "--max-bad: few: give a number of lines such as 100"),
+        (
+            ["--input", ".", "--output", "o", "--max-bad", "few"],
+            "--max-bad: 'few' is neither a number of lines",
+        ),
         (["--input", ".", "--output", "o"], "--output {cwd}/o lies inside the input {cwd}"),
         (["--input", "gcs://bucket/x", "--output", "o"], "gcs://bucket/x: 'gcs://' is not supported"),
     ],
@@ -286,6 +289,38 @@ def test_unknown_and_shortened_flags_and_values_are_refused(
     assert said.startswith("error: ")
     assert words[0] in said
     assert "`sparkprep" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["dedupe"], f"VERB: 'dedupe' is none of {', '.join(verb.name for verb in VERBS)}; did you mean dedup?"),
+        (["dedup", "--size", "10K"], "--size: '10K' is none of 1k, 10k, 500k, 5m; did you mean 10k?"),
+        (["dedup", "--rule", "leeder"], "--rule: 'leeder' is none of leader, component; did you mean leader?"),
+        (["shards", "--shard-token", "5"], "the following arguments are required: --output"),
+        (["convert", "tokeniser", "x"], "KIND: 'tokeniser' is none of tokenizer, hellaswag, shakespeare; did you"),
+        (['it\'s "odd"'], "VERB: 'it\\'s \"odd\"' is none of dedup, "),
+    ],
+)
+def test_a_word_that_is_nearly_right_is_answered_with_the_right_one(
+    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}"), words
+
+
+def verbs() -> list[list[str]]:
+    kinds = ("tokenizer", "hellaswag", "shakespeare")
+    return [[], *([verb.name] for verb in VERBS), *(["convert", kind] for kind in kinds)]
+
+
+@pytest.mark.parametrize("words", verbs(), ids=" ".join)
+def test_no_help_shows_an_escape_of_its_parser(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    said = capsys.readouterr().out
+    assert "%%" not in said
+    assert "%(" not in said
 
 
 def test_help_explains_every_setting_and_gives_examples(

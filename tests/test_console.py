@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkprep.console import Exit, guarded, safe_text
+from sparkprep.console import Exit, guarded, if_interrupted, safe_text
 from sparkprep.errors import UserError
 
 
@@ -68,19 +68,20 @@ def test_a_signal_unwinds_the_work_and_is_told_with_a_code_of_its_own(
     unwound = []
 
     def work() -> int:
-        try:
-            os.kill(os.getpid(), number)
-            time.sleep(30)
-        finally:
-            unwound.append(True)
+        with if_interrupted("too far from it to be told"), if_interrupted("all is where it was"):
+            try:
+                os.kill(os.getpid(), number)
+                time.sleep(30)
+            finally:
+                unwound.append(True)
         return 0
 
     usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
     before = signal.signal(number, usual)  # whoever runs the tests may ignore it (nohup)
     try:
-        code = guarded(work, debug=False, interrupted="stopped")
+        code = guarded(work, debug=False)
         assert (code, unwound) == (128 + number, [True])
-        assert capsys.readouterr().err == "stopped\n"
+        assert capsys.readouterr().err == "interrupted: all is where it was\n"
         assert signal.getsignal(number) == usual
     finally:
         signal.signal(number, before)

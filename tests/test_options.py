@@ -1,13 +1,17 @@
 """Settings: one field gives the flag, its default, its check and its row in the documentation."""
 
 import argparse
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
 
+import numpy as np
 import pytest
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, called_by_flags
 from sparkprep.options import (
     Integer,
+    Keywords,
     Number,
     OneOf,
     Parser,
@@ -17,6 +21,7 @@ from sparkprep.options import (
     add_options,
     check_options,
     from_arguments,
+    from_keywords,
     markdown_table,
     option,
     options_of,
@@ -24,7 +29,7 @@ from sparkprep.options import (
 
 
 @dataclass(frozen=True)
-class Example:
+class Example(Keywords):
     share: float = option(0.5, "a share, 100 % at most", Number(0, 1, above=True), "X")
     count: int = option(1_000_000, "a count | of things", Integer(1, special=-1), short=("-n",))
     word: str | None = option(None, "a word", Text(), "WORD")
@@ -65,6 +70,8 @@ def test_words_are_read_as_their_kinds_tell() -> None:
         (["-o", "yes"], "-o/--old: 'yes' is neither 0 nor 1"),
         (["--shere", "1"], "unknown flag or value --shere; did you mean --share?"),
         (["--sha", "1"], "unknown flag or value --sha"),
+        (["--rule", "Two"], "--rule: 'Two' is none of one, two; did you mean two?"),
+        (["--rule", "none"], "--rule: 'none' is none of one, two; did you mean one?"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_flag_and_where_to_look(words: list[str], said: str) -> None:
@@ -75,10 +82,53 @@ def test_a_mistake_is_one_line_that_names_the_flag_and_where_to_look(words: list
 
 
 def test_values_that_come_without_a_command_line_are_checked_alike_and_all_at_once() -> None:
-    with pytest.raises(UserError, match=r"--share: '0.5' is not a number; --count: 1.5 is not a whole number"):
-        Example(share="0.5", count=1.5)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="--quick: 1 is neither True nor False"):
+    with pytest.raises(UserError, match=r"share: None is not a number; count: 1.5 is not a whole number"):
+        Example(share=None, count=1.5)  # type: ignore[arg-type]
+    with called_by_flags(), pytest.raises(UserError, match="--quick: 1 is neither True nor False"):
         Example(quick=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"share": "0.5"}, "share: '0.5' is not a number: leave out its quotation marks, 0.5"),
+        ({"share": "half"}, "share: 'half' is not a number"),
+        ({"count": "-1"}, "count: '-1' is not a whole number: leave out its quotation marks, -1"),
+        ({"count": True}, "count: True is not a whole number"),
+        ({"count": np.bool_(True)}, "count: np.True_ is not a whole number"),
+        ({"share": np.float32(1.5)}, "share: 1.5 is above 1"),
+        ({"word": 3}, "word: 3 is not a text"),
+        ({"rule": ["one"]}, "rule: ['one'] is none of one, two"),
+        ({"shere": 0.5}, "Example knows no 'shere'; did you mean share?"),
+        (
+            {"share": 0.5, "weight": 1},
+            "Example knows no 'weight'; there are share, count, word, rule, quick, old, extra",
+        ),
+    ],
+)
+def test_a_mistake_in_python_is_told_by_the_name_of_the_argument(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError) as refused:
+        Example(**values)
+    assert str(refused.value) == told
+
+
+def test_numbers_of_numpy_become_those_of_python() -> None:
+    made = Example(share=np.float32(0.25), count=np.int64(7), word=np.str_("w"))
+    assert made == Example(0.25, 7, "w")
+    assert json.loads(json.dumps(asdict(made)))["count"] == 7
+
+
+def test_keywords_replace_fields_of_settings_that_are_given_and_are_checked_as_they_are() -> None:
+    assert from_keywords(Example, None, {"share": 0.25}) == Example(share=0.25)
+    assert from_keywords(Example, Example(share=0.25, count=3), {"count": 4}) == Example(share=0.25, count=4)
+    with pytest.raises(UserError, match=r"^share: 2 is above 1$"):
+        from_keywords(Example, Example(), {"share": 2})
+    with pytest.raises(UserError, match=r"knows no 'ouput'; did you mean output\?"):
+        from_keywords(Example, None, {"ouput": "x"}, others=["output"])
+    with pytest.raises(
+        UserError, match=r"^settings: a dict is no Example: give Example\(\*\*settings\), or its fields"
+    ):
+        from_keywords(Example, {"share": 0.5}, {})  # type: ignore[arg-type]
 
 
 def test_help_tells_meaning_and_default() -> None:

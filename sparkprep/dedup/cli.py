@@ -6,13 +6,14 @@ import argparse
 import sys
 from typing import Any
 
-from sparkprep.console import add_debug, safe_text, say
+from sparkprep.console import add_debug, if_interrupted, safe_text, say, say_line
 from sparkprep.dedup.contents import MADE, METRICS
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
-from sparkprep.io.output import OutputFolder
+from sparkprep.io.output import try_output
+from sparkprep.io.run_folders import NOTHING_IN_PLACE
 from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.spark.clusters import SIZES, submit_line
 
@@ -54,17 +55,18 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or (f"dedup-{args.size}" if args.size in EMBEDDED else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")
-    _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
-    source = _input(args)
+    with if_interrupted(NOTHING_IN_PLACE):
+        _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
+        source, sample = _input(args)
 
-    from sparkprep.dedup.pipeline import deduplicate
-    from sparkprep.spark.session import get_session
+        from sparkprep.dedup.pipeline import deduplicate
+        from sparkprep.spark.session import get_session
 
-    size = SIZES[args.size] if args.size else None
-    if size is not None and size.cluster is not None:
-        line = submit_line(size, "jobs/dedup.py", args.words)
-        print(f"for the memory and executors of --size {size.name}, start it with:\n  {line}", file=sys.stderr)
-    spark = get_session(f"sparkprep dedup {args.size or ''}".strip(), size)
+        size = SIZES[args.size] if args.size else None
+        if size is not None and size.cluster is not None:
+            line = submit_line(size, "jobs/dedup.py", args.words)
+            say(f"for the memory and executors of --size {size.name}, start it with:\n  {line}", stream=sys.stderr)
+        spark = get_session(f"sparkprep dedup {args.size or ''}".strip(), size)
     result = deduplicate(
         source,
         settings,
@@ -74,25 +76,30 @@ def run(args: argparse.Namespace) -> int:
         stream=None if args.quiet else sys.stderr,
         single_file=f"kept-{args.size}.snappy.parquet" if args.size in EMBEDDED else None,
         work=args.work,
+        keep_work=args.keep_work,
+        sample=sample,
     )
-    say(summary(result.metrics, result.output))
+    with if_interrupted(f"the result is whole in {result.output}"):
+        say(summary(result.metrics, result.output))
     return 0
 
 
 def _try(source: list[str], text_column: str, output: str, overwrite: bool, work: str | None) -> None:
     """Refuse at once, rather than when Spark has started, an input that is none, or a path that cannot be written."""
-    with OutputFolder(output, overwrite, source, MADE, work):
-        if source:
-            list_files(source, text_column)
+    try_output(output, overwrite, source, MADE, work)
+    if source:
+        list_files(source, text_column)
 
 
-def _input(args: argparse.Namespace) -> list[str]:
+def _input(args: argparse.Namespace) -> tuple[list[str], dict[str, Any] | None]:
+    """Return the paths to read, and of which embedded subset they are, if of one."""
     if args.input:
-        return list(args.input)
+        return list(args.input), None
     if args.size in EMBEDDED:
         from sparkprep.sample import embedded
 
-        return [str(embedded(args.size, announce=lambda line: print(line, file=sys.stderr)).documents)]
+        subset = embedded(args.size, announce=lambda line: say_line(line, sys.stderr))
+        return [str(subset.documents)], subset.origin()
     if args.size:
         raise UserError(f"--size {args.size} has no documents of its own: name yours with --input")
     raise UserError("--input is missing: name files or folders, or take --size 1k or 10k for the embedded subsets")
@@ -102,8 +109,9 @@ def summary(metrics: dict[str, Any], output: str) -> str:
     """Return the table at the end of a run, as text."""
     counts, recall = metrics["counts"], metrics["recall"]
     share = f"{100 * counts['removed'] / counts['input']:.1f} %" if counts["input"] else "-"
-    banding = metrics["banding"]
+    banding, sample = metrics["banding"], metrics["input"].get("sample")
     lines = [
+        *([("subset", _subset(sample))] if sample else []),
         ("documents", f"{counts['input']:,}"),
         ("kept", f"{counts['kept']:,}"),
         ("removed", f"{counts['removed']:,} ({share}): {counts['exact']:,} exact, {counts['near']:,} near"),
@@ -130,3 +138,12 @@ def summary(metrics: dict[str, Any], output: str) -> str:
     warnings = "".join(f"\n  warning: {safe_text(w)}" for w in metrics["warnings"][:5])
     more = len(metrics["warnings"]) - 5
     return table + warnings + (f"\n  and {more} more warnings in report.html" if more > 0 else "")
+
+
+def _subset(sample: dict[str, Any]) -> str:
+    """Say which embedded subset was read: it is made of the documentation of what is installed, and changes with it."""
+    python = sample["versions"].get("python")
+    return (
+        f"{sample['size']} with SHA-256 {sample['sha256'][:12]}..., of Python {python} and "
+        f"{len(sample['versions']) - 1} packages (versions in {METRICS})"
+    )

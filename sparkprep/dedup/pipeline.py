@@ -2,148 +2,121 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TextIO
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any, TextIO, Unpack
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
-from sparkprep.dedup.contents import KEPT, MADE, METRICS, REMOVED, REPORT
+from sparkprep.dedup.contents import MADE, METRICS, REPORT
 from sparkprep.dedup.inputs import open_documents
 from sparkprep.dedup.report import examples, metrics, page, sources
 from sparkprep.dedup.resolve import cluster as on_cluster
 from sparkprep.dedup.resolve import driver as on_driver
 from sparkprep.dedup.resolve.outcome import Outcome
-from sparkprep.dedup.settings import Settings
+from sparkprep.dedup.result import Result
+from sparkprep.dedup.settings import Settings, SettingsKeywords
 from sparkprep.dedup.signatures import Tally, write_signatures
 from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.addressed import is_among, keys_of
+from sparkprep.documents.opening import Given, Source, name_of, paths_of, source_of, temporary_output
 from sparkprep.documents.parquet.pieces import Documents, plan
-from sparkprep.errors import UserError
 from sparkprep.io.arrow import filtered
 from sparkprep.io.files import write_text
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.parquet import write_parquet
-from sparkprep.io.paths import is_local, join_path, spark_uri
+from sparkprep.options import from_keywords
+from sparkprep.spark.displays import display_for
 from sparkprep.spark.failures import explained, tasks_ended
+from sparkprep.spark.forecast import DEDUP
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores, get_session
-from sparkprep.spark.tables import Table, Written, read_parts, split_writer
+from sparkprep.spark.tables import Table, Written, split_writer
 from sparkprep.spark.tasks import run
 
 
-@dataclass
-class Result:
-    """What `deduplicate` returns. The DataFrames read what the run has written; nothing is computed again."""
-
-    metrics: dict[str, Any]
-    """what metrics.json holds"""
-    output: str
-    """the folder with kept/, removed/, metrics.json and report.html"""
-    spark: SparkSession
-
-    @cached_property
-    def kept(self) -> DataFrame:
-        """The input's rows and columns, without the removed rows."""
-        return self._read(KEPT)
-
-    @cached_property
-    def removed(self) -> DataFrame:
-        """id, kept_id, jaccard, rule: one row for each removed document."""
-        return self._read(REMOVED)
-
-    def _read(self, name: str) -> DataFrame:
-        """Read a folder of the result by Spark, or, where it may have no way to S3, by PyArrow in tasks."""
-        folder = join_path(self.output, name)
-        if is_local(folder):
-            return self.spark.read.parquet(spark_uri(folder))
-        return read_parts(self.spark, folder, self.metrics["parts"][name])
-
-
 def deduplicate(
-    source: DataFrame | str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    source: Given,
     settings: Settings | None = None,
     *,
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     spark: SparkSession | None = None,
+    progress: bool | None = None,
     stream: TextIO | None = None,
     single_file: str | None = None,
     work: str | os.PathLike[str] | None = None,
+    keep_work: bool = False,
+    sample: dict[str, Any] | None = None,
+    **fields: Unpack[SettingsKeywords],
 ) -> Result:
     """Remove near-duplicate documents.
 
-    source: a DataFrame, or the path(s) of Parquet or JSON Lines files or folders. output: the folder to write; by
-    default a temporary one that is deleted when Python exits. stream: where to tell of progress; by default nowhere.
-    single_file: a name in the output folder under which the kept documents are written as one Parquet file too.
-    work: where intermediate tables lie, which all nodes of a cluster see; by default beside the output.
-    Raises UserError where the input, a setting or the output cannot work, and where files hold no document; of a
-    DataFrame without rows the result has none.
+    source: documents: the path(s) of Parquet or JSON Lines files or folders, a DataFrame of Spark or pandas, a PyArrow
+    table, a dataset of Hugging Face. settings: a `Settings`; its fields may be given as keywords too, which win.
+    output: the folder to write; by default a temporary one that is deleted when Python exits. progress: a bar, by
+    default in a notebook alone, elsewhere lines in the log `sparkprep`; False: nothing but warnings there. stream:
+    where to tell of it instead, as a program does on stderr. single_file: a name in the output folder under which the
+    kept documents are written as one Parquet file too. work: where intermediate tables lie, which all nodes of a
+    cluster see; by default beside the output. keep_work: keep them where the run fails; the error says where. sample:
+    which embedded subset the source is (`Subset.origin`), for the metrics.
+
+    A DataFrame of pandas keeps an index that has a name, as a column; its missing values are nulls. Raises UserError
+    where the input, a setting or the output cannot work, and where files hold no document; of a table without rows the
+    result has none.
 
     >>> from sparkprep import deduplicate
-    >>> result = deduplicate(documents)                          # doctest: +SKIP
+    >>> result = deduplicate(documents, threshold=0.7)           # doctest: +SKIP
     >>> result.kept.count(), result.metrics["counts"]["near"]    # doctest: +SKIP
     """
-    settings = settings or Settings()
-    if spark is None:
-        spark = source.sparkSession if isinstance(source, DataFrame) else get_session("sparkprep dedup")
-    if output is None:
-        holder = tempfile.mkdtemp(prefix="sparkprep-")
-        atexit.register(shutil.rmtree, holder, ignore_errors=True)
-        output = os.path.join(holder, "result")
-    documents = source if isinstance(source, DataFrame) else _paths(source)
+    keywords = ("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "sample")
+    settings = from_keywords(Settings, settings, fields, keywords)
+    documents = source_of(source)
+    spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
     preflight(spark)
-    progress = Progress(spark, stream)
-    paths = [] if isinstance(documents, DataFrame) else documents
-    with OutputFolder(output, overwrite, paths, MADE, work) as folder:
+    told = Progress(spark, stream or display_for(progress), DEDUP)
+    place = output or temporary_output()
+    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
         with tasks_ended(spark):
-            figures = _open_and_run(spark, documents, settings, folder, progress, single_file)
+            figures = _open_and_run(spark, documents, settings, folder, told, single_file, sample)
         folder.commit()
+    told.warn(figures["warnings"])
     return Result(figures, folder.path, spark)
-
-
-def _paths(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
-    paths = [source] if isinstance(source, str | os.PathLike) else source
-    if not isinstance(paths, Sequence) or not all(isinstance(path, str | os.PathLike) for path in paths):
-        raise UserError(
-            f"a {type(source).__module__.split('.')[0]} {type(source).__name__} is neither paths nor a DataFrame of "
-            "Spark: write it to Parquet first, or hand over spark.createDataFrame(...)"
-        )
-    return [os.fspath(path) for path in paths]
 
 
 def _open_and_run(
     spark: SparkSession,
-    source: DataFrame | list[str],
+    source: Source,
     settings: Settings,
     folder: OutputFolder,
     progress: Progress,
     single_file: str | None,
+    sample: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Open the input, run all stages, and return the metrics."""
     found = open_documents(spark, source, settings, folder, progress)
     opened = found.opened
+    progress.expect(opened.summary.bytes)
     work = Workspace(
         spark=spark,
         settings=settings,
         output=folder,
         progress=progress,
-        inputs=None if isinstance(source, DataFrame) else source,
+        inputs=source if isinstance(source, list) else None,
+        table=None if isinstance(source, list) else name_of(source),
         listing=opened.listing,
         documents=plan(opened.summary, cores(spark)),
         columns=found.columns,
         rejected=opened.rejected,
         single_file=single_file,
+        sample=sample,
         warnings=opened.warnings,
     )
     with explained():
@@ -220,14 +193,25 @@ def _told_apart(piece: int, documents: Documents, removed: Table) -> Iterator[tu
 
 
 def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome) -> dict[str, Any]:
-    """Write metrics.json and report.html, and return the metrics."""
-    with work.progress.stage("report"):
+    """Write metrics.json and report.html, and return the metrics.
+
+    Both tell how long the stage took until the page was drawn; what follows is the writing of two small files.
+    """
+    begun = time.monotonic()
+    with work.progress.stage("report") as stage:
         column, by_source = work.columns.source, None
         if column is not None:
             by_source = sources.losses(work.signatures, column, work.removed_keys, outcome.flows)
             work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
         shown = examples.collect(work, outcome)
-    figures = metrics.build(work, tally, counts, outcome, by_source)
-    write_text(work.result(METRICS), json.dumps(figures, indent=1) + "\n")
-    page.write(work.result(REPORT), figures, shown)
+        figures = metrics.build(work, tally, counts, outcome, by_source)
+
+        def timed() -> dict[str, Any]:
+            this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))
+            figures["stages"] = [*work.progress.summary(), this]
+            figures["seconds"] = round(work.progress.seconds, 3)
+            return figures
+
+        page.write(work.result(REPORT), figures, shown, timed)
+        write_text(work.result(METRICS), json.dumps(figures, indent=1) + "\n")
     return figures

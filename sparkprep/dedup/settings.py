@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypedDict
 
 from sparkprep.dedup.kernels.bands import Banding, check_bands, choose, in_sequence
-from sparkprep.documents.jsonl.max_bad import BadLines
-from sparkprep.errors import UserError
-from sparkprep.options import Integer, Number, OneOf, Text, check_options, option
+from sparkprep.documents.jsonl.max_bad import max_bad_option
+from sparkprep.errors import UserError, argument
+from sparkprep.options import Integer, Keywords, Number, OneOf, Text, check_options, option
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Keywords):
     """Settings of one run. Raises UserError on a value that cannot work."""
 
     threshold: float = option(
@@ -62,14 +63,14 @@ class Settings:
         "most pairs that the driver holds in its memory (100 bytes each); more are handled on the cluster",
         Integer(0),
     )
-    max_bad: str = option("100", "most bad lines of JSON Lines, a count or a share such as 0.1%", BadLines(), "N")
+    max_bad: str = max_bad_option()
 
     def __post_init__(self) -> None:
         check_options(self)
         if not self.keep.lstrip("-"):
-            raise UserError("--keep needs 'longest', 'first', a column's name or -NAME")
+            raise UserError(f"{argument('keep')} needs 'longest', 'first', a column's name or -NAME")
         if (self.bands is None) != (self.rows is None):
-            raise UserError("--bands and --rows belong together: give both or neither")
+            raise UserError(f"{argument('bands')} and {argument('rows')} belong together: give both or neither")
         if self.bands is not None and self.rows is not None:
             check_bands(self.bands, self.rows)
         else:
@@ -81,3 +82,22 @@ class Settings:
         if self.bands is not None and self.rows is not None:
             return in_sequence(self.bands, self.rows)
         return in_sequence(*choose(self.threshold))
+
+
+class SettingsKeywords(TypedDict, total=False):
+    """The fields of `Settings`, as a function takes them by keyword: for editors, which show them."""
+
+    threshold: float
+    keep: str
+    rule: str
+    text_column: str
+    id_column: str | None
+    source_column: str | None
+    shingle_words: int
+    bands: int | None
+    rows: int | None
+    seed: int
+    bucket_cap: int
+    bucket_leaders: int
+    driver_budget: int
+    max_bad: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -253,6 +253,10 @@ class Workspace:
     """of all documents, once they are read"""
     rejected: int = 0
     single_file: str | None = None
+    table: str | None = None
+    """what held the documents, where they were no files"""
+    sample: dict[str, Any] | None = None
+    """which embedded subset the input is, if one"""
     warnings: list[str] = field(default_factory=list)
     _searches: dict[tuple[str, int], Search] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pyarrow as pa
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.arrow import text_buffers
 
 KEY = "__key"
@@ -21,19 +21,19 @@ def id_column(given: str | None, columns: Sequence[str]) -> str | None:
 
     Raises UserError where a column that was given is not there.
     """
-    return named_column("--id-column", given, DEFAULT_ID, columns)
+    return named_column("id_column", given, DEFAULT_ID, columns)
 
 
-def named_column(flag: str, given: str | None, default: str, columns: Sequence[str]) -> str | None:
-    """Return the column that a flag names; without the flag the default one, or None where there is no such column.
+def named_column(setting: str, given: str | None, default: str, columns: Sequence[str]) -> str | None:
+    """Return the column that a setting names; by default the usual one, or None where there is no such column.
 
-    Raises UserError with the columns there are where the flag names one that is not there.
+    Raises UserError with the columns there are where the setting names one that is not there.
     """
     if given is None:
         return default if default in columns else None
     if given not in columns:
         there = ", ".join(columns) or "none"
-        raise UserError(f"{flag} {given}: there is no column {given!r}; columns there are: {there}")
+        raise UserError(f"{argument(setting, given)}: there is no column {given!r}; columns there are: {there}")
     return given
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -13,16 +18,83 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from sparkprep.documents.jsonl.max_bad import parse_max_bad
 from sparkprep.documents.jsonl.spool import spool
 from sparkprep.documents.jsonl.tasks import JsonlSettings
+from sparkprep.documents.memory import MemoryTable, table_in_memory
 from sparkprep.documents.parquet.footers import InputSummary, summarise
+from sparkprep.documents.parquet.pieces import LEAST_PIECE_BYTES
+from sparkprep.documents.parquet.schemas import check_names, check_text_column
 from sparkprep.errors import UserError
+from sparkprep.io.files import make_folder
 from sparkprep.io.formats import PARQUET
 from sparkprep.io.listing import Listing, list_written
 from sparkprep.io.output import OutputFolder
+from sparkprep.io.parquet import write_parquet
 from sparkprep.io.paths import join_path, normalise, scheme_of
 from sparkprep.spark.failures import explained
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.shared import refuse_unseen
 from sparkprep.spark.tables import Form, Table
+
+_UNPACKED = {"jsonl.gz": 3.0, "jsonl.zst": 4.0}
+"""Bytes of documents in a byte of such a file, about: for the first estimate of a run alone."""
+
+Source = DataFrame | MemoryTable | list[str]
+"""Documents as they come: a table of Spark's or of the program's own, or paths."""
+
+
+class ArrowTable(Protocol):
+    """A table that hands out Arrow, as those of PyArrow, pandas and Polars do."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return its rows as a stream of Arrow."""
+
+
+class HuggingFaceDataset(Protocol):
+    """A `datasets.Dataset`."""
+
+    @property
+    def features(self) -> Any:
+        """Its columns."""
+
+    def with_format(self, type: str | None = None) -> Any:
+        """Return it with its rows in another form."""
+
+
+Given = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | DataFrame | ArrowTable | HuggingFaceDataset
+"""Documents as a program may hand them over."""
+
+
+def source_of(given: Given | Source) -> Source:
+    """Return what a program has handed over as documents. Raises UserError for what is none."""
+    if isinstance(given, DataFrame | MemoryTable):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return [os.fspath(given)]
+    table = table_in_memory(given)
+    if table is not None:
+        return table
+    if isinstance(given, Sequence) and all(isinstance(path, str | os.PathLike) for path in given):
+        return [os.fspath(path) for path in given]
+    raise UserError(
+        f"a {type(given).__module__.split('.')[0]} {type(given).__name__} is no documents: hand over paths, a "
+        "DataFrame of Spark or pandas, a PyArrow table or a dataset of Hugging Face"
+    )
+
+
+def temporary_output() -> str:
+    """Return the place of a result that goes when Python exits."""
+    holder = tempfile.mkdtemp(prefix="sparkprep-")
+    atexit.register(shutil.rmtree, holder, ignore_errors=True)
+    return os.path.join(holder, "result")
+
+
+def name_of(source: DataFrame | MemoryTable) -> str:
+    """Return what held documents that are no files, for the figures of a run: "a DataFrame", "a pandas DataFrame"."""
+    return source.name.replace("the ", "a ", 1) if isinstance(source, MemoryTable) else "a DataFrame"
+
+
+def paths_of(source: Source) -> list[str]:
+    """Return the paths that documents are read from, for checks against those that are written to."""
+    return source if isinstance(source, list) else []
 
 
 @dataclass
@@ -56,6 +128,7 @@ def open_listed(
         summary = summarise(listing.files, text_column, columns)
         listing = listing.without(summary.without_rows)
         return Opened(listing, summary, warnings=[*listing.warnings, *summary.widened])
+    progress.expect(int(sum(file.size * _UNPACKED.get(file.format, 1.0) for file in listing.files)), reading=True)
     with explained(), progress.stage("read") as stage:
         options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
         spooled = _spool_folder(folder)
@@ -66,6 +139,42 @@ def open_listed(
     warnings = [*listing.warnings, *(f"rejected {line}" for line in result.first_rejected)]
     warnings += [f"column {c} holds values of several kinds: kept as text" for c in result.as_text]
     return Opened(listing, summarise(list_written(spooled), text_column, columns), result.rejected, warnings)
+
+
+def check_table(source: DataFrame | MemoryTable, text_column: str) -> pa.Schema:
+    """Return the schema of a table that is no file. Raises UserError where it cannot be read as documents."""
+    name = source.name if isinstance(source, MemoryTable) else "the DataFrame"
+    schema = source.schema if isinstance(source, MemoryTable) else frame_schema(source)
+    check_names(name, schema.names)
+    check_text_column(name, schema, text_column)
+    return schema
+
+
+def spool_table(
+    spark: SparkSession,
+    source: DataFrame | MemoryTable,
+    folder: OutputFolder,
+    progress: Progress,
+    text_column: str,
+) -> Opened:
+    """Open a table that is no file, written as Parquet first."""
+    check_table(source, text_column)
+    if isinstance(source, DataFrame):
+        return spool_frame(source, folder, progress, text_column)
+    refuse_unseen(spark, [], [folder.work, folder.scratch])
+    make_folder(_spool_folder(folder))
+    path = join_path(_spool_folder(folder), Form("snappy").name(0))
+    with progress.stage("read") as stage:
+        try:
+            # In row groups that are worth a task each: there is one file.
+            written = write_parquet(
+                path, source.batches(), source.schema, plain=[text_column], row_group_bytes=LEAST_PIECE_BYTES
+            )
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+            raise UserError(f"{source.name} cannot be written as Parquet: {error}; cast or drop that column") from error
+        stage.documents = written.rows
+    files = list_written(_spool_folder(folder))
+    return Opened(Listing(files), summarise(files, text_column), warnings=list(source.warnings))
 
 
 def spool_frame(source: DataFrame, folder: OutputFolder, progress: Progress, text_column: str) -> Opened:

@@ -1,11 +1,13 @@
 """Load a result and a truth, bring their ids on common numbers, and compute the figures."""
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from sparkprep.errors import UserError
+from sparkprep.console import safe_text
+from sparkprep.errors import UserError, argument
 from sparkprep.grade import figures
 from sparkprep.grade.figures import F1_DEFINITION, Figure, Ints, Mask, Scores
 from sparkprep.grade.loading import (
@@ -16,17 +18,21 @@ from sparkprep.grade.loading import (
     load_result,
     note_unknown,
     require_common,
+    run_facts,
     true_pairs,
     truth_ids,
     truth_kind,
 )
 from sparkprep.grade.settings import GradeSettings
+from sparkprep.grade.shown import table
 from sparkprep.grade.tables import ParquetTable, open_table
 
+THRESHOLD, ID_COLUMN = 0.8, "id"
+"""Where neither the caller nor the run's metrics.json says otherwise."""
 JACCARD_TOLERANCE = 1e-6  # a stated Jaccard farther from the true one is reported
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grade:
     """The figures of one result, and what they rest on.
 
@@ -53,6 +59,18 @@ class Grade:
         """The figure that a least recall applies to: of the pairs; against a list of kept ids, of removed documents."""
         return self.scores[0 if self.truth == "kept" else 1].recall
 
+    def __repr__(self) -> str:
+        return "\n".join([f"against {self.truth}: {self.counted()}", table(self.scores), *map(safe_text, self.notes)])
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook."""
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+    def counted(self) -> str:
+        """Return the counts in words, and the threshold."""
+        counts = " · ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in self.counts.items())
+        return counts + (f" (Jaccard >= {self.threshold:g})" if self.threshold is not None else "")
+
     def as_dict(self) -> dict[str, object]:
         """Return, for JSON, every figure with value, counts and definition."""
         return {
@@ -76,8 +94,8 @@ def grade(
     output: str,
     truth: str,
     *,
-    threshold: float = GradeSettings.threshold,
-    id_column: str = GradeSettings.id_column,
+    threshold: float | None = None,
+    id_column: str | None = None,
     input: str | None = None,
 ) -> Grade:
     """Grade the result in `output` against `truth`.
@@ -86,8 +104,9 @@ def grade(
                alone: a Parquet file or folder
     truth      Parquet; its columns say which: (id_a, id_b[, jaccard]) all true pairs; (id, cluster_id) clusters;
                otherwise a list of kept ids in the column `id` (or `id_column`)
-    threshold  in (0, 1]; a pair of the truth counts from this Jaccard on; without a jaccard column every pair counts
-    id_column  the identifier in kept/ and in `input`
+    threshold  in (0, 1]; a pair of the truth counts from this Jaccard on; without a jaccard column every pair counts.
+               By default the one that the run was given (metrics.json), else 0.8
+    id_column  the identifier in kept/ and in `input`; by default that of the run, else `id`
     input      Parquet with the documents that the job read; needed where `output` is the kept documents alone and the
                truth does not list every document
 
@@ -96,8 +115,10 @@ def grade(
     folder counts as removed, with a note. Raises `UserError` for anything missing, unreadable or not matching.
     """
     GradeSettings(threshold=threshold, id_column=id_column)  # refuses what cannot be
+    run = run_facts(output)
+    id_column = id_column or run.id_column or ID_COLUMN
     kept_ids, audit = load_result(output, id_column)
-    input_ids = None if input is None else open_table(input, "input").strings(id_column, "--id-column")
+    input_ids = None if input is None else open_table(input, "input").strings(id_column, "id_column")
     truth_table = open_table(truth, "truth")
     kind = truth_kind(truth_table, id_column)
     named = truth_ids(truth_table, kind, id_column)
@@ -111,7 +132,7 @@ def grade(
     elif audit is None and kind == "clusters":
         parts += named
     elif audit is None:
-        raise UserError(f"{output} has no removed/ folder, so what was removed is not known: give --input")
+        raise UserError(f"{output} has no removed/ folder, so what was removed is not known: give {argument('input')}")
     documents = Documents(parts)
 
     notes: list[str] = []
@@ -123,10 +144,21 @@ def grade(
     _note_odd_ids(notes, kept_ids, kept, stated, None if input_ids is None else documents.mask(input_ids))
     judged = _Judged(documents, kept, audit, stated, notes)
     if kind == "pairs":
-        return _against_pairs(judged, truth_table, named, threshold)
+        if "jaccard" in truth_table.columns:
+            notes += _told_of_threshold(threshold, run.threshold)
+        return _against_pairs(judged, truth_table, named, threshold or run.threshold or THRESHOLD)
     if kind == "clusters":
         return _against_clusters(judged, truth_table, named[0])
     return _against_kept(judged, named)
+
+
+def _told_of_threshold(asked: float | None, of_run: float | None) -> list[str]:
+    """Return a note where the pairs are judged by another threshold than the reader or the run may have in mind."""
+    if of_run is None or of_run == (asked or THRESHOLD):
+        return []
+    if asked is None:
+        return [f"the threshold is that of the run, {of_run:g} (metrics.json)"]
+    return [f"the run's own threshold was {of_run:g} (metrics.json); pairs are judged by {asked:g}, as asked"]
 
 
 @dataclass(frozen=True)

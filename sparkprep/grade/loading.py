@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.grade.figures import Ints, Mask, pair_keys
 from sparkprep.grade.tables import ParquetTable, distinct, open_table
 from sparkprep.io.files import exists
+from sparkprep.io.json_files import read_json
 from sparkprep.io.listing import list_written
 from sparkprep.io.paths import join_path
 
@@ -25,6 +27,35 @@ class Audit:
     removed: pa.ChunkedArray
     kept: pa.ChunkedArray
     jaccard: pa.ChunkedArray | None
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the metrics.json of a result tells of its run; None for what it does not tell.
+
+    sample: size, sha256 and versions of the embedded subset that the run read.
+    """
+
+    threshold: float | None = None
+    id_column: str | None = None
+    sample: dict[str, Any] | None = None
+
+
+def run_facts(output: str) -> RunFacts:
+    """Return what is known of the run that made `output`: nothing where it has no metrics.json of a dedup run."""
+    path = join_path(output, "metrics.json")
+    if not exists(path):
+        return RunFacts()
+    content = read_json(path, "restore it, or grade kept/ alone")
+    settings, of_input = content.get("settings"), content.get("input")
+    settings = settings if isinstance(settings, dict) else {}
+    sample = of_input.get("sample") if isinstance(of_input, dict) else None
+    threshold, id_column = settings.get("threshold"), settings.get("id_column")
+    return RunFacts(
+        float(threshold) if isinstance(threshold, int | float) and 0 < threshold <= 1 else None,
+        id_column if isinstance(id_column, str) else None,
+        sample if isinstance(sample, dict) else None,
+    )
 
 
 class Documents:
@@ -61,8 +92,8 @@ def load_result(output: str, id_column: str) -> tuple[pa.ChunkedArray, Audit | N
     """Return the ids of the kept rows, and removed/ where there is such a folder."""
     kept_folder, removed_folder = join_path(output, "kept"), join_path(output, "removed")
     if not exists(kept_folder):
-        return open_table(output, "output").strings(id_column, "--id-column"), None
-    kept = open_table(kept_folder, "output").strings(id_column, "--id-column")
+        return open_table(output, "output").strings(id_column, "id_column"), None
+    kept = open_table(kept_folder, "output").strings(id_column, "id_column")
     if not exists(removed_folder):
         return kept, None
     if not list_written(removed_folder):  # a job that removed nothing may write no part file
@@ -141,5 +172,5 @@ def require_common(ids: Documents, what: str, columns: list[pa.ChunkedArray], ot
     if len(named) and len(ids) and not pc.any(pc.is_in(named, value_set=ids.ids)).as_py():
         raise UserError(
             f"{what} (ids such as {ids.ids[0].as_py()!r}) and {other} ({named[0].as_py()!r}) have no id in common: "
-            "are they of the same data, and is --id-column right?"
+            f"are they of the same data, and is {argument('id_column')} right?"
         )

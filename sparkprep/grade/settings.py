@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparkprep.options import Number, Text, check_options, option
+from sparkprep.options import Keywords, Number, Text, check_options, option
 
 
 @dataclass(frozen=True)
-class GradeSettings:
+class GradeSettings(Keywords):
     """How a result is graded, and below what figures the exit code is 1. Raises UserError on a value that cannot be."""
 
-    threshold: float = option(0.8, "a pair is true from this Jaccard on", Number(0, 1, above=True), "J")
-    id_column: str = option("id", "identifier in kept/ and --input", Text(), "NAME")
+    threshold: float | None = option(
+        None, "a pair is true from this Jaccard on (default: the run's own, else 0.8)", Number(0, 1, above=True), "J"
+    )
+    id_column: str | None = option(
+        None, "identifier in kept/ and --input (default: the run's own, else `id`)", Text(), "NAME"
+    )
     min_precision: float | None = option(
         None, "exit 1 if the precision of the removed documents is below", Number(0, 1), "X"
     )

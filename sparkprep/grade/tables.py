@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.files import exists
 from sparkprep.io.formats import PARQUET
 from sparkprep.io.listing import list_files
@@ -20,12 +20,12 @@ class ParquetTable:
     files: tuple[str, ...]
     columns: tuple[str, ...]
 
-    def strings(self, column: str, flag: str | None = None) -> pa.ChunkedArray:
+    def strings(self, column: str, setting: str | None = None) -> pa.ChunkedArray:
         """Return one column as large_string, so that ids stored as numbers here and as text there can be compared.
 
-        Raises `UserError` where the column is missing (naming `flag` as the way out), or is no text.
+        Raises `UserError` where the column is missing (with the setting that names it as the way out), or is no text.
         """
-        values = self._read(column, flag)
+        values = self._read(column, setting)
         try:
             return values.cast(pa.large_string())
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -39,9 +39,9 @@ class ParquetTable:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise UserError(f"{self.path}: column {column!r} ({values.type}) cannot be read as a number") from error
 
-    def _read(self, column: str, flag: str | None) -> pa.ChunkedArray:
+    def _read(self, column: str, setting: str | None) -> pa.ChunkedArray:
         if column not in self.columns:
-            way_out = f"; name the right one with {flag}" if flag else ""
+            way_out = f"; name the right one with {argument(setting)}" if setting else ""
             raise UserError(f"{self.path} has no column {column!r}, but {', '.join(self.columns)}{way_out}")
         chunks: list[pa.Array] = []
         kind: pa.DataType | None = None

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.files import UNFINISHED, cause
 from sparkprep.io.formats import CODECS, KNOWN_EXTENSIONS, PARQUET, format_of
 from sparkprep.io.left_out import WITHOUT_ROWS, LeftOut, nothing_left, tell_left_out
 from sparkprep.io.marks import refuse_marked
 from sparkprep.io.paths import join_path, normalise
 from sparkprep.io.recognise import (
+    DATASET_NOTES,
     HEAD_BYTES,
     MAGIC_BYTES,
     PARQUET_MAGIC,
@@ -154,7 +155,7 @@ def list_input(paths: Sequence[str | os.PathLike[str]], text_column: str = "text
     JSON Lines in one input, a table of Delta, Iceberg or Hudi, and a result that is not finished.
     """
     if not paths:
-        raise UserError("no input was given; name a file or folder with --input")
+        raise UserError(f"no input was given; name a file or folder as {argument('input')}")
     found: dict[str, DataFile] = {}
     left_out: dict[str, LeftOut] = {}
     for path in paths:
@@ -280,12 +281,15 @@ def _looks_like(path: str, head: bytes) -> str:
 
 
 def _sidecars(files: Sequence[DataFile], text_column: str) -> set[DataFile]:
-    """Return the JSON files that only tell of the data: beside Parquet, or beside folders that name columns.
+    """Return the JSON files that only tell of the data: beside Parquet, or beside folders that name columns; and what
+    Hugging Face's libraries write of a data set, beside any other file.
 
     Raises UserError where documents are of both kinds.
     """
+    notes = {file for file in files if _is_named_as_note(file) and is_one_object(*_head(file))}
+    notes = notes if len(notes) < len(files) else set()
     parquet = next((file for file in files if file.format == PARQUET), None)
-    json = [file for file in files if file.format != PARQUET]
+    json = [file for file in files if file.format != PARQUET and file not in notes]
     if parquet is None:
         deepest = max((_columns(file) for file in json), key=len, default=())
         json = [file for file in json if _columns(file) != deepest and not file.named]
@@ -299,7 +303,11 @@ def _sidecars(files: Sequence[DataFile], text_column: str) -> set[DataFile]:
         raise UserError(
             f"the input mixes Parquet ({parquet.path}) and JSON Lines ({documents[0].path}); give one kind at a time"
         )
-    return set(json) - set(documents)
+    return notes | (set(json) - set(documents))
+
+
+def _is_named_as_note(file: DataFile) -> bool:
+    return file.path.rpartition("/")[2] in DATASET_NOTES and not file.named
 
 
 def _head(file: DataFile) -> tuple[bytes, bool]:

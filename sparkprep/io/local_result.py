@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 
-from sparkprep.errors import UserError
+from sparkprep.console import say_line
+from sparkprep.errors import UserError, argument
 from sparkprep.io.files import PARTIAL, cause
 from sparkprep.io.mounts import mounts_below
 from sparkprep.io.paths import lies_in, normalise
@@ -31,18 +34,21 @@ class LocalResult:
         if not os.path.lexists(self.path):
             return
         if not os.path.isdir(self.path):
-            raise UserError(f"--output {self.path} is an existing file; name a folder")
+            raise UserError(f"{argument('output', self.path)} is an existing file; name a folder")
         for mount in mounts_below(self.path):
             what = "is a mount point" if mount == self.path else f"holds the mount point {mount}"
             inside = os.path.join(self.path, "clean")
-            raise UserError(f"{self.path} {what}, which cannot be replaced: take a folder in it, --output {inside}")
+            raise UserError(
+                f"{self.path} {what}, which cannot be replaced: take a folder in it, {argument('output', inside)}"
+            )
 
     def check_precious(self) -> None:
         """Raise UserError where the folder that one works in, or one's home, lies in it."""
         for precious in (os.getcwd(), os.path.expanduser("~")):
             if lies_in(os.path.realpath(precious), self.path):
                 raise UserError(
-                    f"--output {self.path} holds {precious}, which --overwrite would delete; choose another --output"
+                    f"{argument('output', self.path)} holds {precious}, which {argument('overwrite')} would delete; "
+                    "choose another one"
                 )
 
     def names(self) -> Iterator[tuple[str, bool]]:
@@ -52,7 +58,9 @@ class LocalResult:
         """
 
         def fail(error: OSError) -> None:
-            raise UserError(f"{self.path} cannot be listed: {cause(error)}; choose another --output") from error
+            raise UserError(
+                f"{self.path} cannot be listed: {cause(error)}; choose another {argument('output')}"
+            ) from error
 
         if not os.path.isdir(self.path):
             return
@@ -63,6 +71,17 @@ class LocalResult:
                 yield os.path.normpath(os.path.join(inside, name)), os.path.islink(os.path.join(current, name))
             if not folders and not files and current != self.path:
                 yield f"{inside}/", False
+
+    def tell_of_leftovers(self) -> None:
+        """Tell on stderr of old results that killed runs were just replacing."""
+        for folder in sorted(glob.glob(glob.escape(f"{self.path}.replaced-") + "[0-9a-f]" * 8)):
+            new = folder.replace(".replaced-", ".partial-")
+            say_line(
+                f"note: {folder} is an old result that a run was replacing when it was killed"
+                + (f"; the new one is whole in {new}" if os.path.isdir(new) else "")
+                + f"; when it is of no more use: rm -r {shlex.quote(folder)}",
+                sys.stderr,
+            )
 
     def claim(self) -> None:
         """Do nothing: a rename is one step."""
@@ -76,13 +95,24 @@ class LocalResult:
         if not os.path.lexists(self.path) or not os.listdir(self.path):
             os.rename(work, self.path)  # in the place of an empty folder, too
             return
-        os.rename(self.path, self._replaced)
         try:
+            os.rename(self.path, self._replaced)
             os.rename(work, self.path)
-        except OSError:
-            os.rename(self._replaced, self.path)
+        except BaseException:
+            if os.path.lexists(self._replaced) and not os.path.lexists(self.path):
+                os.rename(self._replaced, self.path)
             raise
         shutil.rmtree(self._replaced, ignore_errors=True)
+
+    def has_taken(self, work: str) -> bool:
+        """Return whether `put`, which may have been interrupted, has brought the finished folder into place."""
+        return not os.path.lexists(work)
+
+    def rest(self) -> str:
+        """Return what an interrupted `put` has left of the old result, with the way out, for the end of a sentence."""
+        if not os.path.lexists(self._replaced):
+            return ""
+        return f", and a rest of the old one in {self._replaced}: rm -r {shlex.quote(self._replaced)}"
 
     def way_out(self, work: str) -> str:
         """Return what to do with a finished result that could not be put in place."""

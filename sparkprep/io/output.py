@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import uuid
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sparkprep.console import safe_text, say
-from sparkprep.errors import UserError
+from sparkprep.console import leave_word
+from sparkprep.errors import UserError, argument
 from sparkprep.io.files import cause, delete_folder, make_folder
 from sparkprep.io.local_result import LocalResult
 from sparkprep.io.paths import is_local, join_path, lies_in, normalise
-from sparkprep.io.run_folders import RunFolder, run_folder
+from sparkprep.io.run_folders import NOTHING_IN_PLACE, RunFolder, run_folder
 
 if TYPE_CHECKING:
     from sparkprep.io.s3_result import S3Result
@@ -49,6 +48,9 @@ class OutputFolder:
     them that of a file that is always there. An empty folder is taken as it is. Partial folders that killed runs left
     beside the output are deleted, and told of on stderr; on S3, where nothing tells whether a run lives, only told of.
 
+    keep_work: where the block fails, what it has written stays, marked as no input, and later runs only tell of it; the
+    error says where (`console.leave_word`).
+
     The constructor raises UserError if the output exists (without `overwrite`), is a file, a mount point or holds one,
     is a whole bucket, holds what no run made, lies inside one of `inputs` (paths given by the user, or single files) or
     has one inside, if `scratch_place` lies inside an input or the output, or if either place cannot be made or written
@@ -62,17 +64,19 @@ class OutputFolder:
         inputs: Sequence[str | os.PathLike[str]] = (),
         made: Sequence[str] = (),
         scratch_place: str | os.PathLike[str] | None = None,
+        keep_work: bool = False,
     ) -> None:
         self.overwrite = overwrite
         self.run_id = uuid.uuid4().hex[:8]
         self._target = _target(path, self.run_id)
         self.path = self._target.path
-        self._work = run_folder(f"{self.path}.partial-", self.run_id, "--output")
+        self._work = run_folder(f"{self.path}.partial-", self.run_id, "output", keep_work)
         self.work = self._work.path
-        self._scratch = _scratch(scratch_place, self.run_id)
+        self._scratch = _scratch(scratch_place, self.run_id, keep_work)
         self.scratch = self._scratch.path if self._scratch else join_path(self.work, "_tmp")
         self._made = [re.compile(pattern) for pattern in made]
-        self._keep_work = False
+        self._keep_work = keep_work
+        self._is_whole = self._is_in_place = False
         sources = [_real(given) for given in inputs]
         self._refuse_overlap(sources)
         if self._scratch:
@@ -90,6 +94,7 @@ class OutputFolder:
             for folder in self._folders():
                 folder.begin()
             make_folder(self.scratch)
+            self._target.tell_of_leftovers()
         except UserError:
             self._delete()
             raise
@@ -98,21 +103,41 @@ class OutputFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._delete()
+        told = self._explained(error)
+        self._leave(told or error)
+        if told is not None:
+            raise told from error
+
+    def _explained(self, error: BaseException | None) -> UserError | None:
+        """Return what the user can do about a full disk or a missing permission; None for other errors."""
         if error is None or isinstance(error, UserError):
-            return
+            return None
         if _NO_SPACE.search(str(error)):
             places = [os.path.dirname(folder.path) for folder in self._folders() if is_local(folder.path)]
-            raise UserError(
+            return UserError(
                 f"the disk is full: the one of {' or '.join(places)}, or that of Spark's temporary files "
-                "(spark.local.dir); free some space or choose another --output"
+                "(spark.local.dir); free some space or choose another output"
                 if places
                 else "the disk of Spark's temporary files (spark.local.dir) is full; free some space or name another"
-            ) from error
+            )
         if _NO_PERMISSION.search(str(error)):
             for folder in self._folders():
                 if folder.path in str(error):
-                    raise folder.cannot_write("permission denied or read-only") from error
+                    return folder.cannot_write("permission denied or read-only")
+        return None
+
+    def _leave(self, error: BaseException | None) -> None:
+        """Delete what the block leaves, or keep it, and note on its error what is where."""
+        kept = " and ".join(folder.path for folder in self._folders())
+        if error is not None and self._keep_work and not self._is_whole and not self._is_in_place:
+            for folder in self._folders():
+                folder.close()
+            nothing = f"{NOTHING_IN_PLACE}; " if isinstance(error, KeyboardInterrupt) else ""
+            leave_word(error, f"{nothing}the work is kept in {kept}")
+            return
+        if isinstance(error, KeyboardInterrupt):
+            leave_word(error, f"the result is whole in {self.path}" if self._is_in_place else NOTHING_IN_PLACE)
+        self._delete()
 
     def commit(self) -> None:
         """Put what was built into place.
@@ -120,7 +145,7 @@ class OutputFolder:
         Raises UserError if an output that must stay has appeared meanwhile, or the move fails; the finished result then
         stays whole in `.work`, and the message says so.
         """
-        self._keep_work = True
+        self._is_whole = True
         try:
             if self._scratch is None:
                 delete_folder(self.scratch)
@@ -138,10 +163,14 @@ class OutputFolder:
                 f"the finished result could not be put in place: {why}. It is whole in {self.work}: "
                 f"{self._target.way_out(self.work)}"
             ) from error
-        except KeyboardInterrupt:
-            say(f"note: the finished result is whole in {safe_text(self.work)}", stream=sys.stderr)
+        except KeyboardInterrupt as error:
+            if self._target.has_taken(self.work):
+                self._is_whole, self._is_in_place = False, True
+                leave_word(error, f"the result is whole in {self.path}{self._target.rest()}")
+            else:
+                leave_word(error, f"the finished result is whole in {self.work}: {self._target.way_out(self.work)}")
             raise
-        self._keep_work = False
+        self._is_whole, self._is_in_place = False, True
 
     def _folders(self) -> list[RunFolder]:
         return [self._work, *([self._scratch] if self._scratch else [])]
@@ -149,7 +178,7 @@ class OutputFolder:
     def _delete(self) -> None:
         """Delete what is left of this run, but for a finished result that is not in place."""
         for folder in self._folders():
-            if folder is not self._work or not self._keep_work:
+            if folder is not self._work or not self._is_whole:
                 folder.delete()
             folder.close()
 
@@ -158,12 +187,13 @@ class OutputFolder:
             is_folder = not is_local(source) or os.path.isdir(source)
             if lies_in(self.path, source) and (is_folder or source == self.path):
                 raise UserError(
-                    f"--output {self.path} lies inside the input {source}, so that the next run would read it; "
-                    "choose another --output"
+                    f"{argument('output', self.path)} lies inside the input {source}, so that the next run would read "
+                    "it; choose another one"
                 )
             if lies_in(source, self.path):
                 raise UserError(
-                    f"the input {source} lies inside --output {self.path}, which is replaced; choose another --output"
+                    f"the input {source} lies inside {argument('output', self.path)}, which is replaced; choose "
+                    "another output"
                 )
 
     def _refuse_existing(self) -> None:
@@ -171,7 +201,8 @@ class OutputFolder:
         if next(self._target.names(), None) is None:
             return
         if not self.overwrite:
-            raise UserError(f"{self.path} exists; pass --overwrite to replace it or choose another --output")
+            replace = argument("overwrite", True)
+            raise UserError(f"{self.path} exists; pass {replace} to replace it or choose another {argument('output')}")
         self._target.check_precious()
         self._refuse_strangers()
 
@@ -189,10 +220,23 @@ class OutputFolder:
         if strangers:
             shown = ", ".join(strangers[:_SHOWN]) + (", ..." if len(strangers) > _SHOWN else "")
             raise UserError(
-                f"{self.path} holds files that a run of this kind does not make ({shown}): choose another --output"
+                f"{self.path} holds files that a run of this kind does not make ({shown}): choose another "
+                f"{argument('output')}"
             )
         if not marked:
-            raise UserError(f"{self.path} is no result of such a run: choose another --output, or delete it yourself")
+            another = argument("output")
+            raise UserError(f"{self.path} is no result of such a run: choose another {another}, or delete it yourself")
+
+
+def try_output(
+    path: str | os.PathLike[str],
+    overwrite: bool,
+    inputs: Sequence[str | os.PathLike[str]] = (),
+    made: Sequence[str] = (),
+    scratch_place: str | os.PathLike[str] | None = None,
+) -> None:
+    """Raise UserError where an `OutputFolder` of these arguments cannot be; leave nothing behind."""
+    OutputFolder(path, overwrite, inputs, made, scratch_place)._delete()
 
 
 # Spark hands such errors on as text only, from the JVM or from a Python worker.
@@ -213,18 +257,20 @@ def _real(path: str | os.PathLike[str]) -> str:
     return os.path.realpath(path) if is_local(path) else path
 
 
-def _scratch(place: str | os.PathLike[str] | None, run_id: str) -> RunFolder | None:
+def _scratch(place: str | os.PathLike[str] | None, run_id: str, keep: bool) -> RunFolder | None:
     if place is None:
         return None
-    return run_folder(join_path(_real(place), "sparkprep-"), run_id, "--work")
+    return run_folder(join_path(_real(place), "sparkprep-"), run_id, "work", keep)
 
 
 def _refuse_scratch(place: str, sources: Sequence[str], output: str) -> None:
     for source in sources:
         if lies_in(place, source):
             raise UserError(
-                f"--work {place} lies inside the input {source}, so that the next run would read what is left there; "
-                "choose another --work"
+                f"{argument('work', place)} lies inside the input {source}, so that the next run would read what is "
+                "left there; choose another one"
             )
     if lies_in(place, output):
-        raise UserError(f"--work {place} lies inside --output {output}, which is replaced; choose another --work")
+        raise UserError(
+            f"{argument('work', place)} lies inside {argument('output', output)}, which is replaced; choose another one"
+        )

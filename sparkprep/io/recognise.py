@@ -117,6 +117,8 @@ _TABLES = {
     ";": Recognised("CSV with semicolons", _by_pandas(";")),
 }
 """What separates the values -> what that is."""
+DATASET_NOTES = ("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json")
+"""Under these names Hugging Face's libraries write of a data set, one JSON object in each."""
 _LINES_ARE_UTF8 = b"\xef\xbb\xbf"
 
 
@@ -237,9 +239,14 @@ def holds_documents(head: bytes, whole: bool, text_column: str) -> bool:
 
 
 def is_one_object(head: bytes, whole: bool) -> bool:
-    """Return whether a JSON file is one object, or begins as one that is laid out over lines; arguments as above."""
+    """Return whether a JSON file is one object, or may be by its beginning: laid out over lines, or one long line.
+
+    The arguments are those of `holds_documents`.
+    """
     text = head.removeprefix(_LINES_ARE_UTF8)
-    return isinstance(_parsed(text), dict) if whole else _INDENTED.match(text) is not None
+    if whole:
+        return isinstance(_parsed(text), dict)
+    return _INDENTED.match(text) is not None or (text.startswith(b"{") and b"\n" not in text)
 
 
 def _parsed(line: bytes) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 from sparkprep.errors import UserError
 from sparkprep.io.json_files import read_json
@@ -16,6 +17,20 @@ _OF_DEDUP = {"counts": dict, "settings": dict, "versions": dict}
 _OF_TOKENIZE = {"asked": dict, "tokens": int, "vocabulary_sha256": str}
 _NO_ROWS = re.compile(r"metrics\.json|report\.html|kept-\w+\.snappy\.parquet|(?:removed|rejected|audit)/.*")
 """What else a result of near-duplicate removal holds, beside kept/."""
+
+
+class HasOutput(Protocol):
+    """What one of our jobs returns to a program: a result in a folder."""
+
+    @property
+    def output(self) -> str:
+        """The folder that holds it."""
+
+
+def place_of(given: Any) -> Any:
+    """Return the folder of a result that a program hands over; anything else as it is."""
+    output = None if isinstance(given, str) else getattr(given, "output", None)
+    return output if isinstance(output, str) else given
 
 
 def rows_of_results(path: str, tree: Tree) -> tuple[list[Entry], list[Entry]]:

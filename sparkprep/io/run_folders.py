@@ -12,24 +12,27 @@ import shutil
 import sys
 
 from sparkprep.console import safe_text, say
-from sparkprep.errors import UserError
-from sparkprep.io.files import cause, delete_file, delete_folder, write_text
+from sparkprep.errors import UserError, argument
+from sparkprep.io.files import UNFINISHED, cause, delete_file, delete_folder, write_text
 from sparkprep.io.paths import is_local, join_path, split_s3
 
+NOTHING_IN_PLACE = "nothing was put in place"
 _LOCK = ".lock"
 _ID = "[0-9a-f]" * 8
+_KEPT = '{"whole_in": null, "kept_by": "--keep-work"}\n'
 
 
 class LocalRunFolder:
     """The folder `<stem><run id>` on a disk.
 
     While its run lives, a lock is held on a file in it: so the next run with the same stem knows what a killed one has
-    left, and deletes that. flag: the option to name where the folder cannot be written. Errors are UserError.
+    left, and deletes that. setting: what is to be named otherwise where it cannot be written. keep: it bears a mark
+    that it is to be left alone, by readers and by later runs, until it is stripped. Errors are UserError.
     """
 
-    def __init__(self, stem: str, run_id: str, flag: str) -> None:
+    def __init__(self, stem: str, run_id: str, setting: str, keep: bool = False) -> None:
         self.path = stem + run_id
-        self._stem, self._flag = stem, flag
+        self._stem, self._setting, self._keep = stem, setting, keep
         self._made_parents: list[str] = []
         self._lock, self._lock_path = -1, ""
 
@@ -48,7 +51,7 @@ class LocalRunFolder:
             raise self.cannot_write(cause(error)) from error
 
     def begin(self) -> None:
-        """Make it, and tell on stderr of the folders of killed runs that this has deleted."""
+        """Make it; tell on stderr of the folders of killed runs that this has deleted, and of those that were kept."""
         for leftover in self._delete_leftovers():
             say(f"note: deleted {safe_text(leftover)}, which a killed run had left", stream=sys.stderr)
         try:
@@ -56,11 +59,14 @@ class LocalRunFolder:
             self._lock, self._lock_path = _locked(os.path.join(self.path, _LOCK))
         except OSError as error:
             raise self.cannot_write(cause(error)) from error
+        if self._keep:
+            write_text(os.path.join(self.path, UNFINISHED), _KEPT)
 
     def strip(self) -> None:
         """Take out what is no content, before it becomes a result; the lock is held on."""
-        with contextlib.suppress(OSError):
-            os.remove(self._lock_path)
+        for path in (self._lock_path, os.path.join(self.path, UNFINISHED)):
+            with contextlib.suppress(OSError):
+                os.remove(path)
 
     def delete(self) -> None:
         """Delete it, and the folders above it that `attempt` made and nobody else has used."""
@@ -78,7 +84,8 @@ class LocalRunFolder:
     def cannot_write(self, why: str) -> UserError:
         """Return the error to raise where it cannot be written."""
         return UserError(
-            f"cannot write to {os.path.dirname(self.path)}: {why}; mend that or choose another {self._flag}"
+            f"cannot write to {os.path.dirname(self.path)}: {why}; mend that or choose another "
+            f"{argument(self._setting)}"
         )
 
     def _delete_leftovers(self) -> list[str]:
@@ -91,6 +98,9 @@ class LocalRunFolder:
                 continue
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.exists(os.path.join(folder, UNFINISHED)):
+                    _tell_of_kept(folder, f"rm -r {shlex.quote(folder)}")
+                    continue
                 shutil.rmtree(folder, ignore_errors=True)
                 deleted.append(folder)
             except OSError:  # its run lives
@@ -106,9 +116,9 @@ class S3RunFolder:
     S3 has no locks, so that nothing tells what a killed run left from what a living one needs: a note names both.
     """
 
-    def __init__(self, stem: str, run_id: str, flag: str) -> None:
+    def __init__(self, stem: str, run_id: str, setting: str, keep: bool = False) -> None:
         self.path = stem + run_id
-        self._stem, self._flag = stem, flag
+        self._stem, self._setting, self._keep = stem, setting, keep
         self._is_writable = False
 
     def attempt(self) -> None:
@@ -119,10 +129,10 @@ class S3RunFolder:
             self._is_writable = True
             delete_file(trial)
         except UserError as error:
-            raise UserError(f"{error}; or choose another {self._flag}") from error
+            raise UserError(f"{error}; or choose another {argument(self._setting)}") from error
 
     def begin(self) -> None:
-        """Tell on stderr of others with the same stem, with the command to delete them."""
+        """Mark it if it is to be kept; tell on stderr of others with the same stem, with the command to delete them."""
         from sparkprep.io.aws import bucket_client
         from sparkprep.io.objects import folders  # with boto3, which local work need not wait for
 
@@ -134,9 +144,13 @@ class S3RunFolder:
                     f"none does: {safe_text(_command_to_delete(self._stem + name))}",
                     stream=sys.stderr,
                 )
+        if self._keep:
+            write_text(join_path(self.path, UNFINISHED), _KEPT)
 
     def strip(self) -> None:
-        """Do nothing: there is no lock in it."""
+        """Take out what is no content, before it becomes a result."""
+        if self._keep:
+            delete_file(join_path(self.path, UNFINISHED))
 
     def delete(self) -> None:
         """Delete it; where that fails, tell on stderr what stays."""
@@ -154,15 +168,23 @@ class S3RunFolder:
 
     def cannot_write(self, why: str) -> UserError:
         """Return the error to raise where it cannot be written."""
-        return UserError(f"cannot write to {self.path}: {why}; mend that or choose another {self._flag}")
+        return UserError(f"cannot write to {self.path}: {why}; mend that or choose another {argument(self._setting)}")
 
 
 RunFolder = LocalRunFolder | S3RunFolder
 
 
-def run_folder(stem: str, run_id: str, flag: str) -> RunFolder:
+def run_folder(stem: str, run_id: str, setting: str, keep: bool = False) -> RunFolder:
     """Return the folder `<stem><run id>`, of which nothing is made yet. stem: as `paths.normalise` returns it."""
-    return (LocalRunFolder if is_local(stem) else S3RunFolder)(stem, run_id, flag)
+    return (LocalRunFolder if is_local(stem) else S3RunFolder)(stem, run_id, setting, keep)
+
+
+def _tell_of_kept(folder: str, command: str) -> None:
+    say(
+        f"note: {safe_text(folder)} holds the work of a run that did not finish, which {argument('keep_work')} kept; "
+        f"when it is of no more use: {safe_text(command)}",
+        stream=sys.stderr,
+    )
 
 
 def _command_to_delete(folder: str) -> str:

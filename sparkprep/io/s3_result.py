@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.aws import bucket_client, code_of, explained
 from sparkprep.io.files import UNFINISHED
 from sparkprep.io.objects import copy, delete, objects
@@ -30,19 +30,21 @@ class S3Result:
 
     def __init__(self, path: str | os.PathLike[str], run_id: str) -> None:
         self.path = normalise(path)
-        self._subject = f"--output {self.path}"
+        self._subject = argument("output", self.path)
         self._bucket, key = split_s3(self.path)
         if not key:
-            raise UserError(f"--output {self.path} is a whole bucket; name a folder in it, --output {self.path}/clean")
+            raise UserError(
+                f"{self._subject} is a whole bucket; name a folder in it, {argument('output', self.path + '/clean')}"
+            )
         if any(part in ("", ".", "..") for part in key.split("/")):
-            raise UserError(f"--output {self.path}: a key with empty parts, '.' or '..' in it is no folder; mend it")
+            raise UserError(f"{self._subject}: a key with empty parts, '.' or '..' in it is no folder; mend it")
         self._key, self._prefix, self._run_id = key, f"{key}/", run_id
-        self._is_claimed = self._was_unfinished = False
+        self._is_claimed = self._was_unfinished = self._is_put = False
 
     def check_kind(self) -> None:
         """Raise UserError where the path is that of an object."""
         if next(objects(self._client(), self._bucket, self._key, self._subject), None) == self._key:
-            raise UserError(f"--output {self.path} is an existing object; name a folder")
+            raise UserError(f"{self._subject} is an existing object; name a folder")
 
     def check_precious(self) -> None:
         """Do nothing: nobody lives in a bucket."""
@@ -54,6 +56,9 @@ class S3Result:
             self._was_unfinished = self._was_unfinished or (name == UNFINISHED and not self._is_claimed)
             if not name.endswith("/") and name and not (name == UNFINISHED and self._is_claimed):
                 yield name, False
+
+    def tell_of_leftovers(self) -> None:
+        """Do nothing: what a killed run was replacing lies in the output itself, marked as not whole."""
 
     def claim(self) -> None:
         """Put the marker: from here on readers refuse the folder, and another run cannot put its result there.
@@ -92,6 +97,15 @@ class S3Result:
         there = objects(client, self._bucket, self._prefix, self._subject)
         delete(client, self._bucket, [key for key in there if key not in stay], self._subject)
         delete(client, self._bucket, [self._prefix + UNFINISHED], self._subject)
+        self._is_put = True
+
+    def has_taken(self, work: str) -> bool:
+        """Return whether `put` has come to its end."""
+        return self._is_put
+
+    def rest(self) -> str:
+        """Return nothing: when `put` has come to its end, it has left nothing."""
+        return ""
 
     def way_out(self, work: str) -> str:
         """Return what to do with a finished result that could not be put in place."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pyarrow.fs as pafs
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.files import cause, info_of
 from sparkprep.io.paths import check_utf8, filesystem, is_local, join_path, normalise
 
@@ -55,11 +55,11 @@ def entry_of(path: str) -> Entry | None:
     """
     if is_local(path):
         if not os.path.lexists(path):
-            raise UserError(f"{path}: no such file or folder; check --input")
+            raise UserError(f"{path}: no such file or folder; check {argument('input')}")
         return None if os.path.isdir(path) else _local_entry(os.path.basename(path), path, os.path.realpath(path))
     info = info_of(path)
     if info.type == pafs.FileType.NotFound:
-        raise UserError(f"{path}: no such file or folder; check --input")
+        raise UserError(f"{path}: no such file or folder; check {argument('input')}")
     return _s3_entry(path.rsplit("/", 1)[-1], path, info) if info.type == pafs.FileType.File else None
 
 

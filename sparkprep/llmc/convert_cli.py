@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sparkprep.console import add_debug, say_line
+from sparkprep.console import add_debug, if_interrupted, say_line
 from sparkprep.llmc import convert
 
 EPILOG = """\
@@ -41,11 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert as the arguments say and tell what was written; UserError for what cannot be."""
-    if args.kind == "tokenizer":
-        done = convert.tokenizer(args.output, args.overwrite)
-    elif args.kind == "hellaswag":
-        done = convert.hellaswag(args.source, args.output, args.overwrite)
-    else:
-        done = convert.shakespeare(args.source, args.output, args.overwrite)
-    say_line(done)
+    with if_interrupted("a file that is there is whole"):
+        if args.kind == "tokenizer":
+            done = convert.tokenizer(args.output, args.overwrite)
+        elif args.kind == "hellaswag":
+            done = convert.hellaswag(args.source, args.output, args.overwrite)
+        else:
+            done = convert.shakespeare(args.source, args.output, args.overwrite)
+        say_line(done)
     return 0

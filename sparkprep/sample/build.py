@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sparkprep.errors import UserError
+from sparkprep.io.files import sha256_of
 from sparkprep.sample.harvest import PACKAGES, Document, harvest, split_longest, versions
 from sparkprep.sample.planting import PlantingRates, plant
 from sparkprep.sample.truth import Pair, all_pairs, clusters
@@ -56,6 +57,14 @@ class Subset:
     @property
     def documents(self) -> Path:
         return self.directory / "documents.parquet"
+
+    def origin(self) -> dict[str, Any]:
+        """Return what a result may say of its input: the size's name, the documents' SHA-256, versions by package."""
+        return {
+            "size": self.directory.name,
+            "sha256": sha256_of(str(self.documents))[1],
+            "versions": {name: version for name, version in versions().items() if version is not None},
+        }
 
     @property
     def pairs(self) -> Path:

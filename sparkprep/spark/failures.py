@@ -6,8 +6,10 @@ which Spark buries: in the text of a task's traceback, or in the last of a chain
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import unquote
@@ -18,6 +20,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError
+from sparkprep.spark import jvm
 
 SPARK_ERRORS = (PySparkException, Py4JError)
 """What Spark raises; a failed task comes as either, depending on what failed in it."""
@@ -34,6 +37,14 @@ _FROM_WORKER = re.compile(r"sparkprep\.errors\.UserError: (.+)")
 _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _CAUSE = re.compile(r"^\s*Caused by: ([\w.$]+: .*\S)", re.MULTILINE)
+_CRASHED = re.compile(r"Python worker (?:exited unexpectedly \(crashed\)|failed to connect back|process terminated)")
+_FATAL = re.compile(r"(Fatal Python error: [^\n]+)")
+_LOST = re.compile(r"ExecutorLostFailure \(.*?Reason: ([^\n]+?)\)?(?:\n|$)")
+_JAVA_MEMORY = re.compile(r"java\.lang\.OutOfMemoryError(?:: [^\n]+)?")
+_LESS_AT_ONCE = (
+    "most often the machine's memory was full: close other programs, let fewer tasks run at once (spark-submit "
+    "--master 'local[2]'), or give executors more of it (--conf spark.executor.memoryOverhead=4g)"
+)
 _TASK = re.compile(r"Job aborted due to stage failure: .*?most recent failure: .*?\(TID \d+\) \([^)]*\): ", re.DOTALL)
 
 
@@ -50,7 +61,9 @@ def explained(paths: Sequence[str] = ()) -> Iterator[None]:
     except SPARK_ERRORS as error:
         if _has_ended():
             raise _died() from error
-        mistake = raised_by_worker(error) or _stale_checksum(error) or _unreadable(error, paths)
+        mistake = (
+            raised_by_worker(error) or _stale_checksum(error) or _unreadable(error, paths) or _out_of_memory(error)
+        )
         if mistake is None:
             raise
         raise mistake from error
@@ -91,31 +104,62 @@ def cause_of_failure(error: BaseException) -> str:
 
 @contextmanager
 def tasks_ended(spark: SparkSession) -> Iterator[None]:
-    """Leave the block by an error only when no task runs any more; by Ctrl-C, or another end, with all jobs cancelled.
+    """Leave the block by an error only when none of its tasks runs any more; by Ctrl-C, or another end, with its jobs
+    cancelled.
 
     Spark tells of a failed job at once and cancels its other tasks meanwhile: one that still writes would leave files
-    behind where the partial output has just been deleted.
+    behind where the partial output has just been deleted. The jobs of others in the same session go on: those of the
+    block bear a tag.
     """
+    with _tagged(spark) as tag:
+        try:
+            yield
+        except BaseException as error:
+            is_cancelled = not isinstance(error, Exception)
+            _let_tasks_end(spark, tag, cancel=is_cancelled)
+            if is_cancelled:
+                time.sleep(WORKERS_END_S)
+            raise
+
+
+@contextmanager
+def _tagged(spark: SparkSession) -> Iterator[str]:
+    """Give the Spark jobs that this thread starts in the block a tag of their own."""
+    tag = f"sparkprep-{uuid.uuid4().hex}"
     try:
-        yield
-    except BaseException as error:
-        is_cancelled = not isinstance(error, Exception)
-        _let_tasks_end(spark, cancel=is_cancelled)
-        if is_cancelled:
-            time.sleep(WORKERS_END_S)
-        raise
+        context = spark.sparkContext
+    except (PySparkException, AttributeError):  # Spark Connect
+        yield tag
+        return
+    context.addJobTag(tag)
+    try:
+        yield tag
+    finally:
+        with contextlib.suppress(*SPARK_ERRORS, OSError):  # Spark may be what has failed
+            context.removeJobTag(tag)
 
 
-def _let_tasks_end(spark: SparkSession, *, cancel: bool, seconds: float = 10.0) -> None:
+def _let_tasks_end(spark: SparkSession, tag: str, *, cancel: bool, seconds: float = 10.0) -> None:
     end = time.monotonic() + seconds
     try:
         if cancel:
-            spark.sparkContext.cancelAllJobs()
-        tracker = spark.sparkContext._jsc.sc().statusTracker()
-        while time.monotonic() < end and any(e.numRunningTasks() for e in tracker.getExecutorInfos()):
+            spark.sparkContext.cancelJobsWithTag(tag)
+        while time.monotonic() < end and _running_tasks(spark, tag):
             time.sleep(0.05)
     except (*SPARK_ERRORS, AttributeError, OSError):
         return  # Spark Connect does not say, and Spark may be what has failed
+
+
+def _running_tasks(spark: SparkSession, tag: str) -> int:
+    """Return how many tasks run of the jobs with a tag, those of failed and cancelled jobs among them."""
+    tracker = spark.sparkContext._jsc.sc().statusTracker()
+    running = 0
+    for job in tracker.getJobIdsForTag(tag):
+        info = tracker.getJobInfo(job)
+        for stage in info.get().stageIds() if info.isDefined() else ():
+            of_stage = tracker.getStageInfo(stage)
+            running += of_stage.get().numActiveTasks() if of_stage.isDefined() else 0
+    return running
 
 
 def _raised(text: str) -> str:
@@ -179,7 +223,41 @@ def _has_ended() -> bool:
 
 
 def _died() -> UserError:
+    words = jvm.last_words()
+    said = f" (its last line: {words})" if words else ""
     return UserError(
-        "Spark's driver died in mid-run, most often because the machine ran out of memory: close other programs, or "
-        "give the driver less or more of it (spark-submit --driver-memory 4g, SPARK_DRIVER_MEMORY=4g)"
+        f"Spark's driver died in mid-run{said}, most often because the machine ran out of memory: close other "
+        "programs, or give the driver less or more of it (spark-submit --driver-memory 4g, SPARK_DRIVER_MEMORY=4g)"
     )
+
+
+def _out_of_memory(error: BaseException) -> UserError | None:
+    """Return what to do where a worker or an executor has died, or had no memory left, with its own last words."""
+    text = _whole_text(error)
+    if (crashed := _CRASHED.search(text)) is not None:
+        if (fatal := _of_crash(text)) is not None:
+            return UserError(
+                f"a worker of Spark crashed in compiled code ({fatal}): install the package of that file anew, for "
+                "this machine's processor"
+            )
+        return UserError(f"a worker of Spark was killed ({crashed[0]}): {_LESS_AT_ONCE}")
+    raised = _raised(text.split("\nDriver stacktrace:")[0])
+    if raised.startswith(("MemoryError", "pyarrow.lib.ArrowMemoryError", "numpy._core._exceptions._ArrayMemoryError")):
+        return UserError(f"a worker of Spark had no memory left ({raised[:_LONGEST]}): {_LESS_AT_ONCE}")
+    if (lost := _LOST.search(text)) is not None:
+        return UserError(f"Spark lost an executor ({lost[1][:_LONGEST].strip()}): {_LESS_AT_ONCE}")
+    if (of_java := _JAVA_MEMORY.search(text)) is not None:
+        return UserError(
+            f"Spark's Java has no memory left ({of_java[0]}): give it more (SPARK_DRIVER_MEMORY=8g, spark-submit "
+            "--driver-memory 8g; on a cluster --executor-memory too)"
+        )
+    return None
+
+
+def _of_crash(text: str) -> str | None:
+    """Return what Python's fault handler has said in a worker, and where that was; None where it has said nothing."""
+    fatal = _FATAL.search(text)
+    if fatal is None:
+        return None
+    frame = _FRAME.search(text, fatal.end())
+    return fatal[1].strip() + (f" in {frame[1]}, line {frame[2]}" if frame else "")

@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -117,7 +118,8 @@ def spark_environment(environ: Mapping[str, str] | None = None, *, python: str |
     (`python`, by default the running one), SPARK_DRIVER_MEMORY where unset (Spark reads it only where neither
     --driver-memory nor spark.driver.memory says otherwise), and in SPARK_SUBMIT_OPTS, where the user has none of the
     kind, options for the driver's JVM that make short jobs cheaper, and a log configuration that keeps Spark's own
-    lines off the terminal up to warnings. Where the locale knows ASCII alone, LC_ALL with UTF-8.
+    lines off the terminal up to warnings. Where the locale knows ASCII alone, LC_ALL with UTF-8. Where the machine's
+    name has no address, SPARK_LOCAL_IP.
     """
     environ = os.environ if environ is None else environ
     python = python or sys.executable
@@ -125,6 +127,7 @@ def spark_environment(environ: Mapping[str, str] | None = None, *, python: str |
     result = {name: value for name, value in found.items() if value}
     result["PYSPARK_PYTHON"] = result["PYSPARK_DRIVER_PYTHON"] = python
     result |= locale_for_names(environ)
+    result |= _address_of_nameless(environ)
     if not environ.get("SPARK_DRIVER_MEMORY"):
         result["SPARK_DRIVER_MEMORY"] = DEFAULT_DRIVER_MEMORY
     options = environ.get("SPARK_SUBMIT_OPTS", "")
@@ -134,6 +137,20 @@ def spark_environment(environ: Mapping[str, str] | None = None, *, python: str |
         quiet = f"-Dlog4j2.configurationFile={_QUIET_LOG.absolute().as_uri()}"
         result["SPARK_SUBMIT_OPTS"] = f"{result.get('SPARK_SUBMIT_OPTS', options)} {quiet}".strip()
     return result
+
+
+def _address_of_nameless(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return SPARK_LOCAL_IP where this machine does not know itself by its name: Spark would end in a traceback.
+
+    So it is in containers and on laptops between two networks. Nobody else could have reached it by that name either.
+    """
+    if environ.get("SPARK_LOCAL_IP") or environ.get("SPARK_LOCAL_HOSTNAME"):
+        return {}
+    try:
+        socket.getaddrinfo(socket.gethostname(), None)
+    except (OSError, UnicodeError):
+        return {"SPARK_LOCAL_IP": "127.0.0.1"}
+    return {}
 
 
 def locale_for_names(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,8 +1,7 @@
-"""What a run says while it works: one line for each stage, and a bar with the time left while a stage runs."""
+"""What a run says while it works: one line for each stage, and how far it is while a stage runs."""
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,15 +11,19 @@ from typing import Any, TextIO
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
-from tqdm import tqdm
 
-from sparkprep.spark.session import job_description
-from sparkprep.units import human_bytes
+from sparkprep.safe import safe_text
+from sparkprep.spark.displays import Display, Look, Nowhere, display_on
+from sparkprep.spark.forecast import READ, Costs, Forecast, Pace
+from sparkprep.spark.session import cores, job_description
+from sparkprep.units import human_bytes, human_duration, time_of_day
 
 SLOW = 2.0
-"""Seconds after which a stage gets a bar."""
-QUIET_INTERVAL = 30.0
-"""Seconds between two lines of progress where the output is not a terminal."""
+"""Seconds after which a stage is looked at."""
+FIRST_ESTIMATE = 5.0
+"""Seconds after which a run is estimated, measured or not: with Spark's start it is told within 15."""
+WORTH_TELLING = 60.0
+"""Seconds from which on a run is long enough for a line about it."""
 
 
 @dataclass
@@ -34,12 +37,17 @@ class Stage:
 
 
 class Progress:
-    """Collects the stages of a run and, unless `stream` is None, tells of them there."""
+    """Collects the stages of a run and tells of them on a display, or a stream; None: nowhere."""
 
-    def __init__(self, spark: SparkSession, stream: TextIO | None = sys.stderr) -> None:
+    def __init__(self, spark: SparkSession, to: Display | TextIO | None, costs: Costs | None = None) -> None:
+        """Begin a run. costs: of its stages, by which it is estimated."""
         self._spark = spark
-        self._stream = stream
+        self._display = display_on(to)
         self._start = time.monotonic()
+        self._costs = costs
+        self._forecast: Forecast | None = None
+        self._is_estimated = False
+        self._share = 0.0
         self.stages: list[Stage] = []
 
     @property
@@ -50,6 +58,17 @@ class Progress:
         """Return what the stages did, as JSON knows it."""
         return [asdict(stage) for stage in self.stages]
 
+    def expect(self, size: int, *, reading: bool = False) -> None:
+        """Say how many bytes of documents the run works on. reading: they are to be written as Parquet first."""
+        if self._costs is not None:
+            costs = {**READ, **self._costs} if reading else self._costs
+            self._forecast = Forecast(costs, size, cores(self._spark))
+
+    def warn(self, warnings: list[str]) -> None:
+        """Tell of the warnings of a run, where no face does."""
+        for text in warnings:
+            self._display.warn(safe_text(text))
+
     @contextmanager
     def stage(self, name: str, documents: int = 0, size: int = 0) -> Iterator[Stage]:
         """Time the block and label its Spark jobs; print its line when it has ended without an error."""
@@ -57,7 +76,7 @@ class Progress:
         start = time.monotonic()
         done = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(stage, done), daemon=True)
-        if self._stream is not None:
+        if not isinstance(self._display, Nowhere):
             watcher.start()
         try:
             with job_description(self._spark, f"sparkprep: {name}"):
@@ -68,48 +87,46 @@ class Progress:
                 watcher.join()
         stage.seconds = round(time.monotonic() - start, 3)
         self.stages.append(stage)
+        if self._forecast is not None:
+            self._forecast.end(name, stage.seconds)
         self._say(stage)
 
     def _say(self, stage: Stage) -> None:
-        if self._stream is None:
-            return
         volume = f"{stage.documents:>12,} documents" if stage.documents else " " * 22
         size = f"{human_bytes(stage.bytes):>10}" if stage.bytes else " " * 10
-        print(f"{stage.name:<12}{volume}{size}{stage.seconds:>9.1f} s", file=self._stream, flush=True)
+        self._display.line(f"{stage.name:<12}{volume}{size}{stage.seconds:>9.1f} s")
 
     def _watch(self, stage: Stage, done: threading.Event) -> None:
+        start = time.monotonic()
         if done.wait(SLOW) or not self._can_count():
             return
-        if self._stream is not None and self._stream.isatty():
-            self._draw_bar(stage, done)
-        else:
-            self._say_now_and_then(stage, done)
+        tasks = _Tasks(self._spark, start)
+        while not done.wait(self._display.interval):
+            look = self._look(stage, time.monotonic() - start, tasks.pace())
+            self._estimate(look)
+            self._display.show(look)
+        self._display.clear()
 
-    def _draw_bar(self, stage: Stage, done: threading.Event) -> None:
-        layout = "{desc} {bar:30} {percentage:3.0f} % of the tasks, {elapsed} so far, {remaining} left"
-        bar = tqdm(total=100, desc=f"{stage.name:<11}", file=self._stream, leave=False, bar_format=layout)
-        shown: frozenset[int] = frozenset()
-        while not done.wait(0.5):
-            finished, total, ids = self._tasks()
-            if ids != shown:  # the next Spark stages of this step: their time left is their own
-                shown = ids
-                bar.reset(total=100)
-            if total:
-                bar.n = 100.0 * finished / total
-                bar.refresh()
-        bar.close()
+    def _look(self, stage: Stage, elapsed: float, pace: Pace) -> Look:
+        if self._forecast is None:
+            whole = pace.whole()
+            left = None if whole is None else max(0.0, whole - pace.seconds)
+            return Look(stage.name, stage.documents, pace, elapsed, left, pace.finished / max(1, pace.total))
+        left = self._forecast.left(stage.name, elapsed, pace)
+        so_far = self.seconds
+        self._share = max(self._share, so_far / max(1e-9, so_far + left))  # a correction takes nothing back
+        return Look(stage.name, stage.documents, pace, elapsed, left, self._share)
 
-    def _say_now_and_then(self, stage: Stage, done: threading.Event) -> None:
-        """Where a log is written: a line from time to time, without control characters."""
-        start, shown, since = time.monotonic(), frozenset[int](), 0.0
-        while not done.wait(QUIET_INTERVAL):
-            finished, total, ids = self._tasks()
-            now = time.monotonic()
-            if ids != shown:
-                shown, since = ids, now - QUIET_INTERVAL
-            left = f", about {(now - since) * (total - finished) / finished:.0f} s left" if finished else ""
-            tasks = f"{finished:,} of {total:,} tasks, " if total else ""
-            print(f"{stage.name:<12}{tasks}{now - start:.0f} s so far{left}", file=self._stream, flush=True)
+    def _estimate(self, look: Look) -> None:
+        """Tell once how long the run will take, where it is long."""
+        forecast = self._forecast
+        if self._is_estimated or forecast is None or look.left is None:
+            return
+        if (forecast.is_measured or self.seconds >= FIRST_ESTIMATE) and self.seconds + look.left >= WORTH_TELLING:
+            self._is_estimated = True
+            whole = human_duration(self.seconds + look.left)
+            size = human_bytes(forecast.size)
+            self._display.line(f"about {whole} for {size} (first estimate), until {time_of_day(look.left)}")
 
     def _can_count(self) -> bool:
         try:
@@ -117,9 +134,29 @@ class Progress:
         except (PySparkException, AttributeError):  # Spark Connect has no task counts
             return False
 
-    def _tasks(self) -> tuple[int, int, frozenset[int]]:
-        """(finished, all) tasks of the Spark stages that run now, and these stages' numbers."""
-        tracker = self._spark.sparkContext.statusTracker()
-        ids = frozenset(tracker.getActiveStageIds())
-        infos = [info for info in map(tracker.getStageInfo, ids) if info is not None]
-        return sum(i.numCompletedTasks for i in infos), sum(i.numTasks for i in infos), ids
+
+class _Tasks:
+    """Watches the tasks of the Spark stages that run, which are others after each of these."""
+
+    def __init__(self, spark: SparkSession, start: float) -> None:
+        self._tracker = spark.sparkContext.statusTracker()
+        self._ids: frozenset[int] = frozenset()
+        self._since = start
+        self._pace = Pace()
+
+    def pace(self) -> Pace:
+        """Return how far they are."""
+        now = time.monotonic()
+        ids = frozenset(self._tracker.getActiveStageIds())
+        infos = [info for info in map(self._tracker.getStageInfo, ids) if info is not None]
+        finished, total = sum(i.numCompletedTasks for i in infos), sum(i.numTasks for i in infos)
+        if ids != self._ids:
+            if self._ids:
+                self._since = now
+            self._ids = ids
+            self._pace = Pace(0, total)
+        if finished != self._pace.finished or total != self._pace.total:
+            seconds, before = now - self._since, self._pace
+            first = (before.first, before.first_seconds) if before.first else (finished, seconds)
+            self._pace = Pace(finished, total, seconds, *first)
+        return self._pace

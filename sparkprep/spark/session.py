@@ -8,11 +8,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkConf
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError
+from sparkprep.spark import jvm
 from sparkprep.spark.clusters import WORKER_DAEMON, Size
 from sparkprep.spark.java import NO_JAVA, spark_environment
 
@@ -22,6 +23,9 @@ _ALWAYS = {
     # Spark starts the process of its workers by `python -m`, which puts the working folder first on their path: there
     # a random.py or tokenize.py of the user's would stand in for Python's own.
     "spark.executorEnv.PYTHONSAFEPATH": "1",
+    # A worker that crashes says where it was.
+    "spark.python.worker.faulthandler.enabled": "true",
+    "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
 }
 # For a session on this machine only. 127.0.0.1: a laptop that changes its network in mid-job keeps its session.
 _LOCAL = {
@@ -113,7 +117,7 @@ def _start_jvm(settings: Size | Mapping[str, str] | None) -> SparkConf:
         at_start.setAll(list({**_PLAIN_PYTHON, **explicit}.items()))
     # The builder would start it too, but then it is too late to see what the user has set.
     with _signals_held_back():
-        SparkContext._ensure_initialized(conf=at_start)
+        jvm.start(at_start)
     given = SparkConf()
     workers = given.get("spark.pyspark.python")
     if workers:  # only spark-submit itself looks at this key

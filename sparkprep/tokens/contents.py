@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from sparkprep.errors import argument
 from sparkprep.io.files import exists
 from sparkprep.io.json_files import read_json
 from sparkprep.io.listing import DataFile, list_written, stamps
@@ -33,7 +34,9 @@ def finished(output: str, asked: dict[str, Any]) -> dict[str, Any] | None:
     path = join_path(output, METRICS)
     if not exists(path):
         return None
-    metrics = read_json(path, "take another --output, or --overwrite", {"asked": dict, "parts": list})
+    metrics = read_json(
+        path, f"take another {argument('output')}, or {argument('overwrite', True)}", {"asked": dict, "parts": list}
+    )
     made = {(part["name"], part["bytes"]) for part in metrics["parts"]}
     there = {(file.path.rpartition("/")[2], file.size) for file in list_written(output)}
     return dict(metrics) if metrics["asked"] == asked and made == there else None

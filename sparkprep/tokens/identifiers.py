@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from sparkprep.documents.keys import id_column
 from sparkprep.documents.parquet.footers import InputSummary
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.arrow import plain_type
 from sparkprep.io.parquet import open_parquet
 
@@ -57,5 +57,7 @@ def id_of(summary: InputSummary, given: str | None) -> str | None:
     if name is not None:
         kind = summary.schema.field(name).type
         if form_of(plain_type(kind)) is None:
-            raise UserError(f"--id-column: column {name!r} ({kind}) holds values that have no order; name another")
+            raise UserError(
+                f"{argument('id_column')}: column {name!r} ({kind}) holds values that have no order; name another"
+            )
     return name

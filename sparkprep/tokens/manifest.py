@@ -63,6 +63,12 @@ def write_note(folder: str, plan: ShardPlan, entry: Entry) -> None:
     write_text(note_path(folder, entry.file), json.dumps({"plan": plan.fingerprint, **asdict(entry)}))
 
 
+def write_notes(folder: str, plan: ShardPlan, entries: Sequence[Entry]) -> None:
+    """Note of each of these shards that it is finished."""
+    with ThreadPoolExecutor(_HASHERS) as pool:  # on S3 each note is a request
+        list(pool.map(lambda entry: write_note(folder, plan, entry), entries))
+
+
 def note_path(folder: str, file: str) -> str:
     """Return where the note of a shard lies."""
     return join_path(folder, NOTES, f"{file}.json")

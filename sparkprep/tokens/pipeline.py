@@ -11,19 +11,20 @@ from pyspark.sql import SparkSession
 
 from sparkprep import __version__
 from sparkprep.documents.keys import DEFAULT_ID
-from sparkprep.documents.opening import Opened, open_listed
+from sparkprep.documents.opening import Opened, Source, open_listed, paths_of, source_of, spool_table
 from sparkprep.documents.parquet.pieces import plan
 from sparkprep.io.files import write_text
 from sparkprep.io.left_out import name_left_out
 from sparkprep.io.listing import list_input
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
+from sparkprep.spark.displays import Display
 from sparkprep.spark.failures import explained, tasks_ended
+from sparkprep.spark.forecast import TOKENIZE
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores
 from sparkprep.spark.tables import PartFile
-from sparkprep.tokenizer.tokenizer import Tokenizer
 from sparkprep.tokenizer.vocabulary import SHA256
 from sparkprep.tokens.contents import MADE, METRICS, REJECTED, asked_of, finished
 from sparkprep.tokens.identifiers import id_of
@@ -31,38 +32,45 @@ from sparkprep.tokens.rows import TokenCounts, write_token_rows
 from sparkprep.tokens.settings import TokenizeSettings
 
 
-def tokenize(
+def make_tokens(
     spark: SparkSession,
-    source: str | Sequence[str],
+    source: str | Sequence[str] | Source,
     output: str,
     settings: TokenizeSettings | None = None,
     *,
     overwrite: bool = False,
     reuse: bool = False,
-    stream: TextIO | None = None,
+    stream: Display | TextIO | None = None,
     work: str | None = None,
+    keep_work: bool = False,
 ) -> dict[str, Any]:
     """Write the token rows (id, tokens, count) of documents to the folder `output`; return its metrics.
 
-    source: files or folders of Parquet or JSON Lines, or the output of the dedup job, whose kept/ is taken. reuse: an
-    `output` that was made from the same files with the same settings is left as it is. work: where documents that are
-    written anew lie meanwhile, seen by all nodes; by default beside the output. Raises UserError where input, settings
-    or output cannot work.
+    source: files or folders of Parquet or JSON Lines, or the output of the dedup job, whose kept/ is taken; or a table
+    (`source_of`). reuse: an `output` that was made from the same files with the same settings is left as it is. stream:
+    where to tell of progress. work: where documents that are written anew lie meanwhile, seen by all nodes; by default
+    beside the output. keep_work: keep what was written where the run fails; the error says where. Raises UserError
+    where input, settings or output cannot work.
     """
     settings = settings or TokenizeSettings()
-    paths = [source] if isinstance(source, str) else list(source)
-    listing = list_input(paths, settings.text_column)
-    asked = asked_of(listing.files, settings)
-    done = finished(output, asked) if reuse else None
+    documents = source_of(source)
+    listing = list_input(documents, settings.text_column) if isinstance(documents, list) else None
+    asked = asked_of(listing.files if listing else [], settings)
+    done = finished(output, asked) if reuse and listing else None
     if done is not None:
         return done
     preflight(spark)
-    progress = Progress(spark, stream)
-    with OutputFolder(output, overwrite, paths, MADE, work) as folder:
+    progress = Progress(spark, stream, TOKENIZE)
+    with OutputFolder(output, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
         with tasks_ended(spark):
             columns = [settings.id_column or DEFAULT_ID]
-            opened = open_listed(spark, listing, folder, progress, settings.max_bad, columns, REJECTED)
-            counts, parts = _write_rows(spark, opened, settings, folder.work, progress)
+            if listing:
+                opened = open_listed(spark, listing, folder, progress, settings.max_bad, columns, REJECTED)
+            else:
+                assert not isinstance(documents, list)
+                opened = spool_table(spark, documents, folder, progress, settings.text_column)
+            progress.expect(opened.summary.bytes)
+            counts, parts, engine = _write_rows(spark, opened, settings, folder.work, progress)
             opened.listing.check_unchanged()
         metrics = {
             **asdict(counts),
@@ -71,7 +79,7 @@ def tokenize(
             "left_out": name_left_out(opened.listing.left_out),
             "seconds": round(progress.seconds, 1),
             "stages": progress.summary(),
-            "engine": Tokenizer().engine,
+            "engine": engine,
             "vocabulary_sha256": SHA256,
             "sparkprep": __version__,
             "spark": spark.version,
@@ -85,13 +93,13 @@ def tokenize(
 
 def _write_rows(
     spark: SparkSession, opened: Opened, settings: TokenizeSettings, folder: str, progress: Progress
-) -> tuple[TokenCounts, list[PartFile]]:
+) -> tuple[TokenCounts, list[PartFile], str]:
     """Write the token rows of the documents into a folder; return what was written."""
     summary = opened.summary
     name = id_of(summary, settings.id_column)
     with explained(), progress.stage("tokenize", summary.rows) as stage:
-        counts, parts = write_token_rows(spark, plan(summary, cores(spark)), name, folder)
+        counts, parts, engine = write_token_rows(spark, plan(summary, cores(spark)), name, folder)
         stage.bytes = counts.text_bytes
     if not counts.documents == sum(part.file.rows for part in parts) == summary.rows:
         raise RuntimeError(f"{summary.rows:,} documents went in and {counts.documents:,} came out; please report this")
-    return counts, parts
+    return counts, parts, engine

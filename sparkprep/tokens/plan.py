@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.tokens.settings import ShardSettings
 
 BUCKETS_PER_SHARD = 64
@@ -89,8 +89,8 @@ def make(counts: npt.NDArray[np.int64], documents: int, settings: ShardSettings,
     val = settings.val_tokens or max(1, min(settings.shard_tokens, total // 100))
     if val >= total:
         raise UserError(
-            f"--val-tokens {val:,}: there are {total:,} tokens in all, so that none would be left to train on; "
-            "take fewer, or tokenize more documents"
+            f"{argument('val_tokens', val)}: there are {total:,} tokens in all, so that none would be left to train "
+            "on; take fewer, or tokenize more documents"
         )
     shards = [Shard(0, "val", f"{settings.name}_val_000000.bin", 0, val)]
     for index, first in enumerate(range(val, total, settings.shard_tokens), 1):

@@ -12,7 +12,7 @@ import pyarrow as pa
 from sparkprep.documents.keys import DEFAULT_ID
 from sparkprep.documents.parquet.footers import summarise
 from sparkprep.documents.parquet.pieces import Documents, plan
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.arrow import plain, plain_type, runs_to_binary
 from sparkprep.io.formats import PARQUET
 from sparkprep.io.listing import Listing, list_input
@@ -130,7 +130,7 @@ def _check_column(tokens_column: str, path: str, schema: pa.Schema) -> None:
     if tokens_column not in schema.names:
         raise UserError(
             f"{path}: no column {tokens_column!r}; columns there are: {', '.join(schema.names)}; "
-            "name it with --tokens-column"
+            f"name it with {argument('tokens_column')}"
         )
     kind = schema.field(tokens_column).type
     without_values = pa.types.is_null(kind) or (is_list(kind) and pa.types.is_null(kind.value_type))
@@ -148,5 +148,5 @@ def _holds_tokens(kind: pa.DataType) -> bool:
 def _no_tokens(path: str, schema: pa.Schema, tokens_column: str) -> UserError:
     kind = schema.field(tokens_column).type
     is_text = pa.types.is_string(plain_type(kind)) or pa.types.is_large_string(plain_type(kind))
-    hint = "run `sparkprep tokenize` on it first" if is_text else "name another with --tokens-column"
+    hint = "run `sparkprep tokenize` on it first" if is_text else f"name another with {argument('tokens_column')}"
     return UserError(f"{path}: column {tokens_column!r} is {kind}, not lists of numbers or binary; {hint}")

@@ -22,6 +22,8 @@ from sparkprep.tokenizer.tokenizer import Tokenizer
 TOKEN_ROWS = Form("snappy", plain=("tokens",))
 """Of tokens, none repeats as a whole: a dictionary of them would only be built and thrown away."""
 _BYTES = "bytes"
+_ENGINE = "engine "
+"""Before the name of an engine, in what a task tells: documents encoded by it."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,9 @@ class TokenCounts:
 
 def write_token_rows(
     spark: SparkSession, documents: Documents, id_column: str | None, folder: str
-) -> tuple[TokenCounts, list[PartFile]]:
-    """Write the token rows of the documents to a folder, as snappy Parquet; return what they hold, and the files.
+) -> tuple[TokenCounts, list[PartFile], str]:
+    """Write the token rows of the documents to a folder, as snappy Parquet; return what they hold, the files, and by
+    which engine the tasks encoded: "fastokens", "tiktoken", or both where workers differ.
 
     id_column: names a document, and keeps its plain type; None: the SHA-256 of the text does.
     """
@@ -51,7 +54,9 @@ def write_token_rows(
     sums = table.write_tasks(spark, range(len(documents.pieces)), task, _count)
     if not table.rows:
         table.save_empty()
-    return TokenCounts(**sums), table.files
+    engines = sorted(name.removeprefix(_ENGINE) for name in sums if name.startswith(_ENGINE))
+    counts = {name: number for name, number in sums.items() if not name.startswith(_ENGINE)}
+    return TokenCounts(**counts), table.files, " and ".join(engines)
 
 
 def token_rows(documents: Documents, number: int, id_column: str | None) -> Iterator[pa.RecordBatch]:
@@ -76,4 +81,5 @@ def token_rows(documents: Documents, number: int, id_column: str | None) -> Iter
 def _count(rows: pa.RecordBatch) -> dict[str, int]:
     counts = np.asarray(rows.column("count"))
     text_bytes = pc.sum(rows.column(_BYTES)).as_py()
-    return asdict(TokenCounts(len(counts), int(counts.sum()), text_bytes or 0, int((counts == 0).sum())))
+    told = asdict(TokenCounts(len(counts), int(counts.sum()), text_bytes or 0, int((counts == 0).sum())))
+    return {**told, f"{_ENGINE}{Tokenizer().engine}": len(counts)}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
-from sparkprep.documents.jsonl.max_bad import BadLines
-from sparkprep.errors import UserError
+from sparkprep.documents.jsonl.max_bad import max_bad_option
+from sparkprep.errors import UserError, argument
 from sparkprep.llmc.shard import MAX_TOKENS
-from sparkprep.options import Integer, Text, check_options, option
+from sparkprep.options import Integer, Keywords, Text, check_options, option
 
 
 @dataclass(frozen=True)
-class TokenizeSettings:
+class TokenizeSettings(Keywords):
     """How documents become token rows. Raises UserError on a value that cannot work."""
 
     text_column: str = option("text", "column of the text", Text(), "NAME")
@@ -21,14 +22,14 @@ class TokenizeSettings:
         Text(),
         "NAME",
     )
-    max_bad: str = option("1%", "most bad lines of JSON Lines, a count or a share", BadLines(), "N")
+    max_bad: str = max_bad_option()
 
     def __post_init__(self) -> None:
         check_options(self)
 
 
 @dataclass(frozen=True)
-class TokenRowsSettings:
+class TokenRowsSettings(Keywords):
     """Where token rows have their tokens and names; by default where `tokenize` writes them. Raises UserError."""
 
     tokens_column: str = option("tokens", "column of the tokens: lists of numbers, or binary uint16", Text(), "NAME")
@@ -44,7 +45,7 @@ class TokenRowsSettings:
 
 
 @dataclass(frozen=True)
-class ShardSettings:
+class ShardSettings(Keywords):
     """How token rows become shards. Raises UserError on a value that cannot work."""
 
     name: str = option("docs", "what the files' names begin with", Text(), "NAME")
@@ -57,4 +58,23 @@ class ShardSettings:
     def __post_init__(self) -> None:
         check_options(self)
         if not all(c.isalnum() or c in "._-" for c in self.name) or self.name.startswith("."):
-            raise UserError(f"--name {self.name}: use letters, digits, '-', '_' and '.' only, and no '.' first")
+            raise UserError(
+                f"{argument('name', self.name)}: use letters, digits, '-', '_' and '.' only, and no '.' first"
+            )
+
+
+class TokenizeKeywords(TypedDict, total=False):
+    """The fields of `TokenizeSettings`, as a function takes them by keyword."""
+
+    text_column: str
+    id_column: str | None
+    max_bad: str
+
+
+class ShardKeywords(TypedDict, total=False):
+    """The fields of `ShardSettings`, as a function takes them by keyword."""
+
+    name: str
+    shard_tokens: int
+    val_tokens: int | None
+    seed: int

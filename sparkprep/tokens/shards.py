@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.ipc
 from pyspark.sql import SparkSession
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.files import delete_file, delete_folder, delete_partials, exists, file_names, make_folder, write_text
 from sparkprep.io.listing import stamps
 from sparkprep.io.locks import held
@@ -30,7 +30,7 @@ from sparkprep.spark.shared import refuse_unseen
 from sparkprep.spark.tasks import shuffle
 from sparkprep.tokens import manifest
 from sparkprep.tokens import plan as planning
-from sparkprep.tokens.manifest import MANIFEST, NOTES, Entry, Note, note_path, read_notes, sound_entries
+from sparkprep.tokens.manifest import MANIFEST, NOTES, Entry, Note, note_path, read_notes, sound_entries, write_notes
 from sparkprep.tokens.packing import packed
 from sparkprep.tokens.plan import Shard, ShardPlan, Targets, buckets_at
 from sparkprep.tokens.reading import PLACED, TokenRows, open_rows
@@ -62,6 +62,7 @@ def make_shards(
     preflight(spark)
     rows = open_rows(paths, tokens_column, id_column, cores(spark))
     before = stamps(rows.documents.summary.files)
+    progress.expect(rows.documents.summary.bytes)
     with tasks_ended(spark):
         with explained(), progress.stage("count", rows.documents.summary.rows):
             plan, nulls = make_plan(spark, rows, settings, before)
@@ -69,9 +70,10 @@ def make_shards(
         is_other = any(note.plan != plan.fingerprint for note in notes.values())
         if is_other and not overwrite:
             raise UserError(
-                f"{folder}: holds shards made from other token rows or settings; choose another folder, or --overwrite"
+                f"{folder}: holds shards made from other token rows or settings; choose another folder, or "
+                f"{argument('overwrite', True)}"
             )
-        _refuse_strangers(folder, plan, notes)
+        _refuse_strangers(folder, plan, notes, overwrite)
     _refuse_unseen(spark, rows, folder)
     with _alone_in(folder), tasks_ended(spark):
         if read_notes(folder) != notes:
@@ -80,8 +82,8 @@ def make_shards(
             for file in notes:
                 delete_file(join_path(folder, file))
                 delete_file(note_path(folder, file))
+            delete_file(join_path(folder, MANIFEST))
             notes = {}
-        delete_file(join_path(folder, MANIFEST))
         entries = _complete(spark, rows, settings, plan, notes, folder, progress)
         source = [file.path for file in rows.documents.summary.files]
         content = manifest.build(
@@ -115,7 +117,7 @@ def _alone_in(folder: str) -> Iterator[None]:
     if not is_local(folder):
         yield
         return
-    with held(folder, os.path.join(notes, _LOCK), "choose another --output") as is_held:
+    with held(folder, os.path.join(notes, _LOCK), f"choose another {argument('output')}") as is_held:
         if is_held:
             delete_partials(folder)
             delete_partials(notes)
@@ -131,13 +133,19 @@ def _complete(
     folder: str,
     progress: Progress,
 ) -> list[Entry]:
-    """Write the shards that are not in the folder whole; return the entries of all."""
+    """Write the shards that are not in the folder whole; return the entries of all.
+
+    The manifest goes only where a shard must be made, and when a note tells of each that is whole: whenever the run is
+    killed, the next one knows these.
+    """
     with progress.stage("check") as stage:
         planned = {shard.file for shard in plan.shards}
         entries = sound_entries(folder, {file: note for file, note in notes.items() if file in planned})
         stage.bytes = 2 * sum(entry.tokens for entry in entries)
     missing = [shard for shard in plan.shards if shard.index not in {entry.index for entry in entries}]
     if missing:
+        write_notes(folder, plan, entries)
+        delete_file(join_path(folder, MANIFEST))
         size = 2 * sum(shard.tokens for shard in missing)
         try:
             with progress.stage("write", plan.documents, size), explained():
@@ -203,10 +211,18 @@ def _write(
     return shuffle(spark, range(len(rows.documents.pieces)), send, len(missing), write)
 
 
-def _refuse_strangers(folder: str, plan: ShardPlan, notes: Mapping[str, Note]) -> None:
-    """Refuse shards of our names of which nothing is noted: a trainer's glob would take them for ours."""
+def _refuse_strangers(folder: str, plan: ShardPlan, notes: Mapping[str, Note], overwrite: bool) -> None:
+    """Refuse shards of our names of which nothing is noted: a trainer's glob would take them for ours.
+
+    Those that bear the name of a shard to be made may be replaced with `overwrite`.
+    """
     name = re.escape(plan.shards[0].file.removesuffix("_val_000000.bin"))
     planned = {shard.file for shard in plan.shards}
     for file in file_names(folder):
-        if re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file) and file not in planned and file not in notes:
-            raise UserError(f"{join_path(folder, file)}: a shard of this name that is not of this run; move it away")
+        if file in notes or (file in planned and overwrite):
+            continue
+        if file in planned or re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file):
+            or_replace = f", or pass {argument('overwrite', True)} to replace it" if file in planned else ""
+            raise UserError(
+                f"{join_path(folder, file)}: a shard of this name that is not of this run; move it away{or_replace}"
+            )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sparkprep.console import add_debug, say_line
+from sparkprep.console import add_debug, if_interrupted, say_line
 from sparkprep.errors import UserError
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
@@ -79,23 +79,25 @@ def make(
     args: argparse.Namespace,
 ) -> None:
     """Write the shards and say what they hold."""
+    from sparkprep.spark.forecast import SHARDS
     from sparkprep.spark.progress import Progress
     from sparkprep.tokens.manifest import MANIFEST
     from sparkprep.tokens.shards import make_shards
 
-    progress = Progress(spark, None if args.quiet else sys.stderr)
-    manifest = make_shards(
-        spark,
-        source,
-        folder,
-        settings,
-        progress,
-        tokens_column=columns.tokens_column,
-        id_column=columns.id_column,
-        overwrite=args.overwrite,
-    )
-    _print_manifest(manifest, folder)
-    print_warnings(manifest["warnings"], MANIFEST)
+    progress = Progress(spark, None if args.quiet else sys.stderr, SHARDS)
+    with if_interrupted("the shards that are finished stay, and the same command makes the others"):
+        manifest = make_shards(
+            spark,
+            source,
+            folder,
+            settings,
+            progress,
+            tokens_column=columns.tokens_column,
+            id_column=columns.id_column,
+            overwrite=args.overwrite,
+        )
+        _print_manifest(manifest, folder)
+        print_warnings(manifest["warnings"], MANIFEST)
 
 
 def _print_manifest(manifest: dict[str, Any], folder: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
+from sparkprep.console import if_interrupted
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
-from sparkprep.io.output import OutputFolder
+from sparkprep.io.output import try_output
+from sparkprep.io.run_folders import NOTHING_IN_PLACE
 from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.tokens.contents import MADE, METRICS, asked_of, finished
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
@@ -38,14 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Tokenize as the arguments say and print the summary."""
     settings, shard_settings = from_arguments(TokenizeSettings, args), from_arguments(ShardSettings, args)
-    _try(args, settings)
+    with if_interrupted(NOTHING_IN_PLACE):
+        _try(args, settings)
 
-    from sparkprep.spark.session import get_session
-    from sparkprep.tokens.pipeline import tokenize
+        from sparkprep.spark.session import get_session
+        from sparkprep.tokens.pipeline import make_tokens
 
-    spark = get_session("sparkprep tokenize")
+        spark = get_session("sparkprep tokenize")
     stream = None if args.quiet else sys.stderr
-    metrics = tokenize(
+    metrics = make_tokens(
         spark,
         args.input,
         args.output,
@@ -54,7 +58,18 @@ def run(args: argparse.Namespace) -> int:
         reuse=bool(args.shards),
         stream=stream,
         work=args.work,
+        keep_work=args.keep_work,
     )
+    goes_on = "; the same command goes on from there" if args.shards else ""
+    with if_interrupted(f"the token rows are whole in {args.output}{goes_on}"):
+        _tell(metrics, args.output)
+        if args.shards:
+            make(spark, [args.output], args.shards, shard_settings, TokenRowsSettings(), args)
+    return 0
+
+
+def _tell(metrics: dict[str, Any], output: str) -> None:
+    """Print the summary of a run that is finished."""
     print_rows(
         [
             ("documents", f"{metrics['documents']:,}"),
@@ -65,18 +80,14 @@ def run(args: argparse.Namespace) -> int:
             ("engine", metrics["engine"]),
             *left_out_row(metrics, METRICS),
             ("seconds", f"{metrics['seconds']:.1f}"),
-            ("output", args.output),
+            ("output", output),
         ]
     )
     print_warnings(metrics["warnings"], METRICS)
-    if args.shards:
-        make(spark, [args.output], args.shards, shard_settings, TokenRowsSettings(), args)
-    return 0
 
 
 def _try(args: argparse.Namespace, settings: TokenizeSettings) -> None:
     """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
     files = list_files(args.input, settings.text_column)
     if not (args.shards and finished(args.output, asked_of(files, settings))):
-        with OutputFolder(args.output, args.overwrite, args.input, MADE, args.work):
-            pass
+        try_output(args.output, args.overwrite, args.input, MADE, args.work)

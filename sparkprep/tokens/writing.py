@@ -61,5 +61,5 @@ def write_shard(batches: Iterable[pa.RecordBatch], plan: ShardPlan, shard: Shard
         for batch in batches:
             writer.add(*stream(*runs_from_binary(batch["tokens"], dtype)))
         entry = writer.result()
-    write_note(folder, plan, entry)
+        write_note(folder, plan, entry)  # before the file has its name: what bears a shard's and no note is not ours
     return entry

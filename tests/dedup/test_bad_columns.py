@@ -108,7 +108,7 @@ def test_a_keep_column_is_ordered_with_nulls_and_nan_last(spark: SparkSession, t
 def test_an_unknown_keep_column_is_refused_with_those_there_are(spark: SparkSession, tmp_path: Path) -> None:
     source = save(tmp_path / "in.parquet", {"id": ["a"], "text": ["b"], "date": ["c"]})
     message = refused(spark, source, tmp_path / "out", keep="-score")
-    assert message == "--keep -score: there is no column 'score'; columns there are: id, text, date"
+    assert message == "keep='-score': there is no column 'score'; columns there are: id, text, date"
 
 
 @pytest.mark.parametrize("setting", ["id_column", "source_column"])
@@ -117,21 +117,18 @@ def test_a_column_that_is_named_and_not_there_is_refused_with_those_there_are(
 ) -> None:
     source = save(tmp_path / "in.parquet", {"id": ["a"], "text": ["b"], "url": ["c"]})
     message = refused(spark, source, tmp_path / "out", **{setting: "docid"})
-    flag = f"--{setting.replace('_', '-')}"
-    assert message == f"{flag} docid: there is no column 'docid'; columns there are: id, text, url"
+    assert message == f"{setting}='docid': there is no column 'docid'; columns there are: id, text, url"
     assert message == refused(spark, spark.read.parquet(f"file:{source}"), tmp_path / "out", **{setting: "docid"})
 
 
-@pytest.mark.parametrize(
-    ("settings", "flag"), [({"keep": "-score"}, "--keep"), ({"id_column": "score"}, "--id-column")], ids=["keep", "id"]
-)
+@pytest.mark.parametrize("settings", [{"keep": "-score"}, {"id_column": "score"}], ids=["keep", "id"])
 @pytest.mark.parametrize("value", [[1, 2], {"x": 1}], ids=["list", "struct"])
 def test_a_column_without_an_order_can_neither_rank_nor_name(
-    spark: SparkSession, tmp_path: Path, value: Any, settings: dict[str, str], flag: str
+    spark: SparkSession, tmp_path: Path, value: Any, settings: dict[str, str]
 ) -> None:
     source = save(tmp_path / "in.parquet", {"id": ["a"], "text": ["b"], "score": [value]})
     message = refused(spark, source, tmp_path / "out", **settings)
-    assert message.startswith(f"{flag}: column 'score' (")
+    assert message.startswith(f"{next(iter(settings))}: column 'score' (")
     assert message.endswith(") holds values that have no order; name another")
     assert message == refused(spark, spark.read.parquet(f"file:{source}"), tmp_path / "out", **settings)
 
@@ -139,17 +136,20 @@ def test_a_column_without_an_order_can_neither_rank_nor_name(
 def test_no_text_column_lists_the_columns_there_are(spark: SparkSession, tmp_path: Path) -> None:
     source = save(tmp_path / "in.parquet", {"id": ["a"], "Text": ["b"], "body": ["c"]})
     message = refused(spark, source, tmp_path / "out")
-    assert message == f"{source}: no column 'text'; columns there are: id, Text, body; name it by --text-column"
+    assert message == f"{source}: no column 'text'; columns there are: id, Text, body; name it by text_column"
     frame = spark.read.parquet(f"file:{source}")
     message = refused(spark, frame, tmp_path / "out")
-    assert message.startswith("the DataFrame has no column 'text'; columns there are: id, Text, body;")
+    assert message == "the DataFrame: no column 'text'; columns there are: id, Text, body; name it by text_column"
 
 
-@pytest.mark.parametrize("kind", ["int", "binary", "array<string>"])
-def test_a_text_column_that_holds_no_text_is_refused(spark: SparkSession, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("int", "is int32, not text"), ("binary", "holds bytes, not text"), ("array<string>", "is list<")],
+)
+def test_a_text_column_that_holds_no_text_is_refused(spark: SparkSession, tmp_path: Path, kind: str, told: str) -> None:
     frame = spark.createDataFrame([], f"id string, text {kind}")
     message = refused(spark, frame, tmp_path / "out")
-    assert message.startswith(f"the DataFrame's column 'text' is {kind}, not text")
+    assert message.startswith(f"the DataFrame: column 'text' {told}")
 
 
 def test_a_dataframe_that_cannot_work_is_refused_before_it_is_computed(spark: SparkSession, tmp_path: Path) -> None:
@@ -215,6 +215,7 @@ def test_a_result_on_s3_is_read_without_sparks_own_way_there(bucket: str, tmp_pa
     assert done.stdout == "['a', 'c'] [('b', 'a', 1.0, 'exact')]\n"
 
 
-def test_what_is_neither_paths_nor_a_dataframe_of_spark_is_refused(spark: SparkSession) -> None:
-    with pytest.raises(UserError, match="a pyarrow Table is neither paths nor a DataFrame of Spark"):
-        deduplicate(pa.table({"text": ["a"]}), spark=spark)  # type: ignore[arg-type]
+def test_what_is_neither_paths_nor_a_table_is_refused(spark: SparkSession) -> None:
+    for given, name in ((7, "builtins int"), ([{"text": "a"}], "builtins list"), ({"text": ["a"]}, "builtins dict")):
+        with pytest.raises(UserError, match=f"a {name} is no documents: hand over paths, a DataFrame of Spark or pa"):
+            deduplicate(given, spark=spark)  # type: ignore[arg-type]

@@ -164,7 +164,7 @@ def test_an_existing_output_is_refused_and_replaced_only_with_overwrite(
     spark: SparkSession, source: Path, old_output: Path
 ) -> None:
     message = refused(spark, source, old_output)
-    assert message == f"{old_output} exists; pass --overwrite to replace it or choose another --output"
+    assert message == f"{old_output} exists; pass overwrite=True to replace it or choose another output"
     done = run(spark, source, old_output, overwrite=True)  # which checks that nothing of the old one is left
     assert done.counts["removed"] == 100
 
@@ -172,7 +172,7 @@ def test_an_existing_output_is_refused_and_replaced_only_with_overwrite(
 def test_a_path_that_is_not_there_is_named(spark: SparkSession, source: Path, tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     message = refused(spark, [source, missing], tmp_path / "out")
-    assert message == f"{missing}: no such file or folder; check --input"
+    assert message == f"{missing}: no such file or folder; check input"
 
 
 @pytest.mark.parametrize(("names", "there"), [((), "nothing"), (("a.csv", "b.txt"), "only files of other kinds")])
@@ -197,23 +197,22 @@ def test_a_folder_with_a_file_that_no_run_made_is_never_replaced(
     (old_output / "notes.txt").write_text("mine")
     message = refused(spark, source, old_output, overwrite=True)
     assert (
-        message
-        == f"{old_output} holds files that a run of this kind does not make (notes.txt): choose another --output"
+        message == f"{old_output} holds files that a run of this kind does not make (notes.txt): choose another output"
     )
 
 
 def test_the_output_may_not_lie_in_the_input_nor_the_input_in_it(spark: SparkSession, source: Path) -> None:
     message = refused(spark, source, source / "out")
-    assert message.startswith(f"--output {source / 'out'} lies inside the input {source}")
+    assert message.startswith(f"output='{source / 'out'}' lies inside the input {source}")
     message = refused(spark, source / "good.parquet", source, overwrite=True)
-    assert message.startswith(f"the input {source / 'good.parquet'} lies inside --output {source}")
+    assert message.startswith(f"the input {source / 'good.parquet'} lies inside output='{source}'")
 
 
 def test_an_output_below_a_file_is_refused(spark: SparkSession, source: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     message = refused(spark, source, tmp_path / "file" / "deeper" / "out")
     assert message.startswith(f"cannot write to {tmp_path / 'file' / 'deeper'}: ")
-    assert message.endswith("choose another --output")
+    assert message.endswith("choose another output")
 
 
 def test_an_output_without_permission_to_write_is_refused(
@@ -222,7 +221,7 @@ def test_an_output_without_permission_to_write_is_refused(
     public_folder.chmod(0o555)
     with unprivileged():
         message = refused(spark, source, public_folder / "out")
-    assert message == f"cannot write to {public_folder}: Permission denied; mend that or choose another --output"
+    assert message == f"cannot write to {public_folder}: Permission denied; mend that or choose another output"
 
 
 def test_an_input_without_permission_to_read_is_named(

@@ -214,7 +214,7 @@ def test_a_component_keeps_one_and_tells_how_far_the_removed_are_from_it(spark: 
 
 @pytest.mark.parametrize("threshold", [0, -0.1, 1.0001, 80])
 def test_a_threshold_outside_its_range_is_refused_with_the_end_that_it_passed(threshold: float) -> None:
-    with pytest.raises(UserError, match=r"^--threshold: \S+ is (above 1|not above 0)$"):
+    with pytest.raises(UserError, match=r"^threshold: \S+ is (above 1|not above 0)$"):
         Settings(threshold=threshold)
 
 

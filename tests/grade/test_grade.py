@@ -1,6 +1,7 @@
 """The grader: figures that can be counted by hand, and clear answers to inputs that cannot be graded."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from sparkprep.cli import main
 from sparkprep.errors import UserError
 from sparkprep.grade import Grade, grade
 from sparkprep.grade.figures import Figure, against_pairs
+from sparkprep.sample import embedded
 
 # a-b-c is a chain whose ends (0.7) lie below the threshold; d-e were both kept, wrongly; g was removed for the wrong h.
 PAIRS = [("a", "b", 0.9), ("a", "c", 0.7), ("b", "c", 0.85), ("d", "e", 1.0), ("f", "g", 0.8)]
@@ -75,6 +77,56 @@ def test_the_threshold_decides_which_pairs_are_true(tmp_path: Path) -> None:
     assert "least Jaccard in the truth is 0.7" in grade(output, truth, threshold=0.6).notes[0]
 
 
+def of_run(output: str, settings: dict[str, Any], sample: dict[str, Any] | None = None) -> str:
+    """Put the metrics.json of a run into a result."""
+    (Path(output) / "metrics.json").write_text(json.dumps({"settings": settings, "input": {"sample": sample}}))
+    return output
+
+
+def test_a_run_is_graded_by_its_own_threshold_and_identifiers(tmp_path: Path) -> None:
+    output, truth = result(tmp_path / "out"), pairs_truth(tmp_path)
+    for part in (tmp_path / "out" / "kept").glob("*.parquet"):
+        pq.write_table(pq.read_table(part).rename_columns(["doc"]), part)
+    graded = grade(of_run(output, {"threshold": 0.7, "id_column": "doc"}), truth)
+    assert (graded.threshold, counts(graded)) == (0.7, [(3, 3), (3, 4), (2, 3), (4, 5)])
+    assert graded.notes == ["the threshold is that of the run, 0.7 (metrics.json)"]
+
+
+def test_another_threshold_than_that_of_the_run_is_said(tmp_path: Path) -> None:
+    output, truth = of_run(result(tmp_path / "out"), {"threshold": 0.7, "id_column": None}), pairs_truth(tmp_path)
+    graded = grade(output, truth, threshold=0.8)
+    assert graded.threshold == 0.8
+    assert graded.notes == ["the run's own threshold was 0.7 (metrics.json); pairs are judged by 0.8, as asked"]
+    assert grade(of_run(output, {"threshold": 0.8}), truth, threshold=0.8).notes == []
+    assert grade(output, clusters_truth(tmp_path)).threshold is None
+
+
+@pytest.mark.parametrize("content", [{}, {"settings": [], "input": 1}, {"settings": {"threshold": "x"}}])
+def test_the_metrics_of_another_program_decide_nothing(tmp_path: Path, content: dict[str, Any]) -> None:
+    output = result(tmp_path / "out")
+    (tmp_path / "out" / "metrics.json").write_text(json.dumps(content))
+    assert grade(output, pairs_truth(tmp_path)).threshold == 0.8
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"size": "10k"}, r"was made of --size 10k, not 1k: grade it by that"),
+        ({"sha256": "00"}, r"not the one built here \(the same packages with other contents\)"),
+        ({"sha256": "00", "versions": {"numpy": "1.0"}}, r"numpy 1\.0 then, [\d.]+ now.*make it anew"),
+    ],
+)
+def test_a_result_of_another_harvest_is_not_graded_by_this_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], said: str
+) -> None:
+    origin = embedded("1k").origin()
+    assert {"python", "numpy", "pyspark"} <= origin["versions"].keys()
+    output = of_run(result(tmp_path / "out"), {"threshold": 0.8}, {**origin, **change})
+    assert main(["grade", output, "--size", "1k"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(said, line)
+
+
 def test_pairs_without_a_jaccard_column_are_all_true_whatever_their_order(tmp_path: Path) -> None:
     truth = write(tmp_path / "pairs.parquet", id_a=["b", "a", "b", "e", "g"], id_b=["a", "b", "b", "d", "f"])
     graded = grade(result(tmp_path / "out"), truth)
@@ -107,7 +159,7 @@ def test_the_kept_documents_alone_can_be_graded(tmp_path: Path) -> None:
     graded = grade(kept, pairs_truth(tmp_path), input=documents)
     assert counts(graded) == [(2, 3), (2, 3), (0, None), (3, 4)]
     assert graded.scores[1].f1 is None
-    with pytest.raises(UserError, match=r"no removed/ folder.*--input"):
+    with pytest.raises(UserError, match=r"no removed/ folder.*input"):
         grade(kept, pairs_truth(tmp_path))
 
 
@@ -131,7 +183,7 @@ def test_another_id_column_is_read_from_the_kept_rows(tmp_path: Path) -> None:
     for number, part in enumerate((KEPT[:2], KEPT[2:])):
         write(tmp_path / "out" / "kept" / f"part-{number}.snappy.parquet", name=part)
     assert counts(grade(output, pairs_truth(tmp_path), id_column="name")) == [(2, 3), (2, 3), (1, 3), (3, 4)]
-    with pytest.raises(UserError, match=r"no column 'id', but name; name the right one with --id-column"):
+    with pytest.raises(UserError, match=r"no column 'id', but name; name the right one with id_column"):
         grade(output, pairs_truth(tmp_path))
 
 
@@ -188,7 +240,7 @@ def test_what_cannot_be_graded_is_named(tmp_path: Path) -> None:
         ((str(tmp_path / "none"), truth), r"output .*none does not exist"),
         ((str(tmp_path / "empty"), truth), r"empty: no data file in this folder, nothing"),
         ((output, shards), r"t\.bin \(it is a shard of tokens"),
-        ((output, strangers), r"out \(ids such as 'a'\) and truth .* \('x1'\) have no id in common.*--id-column"),
+        ((output, strangers), r"out \(ids such as 'a'\) and truth .* \('x1'\) have no id in common.*id_column"),
     ]
     for arguments, message in cases:
         with pytest.raises(UserError, match=message) as caught:
@@ -199,11 +251,11 @@ def test_what_cannot_be_graded_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"threshold": 80.0}, "--threshold: 80 is above 1"),
-        ({"threshold": 0}, "--threshold: 0 is not above 0"),
-        ({"threshold": float("nan")}, "--threshold: 'nan' is not a finite number"),
-        ({"threshold": "0.8"}, "--threshold: '0.8' is not a number"),
-        ({"id_column": ""}, "--id-column: an empty word was given"),
+        ({"threshold": 80.0}, "threshold: 80 is above 1"),
+        ({"threshold": 0}, "threshold: 0 is not above 0"),
+        ({"threshold": float("nan")}, "threshold: 'nan' is not a finite number"),
+        ({"threshold": "0.8"}, "threshold: '0.8' is not a number: leave out its quotation marks, 0.8"),
+        ({"id_column": ""}, "id_column: an empty word was given"),
     ],
 )
 def test_the_function_has_the_limits_of_the_command(tmp_path: Path, settings: dict[str, Any], message: str) -> None:

@@ -14,6 +14,7 @@ from sparkprep.errors import UserError
 from sparkprep.io.left_out import WITHOUT_ROWS, LeftOut, name_left_out
 from sparkprep.io.listing import DataFile, list_files, list_input, list_written
 from sparkprep.llmc.header import SHARD_MAGIC, pack
+from sparkprep.safe import safe_text
 
 
 def parquet(path: Path, rows: int = 2) -> Path:
@@ -121,11 +122,11 @@ def test_a_name_that_is_not_utf_8_is_told_rather_than_broken_off_at(tmp_path: Pa
     for asked in (tmp_path, os.fsdecode(bad)):
         with pytest.raises(UserError, match="a name that is not UTF-8") as caught:
             list_files([asked])
-        assert str(caught.value).startswith(f"{os.fsdecode(bad)}: ")
+        assert str(caught.value).startswith(f"{safe_text(os.fsdecode(bad))}: ")
 
 
 def test_no_input_at_all_names_the_flag() -> None:
-    with pytest.raises(UserError, match="--input"):
+    with pytest.raises(UserError, match=r"name a file or folder as input$"):
         list_files([])
 
 
@@ -214,6 +215,33 @@ def test_documents_of_both_kinds_are_refused(tmp_path: Path, content: str, colum
     other = put(tmp_path / "in/b.json", content)
     with pytest.raises(UserError, match=rf"mixes Parquet \({data}\) and JSON Lines \({other}\)"):
         list_input([data, other] if named else [tmp_path / "in"], column)
+
+
+@pytest.mark.parametrize("documents", ["a.parquet", "b.jsonl", "train/c.json"])
+def test_what_hugging_faces_libraries_write_of_a_data_set_is_no_document(tmp_path: Path, documents: str) -> None:
+    """Though a configuration is called as the column of texts is."""
+    if documents.endswith(".parquet"):
+        parquet(tmp_path / documents)
+    else:
+        put(tmp_path / documents, '{"text": "a"}\n{"text": "b"}\n')
+    notes = {
+        "dataset_infos.json": '{"text": {"features": {"text": {"dtype": "string"}}}}',
+        "dataset_info.json": '{\n  "text": "a description",\n  "splits": {}\n}',
+        "train/state.json": '{"_data_files": [{"filename": "x.arrow"}], "text": null}',
+    }
+    put(tmp_path / "README.md", "# a data set")
+    paths = {str(put(tmp_path / name, content)) for name, content in notes.items()}
+    listing = list_input([tmp_path])
+    assert [file.path for file in listing.files] == [str(tmp_path / documents)]
+    assert {each.path for each in listing.left_out} == {*paths, str(tmp_path / "README.md")}
+
+
+def test_a_file_of_documents_is_read_though_it_is_called_as_such_a_note(tmp_path: Path) -> None:
+    states = put(tmp_path / "state.json", '{"text": "Ohio"}\n{"text": "Utah"}\n')
+    single = put(tmp_path / "dataset_info.json", '{"text": "named outright"}')
+    assert [file.path for file in list_files([states, single])] == sorted([str(states), str(single)])
+    put(tmp_path / "more.jsonl", '{"text": "a"}')
+    assert str(states) in [file.path for file in list_files([tmp_path])]
 
 
 def test_json_beside_folders_that_name_columns_is_left_out_unless_it_holds_documents(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import mounts
 import pytest
 from trees import put, tree
 
+from sparkprep.console import what_is_left
 from sparkprep.errors import UserError
 from sparkprep.io.output import PARQUET_FOLDER, OutputFolder
 
@@ -64,7 +66,7 @@ def test_leaving_without_a_commit_leaves_no_output(tmp_path: Path) -> None:
 
 def test_an_existing_output_is_refused_without_overwrite_and_replaced_with_it(tmp_path: Path) -> None:
     put(tmp_path / "out/old")
-    with pytest.raises(UserError, match="out exists; pass --overwrite to replace it or choose another --output"):
+    with pytest.raises(UserError, match="out exists; pass overwrite=True to replace it or choose another output"):
         OutputFolder(tmp_path / "out", overwrite=False)
     with OutputFolder(tmp_path / "out", overwrite=True, made=MADE) as output:
         put(Path(output.work) / "new")
@@ -80,8 +82,8 @@ def test_a_crash_between_the_two_renames_leaves_both_old_and_new_whole(
     rename = os.rename
 
     def crash_after_first(source: str, target: str) -> None:
-        if source == output.work:
-            raise KeyboardInterrupt  # as a kill would: no handler of OSError sees it
+        if source != output.path:
+            raise KeyboardInterrupt  # as a kill would: nothing is put back
         rename(source, target)
 
     output.__enter__()
@@ -93,6 +95,56 @@ def test_a_crash_between_the_two_renames_leaves_both_old_and_new_whole(
         f"out.replaced-{output.run_id}/old": "x",
         f"out.partial-{output.run_id}/new": "x",
     }
+
+
+@pytest.mark.parametrize("place", ["before", "between", "deleting", "after"])
+def test_an_interrupt_at_any_place_says_what_is_where_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    put(tmp_path / "out/old")
+    output = OutputFolder(tmp_path / "out", overwrite=True, made=MADE)
+    rename, delete, strikes = os.rename, shutil.rmtree, {"between": output.work, "before": output.path}
+
+    def interrupted_rename(source: str, target: str) -> None:
+        if source == strikes.get(place):
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    def interrupted_delete(folder: str, ignore_errors: bool = False) -> None:
+        if ".replaced-" in folder:
+            raise KeyboardInterrupt
+        delete(folder, ignore_errors)
+
+    with pytest.raises(KeyboardInterrupt) as ended, output:  # noqa: PT012
+        put(Path(output.work) / "new")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "rename", interrupted_rename)
+            if place == "deleting":
+                patch.setattr(shutil, "rmtree", interrupted_delete)
+            output.commit()
+        raise KeyboardInterrupt
+    said, there = what_is_left(ended.value) or "", tree(tmp_path)
+    if place in strikes:
+        assert there == {"out/old": "x", f"out.partial-{output.run_id}/new": "x"}
+        assert said.startswith(f"the finished result is whole in {output.work}: move it from there: mv ")
+    else:
+        rest = f"{tmp_path}/out.replaced-{output.run_id}"
+        assert there == {"out/new": "x", **({f"out.replaced-{output.run_id}/old": "x"} if place == "deleting" else {})}
+        old = f", and a rest of the old one in {rest}: rm -r {rest}" if place == "deleting" else ""
+        assert said == f"the result is whole in {tmp_path}/out{old}"
+
+
+def test_an_old_result_that_a_killed_run_was_replacing_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path / "out.replaced-0a1b2c3d/old")
+    put(tmp_path / "out.partial-0a1b2c3d/new")
+    with OutputFolder(tmp_path / "out", overwrite=False):
+        pass
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"note: {tmp_path}/out.replaced-0a1b2c3d is an old result that a run was replacing")
+    assert f"the new one is whole in {tmp_path}/out.partial-0a1b2c3d" in line
+    assert tree(tmp_path) == {"out.replaced-0a1b2c3d/old": "x", "out.partial-0a1b2c3d/new": "x"}
 
 
 def test_a_failed_rename_puts_the_old_output_back(tmp_path: Path) -> None:
@@ -146,7 +198,7 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_overwrite_does_not_delete_the_folder_one_works_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a/b")
-    with pytest.raises(UserError, match="--overwrite would delete"):
+    with pytest.raises(UserError, match="overwrite would delete"):
         OutputFolder(tmp_path / "a", overwrite=True)
 
 
@@ -296,7 +348,7 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_mount_point_is_refused_at_once_with_a_folder_in_it(mounted: Path, overwrite: bool) -> None:
-    with pytest.raises(UserError, match=f"{mounted} is a mount point.*--output {mounted}/clean"):
+    with pytest.raises(UserError, match=f"{mounted} is a mount point.*output='{mounted}/clean'"):
         OutputFolder(mounted, overwrite=overwrite, made=MADE)
     with OutputFolder(mounted / "clean", overwrite=overwrite, made=MADE) as output:
         assert Path(output.work).parent == mounted  # the work lies on the volume, too

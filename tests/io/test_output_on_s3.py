@@ -16,6 +16,7 @@ from s3_buckets import put
 from trees import put as put_local
 from trees import tree
 
+from sparkprep.console import what_is_left
 from sparkprep.errors import UserError
 from sparkprep.io import objects as s3_objects
 from sparkprep.io import s3_result
@@ -138,7 +139,7 @@ def test_a_commit_that_fails_says_where_the_result_is_whole_and_another_run_mend
     assert {name: there[f"made/out.partial-{output.run_id}/{name}"] for name in ("metrics.json", "kept/a", "kept/b")}
     with pytest.raises(UserError, match="has not finished"):
         refuse_marked(f"{out}/kept", walk(f"{out}/kept"))
-    with pytest.raises(UserError, match="out exists; pass --overwrite"):
+    with pytest.raises(UserError, match="out exists; pass overwrite=True"):
         OutputFolder(out, overwrite=False, made=MADE)
     with OutputFolder(out, overwrite=True, made=MADE) as second:
         write(second.work, content="second")
@@ -149,13 +150,16 @@ def test_a_commit_that_fails_says_where_the_result_is_whole_and_another_run_mend
 
 
 def test_a_commit_that_is_interrupted_keeps_the_result_and_says_where(
-    out: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_copy_after(monkeypatch, KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt), OutputFolder(out, overwrite=False, made=MADE) as output:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt) as ended, OutputFolder(out, overwrite=False, made=MADE) as output:  # noqa: PT012
         write(output.work)
         output.commit()
-    assert f"note: the finished result is whole in {output.work}" in capsys.readouterr().err
+    said = what_is_left(ended.value)
+    assert said == (
+        f"the finished result is whole in {output.work}: put it there with: aws s3 sync --delete {output.work}/ {out}/"
+    )
     assert f"made/out.partial-{output.run_id}/metrics.json" in s3_buckets.objects()
 
 
@@ -189,7 +193,7 @@ def test_a_run_does_not_put_its_result_where_another_is_just_putting_one(out: st
 
 def test_an_existing_output_is_refused_without_overwrite_and_what_no_run_made_with_it(out: str) -> None:
     write(out)
-    with pytest.raises(UserError, match="out exists; pass --overwrite to replace it or choose another --output"):
+    with pytest.raises(UserError, match="out exists; pass overwrite=True to replace it or choose another output"):
         OutputFolder(out, overwrite=False, made=MADE)
     put("made/out/thesis.tex")
     with pytest.raises(UserError, match=r"a run of this kind does not make \(thesis\.tex\): choose another"):
@@ -208,8 +212,8 @@ def test_a_folder_that_is_empty_but_for_the_object_of_a_console_is_taken(out: st
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("s3://bucket", "is a whole bucket; name a folder in it, --output s3://bucket/clean"),
-        ("s3://bucket/", "is a whole bucket; name a folder in it, --output s3://bucket/clean"),
+        ("s3://bucket", "is a whole bucket; name a folder in it, output='s3://bucket/clean'"),
+        ("s3://bucket/", "is a whole bucket; name a folder in it, output='s3://bucket/clean'"),
         ("s3:///out", "names no bucket"),
         ("s3://bucket/a//out", "a key with empty parts"),
         ("s3://bucket/../out", "a key with empty parts, '.' or '..' in it"),
@@ -253,9 +257,15 @@ def test_what_other_runs_left_is_named_with_the_command_to_delete_it(
 @pytest.mark.parametrize(
     ("actions", "message"),
     [
-        ((), r"--output s3://bucket/made/out: access denied \(ListObjectsV2\)"),
-        (("s3:ListBucket",), r"out\.partial-\w{8}/_trial: cannot be written: access denied \(PutObject\).*--output"),
-        (("s3:ListBucket", "s3:PutObject"), r"out\.partial-\w{8}/_trial: .*access denied \(DeleteObjects?\).*--output"),
+        ((), r"output='s3://bucket/made/out': access denied \(ListObjectsV2\)"),
+        (
+            ("s3:ListBucket",),
+            r"out\.partial-\w{8}/_trial: cannot be written: access denied \(PutObject\).*another output",
+        ),
+        (
+            ("s3:ListBucket", "s3:PutObject"),
+            r"out\.partial-\w{8}/_trial: .*access denied \(DeleteObjects?\).*another output",
+        ),
     ],
 )
 def test_a_place_that_may_not_be_written_is_told_before_the_work(

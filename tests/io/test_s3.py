@@ -305,6 +305,6 @@ def test_the_output_is_tried_before_the_work(bucket: str, monkeypatch: pytest.Mo
     with s3_buckets.only_known_users(os.environ["AWS_ENDPOINT_URL"]) as user:
         for name, value in user.items():
             monkeypatch.setenv(name, value)
-        with pytest.raises(UserError, match=r"--output s3://bucket/out: access denied \(ListObjectsV2\)"):
+        with pytest.raises(UserError, match=r"output='s3://bucket/out': access denied \(ListObjectsV2\)"):
             OutputFolder(f"{bucket}/out", overwrite=False)
         monkeypatch.undo()

@@ -55,10 +55,10 @@ def test_a_work_place_in_the_input_or_the_output_is_refused(tmp_path: Path) -> N
     put(tmp_path / "out/new")
     (tmp_path / "link").symlink_to(tmp_path / "in")
     for work in ("in", "in/work", "link/work"):
-        with pytest.raises(UserError, match=rf"--work {tmp_path}/in.* lies inside the input"):
+        with pytest.raises(UserError, match=rf"work='{tmp_path}/in.*' lies inside the input"):
             OutputFolder(tmp_path / "b", overwrite=False, inputs=[tmp_path / "in"], scratch_place=tmp_path / work)
     for work in ("out", "out/work"):
-        with pytest.raises(UserError, match=r"lies inside --output .*, which is replaced; choose another --work"):
+        with pytest.raises(UserError, match=r"lies inside output=.*, which is replaced; choose another one"):
             OutputFolder(tmp_path / "out", overwrite=True, made=MADE, scratch_place=tmp_path / work)
     for work in ("s3://bucket/in/work", "s3n://bucket/in"):
         with pytest.raises(UserError, match="lies inside the input s3://bucket/in"):
@@ -76,11 +76,11 @@ def test_a_work_place_that_cannot_be_written_is_told_at_once_and_leaves_nothing(
     (tmp_path / "disk").mkdir()
     with (
         mounts.read_only(tmp_path / "disk"),
-        pytest.raises(UserError, match=f"cannot write to {tmp_path}/disk: Read-only file system; .* another --work"),
+        pytest.raises(UserError, match=f"cannot write to {tmp_path}/disk: Read-only file system; .* another work"),
     ):
         OutputFolder(tmp_path / "made/out", overwrite=False, scratch_place=tmp_path / "disk")
     put(tmp_path / "file")
-    with pytest.raises(UserError, match=f"cannot write to {tmp_path}/file/work: Not a directory; .* another --work"):
+    with pytest.raises(UserError, match=f"cannot write to {tmp_path}/file/work: Not a directory; .* another work"):
         OutputFolder(tmp_path / "made/out", overwrite=False, scratch_place=tmp_path / "file/work")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "file"]
 

@@ -12,6 +12,7 @@ from dedup_runs import FIGURES
 from pyspark.sql import SparkSession
 
 from sparkprep import Settings, deduplicate
+from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
 from sparkprep.dedup.pipeline import Result
 from sparkprep.dedup.resolve import driver
 
@@ -140,12 +141,23 @@ def template_rows(documents: int) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("budget", [10_000_000, pytest.param(0, marks=pytest.mark.slow)])
-def test_oversized_buckets_lose_no_near_duplicate(spark: SparkSession, tmp_path: Path, budget: int) -> None:
-    rows = template_rows(300)
+def test_oversized_buckets_lose_no_near_duplicate(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: int
+) -> None:
+    rows, uncompared = template_rows(300), []
+    search = BucketSearch.run
+
+    def noted(self: BucketSearch, least_tasks: int) -> CandidateCounts:
+        counts = search(self, least_tasks)
+        uncompared.append(counts.uncompared_pairs)
+        return counts
+
+    monkeypatch.setattr(BucketSearch, "run", noted)
     source = corpus.write(tmp_path / "docs", rows)
     result = deduplicate(source, Settings(bucket_cap=10, bucket_leaders=20, driver_budget=budget), spark=spark)
     assert result.metrics["candidates"]["hot_buckets"] > 0
-    assert result.metrics["candidates"]["uncompared_pairs"] > 0
+    assert len(uncompared) > 1
+    assert result.metrics["candidates"]["uncompared_pairs"] == sum(uncompared) > uncompared[0] > 0
     kept = {row["id"] for row in pq.read_table(Path(result.output, "kept")).to_pylist()}
     assert kept == corpus.leaders(rows, corpus.true_pairs(rows, 0.8), ORDERS["longest"])
     again = deduplicate(Path(result.output, "kept"), Settings(bucket_cap=10, bucket_leaders=20), spark=spark)

@@ -14,7 +14,7 @@ from sparkprep import Settings, deduplicate
 from sparkprep.cli import main
 from sparkprep.dedup.cli import summary
 from sparkprep.spark.progress import Progress
-from sparkprep.tokens.pipeline import tokenize
+from sparkprep.tokens.pipeline import make_tokens
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings
 from sparkprep.tokens.shards import make_shards
 from sparkprep.tokens.shards_cli import print_warnings
@@ -39,14 +39,16 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clean(spark: SparkSession, crawl: Path) -> tuple[Path, dict[str, Any]]:
     """What deduplication makes of it: the folder and its metrics."""
     folder = crawl.parent / "clean"
-    return folder, deduplicate(crawl, output=folder, spark=spark, single_file="kept-10k.snappy.parquet").metrics
+    return folder, deduplicate(
+        crawl, output=folder, spark=spark, single_file="kept-10k.snappy.parquet", max_bad="1"
+    ).metrics
 
 
 @pytest.fixture(scope="module")
 def tokens(spark: SparkSession, crawl: Path) -> tuple[Path, dict[str, Any]]:
     """What tokenization makes of it, bad line and all."""
     folder = crawl.parent / "tokens"
-    return folder, tokenize(spark, str(crawl), str(folder), TokenizeSettings(max_bad="1"))
+    return folder, make_tokens(spark, str(crawl), str(folder), TokenizeSettings(max_bad="1"))
 
 
 def test_what_was_left_out_is_in_metrics_summary_and_report(
@@ -54,7 +56,7 @@ def test_what_was_left_out_is_in_metrics_summary_and_report(
 ) -> None:
     told = [
         f"1 file of other kinds left out: {crawl}/older.jsonl.bz2",
-        f"1 file of JSON without a column 'text' in any line left out: {crawl}/state.json",
+        f"1 file of JSON without documents (no object with a column 'text') left out: {crawl}/state.json",
     ]
     folder, metrics = clean
     assert (metrics["counts"]["input"], metrics["counts"]["rejected"]) == (51, 1)
@@ -74,7 +76,7 @@ def test_a_result_of_deduplication_is_deduplicated_again_and_nothing_more_goes(
 def test_a_result_of_deduplication_is_tokenized(
     spark: SparkSession, clean: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    assert tokenize(spark, str(clean[0]), str(tmp_path / "rows"))["documents"] == 40
+    assert make_tokens(spark, str(clean[0]), str(tmp_path / "rows"))["documents"] == 40
 
 
 def test_a_result_of_tokenization_with_bad_lines_is_made_into_shards(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from checkout import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from sparkprep.errors import UserError
 from sparkprep.sample import Subset, build, embedded
 from sparkprep.sample.__main__ import main
 from sparkprep.sample.build import FILES, SampleSettings
-from sparkprep.sample.harvest import docstrings, harvest, split_longest
+from sparkprep.sample.harvest import PACKAGES, docstrings, harvest, split_longest
 from sparkprep.sample.planting import PlantingRates, plant
 from sparkprep.sample.truth import all_pairs, clusters, shingles
 
@@ -151,6 +152,12 @@ def test_the_cache_key_changes_with_settings_and_versions(monkeypatch: pytest.Mo
     assert key != build.cache_key(SampleSettings())
     monkeypatch.setattr(build, "versions", lambda packages: dict.fromkeys(packages, "0"))
     assert key != build.cache_key(REDUCED)
+
+
+def test_every_package_that_the_subsets_are_made_of_is_pinned() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = {line.partition("==")[0].lower() for line in lines if "==" in line}
+    assert set(PACKAGES) <= pins
 
 
 def test_the_default_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A failure of Spark: told by its cause in one line, or by the file at which the user can mend it."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from sparkprep.errors import UserError
 from sparkprep.spark.failures import SPARK_ERRORS, cause_of_failure, explained, tasks_ended
+from sparkprep.spark.tasks import run
 
 
 def test_what_a_worker_died_of_is_told_with_its_file(spark: SparkSession) -> None:
@@ -88,6 +92,54 @@ def test_a_connection_that_is_gone_means_that_java_has_ended() -> None:
     assert cause_of_failure(ConnectionRefusedError(111, "Connection refused")).startswith("its Java process has ended")
 
 
+@pytest.mark.parametrize(
+    ("death", "said"),
+    [
+        (
+            lambda: os.kill(os.getpid(), signal.SIGKILL),
+            r"a worker of Spark was killed \(Python worker exited un.*fewer",
+        ),
+        (lambda: os._exit(7), r"a worker of Spark was killed \(Python worker exited unexpectedly"),
+        (
+            lambda: os.abort(),
+            r"crashed in compiled code \(Fatal Python error: Aborted in .*test_failures\.py, line \d+\)",
+        ),
+        (lambda: bytearray(1 << 60), r"had no memory left \(MemoryError \(.*test_failures\.py, line \d+\)\): .*fewer"),
+    ],
+    ids=["kill -9", "exit", "abort", "memory"],
+)
+def test_a_worker_that_dies_is_told_with_its_own_last_line_and_the_way_out(
+    spark: SparkSession, death: Callable[[], object], said: str
+) -> None:
+    def task(number: int) -> list[int]:
+        death()
+        return [number]
+
+    with pytest.raises(UserError, match=said) as told, explained():
+        run(spark, [0], task)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "Job aborted due to stage failure: ... ExecutorLostFailure (executor 3 exited caused by one of the running "
+            "tasks) Reason: Container killed by YARN for exceeding physical memory limits. 5 GB of 5 GB used.\nDriver",
+            "Spark lost an executor (Container killed by YARN for exceeding physical memory limits. 5 GB of 5 GB used",
+        ),
+        ("x\nCaused by: java.lang.OutOfMemoryError: Java heap space\n\tat y", "(java.lang.OutOfMemoryError: Java heap"),
+    ],
+)
+def test_memory_that_was_not_enough_is_told_with_more_of_it(text: str, said: str) -> None:
+    from py4j.protocol import Py4JError
+
+    with pytest.raises(UserError) as told, explained():
+        raise Py4JError(text)
+    assert said in str(told.value)
+    assert "Overhead" in str(told.value) or "--driver-memory" in str(told.value)
+
+
 def test_other_errors_pass() -> None:
     with pytest.raises(OSError, match="elsewhere"), explained():
         raise OSError("elsewhere")
@@ -139,37 +191,46 @@ def write_slowly(folder: Path, fails: bool) -> Callable[[Iterable[pa.RecordBatch
     return run
 
 
-def running(spark: SparkSession) -> int:
-    infos = spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
-    return sum(info.numRunningTasks() for info in infos)
+def nothing_more_comes(folder: Path) -> bool:
+    there = sorted(folder.iterdir())
+    time.sleep(0.5)
+    return sorted(folder.iterdir()) == there
 
 
 def test_a_block_is_left_by_a_failure_only_when_no_task_writes_any_more(spark: SparkSession, tmp_path: Path) -> None:
     slow = spark.range(0, 2, 1, 2).mapInArrow(write_slowly(tmp_path, fails=True), "id long")
     with pytest.raises(SPARK_ERRORS, match="for once"), tasks_ended(spark):
         slow.collect()
-    assert running(spark) == 0
+    assert nothing_more_comes(tmp_path)
 
 
-def test_a_block_is_left_by_an_interrupt_only_when_its_jobs_are_cancelled(spark: SparkSession, tmp_path: Path) -> None:
-    slow = spark.range(0, 2, 1, 2).mapInArrow(write_slowly(tmp_path, fails=False), "id long")
-    ends: list[BaseException] = []
+def test_a_block_is_left_by_an_interrupt_only_when_its_own_jobs_are_cancelled(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    def of_another_thread(number: int) -> list[int]:
+        (tmp_path / "theirs").touch()
+        time.sleep(5)
+        return [number]
 
-    def collect() -> None:
-        try:
-            slow.collect()
-        except SPARK_ERRORS as error:
-            ends.append(error)
-
-    def interrupted() -> None:
-        while len(list(tmp_path.iterdir())) < 3:
-            time.sleep(0.05)
+    def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    job = threading.Thread(target=collect)
-    job.start()
-    with pytest.raises(KeyboardInterrupt), tasks_ended(spark):
-        interrupted()
-    assert running(spark) == 0
-    job.join(timeout=30)
-    assert "cancelled" in str(ends[0])
+    (tmp_path / "ours").mkdir()
+    slow = spark.range(0, 1, 1, 1).select((F.col("id") + 1).alias("id"))
+    slow = slow.mapInArrow(write_slowly(tmp_path / "ours", fails=False), "id long")
+    ends: list[list[int]] = []
+    other = threading.Thread(target=lambda: ends.append(run(spark, [7], of_another_thread)))
+    other.start()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        while not (tmp_path / "theirs").exists():
+            time.sleep(0.05)
+        signal.setitimer(signal.ITIMER_REAL, 1.5)
+        with pytest.raises(KeyboardInterrupt), tasks_ended(spark):
+            slow.collect()
+        assert list((tmp_path / "ours").iterdir())
+        assert nothing_more_comes(tmp_path / "ours")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    other.join(timeout=60)
+    assert ends == [[7]]

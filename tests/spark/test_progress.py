@@ -3,18 +3,43 @@
 import io
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import TextIO
 
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from sparkprep.spark import progress
+from sparkprep.spark import displays, progress
+from sparkprep.spark.forecast import Cost
 from sparkprep.spark.progress import Progress
-from sparkprep.units import human_bytes
+from sparkprep.units import human_bytes, human_duration, time_of_day
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 seconds"),
+        (1.2, "1 second"),
+        (89.4, "89 seconds"),
+        (90, "2 minutes"),
+        (2_500, "42 minutes"),
+        (5_400, "1 hour 30 minutes"),
+        (7_200, "2 hours"),
+        (200_000, "2 days 7 hours"),
+    ],
+)
+def test_times_are_told_as_people_say_them(seconds: float, text: str) -> None:
+    assert human_duration(seconds) == text
+
+
+def test_another_day_is_told_with_its_date() -> None:
+    now = datetime(2026, 3, 1, 22, 30)
+    assert (time_of_day(300, now), time_of_day(7_200, now)) == ("22:35", "2026-03-02 00:30")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +112,7 @@ def slow_job(spark: SparkSession, tasks: int, seconds: float) -> None:
 def watched(spark: SparkSession, stream: TextIO, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stage of a few seconds of Spark work, watched closely."""
     monkeypatch.setattr(progress, "SLOW", 0.1)
-    monkeypatch.setattr(progress, "QUIET_INTERVAL", 0.3)
+    monkeypatch.setattr(displays, "QUIET_INTERVAL", 0.3)
     with Progress(spark, stream).stage("verify", 10):
         slow_job(spark, tasks=8, seconds=0.5)
 
@@ -102,9 +127,12 @@ def test_a_long_stage_in_a_log_says_now_and_then_how_far_it_is(
     assert "\x1b" not in text
     *between, last = text.splitlines()
     assert last.startswith("verify                10 documents")
-    assert any(re.fullmatch(r"verify +[1-7] of 8 tasks, \d+ s so far, about \d+ s left", line) for line in between)
+    assert any(
+        re.fullmatch(r"verify +[1-8] of 10 documents, \d+ seconds? so far, about \d+ seconds? left", line)
+        for line in between
+    )
     for line in between:
-        assert re.fullmatch(r"verify +(\d of 8 tasks, )?\d+ s so far(, about \d+ s left)?", line)
+        assert re.fullmatch(r"verify +(\d of )?10 documents, \d+ seconds? so far(, about \d+ seconds? left)?", line)
 
 
 def test_a_long_stage_on_a_terminal_has_a_bar_with_the_time_left_which_goes_in_the_end(
@@ -128,14 +156,69 @@ def test_a_long_stage_on_a_terminal_has_a_bar_with_the_time_left_which_goes_in_t
     thread.join(timeout=10)
     os.close(reader)
     text = b"".join(shown).decode()
-    assert re.search(r"verify .* [1-9]\d? % of the tasks, \d\d:\d\d so far, \d\d:\d\d left", text)
+    assert re.search(r"verify .* [1-9]\d? %, about \d seconds? left, [1-8] of 10 documents", text)
     *bar, line = text.rstrip().split("\r")
-    assert "% of the tasks" in "".join(bar)
+    assert re.search(r" 0 %, \d seconds? so far, 10 documents", "".join(bar))
     assert re.fullmatch(r"verify +10 documents +\d+\.\d s", line.strip())
 
 
+def test_a_long_run_says_at_its_start_how_long_it_will_take_and_until_when(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(progress, "SLOW", 0.1)
+    monkeypatch.setattr(progress, "FIRST_ESTIMATE", 0.5)
+    told = Progress(spark, stream, {"verify": Cost(1.0), "write": Cost(100.0)})
+    told.expect(10_000_000_000)
+    with told.stage("verify", 10):
+        slow_job(spark, tasks=2, seconds=1.5)
+    first, last = stream.getvalue().splitlines()
+    assert re.fullmatch(r"about 8 minutes for 10\.0 GB \(first estimate\), until (\d{4}-\d\d-\d\d )?\d\d:\d\d", first)
+    assert last.startswith("verify")
+
+
+def test_a_run_of_less_than_a_minute_needs_no_such_line(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(progress, "SLOW", 0.1)
+    monkeypatch.setattr(progress, "FIRST_ESTIMATE", 0.2)
+    told = Progress(spark, stream, {"verify": Cost(1.0), "write": Cost(5.0)})
+    told.expect(1_000_000_000)
+    with told.stage("verify", 10):
+        slow_job(spark, tasks=2, seconds=0.6)
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_a_program_is_told_in_the_log_or_not_at_all_but_for_warnings(
+    spark: SparkSession, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for asked, lines in ((None, ["verify"]), (False, [])):
+        caplog.clear()
+        with caplog.at_level("INFO", "sparkprep"):
+            told = Progress(spark, displays.display_for(asked))
+            with told.stage("verify", 10):
+                pass
+            told.warn(["something is \x1b odd"])
+        info = [record.getMessage().split()[0] for record in caplog.records if record.levelname == "INFO"]
+        assert info == lines
+        assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [r"something is \x1b odd"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_behind_spark_submit_a_bar_is_drawn_where_the_launcher_has_seen_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
+    for columns, kind in (("100", displays.Bar), ("0", displays.Bar), ("", displays.Lines)):
+        monkeypatch.setenv(displays.TERMINAL_VARIABLE, columns)
+        assert type(displays.display_on(sys.stderr)) is kind
+        assert type(displays.display_on(io.StringIO())) is displays.Lines
+    monkeypatch.setenv(displays.TERMINAL_VARIABLE, "100")
+    monkeypatch.delenv("PYSPARK_GATEWAY_PORT")  # of an outer job, which this is none of
+    assert type(displays.display_on(sys.stderr)) is displays.Lines
+
+
 def test_a_short_stage_gets_no_bar(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "QUIET_INTERVAL", 0.01)
+    monkeypatch.setattr(displays, "QUIET_INTERVAL", 0.01)
     stream = io.StringIO()
     with Progress(spark, stream).stage("verify"):
         slow_job(spark, tasks=1, seconds=0.1)

@@ -2,27 +2,33 @@
 
 import contextlib
 import os
+import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from checkout import ROOT
 from pyspark.sql import SparkSession
 
+from sparkprep.errors import UserError
 from sparkprep.spark.clusters import SIZES, submit_line
 from sparkprep.spark.java import spark_environment
-from sparkprep.spark.preflight import PACKAGES, preflight, worker_versions
+from sparkprep.spark.preflight import _BY_VARIABLE, _ask, packages, preflight, worker_versions
 from sparkprep.spark.session import get_session, job_description, spark_conf
 
 EXECUTOR_ROOM_MB = 24_576 - 896  # of an r5.xlarge under YARN, less the application master of client mode
 
 
-def run_python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run_python(code: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """A fresh Python, since a process starts its JVM once."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("SPARK", "PYSPARK"))}
     return subprocess.run(
-        [sys.executable, "-c", code], env={**clean, **environ}, capture_output=True, text=True, timeout=180
+        [sys.executable, "-c", code, *words], env={**clean, **environ}, capture_output=True, text=True, timeout=180
     )
 
 
@@ -151,7 +157,51 @@ def test_local_workers_are_forked_with_the_kernels_loaded_from_a_process_of_one_
 def test_the_workers_tell_their_versions(spark: SparkSession) -> None:
     there = worker_versions(spark)
     assert there == preflight(spark)
-    assert set(there) == {"python", "executable", *PACKAGES}
+    assert set(there) == {"python", "executable", *packages()}
+
+
+def test_the_packages_that_a_worker_must_have_are_those_of_the_base_install() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = [re.match(r"[\w-]+", line)[0] for line in project["dependencies"]]
+    assert sorted(packages()) == sorted(["sparkprep", *names])
+
+
+JOBS = """\
+import sys, time
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.master("local[2]").getOrCreate()
+from sparkprep import UserError, deduplicate, tokenize, write_shards
+for job in (deduplicate, tokenize, write_shards):
+    start = time.monotonic()
+    try: job(sys.argv[1], output=sys.argv[1] + "-out")
+    except UserError as error: print(f"{time.monotonic() - start:.1f} {error}")
+"""
+
+
+def test_a_session_of_the_users_own_with_other_workers_gets_one_line_and_the_way_out_at_once(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    python = str(tmp_path / "bare" / "bin" / "python")
+    pq.write_table(pa.table({"text": ["a"], "tokens": [[1, 2]]}), tmp_path / "in.parquet")
+    done = run_python(JOBS, str(tmp_path / "in.parquet"), PYSPARK_PYTHON=python)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3, done.stderr
+    for line in lines:
+        seconds, _, told = line.partition(" ")
+        assert float(seconds) < 10
+        assert told.startswith(f"the workers' Python ({python}) lacks ")
+        assert told.endswith("os.environ['PYSPARK_PYTHON'] = sys.executable")
+    assert "Traceback" not in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["bare", "in.parquet"]
+
+
+def test_workers_whose_python_does_not_run_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none, cannot be started: in a fresh Python, let sparkprep\.get_session"):
+        _ask(str(tmp_path / "none"), _BY_VARIABLE)
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho no library >&2\nexit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(UserError, match=r"broken, cannot look around \(no library\): do this"):
+        _ask(str(broken), "do this")
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from sparkprep.spark.progress import Progress
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from sparkprep.tokens import shards as shards_module
 from sparkprep.tokens.manifest import verify
-from sparkprep.tokens.pipeline import tokenize
+from sparkprep.tokens.pipeline import make_tokens
 from sparkprep.tokens.settings import ShardSettings
 from sparkprep.tokens.shards import make_shards
 
@@ -206,7 +206,7 @@ def test_the_tokens_that_lie_in_the_column_decide_not_a_count_beside_them(
 
 def test_rows_of_ours_that_were_cut_afterwards_are_taken_as_they_are(spark: SparkSession, tmp_path: Path) -> None:
     source = save(tmp_path / "in.parquet", {"id": ["a", "b"], "text": ["one two three " * 30, "four five " * 40]})
-    tokenize(spark, str(source), str(tmp_path / "rows"))
+    make_tokens(spark, str(source), str(tmp_path / "rows"))
     part = next((tmp_path / "rows").glob("*.parquet"))
     table = pq.ParquetFile(part).read()
     cut = pa.array([tokens[:40] for tokens in table["tokens"].to_pylist()])
@@ -218,7 +218,7 @@ def test_rows_of_ours_that_were_cut_afterwards_are_taken_as_they_are(spark: Spar
 @pytest.mark.parametrize(
     ("ids", "said"),
     [
-        (pa.array([[("a", 1)]] * 2, pa.map_(pa.string(), pa.int64())), r"--id-column: column 'id' \(map<"),
+        (pa.array([[("a", 1)]] * 2, pa.map_(pa.string(), pa.int64())), r"id_column: column 'id' \(map<"),
         (pa.array([{"a": 1}] * 2), r"column 'id' \(struct<.*no order; name another"),
         (pa.array([["a"]] * 2), r"column 'id' \(list<.*no order"),
     ],
@@ -233,7 +233,7 @@ def test_identifiers_without_an_order_are_refused(
 
 def test_an_identifier_column_that_is_named_and_not_there_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
     rows = save(tmp_path / "a.parquet", {"docid": ["a"], "tokens": [[1] * 9], "url": ["u"]})
-    with pytest.raises(UserError, match=r"--id-column doc_id: there is no column 'doc_id'.*: docid, tokens, url"):
+    with pytest.raises(UserError, match=r"id_column='doc_id': there is no column 'doc_id'.*: docid, tokens, url"):
         make(spark, rows, tmp_path / "out", id_column="doc_id")
     assert make(spark, rows, tmp_path / "out", settings=ShardSettings(val_tokens=2))["documents"] == 1
 

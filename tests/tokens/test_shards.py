@@ -143,12 +143,12 @@ def test_the_names_are_those_that_the_trainer_looks_for() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"name": "a/b"}, "--name"),
-        ({"name": ""}, "--name"),
-        ({"shard_tokens": 0}, "--shard-tokens: 0 is below 1"),
-        ({"shard_tokens": 2**31}, "--shard-tokens"),
-        ({"val_tokens": 0}, "--val-tokens: 0 is below 1"),
-        ({"seed": 2**64}, "--seed"),
+        ({"name": "a/b"}, "name"),
+        ({"name": ""}, "name"),
+        ({"shard_tokens": 0}, "shard_tokens: 0 is below 1"),
+        ({"shard_tokens": 2**31}, "shard_tokens"),
+        ({"val_tokens": 0}, "val_tokens: 0 is below 1"),
+        ({"seed": 2**64}, "seed"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, object], said: str) -> None:
@@ -157,7 +157,7 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, object], said: 
 
 
 def test_too_few_tokens_for_the_validation_shard_are_refused() -> None:
-    with pytest.raises(UserError, match=r"--val-tokens 500: there are 64 tokens in all"):
+    with pytest.raises(UserError, match=r"val_tokens=500: there are 64 tokens in all"):
         make_plan([1] * 64, ShardSettings(val_tokens=500))
 
 

@@ -14,7 +14,7 @@ from sparkprep.io.files import delete_file, file_names, open_whole
 from sparkprep.io.paths import filesystem
 from sparkprep.spark.progress import Progress
 from sparkprep.tokens.manifest import verify
-from sparkprep.tokens.pipeline import tokenize
+from sparkprep.tokens.pipeline import make_tokens
 from sparkprep.tokens.settings import ShardSettings
 from sparkprep.tokens.shards import make_shards
 
@@ -67,7 +67,7 @@ def test_documents_token_rows_and_shards_may_all_lie_on_s3(bucket: str, tmp_path
     outputs = ["--output", f"{bucket}/rows", "--shards", f"{bucket}/shards"]
     command = [sys.executable, "-m", "sparkprep.cli", "tokenize", "--input", f"{bucket}/docs", *outputs, *names]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=240)
-    tokenize(spark, str(documents), str(tmp_path / "rows"))
+    make_tokens(spark, str(documents), str(tmp_path / "rows"))
     local = make_shards(spark, [str(tmp_path / "rows")], str(tmp_path / "out"), SETTINGS, Progress(spark, None))
     assert verify(f"{bucket}/shards")["shards"] == local["shards"]
     assert file_names(f"{bucket}/rows") == sorted(p.name for p in (tmp_path / "rows").iterdir())

@@ -23,7 +23,7 @@ from sparkprep.tokenizer.tokenizer import Tokenizer
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 from sparkprep.tokens import shards as shards_module
 from sparkprep.tokens.manifest import MANIFEST, NOTES, verify
-from sparkprep.tokens.pipeline import tokenize
+from sparkprep.tokens.pipeline import make_tokens
 from sparkprep.tokens.settings import ShardSettings
 from sparkprep.tokens.shards import make_shards
 
@@ -66,7 +66,7 @@ def split(tokens: list[int]) -> list[tuple[int, ...]]:
 def token_rows(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokens")
     source = save(folder / "in" / "docs.parquet", documents())
-    tokenize(spark, str(source), str(folder / "rows"))
+    make_tokens(spark, str(source), str(folder / "rows"))
     return folder / "rows"
 
 
@@ -233,54 +233,90 @@ def test_a_shard_of_unknown_origin_is_not_left_among_ours(
         make(spark, token_rows, tmp_path)
 
 
+@pytest.mark.parametrize("file", ["t_val_000000.bin", "t_train_000002.bin"])
+def test_an_unknown_file_that_bears_the_name_of_a_planned_shard_stays_without_overwrite(
+    spark: SparkSession, token_rows: Path, shards: Path, tmp_path: Path, file: str
+) -> None:
+    (tmp_path / file).write_bytes(b"mine")
+    with pytest.raises(UserError, match=rf"{file}: a shard of this name that is not of this run; .* overwrite=True"):
+        make(spark, token_rows, tmp_path)
+    assert digests(tmp_path) == {file: hashlib.sha256(b"mine").hexdigest()}
+    make(spark, token_rows, tmp_path, overwrite=True)
+    assert digests(tmp_path) == digests(shards)
+
+
+@pytest.mark.parametrize(("struck", "lost"), [("sound_entries", 0), ("_write", 1)])
+def test_shards_that_are_finished_stay_so_wherever_a_further_run_is_killed(
+    spark: SparkSession, token_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, struck: str, lost: int
+) -> None:
+    """A kill leaves what lies there when it strikes, and of the notes no more than an exception does."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    make(spark, token_rows, tmp_path)
+    files = sorted(tmp_path.glob("*.bin"))
+    for path in files[:lost]:
+        path.unlink()
+    before = {path.name: path.stat().st_mtime_ns for path in files[lost:]}
+    monkeypatch.setattr(shards_module, struck, killed)
+    with pytest.raises(KeyboardInterrupt):
+        make(spark, token_rows, tmp_path)
+    monkeypatch.undo()
+    assert (tmp_path / MANIFEST).exists() == (lost == 0)
+    make(spark, token_rows, tmp_path)
+    verify(str(tmp_path))
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in before} == before
+
+
 def test_tokens_and_shards_of_any_text_column_name_and_json_lines(spark: SparkSession, tmp_path: Path) -> None:
     source = tmp_path / "docs.jsonl"
     source.write_text("".join(json.dumps({"body": prose(n)}) + "\n" for n in range(20)))
     from sparkprep.tokens.settings import TokenizeSettings
 
-    metrics = tokenize(spark, str(source), str(tmp_path / "rows"), TokenizeSettings(text_column="body"))
+    metrics = make_tokens(spark, str(source), str(tmp_path / "rows"), TokenizeSettings(text_column="body"))
     assert metrics["documents"] == 20
     assert make(spark, tmp_path / "rows", tmp_path / "out")["documents"] == 20
 
 
 def test_a_finished_tokenization_of_the_same_input_is_reused(spark: SparkSession, tmp_path: Path) -> None:
     source = save(tmp_path / "in.parquet", {"id": [1, 2], "text": ["one", "two"]})
-    tokenize(spark, str(source), str(tmp_path / "rows"))
+    make_tokens(spark, str(source), str(tmp_path / "rows"))
     first = {p.name for p in (tmp_path / "rows").iterdir()}
-    tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
+    make_tokens(spark, str(source), str(tmp_path / "rows"), reuse=True)
     assert {p.name for p in (tmp_path / "rows").iterdir()} == first
     stranger = save(tmp_path / "rows" / "more.parquet", {"id": [3]})
     with pytest.raises(UserError, match="exists"):
-        tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
+        make_tokens(spark, str(source), str(tmp_path / "rows"), reuse=True)
     stranger.unlink()
-    tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
+    make_tokens(spark, str(source), str(tmp_path / "rows"), reuse=True)
     size = source.stat().st_size
     save(source, {"id": [1, 2], "text": ["one", "TWO"]})
     assert source.stat().st_size == size
     with pytest.raises(UserError, match="exists"):
-        tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
+        make_tokens(spark, str(source), str(tmp_path / "rows"), reuse=True)
 
 
 def test_a_tokenization_of_which_a_file_is_gone_is_not_reused(spark: SparkSession, tmp_path: Path) -> None:
     source = save(tmp_path / "in.parquet", {"id": [1, 2], "text": ["one", "two"]})
-    tokenize(spark, str(source), str(tmp_path / "rows"))
+    make_tokens(spark, str(source), str(tmp_path / "rows"))
     next((tmp_path / "rows").glob("part-*.parquet")).unlink()
-    with pytest.raises(UserError, match="exists; pass --overwrite"):
-        tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True)
-    assert tokenize(spark, str(source), str(tmp_path / "rows"), reuse=True, overwrite=True)["documents"] == 2
+    with pytest.raises(UserError, match="exists; pass overwrite=True"):
+        make_tokens(spark, str(source), str(tmp_path / "rows"), reuse=True)
+    assert make_tokens(spark, str(source), str(tmp_path / "rows"), reuse=True, overwrite=True)["documents"] == 2
 
 
 def test_the_kept_documents_of_the_dedup_job_are_found_in_its_folder(spark: SparkSession, tmp_path: Path) -> None:
     save(tmp_path / "clean" / "kept" / "a.parquet", {"id": [1], "text": ["kept"]})
     save(tmp_path / "clean" / "removed" / "a.parquet", {"id": [2], "kept_id": [1]})
     (tmp_path / "clean" / "metrics.json").write_text('{"counts": {}, "settings": {}, "versions": {}}')
-    assert tokenize(spark, str(tmp_path / "clean"), str(tmp_path / "rows"))["documents"] == 1
+    assert make_tokens(spark, str(tmp_path / "clean"), str(tmp_path / "rows"))["documents"] == 1
 
 
 def test_a_long_text_among_short_ones_is_tokenized(spark: SparkSession, tmp_path: Path) -> None:
     long = prose(1, 300_000)
     source = save(tmp_path / "in.parquet", {"id": [1, 2, 3], "text": ["short", long, "also short"]})
-    metrics = tokenize(spark, str(source), str(tmp_path / "rows"))
+    metrics = make_tokens(spark, str(source), str(tmp_path / "rows"))
     assert metrics["documents"] == 3
     rows = {row["id"]: row["count"] for row in pq.read_table(tmp_path / "rows").to_pylist()}
     assert rows[2] == len(Tokenizer().encode_one(long))
@@ -291,7 +327,7 @@ def test_a_long_text_among_short_ones_is_tokenized(spark: SparkSession, tmp_path
     [
         (
             {"id": [1], "words": [[1]]},
-            r"no column 'tokens'; columns there are: id, words; name it with --tokens-column",
+            r"no column 'tokens'; columns there are: id, words; name it with tokens_column",
         ),
         ({"id": [1], "tokens": ["text"]}, "sparkprep tokenize"),
         ({"id": [1], "tokens": [[0.5]]}, "not lists of numbers or binary"),

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import webbrowser
 
-from sparkprep.console import add_debug, safe_text, say
+from sparkprep.console import add_debug, has_screen, safe_text, say
 
 EPILOG = """\
 examples:
@@ -31,11 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_debug(parser)
 
 
-def _has_screen() -> bool:
-    """Return whether a browser has a screen: without one, a browser for terminals would take this one."""
-    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
 def run(args: argparse.Namespace) -> int:
     """Serve the pages until Ctrl-C. Raises UserError where there is no such result, or the port is taken."""
     from sparkprep.dedup.audit.finished import FinishedRun
@@ -55,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
         with LocalServer(page, args.port) as server:
             say(f"  {safe_text(finished.folder)} at {server.url}\n  Ctrl-C ends it")
-            if not args.no_open and _has_screen():
+            if not args.no_open and has_screen():
                 webbrowser.open(server.url)
             server.serve_forever()
     return 0

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 
 SLOTS = 128
 """Slots of a signature."""
@@ -71,8 +71,8 @@ def choose(threshold: float, slots: int = SLOTS, recall: float = RECALL) -> tupl
     if best is None:
         least = 1.0 - (1.0 - recall) ** (1.0 / slots)
         raise UserError(
-            f"--threshold {threshold:g} is too low: with {slots} slots a pair at the threshold would be found with a "
-            f"probability below {recall}; the least threshold that {slots} slots can serve is "
+            f"{argument('threshold', threshold)} is too low: with {slots} slots a pair at the threshold would be found "
+            f"with a probability below {recall}; the least threshold that {slots} slots can serve is "
             f"{math.ceil(least * 1000) / 1000:g}"
         )
     return best[1], best[2]
@@ -81,10 +81,10 @@ def choose(threshold: float, slots: int = SLOTS, recall: float = RECALL) -> tupl
 def check_bands(bands: int, rows: int, slots: int = SLOTS) -> None:
     """Refuse bands and rows that a signature cannot feed."""
     if bands < 1 or rows < 1:
-        raise UserError(f"--bands {bands} --rows {rows}: both must be at least 1")
+        raise UserError(f"{argument('bands', bands)} {argument('rows', rows)}: both must be at least 1")
     if bands * rows > slots:
         raise UserError(
-            f"--bands {bands} --rows {rows} need {bands * rows} slots, a signature has {slots}: "
+            f"{argument('bands', bands)} {argument('rows', rows)} need {bands * rows} slots, a signature has {slots}: "
             f"choose bands * rows <= {slots}"
         )
 

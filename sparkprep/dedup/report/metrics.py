@@ -18,8 +18,9 @@ from sparkprep.dedup.resolve import outcome
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.signatures import Tally
 from sparkprep.dedup.workspace import Workspace
+from sparkprep.errors import flag
 from sparkprep.io.left_out import name_left_out
-from sparkprep.options import changed, flag
+from sparkprep.options import changed
 
 FORMAT = 1
 BOOTSTRAPS = 1000
@@ -88,11 +89,12 @@ def build(
         "settings": {**asdict(settings), "bands": banding.bands, "rows": banding.rows, "slots": SLOTS},
         "versions": versions(work.spark.version),
         "input": {
-            "paths": work.inputs or ["a DataFrame"],
+            "paths": work.inputs or [work.table or "a DataFrame"],
             "files": len(work.listing.files),
             "documents": documents,
             "file_bytes": sum(file.size for file in work.listing.files),
             "text_bytes": tally.text_bytes,
+            "sample": work.sample,
         },
         "counts": {
             "input": documents,
@@ -111,7 +113,7 @@ def build(
             "verified": result.verified,
             "near_misses": result.misses,
             "hot_buckets": counts.hot_buckets,
-            "uncompared_pairs": counts.uncompared_pairs,
+            "uncompared_pairs": result.uncompared,
         },
         "banding": {
             "bands": banding.bands,

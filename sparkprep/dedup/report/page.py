@@ -5,7 +5,7 @@ import math
 import re
 import shlex
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -31,13 +31,16 @@ _HIDDEN = re.compile(
 )
 
 
-def render(metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
+def render(
+    metrics: Mapping[str, Any], examples: Mapping[str, Any], timed: Callable[[], Mapping[str, Any]] = dict
+) -> str:
     """Return the page for one run.
 
     `metrics` is what metrics.json holds; `examples` has "clusters" (the largest, with kept_id, size, source, excerpt,
     removed), and "pairs" of removed documents and "misses", of near ones (id, kept_id, jaccard, rule, source,
     kept_source, text, kept_text). Every text in either may be hostile: all is escaped, and invisible characters are
-    shown as their code point. The same input gives the same page, byte for byte. Raises
+    shown as their code point. The same input gives the same page, byte for byte. timed: gives figures anew that are
+    known when all plots are drawn. Raises
     jinja2.UndefinedError where a figure is missing from `metrics`.
     """
     source = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
@@ -49,11 +52,13 @@ def render(metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
         "jaccard": plots.jaccard_histogram(histogram["edges"], histogram["counts"], metrics["settings"]["threshold"]),
         "clusters": plots.cluster_sizes(dict(clusters)),
     }
+    pairs = [with_difference(pair) for pair in examples["pairs"]]
+    misses = [with_difference(pair) for pair in examples["misses"]]
     return (
         environment()
         .from_string(source)
         .render(
-            m=metrics,
+            m={**metrics, **timed()},
             examples=examples,
             clusters=clusters,
             together={
@@ -62,8 +67,8 @@ def render(metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
             },
             output=shlex.quote(metrics["output"]),
             plots={name: Markup(svg) for name, svg in figures.items()},
-            pairs=[with_difference(pair) for pair in examples["pairs"]],
-            misses=[with_difference(pair) for pair in examples["misses"]],
+            pairs=pairs,
+            misses=misses,
             ratio=ratio,
             text_limit=TEXT_LIMIT,
         )
@@ -85,9 +90,14 @@ def environment() -> Environment:
     return made
 
 
-def write(path: str, metrics: Mapping[str, Any], examples: Mapping[str, Any]) -> None:
+def write(
+    path: str,
+    metrics: Mapping[str, Any],
+    examples: Mapping[str, Any],
+    timed: Callable[[], Mapping[str, Any]] = dict,
+) -> None:
     """Write the page; whoever opens it while it is written sees the old page or the whole new one."""
-    write_text(path, render(metrics, examples))
+    write_text(path, render(metrics, examples, timed))
 
 
 def with_difference(pair: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ to the same counts. Only the examples that the report shows may be others, being
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -33,7 +34,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
 
     Documents that stay are searched again where buckets were oversized, as in `driver`.
     """
-    search = work.search("cluster", 0)
+    search, uncompared = work.search("cluster", 0), counts.uncompared_pairs
     with work.progress.stage("verify"):
         candidates = read_all(work.spark, list(work.candidates.all))
         pairs = stars.materialise(_pairs(candidates), search.pairs)
@@ -48,6 +49,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
                 break
             search = work.search("cluster", number)
             counts = _search_again(work, removed, search)
+            uncompared += counts.uncompared_pairs
             new = stars.materialise(
                 _pairs(read_all(work.spark, list(search.candidates.all))).exceptAll(pairs), search.pairs
             )
@@ -62,7 +64,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
         addressed.write(work.removed_keys, work.documents, removed.select(KEY))
         down_to_misses = similar.where(F.col("jaccard") >= outcome.floor_of(work.settings.threshold))
         ordered = _in_keep_order(work, _between_best(down_to_misses, best), work.levels)
-        return figures.measure(work, similar, ordered, copies.count(), removed, misses)
+        return replace(figures.measure(work, similar, ordered, copies.count(), removed, misses), uncompared=uncompared)
 
 
 def _pairs(candidates: DataFrame) -> DataFrame:

@@ -7,7 +7,7 @@ come to the same counts. Only the examples that the report shows may be others.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +77,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
     budget = work.settings.driver_budget
     if counts.pairs + counts.exact > budget:
         return None
-    search = work.search("driver", 0)
+    search, uncompared = work.search("driver", 0), counts.uncompared_pairs
     with work.progress.stage("verify") as stage:
         copies = unique_rows(_of_kind(work.candidates, RowKind.EXACT))
         graph = Graph(NO_PAIRS, np.empty(0), copies)
@@ -91,6 +91,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
                 break
             search = work.search("driver", number)
             counts = _search_again(work, removed, search)
+            uncompared += counts.uncompared_pairs
             if counts.pairs > budget:  # repeats included: too many even to be read
                 return None
             new = rows_missing(unique_rows(_of_kind(search.candidates, RowKind.PAIR)), graph.pairs)
@@ -106,7 +107,7 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
         work.removed.save(outcome.with_ids(removed, work.id_type).select(work.removed.schema.names))
         work.pairs.save_parts({0: _as_pairs(removed, work.id_type), 1: _as_pairs(misses, work.id_type)})
         addressed.save(work.removed_keys, work.documents, removed.select(KEYS.names))
-        return _outcome(work, graph, ranked, removed, misses)
+        return replace(_outcome(work, graph, ranked, removed, misses), uncompared=uncompared)
 
 
 def _outcome(work: Workspace, graph: Graph, ranked: Ranked, removed: pa.Table, misses: pa.Table) -> Outcome:

@@ -62,6 +62,8 @@ class Outcome:
     clusters: pa.Table
     pairs_sample: pa.Table
     misses_sample: pa.Table
+    uncompared: int = 0
+    """pairs of oversized buckets that were left out, over all searches: a pair may be left out in several"""
 
     @property
     def removed(self) -> int:

@@ -14,7 +14,7 @@ from sparkprep.documents.jsonl.lines import Split, plan_splits, read_lines
 from sparkprep.documents.jsonl.survey import first_line_numbers, first_rejected_lines, merge_kinds, survey_all
 from sparkprep.documents.jsonl.tasks import JsonlSettings, judge, records_of
 from sparkprep.documents.jsonl.usable import set_aside
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.left_out import LeftOut, nothing_left
 from sparkprep.io.listing import DataFile
 from sparkprep.spark.tables import RESULT, Table
@@ -67,8 +67,8 @@ def spool(
     if not settings.max_bad.allows(bad, documents + bad):
         shown = "; ".join(first_rejected)
         raise UserError(
-            f"{bad:,} of {documents + bad:,} lines are not usable documents, more than --max-bad {settings.max_bad} "
-            f"allows. The first: {shown}. Mend them or raise --max-bad"
+            f"{bad:,} of {documents + bad:,} lines are not usable documents, more than "
+            f"{argument('max_bad', str(settings.max_bad))} allows. The first: {shown}. Mend them or raise it"
         )
     kind = merge_kinds(surveys, settings)
 

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from sparkprep.documents.jsonl.kinds import Kind
 from sparkprep.documents.jsonl.lines import DamagedFile, Split
 from sparkprep.documents.jsonl.tasks import JsonlSettings, records_of
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.formats import CODECS
 from sparkprep.io.recognise import CODEC_NAMES, HEAD_BYTES, read_head, what_is
 from sparkprep.spark.tasks import run
@@ -126,6 +126,6 @@ def merge_kinds(surveys: Sequence[SplitSurvey], settings: JsonlSettings) -> Kind
     if settings.text_column not in merged.fields:
         raise UserError(
             f"{surveys[0].split.path}: no line has a column '{settings.text_column}'; columns there are: "
-            f"{', '.join(list(merged.fields)[:50]) or 'none'}; name it by --text-column"
+            f"{', '.join(list(merged.fields)[:50]) or 'none'}; name it by {argument('text_column')}"
         )
     return merged

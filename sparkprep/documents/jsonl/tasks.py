@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparkprep.documents.jsonl.lines import Split, parse, read_lines
-from sparkprep.documents.jsonl.max_bad import MaxBad
+from sparkprep.documents.jsonl.max_bad import DEFAULT, MaxBad, parse_max_bad
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class JsonlSettings:
     """
 
     text_column: str = "text"
-    max_bad: MaxBad = field(default_factory=MaxBad)
+    max_bad: MaxBad = field(default_factory=lambda: parse_max_bad(DEFAULT))
     split_bytes: int = 32 << 20
     line_limit: int = 256 << 20
     batch_bytes: int = 4 << 20

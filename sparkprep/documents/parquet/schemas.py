@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 
 _SPARK, _PANDAS, _FEATURES = b"org.apache.spark.sql.parquet.row.metadata", b"pandas", b"huggingface"
 _WRITERS_NOTES = (_SPARK, _PANDAS, _FEATURES)
@@ -40,7 +40,7 @@ def unify(schemas: Sequence[tuple[str, pa.Schema]], columns: Sequence[str] | Non
     together.
     """
     for path, schema in schemas:
-        _check_names(path, [n for n in schema.names if columns is None or n in columns])
+        check_names(path, [n for n in schema.names if columns is None or n in columns])
     names = [n for n in _all_names(schema for _, schema in schemas) if columns is None or n in columns]
     fields, widened, contradictions = [], [], []
     for name in names:
@@ -202,7 +202,8 @@ def _all_names(schemas: Iterable[pa.Schema]) -> list[str]:
     return list(dict.fromkeys(name for schema in schemas for name in schema.names))
 
 
-def _check_names(path: str, names: Sequence[str]) -> None:
+def check_names(path: str, names: Sequence[str]) -> None:
+    """Raise UserError where two columns bear one name; path: for the message."""
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"{path}: two columns are named '{twice}'; rename one")
@@ -220,13 +221,15 @@ def check_text_column(path: str, schema: pa.Schema, text_column: str) -> None:
     if text_column not in schema.names:
         raise UserError(
             f"{path}: no column '{text_column}'; columns there are: {', '.join(schema.names) or 'none'}; "
-            "name it by --text-column"
+            f"name it by {argument('text_column')}"
         )
     kind = schema.field(text_column).type
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise UserError(
             f"{path}: column '{text_column}' holds bytes, not text (it lacks Parquet's string annotation); "
-            "rewrite it as a string column or name another by --text-column"
+            f"rewrite it as a string column or name another by {argument('text_column')}"
         )
     if not (is_text(kind) or pa.types.is_null(kind)):
-        raise UserError(f"{path}: column '{text_column}' is {kind}, not text; name another by --text-column")
+        raise UserError(
+            f"{path}: column '{text_column}' is {kind}, not text; name another by {argument('text_column')}"
+        )

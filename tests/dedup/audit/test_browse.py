@@ -182,4 +182,4 @@ def test_the_command_prints_an_address_that_answers_and_ends_with_ctrl_c(audited
         assert ask(url)[0] == 200
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=30)
-    assert (process.returncode, error) == (130, "stopped\n")
+    assert (process.returncode, error) == (130, "interrupted\n")

@@ -79,7 +79,7 @@ def test_the_s_curve_is_what_random_signatures_do() -> None:
 
 @pytest.mark.parametrize("threshold", [0.04, 0.02, 0.003, 1e-3, 1e-9, 1e-300])
 def test_a_threshold_too_low_for_the_signature_is_refused_with_the_least_one(threshold: float) -> None:
-    with pytest.raises(UserError, match=r"--threshold .* is too low: with 128 slots .* below 0\.995") as refused:
+    with pytest.raises(UserError, match=r"threshold=.* is too low: with 128 slots .* below 0\.995") as refused:
         choose(threshold)
     least = float(re.search(r"can serve is ([0-9.]+)$", str(refused.value))[1])
     choose(least)
@@ -89,7 +89,7 @@ def test_a_threshold_too_low_for_the_signature_is_refused_with_the_least_one(thr
 
 @pytest.mark.parametrize(("bands", "rows"), [(0, 5), (5, 0), (-1, 3), (3, -1), (0, 0)])
 def test_bands_and_rows_below_one_are_refused(bands: int, rows: int) -> None:
-    with pytest.raises(UserError, match=f"--bands {bands} --rows {rows}: both must be at least 1"):
+    with pytest.raises(UserError, match=f"bands={bands} rows={rows}: both must be at least 1"):
         check_bands(bands, rows)
 
 
@@ -98,7 +98,7 @@ def test_more_slots_than_a_signature_has_are_refused() -> None:
     check_bands(16, 8)
     check_bands(1, 128)
     check_bands(128, 1)
-    with pytest.raises(UserError, match=r"--bands 43 --rows 3 need 129 slots, a signature has 128"):
+    with pytest.raises(UserError, match=r"bands=43 rows=3 need 129 slots, a signature has 128"):
         check_bands(43, 3)
 
 

@@ -1,12 +1,18 @@
 """The recall estimate: right on average, and honest about its spread."""
 
+import time
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from dedup_runs import prose, run, save
 from hypothesis import given
 from hypothesis import strategies as st
+from pyspark.sql import SparkSession
 
 from sparkprep.dedup.kernels.bands import probability
-from sparkprep.dedup.report import metrics
+from sparkprep.dedup.report import metrics, page
 from sparkprep.dedup.resolve import outcome
 
 BANDS, ROWS, THRESHOLD = 6, 6, 0.6
@@ -74,3 +80,22 @@ def test_the_other_thresholds_are_steps_of_a_twentieth_from_the_near_misses_on(
 ) -> None:
     assert outcome.thresholds(threshold) == pytest.approx(others)
     assert threshold in outcome.thresholds(threshold)
+
+
+@pytest.mark.parametrize(("module", "function"), [(metrics, "build"), (page.plots, "s_curve")])
+def test_the_stage_report_times_the_metrics_and_the_page(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, function: str
+) -> None:
+    original = getattr(module, function)
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(1.5)
+        return original(*arguments)
+
+    monkeypatch.setattr(module, function, slow)
+    source = save(tmp_path / "in.parquet", {"id": [1, 2], "text": [prose(1), prose(2)]})
+    told = run(spark, source, tmp_path / "out").metrics
+    (report,) = (stage for stage in told["stages"] if stage["name"] == "report")
+    assert report["seconds"] >= 1.5
+    assert told["seconds"] >= sum(stage["seconds"] for stage in told["stages"])
+    assert page.duration(report["seconds"]) in (tmp_path / "out" / "report.html").read_text()

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
+from sparkprep.dedup.settings import Settings
 from sparkprep.documents.jsonl.kinds import Kind, as_text
 from sparkprep.documents.jsonl.lines import DamagedFile, parse, plan_splits, read_lines
 from sparkprep.documents.jsonl.max_bad import MaxBad, parse_max_bad
@@ -24,6 +25,8 @@ from sparkprep.documents.parquet import footers
 from sparkprep.documents.parquet.pieces import plan
 from sparkprep.errors import UserError
 from sparkprep.io.listing import list_files
+from sparkprep.options import options_of
+from sparkprep.tokens.settings import TokenizeSettings
 
 LIMIT = 1 << 20
 
@@ -42,9 +45,8 @@ def put(path: Path, *lines: Any) -> Path:
 
 def run(spark: SparkSession, tmp_path: Path, **options: Any) -> tuple[SpoolSummary, pa.Table, pa.Table | None]:
     """Spool tmp_path/in: the summary, the documents in order, the rejected lines in order (None: no such folder)."""
-    summary = spool(
-        spark, list_files([tmp_path / "in"]), f"{tmp_path}/out", f"{tmp_path}/rejected", JsonlSettings(**options)
-    )
+    settings = JsonlSettings(**{"max_bad": MaxBad(100), **options})
+    summary = spool(spark, list_files([tmp_path / "in"]), f"{tmp_path}/out", f"{tmp_path}/rejected", settings)
     rejected = pq.read_table(tmp_path / "rejected") if (tmp_path / "rejected").exists() else None
     return summary, pq.read_table(tmp_path / "out"), rejected
 
@@ -142,10 +144,10 @@ def test_too_many_bad_lines_stop_the_job_with_the_first_of_them_and_the_flag(
 ) -> None:
     path = put(tmp_path / "in/a.jsonl", {"text": "x"}, b"oops", {"text": "x"}, b"oops", b"oops")
     message = error_of(spark, tmp_path, max_bad=MaxBad(2))
-    assert message.startswith("3 of 5 lines are not usable documents, more than --max-bad 2 allows")
+    assert message.startswith("3 of 5 lines are not usable documents, more than max_bad='2' allows")
     assert f"{path}:2: not valid JSON" in message
     assert f"{path}:5: " in message
-    assert "--max-bad 50%" in error_of(spark, tmp_path, max_bad=MaxBad(None, 0.5))
+    assert "max_bad='50%'" in error_of(spark, tmp_path, max_bad=MaxBad(None, 0.5))
     summary, _, _ = run(spark, tmp_path, max_bad=MaxBad(None, 0.6))
     assert (summary.documents, summary.rejected) == (2, 3)
 
@@ -161,7 +163,7 @@ def test_max_bad_is_a_count_or_a_share(text: str, expected: MaxBad) -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "101%", "many", "1e3", "٣"])
 def test_another_max_bad_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(UserError, match=r"--max-bad .*100.*0\.1%"):
+    with pytest.raises(UserError, match=r"neither a number of lines, such as 100, nor .* 0\.1%"):
         parse_max_bad(text)
 
 
@@ -170,7 +172,14 @@ def test_the_share_of_bad_lines_is_borne_up_to_and_including_its_limit() -> None
     assert not MaxBad(None, 0.1).allows(2, 19)
     assert MaxBad(0).allows(0, 5)
     assert not MaxBad(0).allows(1, 5)
-    assert MaxBad().allows(100, 100)
+    assert MaxBad(100).allows(100, 100)
+
+
+def test_every_job_bears_as_many_bad_lines() -> None:
+    assert Settings().max_bad == TokenizeSettings().max_bad
+    assert JsonlSettings().max_bad == parse_max_bad(Settings().max_bad)
+    helps = [{each.name: each.help for each in options_of(kind)} for kind in (Settings, TokenizeSettings)]
+    assert helps[0]["max_bad"] == helps[1]["max_bad"]
 
 
 @settings(max_examples=200)
@@ -275,7 +284,7 @@ def test_what_is_not_compressed_at_all_is_named(tmp_path: Path) -> None:
 
 def test_no_text_column_in_any_line_lists_the_columns(spark: SparkSession, tmp_path: Path) -> None:
     path = put(tmp_path / "in/a.jsonl", {"id": 1, "body": "x"}, {"title": "y"})
-    expected = f"{path}: no line has a column 'text'; columns there are: id, body, title; name it by --text-column"
+    expected = f"{path}: no line has a column 'text'; columns there are: id, body, title; name it by text_column"
     assert error_of(spark, tmp_path) == expected
     _, table, _ = run(spark, tmp_path, text_column="body")
     assert table["body"].to_pylist() == ["x", None]

@@ -181,7 +181,7 @@ def test_where_no_file_has_the_text_column_all_columns_are_told(spark: SparkSess
     first = put(tmp_path / "in/a.jsonl", '{"body": "x"}\n')
     put(tmp_path / "in/b.jsonl", '{"title": "y"}\n')
     message = error_of(spark, tmp_path / "in")
-    assert message == f"{first}: no line has a column 'text'; columns there are: body, title; name it by --text-column"
+    assert message == f"{first}: no line has a column 'text'; columns there are: body, title; name it by text_column"
 
 
 def test_the_column_may_stand_in_one_line_of_a_file_alone(spark: SparkSession, tmp_path: Path) -> None:

@@ -72,11 +72,11 @@ def test_a_file_that_goes_between_listing_and_looking_is_named(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"id": ["x"], "body": ["x"]}, "no column 'text'; columns there are: id, body; name it by --text-column"),
-        ({"Text": ["x"]}, "no column 'text'; columns there are: Text; name it by --text-column"),
+        ({"id": ["x"], "body": ["x"]}, "no column 'text'; columns there are: id, body; name it by text_column"),
+        ({"Text": ["x"]}, "no column 'text'; columns there are: Text; name it by text_column"),
         ({"text": [b"x"]}, "column 'text' holds bytes, not text"),
         ({"text": pa.array([b"x"], pa.large_binary())}, "column 'text' holds bytes, not text"),
-        ({"text": [1]}, "column 'text' is int64, not text; name another by --text-column"),
+        ({"text": [1]}, "column 'text' is int64, not text; name another by text_column"),
         ({"text": [["x"]]}, "column 'text' is list<element: string>, not text"),
     ],
 )

@@ -1,0 +1,44 @@
+"""The notebook of the data side, run as a newcomer runs it."""
+
+import ast
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from checkout import ROOT
+from nbclient import NotebookClient
+
+NOTEBOOK = ROOT / "notebooks" / "preprocessing.ipynb"
+
+
+@pytest.mark.slow
+def test_it_leads_from_the_sample_to_shards_and_leaves_no_spark_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    data = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    plain = "\n".join(each.get("text/plain", "") for each in data)
+    pages = "\n".join(each.get("text/html", "") for each in data)
+    assert "documents  1,000: " in plain
+    assert "sample_train_000001.bin" in plain
+    assert "<iframe srcdoc=" in pages
+    assert "kept_text" in pages
+    assert "recall     1.0000" in plain
+    assert (tmp_path / "shards" / "manifest.json").exists()
+    psutil.wait_procs([p for p in psutil.Process().children(recursive=True) if p.pid not in before], timeout=20)
+    assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
+
+
+def test_it_holds_no_outputs_and_no_logic() -> None:
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    logic = (ast.For, ast.While, ast.If, ast.FunctionDef, ast.ClassDef, ast.comprehension, ast.Lambda, ast.Try)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert (cell.outputs, cell.execution_count) == ([], None)
+            assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, logic)]
