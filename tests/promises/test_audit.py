@@ -97,15 +97,21 @@ def test_a_run_at_another_threshold_removes_as_many_as_was_said(spark: SparkSess
 def test_candidates_compared_and_pairs_at_the_threshold_reconcile(result: Result) -> None:
     pairs = result.metrics["candidates"]
     histogram = result.metrics["jaccard_histogram"]
-    edges, counts = histogram["edges"], histogram["counts"]
-    assert sum(counts) == pairs["pairs"]
-    assert sum(n for edge, n in zip(edges, counts, strict=False) if edge >= 0.8) == pairs["verified"]
+    edges, bars = histogram["edges"], histogram["counts"]
+    assert sum(bars) == pairs["pairs"]
+    assert sum(n for edge, n in zip(edges, bars, strict=False) if edge >= 0.8) == pairs["verified"]
     clusters = {int(size): number for size, number in result.metrics["clusters"].items()}
-    assert sum((size - 1) * number for size, number in clusters.items()) == result.metrics["counts"]["removed"]
+    counts = result.metrics["counts"]
+    assert sum((size - 1) * number for size, number in clusters.items()) == counts["removed"]
+    assert counts["exact"] <= counts["copies"] == result.metrics["other_thresholds"][-1]["removed"]
+    just_below = sum(n for edge, n in zip(edges, bars, strict=False) if 0.7 <= edge < 0.8)
+    assert pairs["just_below"] == just_below >= pairs["near_misses"]
+    removed_texts = table(result, "audit/rows")["text"].to_pylist()
+    assert result.metrics["input"]["removed_text_bytes"] == sum(len(text.encode()) for text in removed_texts)
     true = corpus.true_pairs(ROWS, 0.7)
     texts = {str(row["id"]): str(row["text"]).lower().replace(",", "") for row in ROWS}
     distinct = {tuple(sorted((texts[a], texts[b]))) for a, b in true if texts[a] != texts[b]}
-    assert sum(n for edge, n in zip(edges, counts, strict=False) if edge >= 0.7) == len(distinct)
+    assert sum(n for edge, n in zip(edges, bars, strict=False) if edge >= 0.7) == len(distinct)
 
 
 def test_what_was_lost_to_whom_is_counted_by_source(result: Result) -> None:

@@ -60,7 +60,10 @@ def collect(work: Workspace, outcome: Outcome) -> dict[str, Any]:
                 "size": sizes[head],
                 "source": source_of(head),
                 "excerpt": text_of(head)[:EXCERPT],
-                "removed": [{"id": str(r["id"]), "jaccard": r["jaccard"], "rule": r["rule"]} for r in rows],
+                "removed": [
+                    {"id": str(r["id"]), "jaccard": r["jaccard"], "rule": r["rule"]}
+                    for r in sorted(rows, key=lambda r: -r["jaccard"])
+                ],
             }
             for head, rows in heads.items()
         ],

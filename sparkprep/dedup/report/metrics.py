@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from sparkprep.dedup.candidates import CandidateCounts
-from sparkprep.dedup.kernels.arrays import I64
+from sparkprep.dedup.kernels.arrays import F64, I64
 from sparkprep.dedup.kernels.bands import SLOTS, probability
 from sparkprep.dedup.resolve import outcome
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.signatures import Tally
 from sparkprep.dedup.workspace import Workspace
+from sparkprep.documents.addressed import is_among, keys_of
+from sparkprep.documents.keys import KEY
 from sparkprep.errors import flag
 from sparkprep.io.left_out import name_left_out
 from sparkprep.options import changed
@@ -40,14 +42,35 @@ def recall(counts: I64, copies: int, threshold: float, bands: int, rows: int) ->
     counts, edges = counts[first:], edges[first:]
     pairs = int(counts.sum()) + copies
     if not pairs:
-        return {"estimate": None, "low": None, "high": None, "pairs": 0}
-    middle = np.minimum((edges[:-1] + edges[1:]) / 2, 1.0)
-    weights = np.append(1.0 / probability(middle, bands, rows), 1.0)
+        return {"estimate": None, "low": None, "high": None, "pairs": 0, "missed": None}
+    weights = np.append(_weights(edges, bands, rows), 1.0)
     observed = np.append(counts, copies)
     estimate = pairs / float(observed @ weights)
     draws = np.random.default_rng(0).multinomial(pairs, observed / pairs, size=BOOTSTRAPS)
     low, high = np.quantile(pairs / (draws @ weights), [0.025, 0.975])
-    return {"estimate": round(estimate, 6), "low": round(float(low), 6), "high": round(float(high), 6), "pairs": pairs}
+    return {
+        "estimate": round(estimate, 6),
+        "low": round(float(low), 6),
+        "high": round(float(high), 6),
+        "pairs": pairs,
+        "missed": round(pairs / estimate - pairs, 3),
+    }
+
+
+def _weights(edges: F64, bands: int, rows: int) -> F64:
+    """Return for how many pairs a found one stands, by the middle of its bin."""
+    weights: F64 = 1.0 / probability(np.minimum((edges[:-1] + edges[1:]) / 2, 1.0), bands, rows)
+    return weights
+
+
+def missed(counts: I64, threshold: float, bands: int, rows: int, at: float) -> float:
+    """Estimate how many pairs of at least a similarity were not found, in the same way.
+
+    counts: a threshold's `outcome.histogram`; at: one of its bins' edges.
+    """
+    edges = outcome.bin_edges(threshold)
+    first = np.searchsorted(edges, at)
+    return float(counts[first:] @ (_weights(edges[first:], bands, rows) - 1.0))
 
 
 def coarse(counts: I64, threshold: float) -> dict[str, Any]:
@@ -61,13 +84,15 @@ def coarse(counts: I64, threshold: float) -> dict[str, Any]:
 def other_thresholds(result: Outcome, threshold: float, bands: int, rows: int) -> list[dict[str, Any]]:
     """Return what runs at other thresholds would come to, in ascending order, the run's own among them.
 
-    found: the probability that this run's bands find a pair of just that similarity.
+    missed: an estimate of the pairs there that this run's bands did not find. found: the probability that they find a
+    pair of just that similarity.
     """
     return [
         {
             "threshold": at,
             "pairs": outcome.at_or_above(result.histogram, threshold, at),
             "removed": removed,
+            "missed": round(missed(result.histogram, threshold, bands, rows, at), 3),
             "found": round(float(probability(at, bands, rows)), 6),
         }
         for at, removed in sorted(result.goes_at.items())
@@ -80,6 +105,8 @@ def build(
     """Return everything that metrics.json holds; by_source: what `sources.losses` returns."""
     settings, summary, banding = work.settings, work.summary, work.settings.banding
     documents = summary.rows + work.rejected
+    floor = outcome.floor_of(settings.threshold)
+    just_below = outcome.at_or_above(result.histogram, settings.threshold, floor) - result.verified
     at_threshold = float(probability(settings.threshold, banding.bands, banding.rows))
     return {
         "format": FORMAT,
@@ -94,6 +121,7 @@ def build(
             "documents": documents,
             "file_bytes": sum(file.size for file in work.listing.files),
             "text_bytes": tally.text_bytes,
+            "removed_text_bytes": removed_text_bytes(work),
             "sample": work.sample,
         },
         "counts": {
@@ -103,6 +131,7 @@ def build(
             "rejected": work.rejected,
             "exact": result.exact,
             "near": result.near,
+            "copies": result.copies,
             "null_text": tally.null_text,
             "empty_text": tally.empty_text,
             "no_words": tally.no_words,
@@ -112,6 +141,7 @@ def build(
             "pairs": result.pairs,
             "verified": result.verified,
             "near_misses": result.misses,
+            "just_below": just_below,
             "hot_buckets": counts.hot_buckets,
             "uncompared_pairs": result.uncompared,
         },
@@ -131,6 +161,16 @@ def build(
         "warnings": work.warnings,
         "left_out": name_left_out(work.listing.left_out),
     }
+
+
+def removed_text_bytes(work: Workspace) -> int:
+    """Return the bytes of the removed documents' texts, from the signature rows, read some at a time."""
+    total = 0
+    for piece in work.signatures.parts or {}:
+        gone = keys_of(work.removed_keys, piece)
+        for batch in work.signatures.part(piece, [KEY, "bytes"]):
+            total += int(np.asarray(batch["bytes"])[is_among(np.asarray(batch[KEY]), gone)].sum())
+    return total
 
 
 def command(work: Workspace) -> str:

@@ -16,6 +16,8 @@ from sparkprep.dedup.report import diff, plots
 from sparkprep.io.files import write_text
 from sparkprep.units import human_bytes
 
+LEVEL_STEP = 0.1
+"""Between the threshold and those that the first lines speak of."""
 TEXT_LIMIT = 20_000
 """Characters of a sample text; a text this long is taken to have been cut, so its end is not compared."""
 
@@ -40,8 +42,7 @@ def render(
     removed), and "pairs" of removed documents and "misses", of near ones (id, kept_id, jaccard, rule, source,
     kept_source, text, kept_text). Every text in either may be hostile: all is escaped, and invisible characters are
     shown as their code point. The same input gives the same page, byte for byte. timed: gives figures anew that are
-    known when all plots are drawn. Raises
-    jinja2.UndefinedError where a figure is missing from `metrics`.
+    known when all plots are drawn. Raises jinja2.UndefinedError where a figure is missing from `metrics`.
     """
     source = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     banding = metrics["banding"]
@@ -54,11 +55,12 @@ def render(
     }
     pairs = [with_difference(pair) for pair in examples["pairs"]]
     misses = [with_difference(pair) for pair in examples["misses"]]
+    metrics = {**metrics, **timed()}
     return (
         environment()
         .from_string(source)
         .render(
-            m={**metrics, **timed()},
+            m=metrics,
             examples=examples,
             clusters=clusters,
             together={
@@ -66,6 +68,9 @@ def render(
                 "documents": sum(documents * number for documents, number in clusters),
             },
             output=shlex.quote(metrics["output"]),
+            stays=_who_stays(metrics["settings"]["keep"]),
+            lower=_level(metrics, -LEVEL_STEP),
+            higher=_level(metrics, LEVEL_STEP),
             plots={name: Markup(svg) for name, svg in figures.items()},
             pairs=pairs,
             misses=misses,
@@ -87,6 +92,7 @@ def environment() -> Environment:
     )
     made.filters |= {"count": count, "size": size, "duration": duration, "percent": percent}
     made.filters |= {"jaccard": jaccard, "setting": setting, "excerpt": excerpt, "moment": moment}
+    made.filters |= {"about": about, "level": level, "signed": signed}
     return made
 
 
@@ -98,6 +104,18 @@ def write(
 ) -> None:
     """Write the page; whoever opens it while it is written sees the old page or the whole new one."""
     write_text(path, render(metrics, examples, timed))
+
+
+def _level(metrics: Mapping[str, Any], step: float) -> Mapping[str, Any] | None:
+    """Return what a threshold so much higher or lower would come to, if that was counted."""
+    wanted = metrics["settings"]["threshold"] + step
+    return next((each for each in metrics["other_thresholds"] if abs(each["threshold"] - wanted) < 1e-9), None)
+
+
+def _who_stays(keep: str) -> str:
+    if keep in ("longest", "first"):
+        return {"longest": "the one of most characters", "first": "the one with the smallest identifier"}[keep]
+    return f"the one {'largest' if keep.startswith('-') else 'smallest'} in {keep.removeprefix('-')}"
 
 
 def with_difference(pair: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,6 +203,21 @@ def moment(date: str) -> str:
     return f"{date[:10]} {date[11:16]} UTC"
 
 
+def about(number: float | None) -> str:
+    """Show an estimated count: 0.3 -> "0", 17.6 -> "18"."""
+    return "–" if number is None or _missing(number) else f"{round(number):,}"
+
+
+def level(threshold: float) -> str:
+    """Show a threshold in two places or more: 0.7 -> "0.70", 0.725 -> "0.725"."""
+    return max(f"{threshold:.2f}", f"{threshold:.6g}", key=len)
+
+
+def signed(number: float) -> str:
+    """Show a difference: 79 -> "+79", -207 -> "−207"."""
+    return f"{'−' if number < 0 else '+'}{abs(number):,.0f}"
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """Show a share: 0.1813 -> "18.1 %". Only a whole is shown as 100 % and only nothing as 0 %."""
     if share is None or _missing(share):
@@ -206,7 +239,7 @@ def jaccard(value: float | None) -> str:
 def setting(value: object, name: str = "") -> str:
     """Show a setting or version as text; large whole numbers get separators, a seed does not."""
     if value is None:
-        return "–"
+        return "automatic" if name.endswith("_column") else "–"
     if isinstance(value, int) and not isinstance(value, bool) and name != "seed":
         return count(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

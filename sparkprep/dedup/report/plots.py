@@ -93,6 +93,9 @@ def jaccard_histogram(edges: Sequence[float], counts: Sequence[int], threshold: 
             linewidth=0,
         )
         axes.axvline(threshold, color=INK, linewidth=1, linestyle=(0, (3, 3)))
+        axes.text(
+            threshold, 1.0, f" {threshold:g}", transform=axes.get_xaxis_transform(), ha="left", va="top", color=INK
+        )
         step = next(step for step in (0.02, 0.05, 0.1, 0.2) if (1 - first) / step <= 6)
         ticks = [i * step for i in range(math.ceil(first / step - 1e-9), math.floor(1 / step + 1e-9) + 1)]
         axes.set_xlim(first, 1.0)

@@ -41,6 +41,7 @@ def measure(
     place_of_head = {head["kept_key"]: place for place, head in enumerate(heads)}
     members = of_heads.withColumn("place", F.row_number().over(within)).where(F.col("place") <= outcome.MEMBERS)
     near = removed.where("jaccard < 1.0").orderBy(F.xxhash64(KEY)).limit(outcome.PAIRS)
+    exact = removed.where("rule = 'exact'").orderBy(F.xxhash64(KEY)).limit(outcome.COPIES)
     some_misses = misses.orderBy(F.xxhash64(KEY, "kept_key")).limit(outcome.MISSES)
     return Outcome(
         pairs=int(histogram.sum()),
@@ -57,7 +58,7 @@ def measure(
         clusters=_table_of(
             sorted(members.collect(), key=lambda row: (place_of_head[row["kept_key"]], row["place"])), work.id_type
         ),
-        pairs_sample=_table_of(sorted(near.collect(), key=lambda row: row["jaccard"]), work.id_type),
+        pairs_sample=_table_of(sorted(near.collect() + exact.collect(), key=lambda row: row["jaccard"]), work.id_type),
         misses_sample=_table_of(sorted(some_misses.collect(), key=lambda row: -row["jaccard"]), work.id_type),
     )
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sparkprep.dedup.kernels.arrays import F64, I64
 from sparkprep.io.arrow import from_bytes
 
-CLUSTERS, MEMBERS, PAIRS, MISSES, FLOWS = 10, 10, 12, 8, 30
-"""Sizes of the samples: largest clusters, removed documents shown of each, pairs, near misses, ways between sources."""
+CLUSTERS, MEMBERS, PAIRS, COPIES, MISSES, FLOWS = 10, 10, 10, 2, 8, 30
+"""Sizes of samples: largest clusters, removed documents shown of each, pairs, copies, near misses, ways of sources."""
 BINS = 1000
 """Of the histogram of similarities, between 0 and 1."""
 MARGIN = 0.1
@@ -83,12 +84,12 @@ def thresholds(threshold: float) -> list[float]:
 
 
 def bin_edges(threshold: float) -> F64:
-    """Return the edges of the histogram, float64 (bins + 1): BINS equal bins from 0 on, cut at the threshold too.
+    """Return the edges of the histogram, float64 (bins + 1): BINS equal bins from 0 on.
 
-    The last bin holds what is 1.
+    They are cut at the threshold too, and where near misses begin. The last bin holds what is 1.
     """
     # Quotients, as similarities are: a pair of exactly 0.81 lies in the bin that begins there.
-    return np.unique(np.append(np.arange(BINS + 2) / BINS, threshold))
+    return np.unique(np.append(np.arange(BINS + 2) / BINS, [threshold, floor_of(threshold)]))
 
 
 def histogram(jaccard: F64, threshold: float) -> I64:
@@ -112,10 +113,12 @@ def samples(removed: pa.Table) -> tuple[list[int], pa.Table, pa.Table]:
     jaccard = np.asarray(removed["jaccard"])
     near = np.flatnonzero(jaccard < 1.0)
     near = near[np.lexsort((near, jaccard[near]))]
+    exact = np.flatnonzero(np.asarray(pc.equal(removed["rule"], "exact")))[:COPIES]
     no_rows = np.empty(0, np.int64)
     heads_sizes = (sizes[largest] + 1).tolist()
     clusters = removed.take(pa.array(np.concatenate([no_rows, *rows])))
-    return heads_sizes, clusters, spread(removed.take(pa.array(near)), PAIRS)
+    pairs = pa.concat_tables([spread(removed.take(pa.array(near)), PAIRS), removed.take(pa.array(exact))])
+    return heads_sizes, clusters, pairs
 
 
 def spread(rows: pa.Table, most: int) -> pa.Table:

@@ -209,7 +209,13 @@ def test_the_estimated_recall_is_the_true_one() -> None:
 def test_exact_copies_count_as_found_with_certainty() -> None:
     none = outcome.histogram(np.empty(0), 0.8)
     assert metrics.recall(none, 0, 0.8, 18, 6)["estimate"] is None
-    assert metrics.recall(none, 500, 0.8, 18, 6) == {"estimate": 1.0, "low": 1.0, "high": 1.0, "pairs": 500}
+    assert metrics.recall(none, 500, 0.8, 18, 6) == {
+        "estimate": 1.0,
+        "low": 1.0,
+        "high": 1.0,
+        "pairs": 500,
+        "missed": 0.0,
+    }
     near = outcome.histogram(np.full(500, 0.5), 0.5)
     alone, with_copies = (metrics.recall(near, copies, 0.5, 5, 5)["estimate"] for copies in (0, 500))
     assert alone < with_copies < 1.0

@@ -35,6 +35,19 @@ def test_the_estimated_recall_is_right_on_average_and_its_interval_covers_the_tr
     assert covered >= 85
 
 
+def test_as_many_pairs_are_said_to_be_missed_as_were() -> None:
+    """Of every similarity from a threshold on, on average over draws."""
+    rng = np.random.default_rng(6)
+    for at in (0.6, 0.7):
+        said, true = 0.0, 0
+        for _ in range(50):
+            jaccard = rng.uniform(0.5, 1.0, 2000)
+            found = jaccard[rng.random(jaccard.size) < probability(jaccard, BANDS, ROWS)]
+            said += metrics.missed(outcome.histogram(found, THRESHOLD), THRESHOLD, BANDS, ROWS, at)
+            true += int((jaccard >= at).sum() - (found >= at).sum())
+        assert said == pytest.approx(true, rel=0.03)
+
+
 def test_the_same_pairs_give_the_same_interval() -> None:
     counts = outcome.histogram(np.linspace(0.8, 1.0, 50), 0.8)
     assert metrics.recall(counts, 3, 0.8, 18, 6) == metrics.recall(counts, 3, 0.8, 18, 6)
@@ -42,7 +55,7 @@ def test_the_same_pairs_give_the_same_interval() -> None:
 
 def test_no_pair_gives_no_estimate() -> None:
     nothing = metrics.recall(outcome.histogram(np.empty(0), 0.8), 0, 0.8, 18, 6)
-    assert nothing == {"estimate": None, "low": None, "high": None, "pairs": 0}
+    assert nothing == {"estimate": None, "low": None, "high": None, "pairs": 0, "missed": None}
 
 
 def test_a_histogram_in_bins_for_the_eye_counts_every_similarity_once_ends_included() -> None:
