@@ -60,14 +60,15 @@ def html_table(rows: Sequence[tuple[str, str]]) -> str:
     return f"<table>{cells}</table>"
 
 
-def say(text: str, end: str = "\n", stream: TextIO | None = None) -> None:
+def say(text: str, end: str = "\n", stream: TextIO | None = None, steers: bool = False) -> None:
     """Print at once what the stream's encoding can show, the rest as escapes; by default to stdout.
 
-    Control characters become escapes too, but for those that end a line or indent it.
+    Control characters become escapes too, but for those that end a line or indent it. steers: what is printed colours
+    or moves the cursor on purpose, and holds other texts as `safe_text` returns them.
     """
     stream = stream or sys.stdout
     encoding = stream.encoding or "utf-8"
-    text = control_escaped(text, keep="\n\t\r")
+    text = text if steers else control_escaped(text, keep="\n\t\r")
     print(text.encode(encoding, "backslashreplace").decode(encoding), end=end, file=stream, flush=True)
 
 

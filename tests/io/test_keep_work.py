@@ -71,7 +71,7 @@ def test_it_is_no_input_and_a_later_run_tells_of_it_and_leaves_it_alone(
         later.commit()
     assert tree(Path(output.work)) == before
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"note: {output.work} holds the work of a run that did not finish, which --keep-work kept;")
+    assert line.startswith(f"note: {output.work} holds the work of a run that did not finish, which keep_work kept;")
     subprocess.run(shlex.split(line.rpartition("use: ")[2]), check=True)
     assert tree(tmp_path) == {"out/metrics.json": "x"}
 

@@ -127,7 +127,7 @@ class Progress:
 
 
 def _write(text: str) -> None:
-    say(text, end="", stream=sys.stderr)
+    say(text, end="", stream=sys.stderr, steers=True)
 
 
 def clock(seconds: float) -> str:

@@ -33,5 +33,5 @@ def run(args: argparse.Namespace) -> int:
     from sparkprep.dedup.audit.finished import FinishedRun
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    say(explain(FinishedRun(args.output), args.id, colour, args.whole))
+    say(explain(FinishedRun(args.output), args.id, colour, args.whole), steers=colour)
     return 0

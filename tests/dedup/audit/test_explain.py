@@ -1,6 +1,10 @@
 """`sparkprep explain`: why any document went or stayed, by the result alone."""
 
+import os
+import pty
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -138,3 +142,17 @@ def test_a_result_on_s3_answers_too(audited_run: Audited, bucket: str) -> None:
     local = FinishedRun(str(audited_run.folder))
     for name in ("gone-033", "large", "miss-short"):
         assert explain(remote, name) == explain(local, name)
+
+
+def test_a_terminal_gets_colours_and_nothing_else_gets_an_escape(audited_run: Audited) -> None:
+    master, terminal = pty.openpty()
+    command = [sys.executable, "-m", "sparkprep", "explain", str(audited_run.folder), "gone-007"]
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    with os.fdopen(terminal, "wb") as there:
+        subprocess.run(command, stdout=there, env=environment, check=True, timeout=60)
+    with os.fdopen(master, "rb", buffering=0) as reader:
+        shown = reader.read(1 << 16).decode()
+    assert "\x1b[31;9mchanged10\x1b[0m" in shown
+    piped = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert "[-changed10-]" in piped
+    assert "\x1b" not in piped
