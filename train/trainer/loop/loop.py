@@ -10,8 +10,7 @@ import math
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,23 +18,21 @@ from torch import Tensor
 
 from sparkprep.console import display, safe_text, say, say_line
 from sparkprep.errors import UserError
-from sparkprep.io.paths import normalise
 from trainer import device as machine
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.checkpoint import Checkpoint
 from trainer.checkpoints.folder import forget_earlier, held
 from trainer.checkpoints.state_file import Moments, StateHeader
 from trainer.data.batches import to_device
-from trainer.evaluate import hellaswag
 from trainer.loop import memory, parameter_table, samples
-from trainer.loop.forecast import evaluations, forecast, warning
+from trainer.loop.evaluation import Evaluations, evaluate, loss_of
+from trainer.loop.forecast import forecast, warning
 from trainer.loop.full_disk import advice
 from trainer.loop.resume import evaluations_logged, manifest_of
 from trainer.loop.run import Run
 from trainer.loop.speed import Speed
 from trainer.loop.start import begin, make_room
 from trainer.loop.stopping import Stopping
-from trainer.loop.validation import Loss, tokens_read, validate_batches, validate_tokens
 from trainer.progress import Progress
 from trainer.runs import parameters as run_parameters
 from trainer.runs.log import HELLASWAG, VALIDATION, RunLog
@@ -74,7 +71,7 @@ def train_in(
     folder: str, settings: TrainSettings, watch: Watch | None = None, *, save_on_signal: bool = True
 ) -> Run | None:
     """Train as `train` does, in a folder that is held. save_on_signal: keep the last update where a signal ends it."""
-    with _fits_memory():
+    with memory.fits_at_the_start():
         run = begin(settings, folder)
         logged = evaluations_logged(folder, run.step) if run.resumed else frozenset()
         if _finished(run, logged):
@@ -89,57 +86,6 @@ def train_in(
             say(run_parameters.append(folder, parameter_table.groups(run, peak)), end="")
         Trainer(run, log, peak, logged, watch, save_on_signal=save_on_signal).train()
     return run
-
-
-def evaluate(settings: TrainSettings) -> Run:
-    """Print validation loss and HellaSwag of a model file or of the newest checkpoint; write nothing."""
-    with _fits_memory():
-        run = begin(settings, normalise(settings.output))
-        say_line(f"evaluating {run.weights}, of step {run.step}")
-        expected = forecast(run, machine.measured_peak(run.device, run.model.dtype))
-        say_line(expected.line())
-        with machine.attention_kernels(run.device, deterministic=settings.deterministic), Progress() as progress:
-            say(f"val loss {validate(run, _loss_of(run), progress, expected.validation):f}")
-            if run.questions is not None:
-                score(run, progress, expected.hellaswag)
-    return run
-
-
-def validate(run: Run, loss_of: Loss, progress: Progress, expected: float | None) -> float:
-    """Return the validation loss that -m or --val-tokens asks for. expected: seconds that it takes, if known."""
-    s = run.settings
-    with progress.of("validation", tokens_read(s, run.val_shards), "tokens", expected) as advance:
-        if s.val_tokens is not None:
-            return validate_tokens(
-                run.model, run.val_shards, s.val_tokens, s.micro_batch, s.seq_len, run.device, advance
-            )
-        assert run.val_loader is not None
-        return validate_batches(loss_of, run.val_loader, s.micro_batch, s.val_batches, run.device, advance)
-
-
-def score(run: Run, progress: Progress, expected: float | None) -> float:
-    """Return the accuracy on HellaSwag, and print it as llm.c does. expected: seconds that it takes, if known."""
-    assert run.questions is not None
-    result = hellaswag.evaluate_watched(run.model, run.questions, progress, expected=expected)
-    say(f"HellaSwag: {result.correct}/{result.total} = {result.accuracy:f}")
-    return result.accuracy
-
-
-@contextmanager
-def _fits_memory() -> Iterator[None]:
-    """Turn a lack of memory before there is an update to blame into a UserError."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            "CUDA out of memory before the first step; free the GPU (nvidia-smi tells who uses it), or give a smaller "
-            "model"
-        ) from error
-
-
-def _loss_of(run: Run) -> Loss:
-    compiled = machine.to_be_compiled(run.settings.compile, run.device)
-    return torch.compile(run.model, dynamic=False) if compiled else run.model
 
 
 def _finished(run: Run, logged: frozenset[str]) -> bool:
@@ -176,7 +122,7 @@ class Trainer:
         self.watch = watch
         self.run, self.log, self.settings = run, log, run.settings
         self.schedule = run.settings.schedule(run.steps)
-        self.loss_of = _loss_of(run)
+        self.loss_of = loss_of(run)
         flops = run.model.shape.flops_per_token(self.settings.seq_len)
         self.nans = 0  # updates in a row whose loss or norm is no number
         self.speed = Speed(flops, self.settings.tokens_per_update, peak)
@@ -185,9 +131,8 @@ class Trainer:
         self._saved = -1  # the step of the last checkpoint
         self._told_of_hang_up = False
         self.progress = Progress()
-        # What is told of until it is known better, in seconds.
-        self._step_seconds: float | None = None
-        self._evaluation_seconds = {VALIDATION: 0.0, HELLASWAG: 0.0}
+        self.evaluations = Evaluations(run, self.loss_of, self.progress)
+        self._step_seconds: float | None = None  # what is told of until it is known better
         self._stopping = Stopping("the last whole update is being saved" if save_on_signal else "ending")
 
     def train(self) -> None:
@@ -212,7 +157,7 @@ class Trainer:
         """Say what the run will take, and warn of what takes long without a GPU."""
         expected = forecast(self.run, self.speed.peak)
         self._step_seconds = expected.step
-        self._evaluation_seconds = {VALIDATION: expected.validation, HELLASWAG: expected.hellaswag}
+        self.evaluations.expect(expected)
         say_line(expected.line())
         if too_long := warning(self.run, expected.seconds):
             say_line(too_long, sys.stderr)
@@ -230,9 +175,9 @@ class Trainer:
         logged = self._logged if entering else frozenset()
         validation_due = s.val_every > 0 and step % s.val_every == 0
         if (validation_due or last) and VALIDATION not in logged:
-            self._validate(step)
+            self.log.validation(step, self.evaluations.validate())
         if run.questions is not None and ((validation_due and step > 0) or last) and HELLASWAG not in logged:
-            self._score(step)
+            self.log.hellaswag(step, self.evaluations.score())
         if s.sample_every > 0 and ((step > 0 and step % s.sample_every == 0) or last):
             samples.show(run.model, run.words, s.sample_tokens)
         if last:
@@ -330,30 +275,6 @@ class Trainer:
             return "no checkpoint has been written yet"
         return f"the last good checkpoint is {checkpoints[0].model}, from which -y 1 goes on"
 
-    def _validate(self, step: int) -> None:
-        with self._timed(VALIDATION) as expected:
-            loss = validate(self.run, self.loss_of, self.progress, expected)
-        say(f"val loss {loss:f}")
-        self.log.validation(step, loss)
-
-    def _score(self, step: int) -> None:
-        with self._timed(HELLASWAG) as expected:
-            accuracy = score(self.run, self.progress, expected)
-        self.log.hellaswag(step, accuracy)
-
-    @contextmanager
-    def _timed(self, kind: str) -> Iterator[float]:
-        """Yield the seconds that an evaluation was last seen or thought to take, and note those that it takes now."""
-        start = time.perf_counter()
-        yield self._evaluation_seconds[kind]
-        self._evaluation_seconds[kind] = time.perf_counter() - start
-
-    def _evaluations_left(self, step: int) -> float:
-        """Return the seconds that the evaluations after the update of `step` take."""
-        validations, hellaswags = evaluations(self.settings, step + 1, self.run.stop)
-        asked = hellaswags if self.run.questions is not None else 0
-        return validations * self._evaluation_seconds[VALIDATION] + asked * self._evaluation_seconds[HELLASWAG]
-
     def _keep_last_update(self, first: int) -> None:
         """Save the last whole update where this process has made it and no checkpoint has it, and say what there is.
 
@@ -417,7 +338,7 @@ class Trainer:
             f"| norm {update.norm:6.4f} ({update.norm_score:+.2f}z)| lr {update.rate:.2e} "
             f"| {1000 * update.seconds:.2f} ms | {100 * self.speed.utilisation:.1f}% "
             f"{machine.precision_name(run.model.dtype).lower()} MFU | {self.speed.tokens_per_second:.0f} tok/s "
-            f"| {self.speed.left(run.stop - step - 1, self._evaluations_left(step))} left"
+            f"| {self.speed.left(run.stop - step - 1, self.evaluations.seconds_left(step))} left"
         )
         if update.skipped:
             say(f"step {step + 1}: update skipped: {update.skipped}")

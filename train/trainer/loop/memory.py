@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
+from sparkprep.errors import UserError
 from trainer.device import largest_batch
 from trainer.loop.run import Run
 from trainer.models.layout import Model
+
+
+@contextmanager
+def fits_at_the_start() -> Iterator[None]:
+    """Turn a lack of memory before there is an update to blame into a UserError."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            "CUDA out of memory before the first step; free the GPU (nvidia-smi tells who uses it), or give a smaller "
+            "model"
+        ) from error
 
 
 def too_large(run: Run) -> str:
