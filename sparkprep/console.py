@@ -253,6 +253,26 @@ def _tell(message: str, code: Exit, debug: bool, kind: str = "error: ") -> int:
 
 
 @contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Answer the signals that end a program when the block has ended, for what must not be broken off."""
+    if threading.current_thread() is not threading.main_thread():  # only there do handlers run
+        yield
+        return
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    ours = [number for number, handler in before.items() if callable(handler)]
+    for number in ours:
+        signal.signal(number, lambda number, frame: received.append(number))
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
+        for held in received:
+            signal.raise_signal(held)
+
+
+@contextmanager
 def _ended_by(signals: Sequence[signal.Signals]) -> Iterator[None]:
     """While this lasts, each of the signals raises Ended; one that was ignored (nohup) or handled already stays so."""
 

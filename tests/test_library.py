@@ -259,3 +259,15 @@ def test_where_there_is_a_stream_it_is_told_there(spark: SparkSession, tmp_path:
     tokenize(pa.table(columns()), output=tmp_path / "o", spark=spark, stream=stream)
     assert [line.split()[0] for line in stream.getvalue().splitlines()] == ["read", "tokenize"]
     assert sparkprep.__version__ in (tmp_path / "o" / "_metrics.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["../victim.txt", "/tmp/kept-all.snappy.parquet", "kept", "", "a/kept-1.snappy.parquet"]
+)
+def test_a_single_file_is_a_name_in_the_result_and_nothing_else(tmp_path: Path, name: str) -> None:
+    victim = tmp_path / "victim.txt"
+    victim.write_text("precious")
+    with pytest.raises(UserError, match="single_file="):
+        deduplicate(pa.table({"text": ["a"]}), output=tmp_path / "out", single_file=name)
+    assert victim.read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["victim.txt"]

@@ -7,10 +7,13 @@ AUDIT_ROWS, AUDIT_PAIRS = "audit/rows", "audit/pairs"
 """The removed rows of the input, in its order; and which document stands for which (`columns.pairs_schema`)."""
 METRICS, REPORT = "metrics.json", "report.html"
 
+SINGLE_FILE = r"kept-\w+\.snappy\.parquet"
+"""All kept documents as one file, where that was asked for."""
+
 MADE = (
     r"metrics\.json",
     r"report\.html",
-    r"kept-\w+\.snappy\.parquet",
+    SINGLE_FILE,
     rf"(?:{KEPT}|{REMOVED}|{REJECTED}|{AUDIT_ROWS}|{AUDIT_PAIRS})/{PARQUET_FOLDER}",
 )
 """Patterns of all paths that a run makes; the first is there in every result."""

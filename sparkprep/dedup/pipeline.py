@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -14,7 +15,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
-from sparkprep.dedup.contents import MADE, METRICS, REPORT
+from sparkprep.dedup.contents import MADE, METRICS, REPORT, SINGLE_FILE
 from sparkprep.dedup.inputs import open_documents
 from sparkprep.dedup.report import examples, metrics, page, sources
 from sparkprep.dedup.resolve import cluster as on_cluster
@@ -27,6 +28,7 @@ from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.addressed import is_among, keys_of
 from sparkprep.documents.opening import Given, Source, name_of, paths_of, source_of, temporary_output
 from sparkprep.documents.parquet.pieces import Documents, plan
+from sparkprep.errors import UserError, argument
 from sparkprep.io.arrow import filtered
 from sparkprep.io.files import write_text
 from sparkprep.io.output import OutputFolder
@@ -63,8 +65,8 @@ def deduplicate(
     table, a dataset of Hugging Face. settings: a `Settings`; its fields may be given as keywords too, which win.
     output: the folder to write; by default a temporary one that is deleted when Python exits. progress: a bar, by
     default in a notebook alone, elsewhere lines in the log `sparkprep`; False: nothing but warnings there. stream:
-    where to tell of it instead, as a program does on stderr. single_file: a name in the output folder under which the
-    kept documents are written as one Parquet file too. work: where intermediate tables lie, which all nodes of a
+    where to tell of it instead, as a program does on stderr. single_file: kept-NAME.snappy.parquet, under which
+    the kept documents are written as one Parquet file too. work: where intermediate tables lie, which all nodes of a
     cluster see; by default beside the output. keep_work: keep them where the run fails; the error says where. sample:
     which embedded subset the source is (`Subset.origin`), for the metrics.
 
@@ -78,6 +80,7 @@ def deduplicate(
     """
     keywords = ("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "sample")
     settings = from_keywords(Settings, settings, fields, keywords)
+    _check_single_file(single_file)
     documents = source_of(source)
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
     preflight(spark)
@@ -89,6 +92,15 @@ def deduplicate(
         folder.commit()
     told.warn(figures["warnings"])
     return Result(figures, folder.path, spark)
+
+
+def _check_single_file(name: str | None) -> None:
+    """Refuse a name that is a path, or that a later run would not know for one of ours."""
+    if name is not None and (not isinstance(name, str) or not re.fullmatch(SINGLE_FILE, name)):
+        raise UserError(
+            f"{argument('single_file', name)}: it is a name in the output folder, kept-NAME.snappy.parquet with "
+            "letters, digits and _ for NAME"
+        )
 
 
 def _open_and_run(

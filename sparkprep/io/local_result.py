@@ -9,6 +9,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 from sparkprep.console import say_line
 from sparkprep.errors import UserError, argument
@@ -116,7 +117,11 @@ class LocalResult:
 
     def way_out(self, work: str) -> str:
         """Return what to do with a finished result that could not be put in place."""
-        return f"move it from there: mv {shlex.quote(work)} {shlex.quote(self.path)}"
+        move = f"mv {shlex.quote(work)} {shlex.quote(self.path)}"
+        if os.path.lexists(self.path):  # into which it would be moved
+            aside = next(name for n in count(1) if not os.path.lexists(name := f"{self.path}.old-{n}"))
+            move = f"mv {shlex.quote(self.path)} {shlex.quote(aside)} && {move}"
+        return f"move it from there: {move}"
 
 
 def _delete_what_writers_left(folder: str) -> None:

@@ -6,10 +6,11 @@ import os
 import re
 import uuid
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sparkprep.console import leave_word
+from sparkprep.console import leave_word, signals_held_back
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import cause, delete_folder, make_folder
 from sparkprep.io.local_result import LocalResult
@@ -140,16 +141,18 @@ class OutputFolder:
         self._delete()
 
     def commit(self) -> None:
-        """Put what was built into place.
+        """Put what was built into place. On a disk, where that is a rename, a signal is answered only afterwards.
 
         Raises UserError if an output that must stay has appeared meanwhile, or the move fails; the finished result then
         stays whole in `.work`, and the message says so.
         """
+        with signals_held_back() if is_local(self.path) else nullcontext():
+            self._commit()
+
+    def _commit(self) -> None:
         self._is_whole = True
         try:
-            if self._scratch is None:
-                delete_folder(self.scratch)
-            self._work.strip()
+            self._strip()
             self._target.claim()
             try:
                 self._refuse_existing()
@@ -159,6 +162,7 @@ class OutputFolder:
             self._target.put(self.work, self._made)
         except (OSError, UserError) as error:
             why = cause(error) if isinstance(error, OSError) else str(error)
+            self._work.strip()
             raise UserError(
                 f"the finished result could not be put in place: {why}. It is whole in {self.work}: "
                 f"{self._target.way_out(self.work)}"
@@ -168,9 +172,16 @@ class OutputFolder:
                 self._is_whole, self._is_in_place = False, True
                 leave_word(error, f"the result is whole in {self.path}{self._target.rest()}")
             else:
+                self._strip()  # or the next run would take it for what a killed one has left
                 leave_word(error, f"the finished result is whole in {self.work}: {self._target.way_out(self.work)}")
             raise
         self._is_whole, self._is_in_place = False, True
+
+    def _strip(self) -> None:
+        """Leave nothing but the result in the work folder."""
+        if self._scratch is None:
+            delete_folder(self.scratch)
+        self._work.strip()
 
     def _folders(self) -> list[RunFolder]:
         return [self._work, *([self._scratch] if self._scratch else [])]

@@ -94,7 +94,8 @@ class LocalRunFolder:
         for folder in glob.glob(glob.escape(self._stem) + _ID):
             try:
                 descriptor = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_CLOEXEC)
-            except OSError:  # none of ours, or just about to be put in place
+            except OSError:  # none of ours, or finished
+                _tell_of_finished(folder)
                 continue
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -185,6 +186,17 @@ def _tell_of_kept(folder: str, command: str) -> None:
         f"when it is of no more use: {safe_text(command)}",
         stream=sys.stderr,
     )
+
+
+def _tell_of_finished(folder: str) -> None:
+    """Tell of what bears no lock any more: what a run has made to the end, unless it is just put in place."""
+    replaced = folder.replace(".partial-", ".replaced-")  # where there is one, it is told of with its old result
+    if os.path.isdir(folder) and not os.path.lexists(os.path.join(folder, _LOCK)) and not os.path.lexists(replaced):
+        say(
+            f"note: {safe_text(folder)} holds the finished result of an earlier run that was not put in place; when it "
+            f"is of no more use: rm -r {safe_text(shlex.quote(folder))}",
+            stream=sys.stderr,
+        )
 
 
 def _command_to_delete(folder: str) -> str:

@@ -105,10 +105,14 @@ class Bar:
 
     def line(self, text: str) -> None:
         """Write a line where there is a terminal; a notebook's reader sees the result instead."""
-        if self._stream is not None:
-            print(text, file=self._stream, flush=True)
-        else:
+        if self._stream is None:
             _LOG.info(text)
+            return
+        if self._bar is not None:
+            self._bar.clear()
+        print(text, file=self._stream, flush=True)
+        if self._bar is not None:
+            self._bar.refresh()
 
     def warn(self, text: str) -> None:
         """Log a warning, in a notebook."""

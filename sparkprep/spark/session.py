@@ -12,6 +12,7 @@ from pyspark import SparkConf
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from sparkprep.console import signals_held_back
 from sparkprep.errors import UserError
 from sparkprep.spark import jvm
 from sparkprep.spark.clusters import WORKER_DAEMON, Size
@@ -70,26 +71,6 @@ def get_session(
 
 
 @contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Answer signals when the block has ended: a JVM whose start was broken off would live on unseen."""
-    if threading.current_thread() is not threading.main_thread():  # only there do handlers run
-        yield
-        return
-    received: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    ours = [number for number, handler in before.items() if callable(handler)]
-    for number in ours:
-        signal.signal(number, lambda number, frame: received.append(number))
-    try:
-        yield
-    finally:
-        for number in ours:
-            signal.signal(number, before[number])
-        for held in received:
-            signal.raise_signal(held)
-
-
-@contextmanager
 def _own_interrupt() -> Iterator[None]:
     """Keep the answer to Ctrl-C as it was: PySpark's is a call to the JVM over the very connection that waits for an
     answer, which breaks it."""
@@ -116,7 +97,7 @@ def _start_jvm(settings: Size | Mapping[str, str] | None) -> SparkConf:
         explicit = {} if isinstance(settings, Size) else settings or {}
         at_start.setAll(list({**_PLAIN_PYTHON, **explicit}.items()))
     # The builder would start it too, but then it is too late to see what the user has set.
-    with _signals_held_back():
+    with signals_held_back():
         jvm.start(at_start)
     given = SparkConf()
     workers = given.get("spark.pyspark.python")

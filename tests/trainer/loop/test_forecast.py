@@ -14,7 +14,7 @@ from sparkprep.llmc.shard import ShardFile
 from trainer.commands.train import main
 from trainer.data.loader import open_shards
 from trainer.device import measured_peak
-from trainer.loop.forecast import evaluation_tokens, evaluations, rate_of
+from trainer.loop.forecast import evaluation_tokens, evaluations, rate_of, warning
 from trainer.loop.loop import Trainer
 from trainer.loop.start import begin
 from trainer.loop.validation import tokens_read
@@ -93,7 +93,7 @@ def test_a_run_of_days_on_a_cpu_is_warned_of_and_the_way_out_is_one(
     assert main(long) == 130
     said = warned(capsys)
     assert re.search(r"takes about [\d.,]+ (hours|days); ", said)
-    flags = said.split("about a minute: ")[1].split(";")[0].split()
+    flags = said.split("a minute or two: ")[1].split(";")[0].split()
     flags[flags.index("-x") + 1] = "2"  # the whole minute is the documented commands'
     place = {"-id": f"{data}/t_train_*.bin", "-iv": f"{data}/t_val_*.bin", "-o": str(tmp_path / "small")}
     small = [*flags, *(word for pair in place.items() for word in pair)]
@@ -112,3 +112,16 @@ def test_the_estimate_leaves_gradients_and_weights_as_they_were(data: Path, tmp_
     run.optimizer.clear_gradients()
     assert torch.equal(run.model.flat, before)
     assert run.optimizer.norm() == 0
+
+
+def test_a_run_as_small_as_the_advised_one_is_not_advised_to_be_that(data: Path, tmp_path: Path) -> None:
+    settings = defaults(
+        train_data=f"{data}/t_train_*.bin", val_data=f"{data}/t_val_*.bin", output=str(tmp_path), layers=1, channels=8,
+        heads=1, micro_batch=2, seq_len=16, total_batch=64, steps=4, hellaswag=False,
+    )  # fmt: skip
+    run = begin(settings, str(tmp_path))
+    said = warning(run, 700.0)
+    assert said is not None
+    assert "it is a small one" in said
+    assert "-1d" not in said
+    assert warning(run, 500.0) is None

@@ -31,6 +31,7 @@ _SECONDS = 0.5  # a pass that takes so long is timed well enough; the next one i
 _REPEATED = 3.0
 _GPU_SHARE = 0.5  # of the peak of matrix products that training reaches
 _FIRST_TOKENS = 64
+_SMALL_TOKENS, _SMALL_WEIGHTS = 60 * 4096, 4_000_000
 _FOR_A_CPU = "-1d 2 -1c 64 -1h 2 -b 8 -t 64 -d 4096 -x 60 -v 20 -h 0 --val-tokens 8192"
 
 
@@ -140,14 +141,22 @@ def _seconds(model: Model, ids: torch.Tensor, *, training: bool) -> float:
     return time.perf_counter() - start
 
 
+def _is_small(run: Run) -> bool:
+    """Return whether a run is no larger than the one that is advised."""
+    tokens = (run.stop - run.step) * run.settings.tokens_per_update
+    return tokens <= _SMALL_TOKENS and run.model.flat.numel() <= _SMALL_WEIGHTS
+
+
 def warning(run: Run, seconds: float) -> str | None:
     """Return what to say of a run that takes long on a CPU, with the way out; None where it is short, or on a GPU."""
     if run.device.type != "cpu" or seconds <= LONG:
         return None
     if run.resumed or run.settings.model_file is not None:
         way = "stop earlier with -es, or take a smaller model"
+    elif _is_small(run):
+        way = "it is a small one, which takes a minute or two where the processor is free for it"
     else:
-        way = f"a small model on few tokens takes about a minute: {_FOR_A_CPU}"
+        way = f"a small model on few tokens takes a minute or two: {_FOR_A_CPU}"
     return (
         f"warning: without a GPU this run takes about {about(seconds)}; {way}; `make train-final REHEARSE=1` shows the "
         "whole way in minutes. Ctrl-C ends this one"
