@@ -115,11 +115,13 @@ def grade(
     folder counts as removed, with a note. Raises `UserError` for anything missing, unreadable or not matching.
     """
     GradeSettings(threshold=threshold, id_column=id_column)  # refuses what cannot be
+    # What was named for this grade first: a slip there is likelier than a fault of the result's.
+    truth_table = open_table(truth, "truth")
+    input_table = None if input is None else open_table(input, "input")
     run = run_facts(output)
     id_column = id_column or run.id_column or ID_COLUMN
     kept_ids, audit = load_result(output, id_column)
-    input_ids = None if input is None else open_table(input, "input").strings(id_column, "id_column")
-    truth_table = open_table(truth, "truth")
+    input_ids = None if input_table is None else input_table.strings(id_column, "id_column")
     kind = truth_kind(truth_table, id_column)
     named = truth_ids(truth_table, kind, id_column)
 

@@ -238,13 +238,15 @@ def test_what_cannot_be_graded_is_named(tmp_path: Path) -> None:
         ((output, str(tmp_path / "none.parquet")), r"truth .*none.parquet does not exist"),
         ((output, str(text)), r"truth cannot be read as Parquet: .*text.parquet: "),
         ((str(tmp_path / "none"), truth), r"output .*none does not exist"),
+        ((output, str(tmp_path / "none"), None, "number"), r"truth .*none does not exist"),
+        ((output, truth, str(tmp_path / "gone"), "number"), r"input .*gone does not exist"),
         ((str(tmp_path / "empty"), truth), r"empty: no data file in this folder, nothing"),
         ((output, shards), r"t\.bin \(it is a shard of tokens"),
         ((output, strangers), r"out \(ids such as 'a'\) and truth .* \('x1'\) have no id in common.*id_column"),
     ]
-    for arguments, message in cases:
+    for (made, known, *others), message in cases:
         with pytest.raises(UserError, match=message) as caught:
-            grade(*arguments)
+            grade(made, known, **dict(zip(("input", "id_column"), others, strict=False)))
         assert "\n" not in str(caught.value)
 
 
