@@ -246,6 +246,40 @@ def test_an_unknown_keyword_is_told_with_the_nearest_one(spark: SparkSession, tm
         grade_result("out")
 
 
+@pytest.mark.parametrize(
+    ("job", "wrong", "told"),
+    [
+        (deduplicate, {"output": ""}, "^output: an empty value was given"),
+        (deduplicate, {"work": ""}, "^work: an empty value was given"),
+        (deduplicate, {"output": 3}, "^output takes a path, not 3$"),
+        (deduplicate, {"keep_work": "no"}, "^keep_work takes True or False, not 'no'$"),
+        (deduplicate, {"single_file": b"kept"}, "^single_file=b'kept': it is a name in the output folder"),
+        (deduplicate, {"stream": "log.txt"}, "^stream takes an open text file"),
+        (tokenize, {"output": ""}, "^output: an empty"),
+        (tokenize, {"spark": "local[2]"}, r"^spark takes a SparkSession, not 'local\[2\]'$"),
+        (tokenize, {"reuse": 1}, "^reuse takes True or False, not 1$"),
+        (write_shards, {"output": None}, "^output takes a path, not None$"),
+        (write_shards, {"output": "o", "progress": "yes"}, "^progress takes True, False or None, not 'yes'$"),
+        (
+            grade_result,
+            {"truth": pd.DataFrame()},
+            "^truth takes the path of a Parquet file or folder, not a DataFrame$",
+        ),
+        (grade_result, {"truth": ""}, "^truth: an empty"),
+        (grade_result, {"size": "1k", "input": ["a"]}, "^input takes the path of the documents as Parquet, not a list"),
+    ],
+)
+def test_an_argument_of_another_kind_is_named_with_what_it_takes(job: Any, wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        job("in.parquet", **wrong)
+
+
+@pytest.mark.parametrize("flag", ["--output", "--work"])
+def test_an_empty_path_is_none_on_a_command_line_either(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dedup", "--size", "1k", flag, ""]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {flag}: an empty value was given")
+
+
 def test_numbers_of_numpy_are_settings_too(spark: SparkSession, tmp_path: Path) -> None:
     done = deduplicate(
         pa.table(columns()), threshold=np.float64(0.7), seed=np.int64(3), output=tmp_path / "o", spark=spark

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from sparkprep.arguments import check_arguments
 from sparkprep.console import add_debug, if_interrupted, safe_text, say, say_line
 from sparkprep.dedup.contents import MADE, METRICS
 from sparkprep.dedup.settings import Settings
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Remove near-duplicates as the arguments say and print the summary."""
     settings = from_arguments(Settings, args)
+    check_arguments(output=args.output, work=args.work)
     output = args.output or (f"dedup-{args.size}" if args.size in EMBEDDED else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from sparkprep.arguments import check_arguments
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
 from sparkprep.dedup.contents import MADE, METRICS, REPORT, SINGLE_FILE
 from sparkprep.dedup.inputs import open_documents
@@ -80,12 +81,21 @@ def deduplicate(
     """
     keywords = ("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "sample")
     settings = from_keywords(Settings, settings, fields, keywords)
+    check_arguments(
+        output=output,
+        overwrite=overwrite,
+        spark=spark,
+        progress=progress,
+        stream=stream,
+        work=work,
+        keep_work=keep_work,
+    )
     _check_single_file(single_file)
     documents = source_of(source)
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
     preflight(spark)
     told = Progress(spark, stream or display_for(progress), DEDUP)
-    place = output or temporary_output()
+    place = temporary_output() if output is None else output
     with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
         with tasks_ended(spark):
             figures = _open_and_run(spark, documents, settings, folder, told, single_file, sample)

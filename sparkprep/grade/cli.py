@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from sparkprep.arguments import check_arguments
 from sparkprep.console import Exit, add_debug, say, say_line
 from sparkprep.grade.grading import grade
 from sparkprep.grade.library import refuse_other_harvest
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Grade as the arguments say and print the table; 0, or 1 below a limit."""
     settings = from_arguments(GradeSettings, args)
+    check_arguments(truth=args.truth, input=args.input, json=args.json)
     truth, documents = args.truth, args.input
     if args.size:
         subset = embedded(args.size, announce=say_line)

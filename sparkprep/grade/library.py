@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from sparkprep.arguments import check_arguments
 from sparkprep.errors import UserError, argument
 from sparkprep.grade.grading import Grade, grade
 from sparkprep.grade.loading import run_facts
@@ -33,6 +34,7 @@ def grade_result(
     """
     if (truth is None) == (size is None):
         raise UserError(f"{argument('truth')} or {argument('size')}: give one of them")
+    check_arguments(("result",), result=place_of(result), truth=truth, input=input)
     output = normalise(place_of(result))
     if size is not None:
         subset = embedded(size)  # type: ignore[arg-type]  # which refuses others

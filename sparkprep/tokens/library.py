@@ -11,6 +11,7 @@ from typing import Any, TextIO, Unpack
 
 from pyspark.sql import DataFrame, SparkSession
 
+from sparkprep.arguments import check_arguments
 from sparkprep.console import html_table, safe_text
 from sparkprep.documents.opening import Given, source_of, temporary_output
 from sparkprep.errors import UserError
@@ -129,10 +130,13 @@ def tokenize(
     """
     keywords = ("output", "overwrite", "reuse", "spark", "progress", "stream", "work")
     settings = from_keywords(TokenizeSettings, settings, fields, keywords)
+    check_arguments(
+        output=output, overwrite=overwrite, reuse=reuse, spark=spark, progress=progress, stream=stream, work=work
+    )
     documents = source_of(place_of(source))
     if spark is None:
         spark = documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep tokenize")
-    display, folder = stream or display_for(progress), normalise(output or temporary_output())
+    display, folder = stream or display_for(progress), normalise(temporary_output() if output is None else output)
     place = None if work is None else os.fspath(work)
     metrics = make_tokens(
         spark, documents, folder, settings, overwrite=overwrite, reuse=reuse, stream=display, work=place
@@ -168,6 +172,7 @@ def write_shards(
     """
     keywords = ("output", "tokens_column", "id_column", "overwrite", "spark", "progress", "stream")
     settings = from_keywords(ShardSettings, settings, fields, keywords)
+    check_arguments(("output",), output=output, overwrite=overwrite, spark=spark, progress=progress, stream=stream)
     columns = TokenRowsSettings(tokens_column, id_column)
     rows = source_of(place_of(tokens))
     if not isinstance(rows, list):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from sparkprep.arguments import check_arguments
 from sparkprep.console import add_debug, if_interrupted, say_line
 from sparkprep.errors import UserError
 from sparkprep.io.left_out import left_out_row
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Write or check shards as the arguments say."""
     from sparkprep.tokens.manifest import verify
 
+    check_arguments(output=args.output)
     if args.verify:
         if args.input:
             raise UserError("--verify only checks the shards of --output: leave out --input, or --verify")

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from sparkprep.arguments import check_arguments
 from sparkprep.console import if_interrupted
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Tokenize as the arguments say and print the summary."""
     settings, shard_settings = from_arguments(TokenizeSettings, args), from_arguments(ShardSettings, args)
+    check_arguments(output=args.output, work=args.work, shards=args.shards)
     with if_interrupted(NOTHING_IN_PLACE):
         _try(args, settings)
 
