@@ -198,6 +198,27 @@ def test_what_arrow_has_no_type_for_is_told_by_its_column() -> None:
             table_in_memory(pd.DataFrame({"x": pd.Series(values, dtype=object)}))
 
 
+@pytest.mark.parametrize("dtype", [object, "string[python]"])
+@pytest.mark.parametrize(("row", "bad"), [(0, "\ud83d"), (2500, "so \udc80 far")])
+def test_half_a_character_is_told_by_its_column_and_row(dtype: Any, row: int, bad: str) -> None:
+    texts = ["whole \U0001f600"] * 3000
+    texts[row] = bad
+    frame = pd.DataFrame({"body": pd.Series(texts, range(7, 3007), dtype)})
+
+    def read() -> None:
+        made = table_in_memory(frame)
+        list(made.batches() if made else ())
+
+    with pytest.raises(UserError, match=rf"^the pandas DataFrame: column 'body', row {row + 7} holds half a character"):
+        read()
+
+
+@pytest.mark.parametrize("given", [pd.Series(["a", "b"]), pd.Series([1, 2], name="text"), pa.chunked_array([["a"]])])
+def test_a_column_alone_is_no_table(given: Any) -> None:
+    with pytest.raises(UserError, match=r"^a (Series|ChunkedArray) of (pandas|pyarrow) is no table: hand over a table"):
+        table_in_memory(given)
+
+
 def test_a_dataset_is_read_through_its_indices() -> None:
     datasets = pytest.importorskip("datasets")
     whole = datasets.Dataset.from_dict({"text": [str(n) for n in range(3000)], "n": list(range(3000))})

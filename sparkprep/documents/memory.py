@@ -51,15 +51,23 @@ def table_in_memory(given: Any) -> MemoryTable | None:
 
 
 def _of_stream(given: Any) -> MemoryTable:
+    library = type(given).__module__.split(".")[0]
+
     def reader() -> pa.RecordBatchReader:
-        return pa.RecordBatchReader.from_stream(given)
+        try:
+            return pa.RecordBatchReader.from_stream(given)
+        except pa.ArrowInvalid as error:  # a stream of values rather than of rows with columns
+            raise UserError(
+                f"a {type(given).__name__} of {library} is no table: hand over a table, such as a DataFrame, with a "
+                "column of texts"
+            ) from error
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in reader():
             for start in range(0, batch.num_rows, BATCH_ROWS):
                 yield batch.slice(start, BATCH_ROWS)
 
-    return MemoryTable(f"the {type(given).__module__.split('.')[0]} table", reader().schema, batches)
+    return MemoryTable(f"the {library} table", reader().schema, batches)
 
 
 def _of_datasets(given: Any) -> MemoryTable:
@@ -123,9 +131,33 @@ def _type_of(name: str, number: int, columns: Callable[[int, int], list[Any]], r
 def _array(name: str, values: Any, kind: pa.DataType | None = None) -> pa.Array:
     try:
         made = pa.array(values, type=kind, from_pandas=True)
+    except UnicodeEncodeError as error:
+        raise _no_utf8(name, values) from error
     except (pa.ArrowException, TypeError, OverflowError) as error:
         raise _mixed(name, error) from error
     return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
+
+
+def _no_utf8(name: str, values: Any) -> UserError:
+    """Return the error for a column with half a character: a lone surrogate, which no file can hold."""
+    row = next((f", row {label}" for label, value in _labelled(values) if not _is_utf8(value)), "")
+    return UserError(
+        f"the pandas DataFrame: column '{name}'{row} holds half a character (a lone surrogate), which is no UTF-8: "
+        f"mend it, such as by .str.encode('utf-8', 'replace').str.decode('utf-8')"
+    )
+
+
+def _labelled(values: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield values with the index of the row that each is of; of an index itself, its values alone name the rows."""
+    yield from values.items() if hasattr(values, "items") else ((repr(value), value) for value in values)
+
+
+def _is_utf8(value: Any) -> bool:
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _mixed(name: str, error: Exception) -> UserError:
