@@ -126,7 +126,7 @@ class Text:
         if not isinstance(value, str):
             raise argparse.ArgumentTypeError(f"{value!r} is not a text")
         if not value and not self.empty:
-            raise argparse.ArgumentTypeError("an empty word was given")
+            raise argparse.ArgumentTypeError("an empty word was given, as from a variable that is not set")
         return str(value)
 
 
@@ -339,7 +339,7 @@ class Parser(argparse.ArgumentParser):
         known = "unrecognized arguments: "
         if message.startswith(known):
             words, flags = message.removeprefix(known), self._known_flags()
-            unknown = words.split(" ")[0] or " "
+            unknown = words.split(" ")[0] or (" " if words else "")
             name = unknown if unknown.strip() else repr(unknown)
             message = f"unknown flag or value {name}{hint(unknown, flags) or did_you_mean(unknown, flags)}"
         elif choice := _INVALID_CHOICE.fullmatch(message):

@@ -15,6 +15,8 @@ def hint(word: str, flags: Sequence[str] = ()) -> str:
 
     flags: those that there are, to tell a long dash that was one hyphen from one that was two.
     """
+    if not word:
+        return "; an empty value was given, as from a variable that is not set"
     bare = word.strip(" \t\r\n\\")
     if not bare:
         return (
