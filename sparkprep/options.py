@@ -280,6 +280,12 @@ def add_option(parser: argparse.ArgumentParser, each: Option) -> None:
     parser.add_argument(*words, type=each.kind, default=each.default, dest=each.name, metavar=metavar, help=each.help)
 
 
+def flags_given(settings: type, words: Sequence[str]) -> list[str]:
+    """Return the flags of a class of settings that stand among the words of a command line, as they are spelt there."""
+    flags = {word for each in options_of(settings) for word in (*each.short, each.flag)}
+    return [name for name in (word.partition("=")[0] for word in words) if name in flags]
+
+
 def add_work(parser: argparse.ArgumentParser) -> None:
     """Add the argument of where intermediate tables lie."""
     parser.add_argument(
@@ -324,6 +330,7 @@ _INVALID_CHOICE = re.compile(
     r"(?P<subject>argument .+?): invalid choice: (?P<quoted>'.*'|\".*\") \(choose from (?P<choices>.+)\)",
     re.DOTALL,
 )
+_UNKNOWN = "unrecognized arguments: "
 _WORD = re.compile(r"[^\s,']+")
 
 
@@ -334,11 +341,20 @@ class Parser(argparse.ArgumentParser):
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
 
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse; the parser of the verb that was asked for refuses what it does not know, and names its own help.
+
+        argparse would hand it up to the parser of the whole program. Raises UserError.
+        """
+        parsed, unknown = super().parse_known_args(*args, **kwargs)
+        if unknown and not any(isinstance(action, argparse._SubParsersAction) for action in self._actions):
+            self.error(f"{_UNKNOWN}{' '.join(unknown)}")
+        return parsed, unknown
+
     def error(self, message: str) -> NoReturn:
         """Raise UserError with one line; argparse's whole usage would hide it."""
-        known = "unrecognized arguments: "
-        if message.startswith(known):
-            words, flags = message.removeprefix(known), self._known_flags()
+        if message.startswith(_UNKNOWN):
+            words, flags = message.removeprefix(_UNKNOWN), self._known_flags()
             unknown = words.split(" ")[0] or (" " if words else "")
             name = unknown if unknown.strip() else repr(unknown)
             message = f"unknown flag or value {name}{hint(unknown, flags) or did_you_mean(unknown, flags)}"

@@ -276,6 +276,17 @@ def test_a_flag_that_cannot_work_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [["--seed", "1"], ["--shard-tokens=100"], ["--val-tokens", "5", "--name", "x"]])
+def test_a_flag_of_the_shards_is_refused_where_none_are_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str]
+) -> None:
+    assert main(["tokenize", "--input", "in", "--output", str(tmp_path / "out"), *words]) == 2
+    flag = words[0].partition("=")[0]
+    assert capsys.readouterr().err == (
+        f"error: {flag} is of the shards: name their folder with --shards, or leave it out\n"
+    )
+
+
 @pytest.mark.parametrize(
     "words",
     [["--tresholds", "0.8"], ["--thresh", "0.8"], ["--rule", "best"], ["--threshold", "high"], ["more.parquet"]],
@@ -288,7 +299,22 @@ def test_unknown_and_shortened_flags_and_values_are_refused(
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("error: ")
     assert words[0] in said
-    assert "`sparkprep" in said
+    assert "`sparkprep dedup --help`" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "help_of"),
+    [
+        (["grade", "out", "--size", "1k", "--precision", "1"], "sparkprep grade"),
+        (["convert", "shakespeare", "out", "--sise", "1"], "sparkprep convert shakespeare"),
+        (["--quiet", "peek", "x.bin"], "sparkprep"),
+    ],
+)
+def test_the_help_that_is_named_is_that_of_the_verb(
+    capsys: pytest.CaptureFixture[str], words: list[str], help_of: str
+) -> None:
+    assert main(words) == 2
+    assert f"(`{help_of} --help` tells what there is)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -299,6 +325,8 @@ def test_unknown_and_shortened_flags_and_values_are_refused(
         (["dedup", "--rule", "leeder"], "--rule: 'leeder' is none of leader, component; did you mean leader?"),
         (["shards", "--shard-token", "5"], "the following arguments are required: --output"),
         (["convert", "tokeniser", "x"], "KIND: 'tokeniser' is none of tokenizer, hellaswag, shakespeare; did you"),
+        (["browse", "out", "--port", "80000"], "--port: 80000 is above 65,535"),
+        (["browse", "out", "--port=-1"], "--port: -1 is below 0"),
         (['it\'s "odd"'], "VERB: 'it\\'s \"odd\"' is none of dedup, "),
     ],
 )

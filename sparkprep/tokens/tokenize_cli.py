@@ -8,11 +8,12 @@ from typing import Any
 
 from sparkprep.arguments import check_arguments
 from sparkprep.console import if_interrupted
+from sparkprep.errors import UserError
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
-from sparkprep.options import add_options, add_work, from_arguments
+from sparkprep.options import add_options, add_work, flags_given, from_arguments
 from sparkprep.tokens.contents import MADE, METRICS, asked_of, finished
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
 from sparkprep.tokens.shards_cli import add_common, make, print_rows, print_warnings
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     """Tokenize as the arguments say and print the summary."""
     settings, shard_settings = from_arguments(TokenizeSettings, args), from_arguments(ShardSettings, args)
     check_arguments(output=args.output, work=args.work, shards=args.shards)
+    if not args.shards and (unused := flags_given(ShardSettings, args.words)):
+        raise UserError(f"{unused[0]} is of the shards: name their folder with --shards, or leave it out")
     with if_interrupted(NOTHING_IN_PLACE):
         _try(args, settings)
 

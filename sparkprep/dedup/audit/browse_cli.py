@@ -6,6 +6,7 @@ import argparse
 import webbrowser
 
 from sparkprep.console import add_debug, has_screen, safe_text, say
+from sparkprep.options import Integer
 
 EPILOG = """\
 examples:
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("output", metavar="OUTPUT", help="the output folder of a finished `dedup`")
     parser.add_argument(
-        "--port", type=int, default=0, metavar="N", help="port to answer at (default: any that is free)"
+        "--port", type=Integer(0, 65535), default=0, metavar="N", help="port to answer at (default: any that is free)"
     )
     parser.add_argument("--no-open", action="store_true", help="only print the address, open no browser")
     add_debug(parser)
