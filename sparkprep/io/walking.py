@@ -55,12 +55,26 @@ def entry_of(path: str) -> Entry | None:
     """
     if is_local(path):
         if not os.path.lexists(path):
-            raise UserError(f"{path}: no such file or folder; check {argument('input')}")
+            raise _not_there(path)
         return None if os.path.isdir(path) else _local_entry(os.path.basename(path), path, os.path.realpath(path))
     info = info_of(path)
     if info.type == pafs.FileType.NotFound:
-        raise UserError(f"{path}: no such file or folder; check {argument('input')}")
+        raise _not_there(path)
     return _s3_entry(path.rsplit("/", 1)[-1], path, info) if info.type == pafs.FileType.File else None
+
+
+def _not_there(path: str) -> UserError:
+    """Return the error for a path at which nothing is; one that may be meant as a pattern is told how these work."""
+    if not set(path) & set("*?["):
+        way_out = f"check {argument('input')}"
+    elif is_local(path):
+        way_out = (
+            "a pattern is expanded by the shell, where something matches it and no quotation marks stand around it "
+            "(in Python: glob.glob)"
+        )
+    else:
+        way_out = "patterns are not expanded on S3: name the folder, or each object"
+    return UserError(f"{path}: no such file or folder; {way_out}")
 
 
 def walk(folder: str) -> Tree:

@@ -94,7 +94,10 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("names", "asked", "message"),
     [
-        ((), "missing", r"missing: no such file or folder"),
+        ((), "missing", r"missing: no such file or folder; check input$"),
+        (("in/a.jsonl",), "in/*.jsonl", r"in/\*\.jsonl: no such file or folder; a pattern is expanded by the shell"),
+        (("in/a1.jsonl",), "in/a[0-9].jsonl", r"no such file or folder; a pattern is expanded by the shell"),
+        (("a.parquet",), "?.parquet", r"no such file or folder; a pattern is expanded by the shell"),
         (("in/.hidden",), "in", r"in: no data file in this folder, nothing"),
         (("in/a.csv", "in/README"), "in", r"only files of other kinds \((\.csv, README|README, \.csv)\).*\.parquet"),
         (("in/b.tsv", "in/a.sql"), "in", r"a\.sql \(it is a web page.*fetch.*\); known extensions"),
