@@ -59,6 +59,7 @@ class Pages:
             raise NotThere(str(asked))
         search, number = asked.get("search", ""), _page(asked)
         total, rows = self.index.links(kind, order, search, number * ROWS, ROWS)
+        _refuse_beyond(number, total)
         values = {"kind": kind, "order": order, "search": search, "total": total, "rows": rows, "page": number}
         return "pairs", values
 
@@ -91,6 +92,7 @@ class Pages:
     def _clusters(self, asked: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         number = _page(asked)
         total, rows = self.index.clusters(number * ROWS, ROWS)
+        _refuse_beyond(number, total)
         return "clusters", {"total": total, "rows": rows, "page": number}
 
     def _cluster(self, asked: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
@@ -98,6 +100,7 @@ class Pages:
         total, rows = self.index.members(kept_row, number * ROWS, ROWS)
         if not total:
             raise NotThere(str(asked))
+        _refuse_beyond(number, total)
         documents = self.run.documents([kept_row, *(listed.link.row for listed in rows)])
         excerpts = {place: report.excerpt(document.text[:_EXCERPT], _EXCERPT) for place, document in documents.items()}
         values = {"total": total, "rows": rows, "page": number, "one": documents[kept_row], "excerpts": excerpts}
@@ -128,12 +131,18 @@ def _paging(page: int, total: int) -> dict[str, int | None]:
     }
 
 
+def _refuse_beyond(page: int, total: int) -> None:
+    """Raise NotThere for a page behind the last; the first is there for an empty list too."""
+    if page and page * ROWS >= total:
+        raise NotThere(f"page {page} of {total} rows")
+
+
 def _page(asked: Mapping[str, str]) -> int:
     return _number(asked, "page") if "page" in asked else 0
 
 
 def _number(asked: Mapping[str, str], name: str) -> int:
     text = asked.get(name, "")
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
+    if not text.isascii() or not text.isdigit() or len(text) > 16:  # with ROWS to a page still a number of SQLite's
         raise NotThere(str(asked))
     return int(text)

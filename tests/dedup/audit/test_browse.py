@@ -138,6 +138,10 @@ def test_hostile_text_is_shown_and_never_obeyed(pages: Pages, audited_run: Audit
         "/pairs?kind=all",
         "/pairs?order=id",
         "/pairs?page=-1",
+        "/pairs?page=99999",
+        "/pairs?kind=near&search=nothing&page=1",
+        "/clusters?page=99999",
+        "/clusters?page=999999999999999999",
         "/pair?row=0&kept=0",
         "/pair",
         "/cluster?kept=999999",
@@ -148,6 +152,14 @@ def test_hostile_text_is_shown_and_never_obeyed(pages: Pages, audited_run: Audit
 def test_an_address_of_nothing_is_not_there(pages: Pages, address: str) -> None:
     with pytest.raises(NotThere):
         pages.page(address)
+
+
+@pytest.mark.parametrize("path", ["/pairs?kind=exact", "/clusters?", "/cluster?kept={large}"])
+def test_the_page_behind_the_last_of_a_list_is_not_there(pages: Pages, audited_run: Audited, path: str) -> None:
+    address = path.format(large=audited_run.place("large"))
+    behind = len(followed(pages, address))
+    with pytest.raises(NotThere):
+        pages.page(f"{address}&page={behind}")
 
 
 def ask(url: str, path: str | None = None, host: str | None = None) -> tuple[int, dict[str, str]]:
