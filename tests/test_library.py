@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from dataclasses import fields
+from html import unescape
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -109,6 +110,21 @@ def test_the_report_is_opened_or_its_place_is_told(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert result.show_report() == result.report
     assert capsys.readouterr().out == f"open {result.report} in a browser\n"
+
+
+def test_in_a_notebook_the_report_is_shown_in_a_frame_and_nothing_else(
+    result: Result, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    ipython, shown = pytest.importorskip("IPython"), []
+    shell = type("ZMQInteractiveShell", (), {})()
+    monkeypatch.setattr(ipython, "get_ipython", lambda: shell)
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    assert result.show_report() is None
+    (frame,) = shown
+    page = Path(result.report).read_text()
+    assert unescape(frame._repr_html_()).startswith(f'<iframe srcdoc="{page[:50]}')
+    assert repr(frame) == f"report at {result.report}"
+    assert not recwarn.list
 
 
 def test_a_result_is_opened_again_where_it_lies(result: Result, spark: SparkSession, tmp_path: Path) -> None:

@@ -48,6 +48,20 @@ Ints = npt.NDArray[np.int64]
 _FRAME = '<iframe srcdoc="{}" style="width:100%;height:800px;border:0" title="sparkprep report"></iframe>'
 
 
+@dataclass(frozen=True)
+class _Framed:
+    """A page in a frame of a notebook. IPython's own HTML warns of frames, and wants the page at an address."""
+
+    page: str
+    place: str
+
+    def __repr__(self) -> str:
+        return f"report at {safe_text(self.place)}"
+
+    def _repr_html_(self) -> str:
+        return _FRAME.format(html.escape(self.page, quote=True))
+
+
 @dataclass
 class Result:
     """What `deduplicate` returns. The DataFrames read what the run has written; nothing is computed again."""
@@ -151,19 +165,20 @@ class Result:
 
         return run_tasks(self.spark, range(len(paths)), task, spark_schema(schema))
 
-    def show_report(self) -> str:
-        """Show the report: in a notebook below the cell, elsewhere in the browser; return where it lies.
+    def show_report(self) -> str | None:
+        """Show the report: in a notebook below the cell, elsewhere in the browser, and then return where it lies.
 
-        A report on S3 is fetched first. Where there is no browser, its place is printed.
+        A report on S3 is fetched first. Where there is no browser, its place is printed. In a notebook None is
+        returned, which would show the place once more as the value of the cell.
         """
         with open_input(self.report) as stream:
             page = stream.read().decode()
         shell = sys.modules.get("IPython")
         if shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell":
-            from IPython.display import HTML, display
+            from IPython.display import display
 
-            display(HTML(_FRAME.format(html.escape(page, quote=True))))  # type: ignore[no-untyped-call]
-            return self.report
+            display(_Framed(page, self.report))  # type: ignore[no-untyped-call]
+            return None
         path = self.report
         if not is_local(path):
             path = os.path.join(tempfile.mkdtemp(prefix="sparkprep-"), REPORT)
