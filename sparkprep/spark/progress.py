@@ -65,9 +65,9 @@ class Progress:
             self._forecast = Forecast(costs, size, cores(self._spark))
 
     def warn(self, warnings: list[str]) -> None:
-        """Tell of the warnings of a run, where no face does."""
+        """Tell of the warnings of a run, where no face does. A log without a format shows nothing but their words."""
         for text in warnings:
-            self._display.warn(safe_text(text))
+            self._display.warn(f"warning: {safe_text(text)}")
 
     @contextmanager
     def stage(self, name: str, documents: int = 0, size: int = 0) -> Iterator[Stage]:

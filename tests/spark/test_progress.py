@@ -200,7 +200,9 @@ def test_a_program_is_told_in_the_log_or_not_at_all_but_for_warnings(
             told.warn(["something is \x1b odd"])
         info = [record.getMessage().split()[0] for record in caplog.records if record.levelname == "INFO"]
         assert info == lines
-        assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [r"something is \x1b odd"]
+        assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
+            r"warning: something is \x1b odd"
+        ]
     assert capfd.readouterr() == ("", "")
 
 
