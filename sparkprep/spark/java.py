@@ -61,6 +61,27 @@ def java_home(environ: Mapping[str, str] | None = None) -> str | None:
     return newer
 
 
+def passed_over(taken: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """Return a warning where JAVA_HOME names another Java than the one that is taken, and why; None where it does not.
+
+    taken: the home that `java_home` has returned.
+    """
+    environ = os.environ if environ is None else environ
+    wanted = environ.get("JAVA_HOME")
+    if not wanted or os.path.realpath(wanted) == os.path.realpath(taken):
+        return None
+    found = _ask_java(os.path.join(wanted, "bin", "java"))
+    if found is None:
+        why = f"{os.path.join('bin', 'java')} in it does not run"
+    elif os.path.realpath(found[1]) == os.path.realpath(taken):
+        return None
+    elif found[0] < OLDEST_JAVA:
+        why = f"it is Java {found[0]}, and Spark needs {OLDEST_JAVA} or newer"
+    else:
+        why = f"it is Java {found[0]}, newer than {NEWEST_SURE_JAVA}"
+    return f"warning: JAVA_HOME={wanted} is passed over ({why}); the Java in {taken} is taken"
+
+
 def _java_binaries(environ: Mapping[str, str]) -> Iterator[str]:
     if environ.get("JAVA_HOME"):
         yield os.path.join(environ["JAVA_HOME"], "bin", "java")
@@ -222,6 +243,8 @@ def main() -> int:
     if "SPARK_HOME" not in settings:
         print("spark-submit: no PySpark in this environment: run `make setup`", file=sys.stderr)
         return 2
+    if warning := passed_over(settings["JAVA_HOME"]):
+        print(f"spark-submit: {warning}", file=sys.stderr)
     for name, value in settings.items():
         print(f"export {name}={shlex.quote(value)}")
     return 0

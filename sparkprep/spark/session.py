@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,11 +13,11 @@ from pyspark import SparkConf
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from sparkprep.console import signals_held_back
+from sparkprep.console import say_line, signals_held_back
 from sparkprep.errors import UserError
 from sparkprep.spark import jvm
 from sparkprep.spark.clusters import WORKER_DAEMON, Size
-from sparkprep.spark.java import NO_JAVA, spark_environment
+from sparkprep.spark.java import NO_JAVA, passed_over, spark_environment
 
 # For every session of ours, wherever it runs.
 _ALWAYS = {
@@ -93,7 +94,9 @@ def _start_jvm(settings: Size | Mapping[str, str] | None) -> SparkConf:
         found = spark_environment()
         if "JAVA_HOME" not in found:
             raise UserError(NO_JAVA)
-        os.environ.update(found)
+        if warning := passed_over(found["JAVA_HOME"]):
+            say_line(warning, sys.stderr)
+        os.environ.update(found)  # so that it is said once
         explicit = {} if isinstance(settings, Size) else settings or {}
         at_start.setAll(list({**_PLAIN_PYTHON, **explicit}.items()))
     # The builder would start it too, but then it is too late to see what the user has set.

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError
 from sparkprep.spark.clusters import SIZES, submit_line
-from sparkprep.spark.java import spark_environment
+from sparkprep.spark.java import passed_over, spark_environment
 from sparkprep.spark.preflight import _BY_VARIABLE, _ask, packages, preflight, worker_versions
 from sparkprep.spark.session import get_session, job_description, spark_conf
 
@@ -74,6 +74,40 @@ def test_a_java_that_is_too_old_is_passed_over(tmp_path: Path) -> None:
     old.chmod(0o755)
     found = spark_environment({"JAVA_HOME": str(tmp_path), "PATH": os.environ["PATH"]})
     assert found["JAVA_HOME"] not in (str(tmp_path), "/old")
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (None, "bin/java in it does not run"),
+        ("exit 1", "bin/java in it does not run"),
+        ("echo '    java.home = /old' >&2; echo 'openjdk version \"11.0.2\"' >&2", "it is Java 11, and Spark needs 17"),
+        ("echo '    java.home = /new' >&2; echo 'openjdk version \"26\"' >&2", "it is Java 26, newer than 23"),
+        ("echo '    java.home = /taken' >&2; echo 'openjdk version \"21\"' >&2", None),
+    ],
+)
+def test_a_java_home_that_is_not_taken_is_told_with_the_reason(
+    tmp_path: Path, script: str | None, why: str | None
+) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    if script is not None:
+        java.write_text(f"#!/bin/sh\n{script}\n")
+        java.chmod(0o755)
+    told = passed_over("/taken", {"JAVA_HOME": str(tmp_path)})
+    expected = f"warning: JAVA_HOME={tmp_path} is passed over ({why}"
+    assert told is None if why is None else told and told.startswith(expected) and told.endswith("/taken is taken")
+    assert passed_over("/taken", {}) is None
+
+
+def test_a_broken_java_home_is_told_of_once(tmp_path: Path) -> None:
+    code = (
+        "from sparkprep.spark.session import get_session; get_session('a').stop(); "
+        "s = get_session('b'); print(s.range(3).count()); s.stop()"
+    )
+    done = run_python(code, JAVA_HOME=str(tmp_path / "gone"))
+    assert done.stdout.split()[-1] == "3"
+    assert done.stderr.count(f"warning: JAVA_HOME={tmp_path}/gone is passed over") == 1
 
 
 def test_log_settings_of_the_user_stay() -> None:
