@@ -139,10 +139,7 @@ def grade(
 
     notes: list[str] = []
     kept = documents.mask(kept_ids)
-    # Looked up once: each look-up hashes all ids anew. int64[k, 2], the rows of removed/ as (removed, kept).
-    stated = (
-        None if audit is None else np.column_stack([documents.numbers(audit.removed), documents.numbers(audit.kept)])
-    )
+    stated = None if audit is None else _stated(audit, documents)  # once: each look-up hashes all ids anew
     _note_odd_ids(notes, kept_ids, kept, stated, None if input_ids is None else documents.mask(input_ids))
     judged = _Judged(documents, kept, audit, stated, notes)
     if kind == "pairs":
@@ -152,6 +149,11 @@ def grade(
     if kind == "clusters":
         return _against_clusters(judged, truth_table, named[0])
     return _against_kept(judged, named)
+
+
+def _stated(audit: Audit, documents: Documents) -> Ints:
+    """Return the rows of removed/ as the numbers of (removed, kept), int64[k, 2]."""
+    return np.column_stack([documents.numbers(audit.removed), documents.numbers(audit.kept)])
 
 
 def _told_of_threshold(asked: float | None, of_run: float | None) -> list[str]:
