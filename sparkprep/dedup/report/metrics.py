@@ -105,8 +105,6 @@ def build(
     """Return everything that metrics.json holds; by_source: what `sources.losses` returns."""
     settings, summary, banding = work.settings, work.summary, work.settings.banding
     documents = summary.rows + work.rejected
-    floor = outcome.floor_of(settings.threshold)
-    just_below = outcome.at_or_above(result.histogram, settings.threshold, floor) - result.verified
     at_threshold = float(probability(settings.threshold, banding.bands, banding.rows))
     return {
         "format": FORMAT,
@@ -137,14 +135,7 @@ def build(
             "no_words": tally.no_words,
             "duplicate_ids": counts.duplicate_ids,
         },
-        "candidates": {
-            "pairs": result.pairs,
-            "verified": result.verified,
-            "near_misses": result.misses,
-            "just_below": just_below,
-            "hot_buckets": counts.hot_buckets,
-            "uncompared_pairs": result.uncompared,
-        },
+        "candidates": pair_counts(result, settings.threshold) | {"hot_buckets": counts.hot_buckets},
         "banding": {
             "bands": banding.bands,
             "rows": banding.rows,
@@ -160,6 +151,18 @@ def build(
         "parts": {name: table.manifest() for name, table in work.results.items()},
         "warnings": work.warnings,
         "left_out": name_left_out(work.listing.left_out),
+    }
+
+
+def pair_counts(result: Outcome, threshold: float) -> dict[str, int]:
+    """Return how many pairs were compared, reach the threshold, lie just below it, and were left out."""
+    floor = outcome.floor_of(threshold)
+    return {
+        "pairs": result.pairs,
+        "verified": result.verified,
+        "near_misses": result.misses,
+        "just_below": outcome.at_or_above(result.histogram, threshold, floor) - result.verified,
+        "uncompared_pairs": result.uncompared,
     }
 
 
