@@ -1,13 +1,18 @@
 """Debian's Chromium without a screen, driven by Playwright, at the width of a desk and of a phone."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import audited
 import pytest
 from audited import Audited
-from playwright.sync_api import Browser, Page, sync_playwright
 from pyspark.sql import SparkSession
+
+if TYPE_CHECKING:  # it is there where `make browser-test` has brought it
+    from playwright.sync_api import Browser, Page
 
 WIDTHS = (1400, 400)
 # Nothing but the page under test is to be asked for: no updates, no look at who else is on the network.
@@ -19,6 +24,8 @@ def browser() -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("there is no chromium (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as play:
         started = play.chromium.launch(
             executable_path=program, args=["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in _QUIET)]

@@ -1,16 +1,21 @@
 """The report and `sparkprep browse` in a real browser: nothing overlaps or runs out of the page, all links lead on."""
 
+from __future__ import annotations
+
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from audited import LARGE, Audited
-from playwright.sync_api import Page, expect
 
 from sparkprep.dedup.audit.finished import FinishedRun
 from sparkprep.dedup.audit.index import Index
 from sparkprep.dedup.audit.pages import Pages
 from sparkprep.dedup.audit.server import LocalServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -32,6 +37,14 @@ _OVERLAPPING = """() => {
 """Texts that lie over one another, by the boxes of the elements that hold them."""
 
 
+@pytest.fixture
+def expect() -> Callable[..., Any]:
+    """Playwright's own, which waits for what is expected."""
+    from playwright.sync_api import expect
+
+    return expect
+
+
 def laid_out_well(page: Page) -> None:
     """Hold that the page is no wider than the window, and that no text lies over another."""
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -48,7 +61,9 @@ def address(audited_run: Audited) -> Iterator[str]:
         server.shutdown()
 
 
-def test_the_report_is_laid_out_well_and_runs_nothing(page: Page, audited_run: Audited) -> None:
+def test_the_report_is_laid_out_well_and_runs_nothing(
+    page: Page, audited_run: Audited, expect: Callable[..., Any]
+) -> None:
     page.goto(f"file://{audited_run.folder}/report.html")
     laid_out_well(page)
     assert page.title() == "Near-duplicate removal: report"
@@ -64,7 +79,7 @@ def test_the_report_is_laid_out_well_in_the_dark(page: Page, audited_run: Audite
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(19, 23, 28)"
 
 
-def test_documents_are_searched_sorted_and_looked_at(page: Page, address: str) -> None:
+def test_documents_are_searched_sorted_and_looked_at(page: Page, address: str, expect: Callable[..., Any]) -> None:
     page.goto(address)
     laid_out_well(page)
     page.get_by_label("Identifier or source").fill("gone-01")
@@ -80,7 +95,7 @@ def test_documents_are_searched_sorted_and_looked_at(page: Page, address: str) -
     laid_out_well(page)
 
 
-def test_clusters_are_paged_through(page: Page, address: str) -> None:
+def test_clusters_are_paged_through(page: Page, address: str, expect: Callable[..., Any]) -> None:
     page.goto(address)
     page.get_by_role("link", name="Clusters").click()
     laid_out_well(page)
@@ -94,7 +109,7 @@ def test_clusters_are_paged_through(page: Page, address: str) -> None:
     expect(page.locator("article.item")).to_have_count(first)
 
 
-def test_texts_are_searched_and_hostile_ones_do_nothing(page: Page, address: str) -> None:
+def test_texts_are_searched_and_hostile_ones_do_nothing(page: Page, address: str, expect: Callable[..., Any]) -> None:
     page.goto(address)
     page.get_by_label("Words in a removed text").fill("{{ 7 * 7 }}")
     page.get_by_role("button", name="Search all texts").click()
