@@ -110,7 +110,7 @@ GROUND_UP = {
     "sparkprep": (
         ("safe", "units", "pasted"),
         ("errors",),
-        ("options", "console"),
+        ("options", "console", "arguments"),
         ("io",),
         ("tokenizer", "spark"),
         ("documents",),

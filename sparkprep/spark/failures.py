@@ -28,7 +28,8 @@ JVM_GONE = (ConnectionError, Py4JNetworkError, EOFError)
 """What comes where Spark's JVM answers no more: of a call before it was sent or after, of a result while it is read."""
 
 WORKERS_END_S = 2.5
-"""Seconds until the workers of cancelled tasks are gone: Spark gives them two (spark.python.task.killTimeout)."""
+"""Seconds until the workers of cancelled tasks are gone: in a session that is not ours Spark gives them two
+(spark.python.task.killTimeout)."""
 _LONGEST = 400
 _MOST_CAUSES = 20
 _READING = re.compile(r"(?:while|Error) reading (?:the )?file|FAILED_READ_FILE|Could not read footer")

@@ -209,7 +209,7 @@ def test_a_block_is_left_by_an_interrupt_only_when_its_own_jobs_are_cancelled(
 ) -> None:
     def of_another_thread(number: int) -> list[int]:
         (tmp_path / "theirs").touch()
-        time.sleep(5)
+        time.sleep(8)
         return [number]
 
     def interrupt(number: int, frame: object) -> None:
@@ -222,10 +222,17 @@ def test_a_block_is_left_by_an_interrupt_only_when_its_own_jobs_are_cancelled(
     other = threading.Thread(target=lambda: ends.append(run(spark, [7], of_another_thread)))
     other.start()
     before = signal.signal(signal.SIGALRM, interrupt)
+    main_thread = threading.get_ident()
+
+    def strike_when_it_writes() -> None:
+        while not any((tmp_path / "ours").iterdir()):
+            time.sleep(0.05)
+        signal.pthread_kill(main_thread, signal.SIGALRM)
+
     try:
         while not (tmp_path / "theirs").exists():
             time.sleep(0.05)
-        signal.setitimer(signal.ITIMER_REAL, 1.5)
+        threading.Thread(target=strike_when_it_writes, daemon=True).start()
         with pytest.raises(KeyboardInterrupt), tasks_ended(spark):
             slow.collect()
         assert list((tmp_path / "ours").iterdir())
