@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import html
 import os
 import signal
 import sys
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
@@ -53,11 +55,24 @@ def has_screen() -> bool:
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def html_table(rows: Sequence[tuple[str, str]]) -> str:
-    """Return rows of name and value as a table for a notebook; both are HTML already."""
-    left = 'style="text-align:left"'
-    cells = "".join(f"<tr><th {left}>{name}</th><td {left}>{value}</td></tr>" for name, value in rows)
-    return f"<table>{cells}</table>"
+class Shown(ABC):
+    """What shows itself, in a terminal and in a notebook, by rows of name and value."""
+
+    @abstractmethod
+    def shown(self) -> list[tuple[str, str]]:
+        """Return the rows; names and values may be of unknown origin."""
+
+    def cells(self) -> list[tuple[str, str]]:
+        """Return the rows as HTML, for a notebook."""
+        return [(name, html.escape(safe_text(value))) for name, value in self.shown()]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<10} {safe_text(value)}" for name, value in self.shown())
+
+    def _repr_html_(self) -> str:
+        left = 'style="text-align:left"'
+        rows = "".join(f"<tr><th {left}>{name}</th><td {left}>{value}</td></tr>" for name, value in self.cells())
+        return f"<table>{rows}</table>"
 
 
 def say(text: str, end: str = "\n", stream: TextIO | None = None, steers: bool = False) -> None:

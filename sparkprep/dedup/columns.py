@@ -95,11 +95,15 @@ def removed_schema(id_type: pa.DataType) -> pa.Schema:
     return pa.schema([*ids, pa.field("jaccard", pa.float64()), pa.field("rule", pa.string())])
 
 
+MISS = "miss"
+"""The rule of a pair of which both documents were kept."""
+
+
 def pairs_schema(id_type: pa.DataType) -> pa.Schema:
     """Return the schema of the result's audit/pairs: removed documents, and near misses, by their place in the input.
 
     row, kept_row: int64, the documents' places among all rows of the input, from 0. rule: "exact" or "near", of a
-    document that was removed, or "miss", of two that both stay, `kept_row` being that which comes first in keep order.
+    document that was removed, or MISS, of two that both stay, `kept_row` being that which comes first in keep order.
     """
     links = removed_schema(id_type)
     order = ("id", "kept_id", "jaccard", "rule")

@@ -22,8 +22,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
-from sparkprep.console import has_screen, html_table, safe_text, say_line
-from sparkprep.dedup.columns import REMOVED_COLUMNS
+from sparkprep.console import Shown, has_screen, safe_text, say_line
+from sparkprep.dedup.columns import MISS, REMOVED_COLUMNS
 from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, METRICS, REMOVED, REPORT
 from sparkprep.dedup.inputs import DEFAULT_SOURCE
 from sparkprep.errors import UserError
@@ -37,8 +37,8 @@ from sparkprep.spark.session import get_session
 from sparkprep.spark.tables import read_parts, spark_schema
 from sparkprep.spark.tasks import run_tasks
 
-_ROW, _MISS = "row", "miss"
-"""Of audit/pairs: a document's place in the input, and the rule of two that both stay."""
+_ROW = "row"
+"""Of audit/pairs: a document's place in the input."""
 _TEXT, _KEPT_TEXT = "text", "kept_text"
 _TWIN = "twin"
 _ROWS = 512
@@ -62,8 +62,8 @@ class _Framed:
         return _FRAME.format(html.escape(self.page, quote=True))
 
 
-@dataclass
-class Result:
+@dataclass(repr=False)
+class Result(Shown):
     """What `deduplicate` returns. The DataFrames read what the run has written; nothing is computed again."""
 
     metrics: dict[str, Any]
@@ -187,18 +187,14 @@ class Result:
             say_line(f"open {path} in a browser")
         return path
 
-    def __repr__(self) -> str:
-        rows = self._rows()
-        return "\n".join(f"{name:<10} {safe_text(value)}" for name, value in rows)
-
-    def _repr_html_(self) -> str:
-        """Return the same as a table, for a notebook."""
-        rows = [(name, html.escape(safe_text(value))) for name, value in self._rows()]
+    def cells(self) -> list[tuple[str, str]]:
+        """Return what is shown as HTML, with a link to a report that a browser can open."""
+        rows = super().cells()
         if is_local(self.output):
             rows[-1] = (rows[-1][0], f'<a href="{html.escape(_link(self.report))}" target="_blank">{rows[-1][1]}</a>')
-        return html_table(rows)
+        return rows
 
-    def _rows(self) -> list[tuple[str, str]]:
+    def shown(self) -> list[tuple[str, str]]:
         """Return what is shown of it, five lines."""
         counts, settings, recall = self.metrics["counts"], self.metrics["settings"], self.metrics["recall"]
         share = f"{100 * counts['removed'] / counts['input']:.1f} %" if counts["input"] else "-"
@@ -225,7 +221,7 @@ def _places(paths: Sequence[str]) -> tuple[Ints, Ints]:
     for path in paths:
         with open_parquet(path) as file:
             for batch in file.iter_batches(columns=[_ROW, "kept_row", "rule"]):
-                gone = batch.filter(pc.not_equal(batch["rule"], _MISS))
+                gone = batch.filter(pc.not_equal(batch["rule"], MISS))
                 found.append(np.column_stack([np.asarray(gone[_ROW]), np.asarray(gone["kept_row"])]))
     places = np.concatenate(found)
     rows, twins = places[np.argsort(places[:, 0])].T
@@ -242,7 +238,7 @@ def _pairs(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     def task(number: int) -> Iterator[pa.RecordBatch]:
         with open_parquet(paths[number]) as file:
             for batch in file.iter_batches(columns=schema.names, use_threads=False):
-                gone = filtered(batch, np.asarray(pc.not_equal(batch["rule"], _MISS)))
+                gone = filtered(batch, np.asarray(pc.not_equal(batch["rule"], MISS)))
                 arrays = [_cast(gone[field.name], field.type) for field in schema]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any, TextIO, Unpack
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.arguments import check_arguments
-from sparkprep.console import html_table, safe_text
+from sparkprep.console import Shown
 from sparkprep.documents.opening import Given, source_of, temporary_output
 from sparkprep.errors import UserError
 from sparkprep.io.paths import is_local, join_path, normalise, spark_uri
@@ -35,21 +34,8 @@ from sparkprep.tokens.settings import (
 from sparkprep.tokens.shards import make_shards
 
 
-class _Shown:
-    """What shows itself by rows of name and value."""
-
-    def _rows(self) -> list[tuple[str, str]]:
-        raise NotImplementedError
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{name:<10} {safe_text(value)}" for name, value in self._rows())
-
-    def _repr_html_(self) -> str:
-        return html_table([(name, html.escape(safe_text(value))) for name, value in self._rows()])
-
-
 @dataclass(repr=False)
-class TokensResult(_Shown):
+class TokensResult(Shown):
     """What `tokenize` returns."""
 
     metrics: dict[str, Any]
@@ -65,7 +51,8 @@ class TokensResult(_Shown):
             return self.spark.read.parquet(spark_uri(self.output))
         return read_parts(self.spark, self.output, self.metrics["parts"])
 
-    def _rows(self) -> list[tuple[str, str]]:
+    def shown(self) -> list[tuple[str, str]]:
+        """Return what is shown of it."""
         figures = self.metrics
         each = figures["text_bytes"] / max(1, figures["tokens"])
         return [
@@ -77,7 +64,7 @@ class TokensResult(_Shown):
 
 
 @dataclass(repr=False)
-class ShardsResult(_Shown):
+class ShardsResult(Shown):
     """What `write_shards` returns."""
 
     manifest: dict[str, Any]
@@ -94,7 +81,8 @@ class ShardsResult(_Shown):
         """Check each shard against the manifest. Raises UserError that names those that are not what it tells."""
         verify(self.output)
 
-    def _rows(self) -> list[tuple[str, str]]:
+    def shown(self) -> list[tuple[str, str]]:
+        """Return what is shown of it."""
         shards = self.manifest["shards"]
         val = sum(shard["tokens"] for shard in shards if shard["split"] == "val")
         return [

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sparkprep.console import safe_text
-from sparkprep.dedup.audit.finished import MISS, Document, FinishedRun, Link
+from sparkprep.dedup.audit.finished import Document, FinishedRun, Link
+from sparkprep.dedup.columns import MISS
 from sparkprep.dedup.report import diff
 from sparkprep.dedup.report.page import jaccard as shown_jaccard
 from sparkprep.errors import UserError

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparkprep.dedup.columns import MISS
 from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, METRICS
 from sparkprep.dedup.kernels.arrays import I64
 from sparkprep.documents.keys import DEFAULT_ID, text_digests
@@ -32,8 +33,6 @@ from sparkprep.io.paths import join_path, normalise
 
 BATCH_ROWS = 8192
 TEXT_ROWS = 256
-MISS = "miss"
-"""The rule of a pair of which both documents were kept."""
 _ADVICE = "name the output folder of a finished `sparkprep dedup`"
 _KEYS = {"settings": dict, "counts": dict, "parts": dict}
 

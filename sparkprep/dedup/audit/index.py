@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparkprep.dedup.audit.finished import MISS, FinishedRun, Link, links_in
+from sparkprep.dedup.audit.finished import FinishedRun, Link, links_in
+from sparkprep.dedup.columns import MISS
 from sparkprep.dedup.contents import AUDIT_ROWS, KEPT
 from sparkprep.io.arrow import python_values
 

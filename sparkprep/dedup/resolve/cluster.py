@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
-from sparkprep.dedup.columns import DECISIONS, RowKind
+from sparkprep.dedup.columns import DECISIONS, MISS, RowKind
 from sparkprep.dedup.keep import ORDER
 from sparkprep.dedup.resolve import figures, outcome, stars
 from sparkprep.dedup.resolve.outcome import Outcome
@@ -246,7 +246,7 @@ def _misses(work: Workspace, similar: DataFrame, removed: DataFrame) -> DataFram
         F.when(F.col("rank_a") < F.col("rank_b"), F.col(one)).otherwise(F.col(other)) for one, other in ("ab", "ba")
     )
     named = _with_names(
-        work, rows.select(second.alias(KEY), first.alias("kept_key"), "jaccard", F.lit("miss").alias("rule"))
+        work, rows.select(second.alias(KEY), first.alias("kept_key"), "jaccard", F.lit(MISS).alias("rule"))
     )
     return stars.materialise(named, work.misses)
 

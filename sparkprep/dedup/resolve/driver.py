@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
-from sparkprep.dedup.columns import KEYS, RowKind
+from sparkprep.dedup.columns import KEYS, MISS, RowKind
 from sparkprep.dedup.keep import ORDER
 from sparkprep.dedup.kernels import clusters
 from sparkprep.dedup.kernels.arrays import F64, I64, distinct
@@ -172,7 +172,7 @@ def _misses(ranked: Ranked, removed: pa.Table, threshold: float) -> pa.Table:
     ends, jaccard = ends[both_stay], jaccard[both_stay]
     order = np.lexsort((ends[:, 1], ends[:, 0], -jaccard))
     first, second = ends[order].T
-    return _links_table(ranked, second, first, jaccard[order], pa.array(["miss"] * len(order), pa.string()))
+    return _links_table(ranked, second, first, jaccard[order], pa.array([MISS] * len(order), pa.string()))
 
 
 def _flows(work: Workspace, removed: pa.Table) -> list[Flow]:
