@@ -13,7 +13,7 @@ export PYTHON
 RUN := $(VENV)/bin/python
 SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in)
 KERNELS := $(wildcard sparkprep/dedup/*.py sparkprep/dedup/kernels/*.py sparkprep/tokens/xxhash64.py)
-QUICK := not slow and not cluster and not browser and not golden and not gpu
+QUICK := not slow and not cluster and not storage and not browser and not golden and not gpu
 
 # An environment knows its own path: one that was moved or copied is made anew.
 moved = $(if $(filter-out 0,$(shell test "$$(cat $(1)/.ready 2>/dev/null)" = "$$PWD"; echo $$?)),always)
@@ -73,7 +73,7 @@ $(VENV)/.trainer: train/pyproject.toml constraints.txt $(VENV)/.ready
 	@touch $@
 
 ##@ Check
-.PHONY: test test-more cluster-test browser-test unit lint types format test-spark4 test-narrow check-golden environment
+.PHONY: test test-more cluster-test storage-test browser-test unit lint types format test-spark4 test-narrow check-golden environment
 
 test: lint types unit ## lint, types and the quick tests (under ten minutes on two cores)
 	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 documents; \`make test-more\` runs the slow tests."
@@ -83,6 +83,15 @@ test-more: environment ## what starts Spark or the trainer again and again: slow
 
 cluster-test: environment ## the jobs on a Spark master and two workers that share no folder with the driver, only S3
 	@$(RUN) -m pytest -m cluster tests/cluster
+
+# S3A_JARS: a folder for Hadoop's S3A, fetched into it once (180 MB); where it is not named, its test is skipped.
+CEPH := ceph-mon ceph-osd radosgw
+install_ceph = apt-get install -y -q --no-install-recommends $(CEPH) >/dev/null
+storage-test: environment ## that cluster and the whole pipeline against Ceph's S3, and what goes wrong there: S3A_JARS=folder, ARGS="..."
+	@which $(CEPH) >/dev/null || $(install_ceph) || { apt-get update -q >/dev/null && $(install_ceph); } || \
+		echo "no Ceph could be installed (Debian, as root: apt-get install $(CEPH)): nothing is tested"
+	@$(if $(S3A_JARS),$(RUN) scripts/s3a_jars.py "$(S3A_JARS)")
+	@S3A_JARS="$(S3A_JARS)" $(RUN) -m pytest -rs -m storage tests/storage $(ARGS)
 
 browser-test: environment $(VENV)/.browser ## the report and the pages of `browse` in Chromium, where there is one (Debian: apt install chromium)
 	@$(RUN) -m pytest -rs -m browser tests/browser

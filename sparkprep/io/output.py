@@ -212,8 +212,12 @@ class OutputFolder:
         if next(self._target.names(), None) is None:
             return
         if not self.overwrite:
-            replace = argument("overwrite", True)
-            raise UserError(f"{self.path} exists; pass {replace} to replace it or choose another {argument('output')}")
+            is_half = self._target.marker in (name for name, _ in self._target.names())
+            what = "holds the result of a run that has not finished" if is_half else "exists"
+            raise UserError(
+                f"{self.path} {what}; pass {argument('overwrite', True)} to replace it or choose another "
+                f"{argument('output')}"
+            )
         self._target.check_precious()
         self._refuse_strangers()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ _OF_DEDUP = {"counts": dict, "settings": dict, "versions": dict}
 _OF_TOKENIZE = {"asked": dict, "tokens": int, "vocabulary_sha256": str}
 _NO_ROWS = re.compile(r"metrics\.json|report\.html|kept-\w+\.snappy\.parquet|(?:removed|rejected|audit)/.*")
 """What else a result of near-duplicate removal holds, beside kept/."""
+_PART_OF_REMOVED = re.compile(r"((?:.*/)?)removed/part-\d{5,}\.snappy\.parquet")
 
 
 class HasOutput(Protocol):
@@ -37,21 +39,23 @@ def rows_of_results(path: str, tree: Tree) -> tuple[list[Entry], list[Entry]]:
     """Return the files of a folder without those of our results that are no rows, and those that no run of ours made.
 
     Of a result of `dedup`, at any depth, kept/ is taken and nothing beside it; of one of `tokenize`, all but rejected/.
+    Raises UserError where such a result is not whole: its metrics are not there, which are written last, or a part that
+    they list.
     """
     visible = [entry.relative for entry in tree.files]
     kept = {
         folder for name in (*visible, *tree.hidden) for folder in _above(name) if name.startswith(_KEPT, len(folder))
     }
-    dedup = {
-        folder
-        for folder in kept.intersection(_folders_with(_DEDUP_METRICS, visible))
-        if _is_ours(path, folder + _DEDUP_METRICS, _OF_DEDUP)
-    }
-    tokens = {
-        folder
-        for folder in _folders_with(_TOKENS_METRICS, tree.hidden)
-        if _is_ours(path, folder + _TOKENS_METRICS, _OF_TOKENIZE)
-    }
+    dedup = _ours(path, kept.intersection(_folders_with(_DEDUP_METRICS, visible)), _DEDUP_METRICS, _OF_DEDUP)
+    tokens = _ours(path, _folders_with(_TOKENS_METRICS, tree.hidden), _TOKENS_METRICS, _OF_TOKENIZE)
+    _refuse_without_metrics(path, visible, kept - dedup.keys())
+    there = set(visible)
+    for folder, metrics in dedup.items():
+        parts = metrics.get("parts")  # a result of an earlier version has none
+        of_kept = parts.get("kept") if isinstance(parts, dict) else None
+        _refuse_without_parts(path, there, folder, _DEDUP_METRICS, _KEPT, of_kept)
+    for folder, metrics in tokens.items():
+        _refuse_without_parts(path, there, folder, _TOKENS_METRICS, "", metrics.get("parts"))
     rows: list[Entry] = []
     strangers: list[Entry] = []
     for entry in tree.files:
@@ -76,10 +80,43 @@ def _folders_with(name: str, paths: Iterable[str]) -> set[str]:
     return {path.removesuffix(name) for path in paths if f"/{path}".endswith(f"/{name}")}
 
 
-def _is_ours(path: str, relative: str, keys: Mapping[str, type]) -> bool:
-    """Return whether a file holds the metrics of a run of ours, by the values that it must have."""
-    try:
-        read_json(join_path(path, *relative.split("/")), "", keys)
-    except UserError:
-        return False
-    return True
+def _ours(path: str, folders: Iterable[str], name: str, keys: Mapping[str, type]) -> dict[str, dict[str, Any]]:
+    """Return the metrics of each folder in which a file of this name holds those of a run of ours, by their keys."""
+    found = {}
+    for folder in folders:
+        with contextlib.suppress(UserError):
+            found[folder] = read_json(join_path(path, *f"{folder}{name}".split("/")), "", keys)
+    return found
+
+
+def _refuse_without_metrics(path: str, visible: Iterable[str], folders: Iterable[str]) -> None:
+    """Refuse a folder with kept and removed rows as a run of ours writes them: all would be read as documents."""
+    half = sorted(_folders_of(_PART_OF_REMOVED, visible).intersection(folders))
+    if half:
+        folder = _place(path, half[0])
+        raise UserError(
+            f"{folder}: holds kept/ and removed/ as a result of `dedup` does, and no {_DEDUP_METRICS} of one, which is "
+            f"written last, so that it is not whole: copy or make it again, or name {join_path(folder, 'kept')} to "
+            "take what is there"
+        )
+
+
+def _folders_of(pattern: re.Pattern[str], paths: Iterable[str]) -> set[str]:
+    """Return the folders, as `_above` writes them, from which a path goes on as the pattern says."""
+    return {match[1] for path in paths if (match := pattern.fullmatch(path))}
+
+
+def _refuse_without_parts(path: str, there: set[str], folder: str, metrics: str, rows: str, parts: Any) -> None:
+    """Refuse a result that lacks a file that its metrics list as `parts`, if they do."""
+    names = [part["name"] for part in parts or () if isinstance(part, dict) and isinstance(part.get("name"), str)]
+    missing = sorted(name for name in names if f"{folder}{rows}{name}" not in there)
+    if missing:
+        more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        raise UserError(
+            f"{_place(path, folder)}: not whole: {_place(path, folder + rows + missing[0])}{more}, which "
+            f"{metrics} lists, is not there; restore it, or make the result again"
+        )
+
+
+def _place(path: str, relative: str) -> str:
+    return join_path(path, *filter(None, relative.split("/")))

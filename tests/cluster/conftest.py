@@ -4,22 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 from cluster import Cluster
-from cluster_start import started, way_to_hide
-
-_TOLD = pytest.StashKey[str]()
+from cluster_tests import cluster_or_skip, tell_of_nodes
+from remote import access_to
 
 
 @pytest.fixture(scope="session")
 def cluster(s3_server: str, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """A Spark master and two workers for the whole run; skips where their folders cannot be hidden from one another."""
-    way = way_to_hide()
-    pytestconfig.stash[_TOLD] = f"kept apart by {way}" if way else "not started"
-    if way is None:
-        pytest.skip(
-            "neither root nor a user namespace may mount here, so that workers would see the driver's folders: "
-            "run as root (in a container with CAP_SYS_ADMIN), or allow user namespaces"
-        )
-    with started(tmp_path_factory.mktemp("cluster"), s3_server, way) as running:
+    with cluster_or_skip(access_to(s3_server), tmp_path_factory, pytestconfig) as running:
         yield running
 
 
@@ -31,7 +23,4 @@ def _nothing_astray(cluster: Cluster) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how the nodes were kept apart: a result means as much as that."""
-    told = terminalreporter.config.stash.get(_TOLD, None)
-    if told:
-        terminalreporter.write_line(f"nodes of the test cluster: {told}")
+    tell_of_nodes(terminalreporter)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from checkout import ROOT
 from processes import descendants, kill
@@ -85,22 +86,27 @@ class Folders:
 class Cluster:
     """A running cluster.
 
-    way: how its nodes are kept apart. s3: the address of the S3 server. pids: of the nodes' Spark workers.
+    way: how its nodes are kept apart. access: the variables that tell an AWS client of the S3 server. pids: of the
+    nodes' Spark workers.
     """
 
     master: str
     folders: Folders
     way: str
-    s3: str
+    access: Mapping[str, str]
     pids: tuple[int, ...]
+
+    def asking(self, access: Mapping[str, str]) -> Cluster:
+        """Return it with another way to S3 for the jobs to come."""
+        return replace(self, access=access)
 
     def job(self, name: str, *words: str) -> Done:
         """Run a job of jobs/ on the cluster."""
         return self.submit(ROOT / "jobs" / f"{name}.py", *words)
 
-    def submit(self, script: Path, *words: str) -> Done:
-        """Run a script on the cluster, with the settings that a real one needs."""
-        settings = {
+    def submit(self, script: Path, *words: str, settings: Mapping[str, str] = MappingProxyType({})) -> Done:
+        """Run a script on the cluster, with the settings that a real one needs, and perhaps others."""
+        needed = {
             "spark.driver.host": "127.0.0.1",
             "spark.ui.enabled": "false",
             "spark.pyspark.python": str(self.folders.environment / "bin" / "python"),
@@ -112,7 +118,7 @@ class Cluster:
             "spark.scheduler.minRegisteredResourcesRatio": "1",  # or the node that is up first does all of it
             **{f"spark.executorEnv.{name}": value for name, value in self.access.items()},
         }
-        return self._spark_submit(script, words, self.master, {**self.other_file_system, **settings})
+        return self._spark_submit(script, words, self.master, {**self.other_file_system, **needed, **settings})
 
     def local_job(self, name: str, *words: str, settings: dict[str, str]) -> Done:
         """Run a job of jobs/ on the driver's machine alone, with these of Spark's settings."""
@@ -140,16 +146,6 @@ class Cluster:
                 kill(*(below.pid for below in descendants(process.pid)), process.pid)
                 raise
         return Done(process.returncode, said)
-
-    @property
-    def access(self) -> dict[str, str]:
-        """The variables that tell an AWS client of the S3 server."""
-        return {
-            "AWS_ENDPOINT_URL_S3": self.s3,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
 
     @property
     def other_file_system(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -49,11 +49,11 @@ def way_to_hide() -> str | None:
 
 
 @contextlib.contextmanager
-def started(root: Path, s3: str, way: str) -> Iterator[Cluster]:
+def started(root: Path, access: Mapping[str, str], way: str) -> Iterator[Cluster]:
     """Run a cluster with its files in an empty folder; at the end none of its processes is left.
 
-    s3: the address of the S3 server. way: one of `WAYS`. Raises RuntimeError, with the end of its log, where one of its
-    processes does not come up.
+    access: the variables that tell an AWS client of the S3 server. way: one of `WAYS`. Raises RuntimeError, with the
+    end of its log, where one of its processes does not come up.
     """
     subprocess.run([sys.executable, ROOT / "scripts" / "node_environment.py", ENVIRONMENT], check=True)
     folders = Folders(root)
@@ -65,7 +65,7 @@ def started(root: Path, s3: str, way: str) -> Iterator[Cluster]:
         workers = [running.enter_context(_worker(folders, number, way, address)) for number in NODES]
         for number, worker in zip(NODES, workers, strict=True):
             _told("Successfully registered with master", folders.log(f"worker-{number}"), worker)
-        yield Cluster(address, folders, way, s3, tuple(worker.pid for worker in workers))
+        yield Cluster(address, folders, way, access, tuple(worker.pid for worker in workers))
 
 
 def _worker(folders: Folders, number: int, way: str, master: str) -> contextlib.AbstractContextManager[psutil.Popen]:

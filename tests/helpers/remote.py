@@ -9,6 +9,16 @@ import pyarrow.parquet as pq
 from sparkprep.io.paths import filesystem
 
 
+def access_to(url: str, access_key: str = "test", secret_key: str = "test") -> dict[str, str]:
+    """Return the variables that tell an AWS client of a server of S3's protocol, and who asks it."""
+    return {
+        "AWS_ENDPOINT_URL_S3": url,
+        "AWS_ACCESS_KEY_ID": access_key,
+        "AWS_SECRET_ACCESS_KEY": secret_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
 def put_folder(folder: Path, there: str) -> str:
     """Copy a folder, and return the place."""
     system, inner = filesystem(there)

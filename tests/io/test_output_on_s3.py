@@ -139,7 +139,7 @@ def test_a_commit_that_fails_says_where_the_result_is_whole_and_another_run_mend
     assert {name: there[f"made/out.partial-{output.run_id}/{name}"] for name in ("metrics.json", "kept/a", "kept/b")}
     with pytest.raises(UserError, match="has not finished"):
         refuse_marked(f"{out}/kept", walk(f"{out}/kept"))
-    with pytest.raises(UserError, match="out exists; pass overwrite=True"):
+    with pytest.raises(UserError, match="out holds the result of a run that has not finished; pass overwrite=True"):
         OutputFolder(out, overwrite=False, made=MADE)
     with OutputFolder(out, overwrite=True, made=MADE) as second:
         write(second.work, content="second")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from trees import put
 
+from sparkprep.errors import UserError
 from sparkprep.io.listing import list_input
 
 DEDUP = json.dumps({"format": 1, "counts": {}, "settings": {}, "versions": {"sparkprep": "1"}})
@@ -65,3 +66,44 @@ def test_of_a_result_of_tokenize_the_rejected_lines_are_no_rows(tmp_path: Path) 
     assert names(tmp_path) == ["t/part-0.parquet"]
     put(tmp_path / "u/rejected/part-0.parquet")
     assert names(tmp_path) == ["t/part-0.parquet", "u/rejected/part-0.parquet"]
+
+
+@pytest.mark.parametrize("metrics", [None, "no JSON"])
+def test_a_result_without_its_metrics_is_refused_and_its_kept_documents_are_not(
+    tmp_path: Path, metrics: str | None
+) -> None:
+    for name in ("kept", "removed", "audit/rows"):
+        put(tmp_path / "in/half" / name / "part-00000.snappy.parquet")
+    if metrics:
+        put(tmp_path / "in/half/metrics.json", metrics)
+    for asked in (tmp_path / "in", tmp_path / "in/half"):
+        with pytest.raises(
+            UserError, match=rf"^{tmp_path}/in/half: .*no metrics\.json of one.*name {tmp_path}/in/half/k"
+        ):
+            list_input([asked])
+    assert names(tmp_path, tmp_path / "in/half/kept") == ["in/half/kept/part-00000.snappy.parquet"]
+
+
+def listed(*parts: str) -> list[dict[str, object]]:
+    return [{"name": name, "rows": 1, "bytes": 1, "sha256": "0"} for name in parts]
+
+
+@pytest.mark.parametrize("folder", ["", "year=2024"])
+def test_a_result_without_a_part_that_its_metrics_list_is_refused(tmp_path: Path, folder: str) -> None:
+    parts = ["part-00000.snappy.parquet", "part-00001.snappy.parquet", "part-00002.snappy.parquet"]
+    dedup = json.dumps({**json.loads(DEDUP), "parts": {"kept": listed(*parts)}})
+    tokens = json.dumps({**json.loads(TOKENS), "parts": listed(*parts)})
+    for result, metrics, content, rows in (("d", "metrics.json", dedup, "kept"), ("t", "_metrics.json", tokens, "")):
+        place = tmp_path / result / folder
+        put(place / metrics, content)
+        for name in parts:
+            put(place / rows / name)
+        assert len(names(tmp_path, tmp_path / result)) == 3
+        (place / rows / parts[1]).unlink()
+        with pytest.raises(
+            UserError, match=f"{place}: not whole: {place / rows / parts[1]}, which {metrics} lists, is"
+        ):
+            list_input([tmp_path / result])
+        (place / rows / parts[2]).unlink()
+        with pytest.raises(UserError, match=f"{parts[1]} and 1 more, which"):
+            list_input([tmp_path / result])

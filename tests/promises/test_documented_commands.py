@@ -41,6 +41,7 @@ NOT_RUN = {
     "make test-more": "it is what runs these tests",
     "make browser-test": "a browser; tests/browser/",
     "make cluster-test": "a cluster of Spark; tests/cluster/",
+    "make storage-test": "a cluster of Spark and Ceph; tests/storage/",
     "make format": "it changes the checkout",
 }
 """Commands that no test runs as they stand, and why."""
