@@ -7,11 +7,8 @@ repeats one.
 from __future__ import annotations
 
 import os
-import random
 import re
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -23,18 +20,15 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
     CredentialRetrievalError,
-    EndpointConnectionError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
-    ReadTimeoutError,
     SSOError,
 )
 
 from sparkprep.errors import UserError
+from sparkprep.io.patience import ARROW_ATTEMPTS, NO_ANSWER, in_task, wait_out
 from sparkprep.io.s3_errors import NO_CREDENTIALS, no_connection, says_bad_credentials, says_denied, wording
 
 REGION = "us-east-1"
@@ -45,13 +39,8 @@ CONNECT_SECONDS = 5
 FIRST_SECONDS = 7
 """The first question to a bucket waits so long for an answer: with its attempts, a silent endpoint takes under 30 s."""
 READ_SECONDS = 60
-PATIENCE_SECONDS = 120.0
-"""So long a request is repeated where S3 has answered before: it may be overloaded, or a server be started anew."""
-LONGEST_PAUSE_SECONDS = 10.0
 ARROW_SECONDS = 8
 """Without a byte for so long Arrow tries again."""
-ARROW_ATTEMPTS = 13
-"""Its pauses double from 50 ms on: 100 s in all."""
 
 _SETTINGS = (
     *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"),
@@ -60,8 +49,7 @@ _SETTINGS = (
 )
 _CONNECTIONS = 32
 _AMAZON = re.compile(r"s3(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
-_NO_ANSWER = (EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError, ConnectionClosedError)
-_AWAY = frozenset({500, 502, 503, 504})
+_CHECKSUMS = "AWS_REQUEST_CHECKSUM_CALCULATION"
 _WITHOUT_TEXT = ("301", "400", "403", "Forbidden", "AccessDenied")
 
 
@@ -140,7 +128,7 @@ def explain(error: Exception) -> str:
         return "the AWS credentials hold a character that no request may carry (a line break?); set them anew"
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return NO_CREDENTIALS
-    if isinstance(error, _NO_ANSWER):
+    if isinstance(error, NO_ANSWER):
         return no_connection(error.kwargs.get("endpoint_url"))
     if isinstance(error, ProfileNotFound):
         return f"{_line(error)}; check AWS_PROFILE and ~/.aws/config"
@@ -149,60 +137,32 @@ def explain(error: Exception) -> str:
     return f"{_line(error)}; check endpoint and region: what was given, or AWS_ENDPOINT_URL_S3 and AWS_DEFAULT_REGION"
 
 
-def _client(
-    endpoint_url: str | None,
-    region: str | None,
-    attempts: int,
-    read_timeout: float = READ_SECONDS,
-    patience: float = 0.0,
-) -> Any:
+def _client(endpoint_url: str | None, region: str | None, attempts: int, read_timeout: float = READ_SECONDS) -> Any:
     session = boto3.session.Session()
-    made = session.client(
-        "s3",
-        endpoint_url=endpoint_url,
-        region_name=region or session.region_name or os.environ.get("AWS_REGION") or REGION,
-        config=Config(
-            retries={"mode": "standard", "max_attempts": attempts},
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=read_timeout,
-            max_pool_connections=_CONNECTIONS,
-        ),
+    region = region or session.region_name or os.environ.get("AWS_REGION") or REGION
+    config = Config(
+        retries={"mode": "standard", "max_attempts": attempts},
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=read_timeout,
+        max_pool_connections=_CONNECTIONS,
     )
-    if patience:
-        made.meta.events.register_last("needs-retry.s3", _waiting(patience))
+    made = session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+    if not _is_amazon(made.meta.endpoint_url) and _CHECKSUMS not in os.environ:
+        # Over https boto3 sends sums behind the content, which other servers, such as Ceph's, do not take.
+        config = config.merge(Config(request_checksum_calculation="when_required"))
+        made = session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
     return made
 
 
-def _waiting(seconds: float) -> Callable[..., float | None]:
-    """Return what botocore asks whether to repeat a request, and after how many seconds, when its own rules say no.
-
-    Where nobody answers its attempts are over within a second, which is no time for a server that is started anew; and
-    all requests of a process share 35 of them.
-    """
-
-    def pause(
-        response: tuple[Any, Any] | None, caught_exception: Exception | None, request_dict: dict[str, Any], **_: Any
-    ) -> float | None:
-        is_busy = response is not None and response[0].status_code in _AWAY
-        if not is_busy and not isinstance(caught_exception, _NO_ANSWER):
-            return None
-        waited = time.monotonic() - request_dict["context"].setdefault("away_since", time.monotonic())
-        if waited >= seconds:
-            return None
-        return random.uniform(0.5, 1.0) * min(max(waited, 0.5), LONGEST_PAUSE_SECONDS)
-
-    return pause
-
-
-def _in_task() -> bool:
-    """Return whether this process runs a task of Spark's: the driver has asked the bucket by then."""
-    spark = sys.modules.get("pyspark.taskcontext")
-    return spark is not None and spark.TaskContext.get() is not None
+def _is_amazon(endpoint: str) -> bool:
+    return _AMAZON.fullmatch(urlsplit(endpoint).hostname or "") is not None
 
 
 def _ask(endpoint_url: str | None, region: str | None, bucket: str) -> str:
     """Return the bucket's region. Raises what botocore raises where it is not there or nobody answers."""
-    asking = _client(endpoint_url, region, FIRST_ATTEMPTS, FIRST_SECONDS, PATIENCE_SECONDS if _in_task() else 0.0)
+    asking = _client(endpoint_url, region, FIRST_ATTEMPTS, FIRST_SECONDS)
+    if in_task():
+        wait_out(asking)
     try:
         answer = asking.head_bucket(Bucket=bucket)
     except ClientError as error:
@@ -240,7 +200,9 @@ def _region(settings: tuple[str | None, ...], bucket: str) -> str:
 
 @lru_cache(maxsize=8)
 def _bucket_client(process: int, settings: tuple[str | None, ...], region: str) -> Any:
-    return _client(None, region, ATTEMPTS, patience=PATIENCE_SECONDS)
+    kept = _client(None, region, ATTEMPTS)
+    wait_out(kept)
+    return kept
 
 
 @lru_cache(maxsize=8)
@@ -248,7 +210,7 @@ def _arrow_filesystem(
     process: int, endpoint: str, region: str, access_key: str, secret_key: str, session_token: str | None
 ) -> pafs.S3FileSystem:
     options: dict[str, Any] = {}
-    if not _AMAZON.fullmatch(urlsplit(endpoint).hostname or ""):
+    if not _is_amazon(endpoint):
         options["endpoint_override"] = endpoint
     return pafs.S3FileSystem(
         access_key=access_key,
@@ -257,7 +219,7 @@ def _arrow_filesystem(
         region=region,
         connect_timeout=CONNECT_SECONDS,
         request_timeout=ARROW_SECONDS,
-        # The standard one gives up when a hundred requests of all threads together were repeated.
+        # The standard one gives up when all threads together have repeated a hundred requests.
         retry_strategy=pafs.AwsDefaultS3RetryStrategy(max_attempts=ARROW_ATTEMPTS),
         **options,
     )

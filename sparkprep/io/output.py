@@ -212,7 +212,7 @@ class OutputFolder:
         if next(self._target.names(), None) is None:
             return
         if not self.overwrite:
-            is_half = self._target.marker in (name for name, _ in self._target.names())
+            is_half = any(name == self._target.marker for name, _ in self._target.names())
             what = "holds the result of a run that has not finished" if is_half else "exists"
             raise UserError(
                 f"{self.path} {what}; pass {argument('overwrite', True)} to replace it or choose another "
