@@ -50,11 +50,15 @@ class S3Result:
         """Do nothing: nobody lives in a bucket."""
 
     def names(self) -> Iterator[tuple[str, bool]]:
-        """Yield (key from the folder, False) of all objects but those that stand for empty folders, and our marker."""
+        """Yield (key from the folder, False) of all objects but those that stand for empty folders, and our marker.
+
+        That is ours where none lay there before it: of another run's it tells that what lies there is one's of ours.
+        """
         for key in objects(self._client(), self._bucket, self._prefix, self._subject):
             name = key[len(self._prefix) :]
             self._was_unfinished = self._was_unfinished or (name == UNFINISHED and not self._is_claimed)
-            if not name.endswith("/") and name and not (name == UNFINISHED and self._is_claimed):
+            is_ours = name == UNFINISHED and self._is_claimed and not self._was_unfinished
+            if not name.endswith("/") and name and not is_ours:
                 yield name, False
 
     def tell_of_leftovers(self) -> None:

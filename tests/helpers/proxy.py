@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,8 +45,7 @@ class Proxy:
         class Handler(_Handler):
             of = proxy
 
-        self._listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._listener.daemon_threads = True
+        self._listener = _Listener(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._listener.server_port}"
 
     @contextlib.contextmanager
@@ -108,6 +108,16 @@ def once(when: Callable[[Request], bool], act: Callable[[], object]) -> Meddle:
 
 def _hand_on(request: Request) -> bool:
     return False
+
+
+class _Listener(ThreadingHTTPServer):
+    """A thread for each connection; of clients that are killed in mid-request nothing is said."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

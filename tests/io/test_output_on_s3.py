@@ -149,6 +149,17 @@ def test_a_commit_that_fails_says_where_the_result_is_whole_and_another_run_mend
     }
 
 
+@pytest.mark.parametrize("copied", [0, 1])
+def test_a_first_result_of_which_a_killed_run_has_put_a_part_in_place_is_replaced_by_another_run(
+    out: str, copied: int
+) -> None:
+    write(out, ["_unfinished.json", *["kept/a", "kept/b"][:copied]])  # no metrics.json yet, which comes last
+    with OutputFolder(out, overwrite=True, made=MADE) as output:
+        write(output.work)
+        output.commit()
+    assert s3_buckets.objects() == {f"made/out/{name}": "new" for name in ("kept/a", "kept/b", "metrics.json")}
+
+
 def test_a_commit_that_is_interrupted_keeps_the_result_and_says_where(
     out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
