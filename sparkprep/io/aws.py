@@ -1,13 +1,15 @@
 """Who asks S3, and where: credentials, endpoint and region as any AWS client finds them, for boto3 and Arrow alike.
 
-Credentials come from boto3's own chain (environment, ~/.aws, the machine's role), never from arguments, and no message
-repeats one.
+Credentials come from boto3's own chain (environment, ~/.aws with its roles, a container's role, the machine's), never
+from arguments, and no message repeats one. What boto3 finds, Arrow is handed: it looks for nothing on its own, so that
+both ask as the same, at the same server.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,6 +18,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import pyarrow.fs as pafs
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -32,7 +35,8 @@ from botocore.exceptions import (
 )
 
 from sparkprep.errors import UserError
-from sparkprep.io.s3_errors import NO_CREDENTIALS, no_connection, says_bad_credentials, says_denied, wording
+from sparkprep.io.access import Access, access_to
+from sparkprep.io.s3_errors import ENDPOINTS, NO_CREDENTIALS, no_connection, says_bad_credentials, says_denied, wording
 
 REGION = "us-east-1"
 """where neither the caller, nor AWS's own settings, nor the bucket name a region"""
@@ -45,12 +49,11 @@ READ_SECONDS = 60
 ARROW_SECONDS = 8
 """Without a byte for so long Arrow tries again: under 30 s, too."""
 
-_SETTINGS = (
-    *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"),
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
-    *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
-)
+_FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
+_IN_URL = re.compile(r"(?<=//)[^/@\s]*@")
 _CONNECTIONS = 32
+_MAKING = threading.Lock()
+"""A session of boto3 makes one client at a time."""
 _AMAZON = re.compile(r"s3(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
 _WITHOUT_TEXT = ("301", "400", "403", "Forbidden", "AccessDenied")
 
@@ -70,7 +73,7 @@ def check_bucket(endpoint_url: str | None, region: str | None, bucket: str) -> N
     Who may only write is refused this question; the upload then shows whether that is so.
     """
     with explained(f"bucket {bucket}"):
-        _ask(endpoint_url, region, bucket)
+        _ask(endpoint_url, region, bucket, Access.OWN)
 
 
 def bucket_client(bucket: str, subject: str) -> Any:
@@ -79,28 +82,28 @@ def bucket_client(bucket: str, subject: str) -> Any:
     A bucket is asked for before the first use, so that what is wrong with it is told here. Raises UserError as
     `explained`, which begins with `subject`.
     """
-    settings = _settings()
+    settings, access = _settings(), access_to(bucket)
     with explained(subject):
-        return _bucket_client(os.getpid(), settings, _region(settings, bucket))
+        return _bucket_client(os.getpid(), settings, _region(settings, bucket, access), access)
 
 
-def arrow_filesystem(bucket: str, subject: str) -> pafs.S3FileSystem:
+def arrow_filesystem(bucket: str, subject: str) -> pafs.FileSystem:
     """Return Arrow's file system for a bucket, under the same terms as `bucket_client`.
 
     The credentials of a role are renewed whenever a file system is asked for; one kept for hours may outlive its own.
     """
-    endpoint_and_region = bucket_client(bucket, subject).meta
-    with explained(subject):
-        credentials = _session(os.getpid(), _settings()).get_credentials()
-        if credentials is None:
-            raise NoCredentialsError
-        keys = credentials.get_frozen_credentials()
-    return _arrow_filesystem(
-        os.getpid(),
-        endpoint_and_region.endpoint_url,
-        endpoint_and_region.region_name,
-        *(keys.access_key, keys.secret_key, keys.token),
-    )
+    client, access = bucket_client(bucket, subject), access_to(bucket)
+    if access is Access.PAYER:
+        return _payer_filesystem(client)
+    keys: tuple[str | None, ...] = (None, None, None)
+    if access is Access.OWN:
+        with explained(subject):
+            credentials = _session(os.getpid(), _settings()).get_credentials()
+            if credentials is None:
+                raise NoCredentialsError
+            frozen = credentials.get_frozen_credentials()
+            keys = (frozen.access_key, frozen.secret_key, frozen.token)
+    return _arrow_filesystem(os.getpid(), client.meta.endpoint_url, client.meta.region_name, *keys)
 
 
 @contextmanager
@@ -139,24 +142,51 @@ def explain(error: Exception) -> str:
     return f"{_line(error)}; check endpoint and region: what was given, or AWS_ENDPOINT_URL_S3 and AWS_DEFAULT_REGION"
 
 
-def _client(endpoint_url: str | None, region: str | None, attempts: int, read_timeout: float = READ_SECONDS) -> Any:
-    session = boto3.session.Session()
-    return session.client(
-        "s3",
-        endpoint_url=endpoint_url,
-        region_name=region or session.region_name or os.environ.get("AWS_REGION") or REGION,
-        config=Config(
-            retries={"mode": "standard", "max_attempts": attempts},
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=read_timeout,
-            max_pool_connections=_CONNECTIONS,
-        ),
-    )
+def _client(
+    endpoint_url: str | None,
+    region: str | None,
+    attempts: int,
+    read_timeout: float = READ_SECONDS,
+    access: Access = Access.OWN,
+) -> Any:
+    session = _session(os.getpid(), _settings())
+    signing = {"signature_version": UNSIGNED} if access is Access.PUBLIC else {}
+    _refuse_secret_endpoint(endpoint_url, *(os.environ.get(name) for name in ENDPOINTS))
+    with _MAKING:
+        client = session.client(
+            "s3",
+            endpoint_url=endpoint_url,
+            region_name=region or session.region_name or os.environ.get("AWS_REGION") or REGION,
+            config=Config(
+                retries={"mode": "standard", "max_attempts": attempts},
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=read_timeout,
+                max_pool_connections=_CONNECTIONS,
+                **signing,
+            ),
+        )
+    _refuse_secret_endpoint(client.meta.endpoint_url)
+    if access is Access.PAYER:
+        client.meta.events.register("before-call.s3", _add_payer)
+    return client
 
 
-def _ask(endpoint_url: str | None, region: str | None, bucket: str) -> str:
+def _add_payer(params: dict[str, Any], **_: object) -> None:
+    params["headers"]["x-amz-request-payer"] = "requester"
+
+
+def _refuse_secret_endpoint(*urls: str | None) -> None:
+    """Refuse an endpoint with credentials in it, which logs and messages of others would repeat; ours does not."""
+    if any("@" in urlsplit(url).netloc for url in urls if url):
+        raise UserError(
+            "the endpoint of S3 has a user or a key in it (https://KEY:SECRET@HOST): leave them out of the URL "
+            f"({', '.join(ENDPOINTS)}, endpoint_url of a profile), and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+
+
+def _ask(endpoint_url: str | None, region: str | None, bucket: str, access: Access) -> str:
     """Return the bucket's region. Raises what botocore raises where it is not there or nobody answers."""
-    asking = _client(endpoint_url, region, FIRST_ATTEMPTS, FIRST_SECONDS)
+    asking = _client(endpoint_url, region, FIRST_ATTEMPTS, FIRST_SECONDS, access)
     try:
         answer = asking.head_bucket(Bucket=bucket)
     except ClientError as error:
@@ -177,31 +207,56 @@ def _check_credentials(asking: Any, bucket: str) -> None:
             raise
 
 
-def _settings() -> tuple[str | None, ...]:
-    """Return the variables that say who asks and where: what is kept for one process holds while they do."""
-    return tuple(os.environ.get(name) for name in _SETTINGS)
+def _settings() -> tuple[str, ...]:
+    """Return what says who asks and where: what is kept for one process holds while that stays the same.
+
+    That is all of AWS's variables, and when its files were last written: another program may renew a token there.
+    """
+    variables = (f"{name}={value}" for name, value in os.environ.items() if name.startswith("AWS_"))
+    files = (os.path.expanduser(os.environ.get(name, place)) for name, place in _FILES.items())
+    return (*sorted(variables), *map(_written, files))
+
+
+def _written(file: str) -> str:
+    try:
+        return str(os.stat(file).st_mtime_ns)
+    except OSError:
+        return ""
 
 
 @lru_cache(maxsize=4)
-def _session(process: int, settings: tuple[str | None, ...]) -> Any:
+def _session(process: int, settings: tuple[str, ...]) -> Any:
     return boto3.session.Session()
 
 
 @lru_cache(maxsize=64)
-def _region(settings: tuple[str | None, ...], bucket: str) -> str:
-    return _ask(None, None, bucket)
+def _region(settings: tuple[str, ...], bucket: str, access: Access) -> str:
+    return _ask(None, None, bucket, access)
 
 
 @lru_cache(maxsize=8)
-def _bucket_client(process: int, settings: tuple[str | None, ...], region: str) -> Any:
-    return _client(None, region, ATTEMPTS)
+def _bucket_client(process: int, settings: tuple[str, ...], region: str, access: Access) -> Any:
+    return _client(None, region, ATTEMPTS, access=access)
+
+
+@lru_cache(maxsize=8)
+def _payer_filesystem(client: Any) -> pafs.FileSystem:
+    from sparkprep.io.payer import PayerFileSystem
+
+    return pafs.PyFileSystem(PayerFileSystem(client, explain))
 
 
 @lru_cache(maxsize=8)
 def _arrow_filesystem(
-    process: int, endpoint: str, region: str, access_key: str, secret_key: str, session_token: str | None
+    process: int,
+    endpoint: str,
+    region: str,
+    access_key: str | None = None,
+    secret_key: str | None = None,
+    session_token: str | None = None,
 ) -> pafs.S3FileSystem:
-    options: dict[str, Any] = {}
+    """Return a file system; without a key one that asks without credentials."""
+    options: dict[str, Any] = {"anonymous": True} if access_key is None else {}
     if not _AMAZON.fullmatch(urlsplit(endpoint).hostname or ""):
         options["endpoint_override"] = endpoint
     return pafs.S3FileSystem(
@@ -224,8 +279,8 @@ def _names_a_header(error: BaseException | None) -> bool:
 
 
 def _without_headers(error: Exception) -> Exception | None:
-    return None if _names_a_header(error) else error
+    return None if _names_a_header(error) or _IN_URL.search(str(error)) else error
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return _IN_URL.sub("", " ".join(str(error).split()))[:300]

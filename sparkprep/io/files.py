@@ -146,14 +146,14 @@ def file_names(path: str) -> list[str]:
     return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
 
 
-def delete_folder(path: str) -> None:
-    """Delete a folder and all in it, if it is there. Raises UserError naming it."""
+def delete_folder(path: str, last: str | None = None) -> None:
+    """Delete a folder and all in it, if it is there; `last` is what goes last, on S3. Raises UserError naming it."""
     if not is_local(path):
         from sparkprep.io.aws import bucket_client
         from sparkprep.io.objects import delete_prefix  # Arrow would leave an empty object in the place of the folder
 
         bucket, key = split_s3(path)
-        delete_prefix(bucket_client(bucket, path), bucket, f"{key}/", path)
+        delete_prefix(bucket_client(bucket, path), bucket, f"{key}/", path, last)
     elif exists(path):
         with _told(path, "cannot be deleted"):
             shutil.rmtree(normalise(path))

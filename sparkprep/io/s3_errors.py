@@ -26,7 +26,7 @@ _ARROW_NAME = re.compile(r"Unable to parse ExceptionName: (\S+)")
 _ARROW_NOISE = re.compile(r"^.*? operation: (?:Unable to parse ExceptionName: (?:\S+) Message: )?| \(Request ID: .*$")
 _OTHER_PLACE = re.compile(r"the bucket is located in '([\w-]+)'")
 
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 """The variables that name a server, for every command; the first that is set counts."""
 _AMAZON = re.compile(r"\.amazonaws\.com(\.cn)?(:\d+)?$")
 
@@ -74,13 +74,13 @@ def wording(code: str, operation: str, text: str) -> str:
 
 def no_connection(url: str | None = None) -> str:
     """Return one line for a server that does not answer. url: of the request, where it is known."""
-    variable = next((name for name in _ENDPOINTS if os.environ.get(name)), None)
+    variable = next((name for name in ENDPOINTS if os.environ.get(name)), None)
     server = _server(url or (os.environ[variable] if variable else ""))
     at = f" at {server}" if server else ""
     if variable and server == _server(os.environ[variable]):
         return f"no connection to S3{at}; check the network, and {variable}, which names that server"
     if not server or _AMAZON.search(server):
-        return f"no connection to S3{at}; check the network; {_ENDPOINTS[0]} names another server than Amazon's"
+        return f"no connection to S3{at}; check the network; {ENDPOINTS[0]} names another server than Amazon's"
     return f"no connection to S3{at}; check the network, and the endpoint that is set"
 
 

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import delete_file, delete_folder, delete_partials, exists, file_names, make_folder, write_text
+from sparkprep.io.heartbeat import Heartbeat
 from sparkprep.io.listing import stamps
 from sparkprep.io.locks import held
 from sparkprep.io.paths import is_local, join_path, normalise
@@ -110,12 +111,14 @@ def _refuse_unseen(spark: SparkSession, rows: TokenRows, folder: str) -> None:
 def _alone_in(folder: str) -> Iterator[None]:
     """Make a folder of shards, keep other runs out of it, and delete what a killed one had begun to write.
 
-    On S3, where nobody can be kept out, a file appears when its upload has ended: nothing is left of one begun.
+    On S3, where nobody can be kept out, a file appears when its upload has ended. The parts of one that a killed run
+    has begun are known by the run's heartbeat (`sparkprep clean`).
     """
     notes = join_path(folder, NOTES)
     make_folder(notes)
     if not is_local(folder):
-        yield
+        with Heartbeat(notes):
+            yield
         return
     with held(folder, os.path.join(notes, _LOCK), f"choose another {argument('output')}") as is_held:
         if is_held:
