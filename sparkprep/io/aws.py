@@ -1,8 +1,8 @@
 """Who asks S3, and where: credentials, endpoint and region as any AWS client finds them, for boto3 and Arrow alike.
 
 Credentials come from boto3's own chain (environment, ~/.aws with its roles, a container's role, the machine's), never
-from arguments, and no message repeats one. What boto3 finds, Arrow is handed: it looks for nothing on its own, so that
-both ask as the same, at the same server.
+from arguments, and no message repeats one. What boto3 finds, Arrow is handed, so that both ask as the same, at the same
+server. The role of a machine or container alone Arrow asks for itself: it then renews it under an open file too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,10 +53,19 @@ ARROW_SECONDS = 8
 _FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
 _IN_URL = re.compile(r"(?<=//)[^/@\s]*@")
 _CONNECTIONS = 32
+_OF_THE_MACHINE = ("iam-role", "container-role")
 _MAKING = threading.Lock()
 """A session of boto3 makes one client at a time."""
 _AMAZON = re.compile(r"s3(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
 _WITHOUT_TEXT = ("301", "400", "403", "Forbidden", "AccessDenied")
+
+
+class Keys(Enum):
+    """How Arrow comes by credentials."""
+
+    GIVEN = "it is handed them"
+    OF_THE_MACHINE = "it asks the machine or the container itself"
+    NONE = "it asks without"
 
 
 def client(endpoint_url: str | None, region: str | None, attempts: int = ATTEMPTS) -> Any:
@@ -90,20 +100,37 @@ def bucket_client(bucket: str, subject: str) -> Any:
 def arrow_filesystem(bucket: str, subject: str) -> pafs.FileSystem:
     """Return Arrow's file system for a bucket, under the same terms as `bucket_client`.
 
-    The credentials of a role are renewed whenever a file system is asked for; one kept for hours may outlive its own.
+    Where a profile assumes a role, its credentials are renewed whenever a file system is asked for; a file that is open
+    when they end cannot be read on. Those of a machine's or container's role are renewed under it.
     """
     client, access = bucket_client(bucket, subject), access_to(bucket)
     if access is Access.PAYER:
         return _payer_filesystem(client)
     keys: tuple[str | None, ...] = (None, None, None)
+    how = Keys.NONE
     if access is Access.OWN:
         with explained(subject):
             credentials = _session(os.getpid(), _settings()).get_credentials()
             if credentials is None:
                 raise NoCredentialsError
-            frozen = credentials.get_frozen_credentials()
-            keys = (frozen.access_key, frozen.secret_key, frozen.token)
-    return _arrow_filesystem(os.getpid(), client.meta.endpoint_url, client.meta.region_name, *keys)
+            how = Keys.OF_THE_MACHINE if credentials.method in _OF_THE_MACHINE else Keys.GIVEN
+            if how is Keys.GIVEN:
+                frozen = credentials.get_frozen_credentials()
+                keys = (frozen.access_key, frozen.secret_key, frozen.token)
+    return _arrow_filesystem(os.getpid(), client.meta.endpoint_url, client.meta.region_name, how, *keys)
+
+
+def answers_boto3(operation: str, bucket: str, key: str) -> bool:
+    """Return whether S3 answers boto3, asked once, what it has not answered Arrow."""
+    try:
+        client = _client(None, None, 1, FIRST_SECONDS, access_to(bucket))
+        if operation in ("HeadObject", "GetObject"):
+            client.head_object(Bucket=bucket, Key=key)
+        else:
+            client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+    except (BotoCoreError, ClientError, UserError, ValueError):
+        return False
+    return True
 
 
 @contextmanager
@@ -251,12 +278,12 @@ def _arrow_filesystem(
     process: int,
     endpoint: str,
     region: str,
+    how: Keys,
     access_key: str | None = None,
     secret_key: str | None = None,
     session_token: str | None = None,
 ) -> pafs.S3FileSystem:
-    """Return a file system; without a key one that asks without credentials."""
-    options: dict[str, Any] = {"anonymous": True} if access_key is None else {}
+    options: dict[str, Any] = {"anonymous": True} if how is Keys.NONE else {}
     if not _AMAZON.fullmatch(urlsplit(endpoint).hostname or ""):
         options["endpoint_override"] = endpoint
     return pafs.S3FileSystem(
