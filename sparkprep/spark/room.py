@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError
+from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import is_local
 from sparkprep.units import human_bytes
 
@@ -41,6 +42,11 @@ def room_warnings(spark: SparkSession, worker: Mapping[str, str], size: int, sha
     if free < HOPELESS * need:
         raise UserError(f"no room for the shuffle: {told}: {way_out}")
     return [f"the disk may become full: {told}: {way_out}"]
+
+
+def tell_of_room(spark: SparkSession, progress: Progress, worker: Mapping[str, str], size: int, share: float) -> None:
+    """Tell of `room_warnings` at once, while there is time to do something."""
+    progress.warn(room_warnings(spark, worker, size, share))
 
 
 def _hosts(spark: SparkSession) -> int:

@@ -26,6 +26,7 @@ from sparkprep.spark.external_sort import sort
 from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
+from sparkprep.spark.room import tell_of_room
 from sparkprep.spark.session import cores
 from sparkprep.spark.shared import refuse_unseen
 from sparkprep.spark.tasks import shuffle
@@ -40,6 +41,8 @@ from sparkprep.tokens.writing import write_shard
 
 COUNTS_PER_TASK = 1 << 22
 """Of a bucket in a piece: as many are added up by a task, if there are more tasks to share them."""
+SHUFFLED = 1.8
+"""Bytes that are shuffled of a byte of token rows as encoded in Parquet: of the embedded 10k's 1.61 were measured."""
 _LOCK = ".lock"
 
 
@@ -60,8 +63,9 @@ def make_shards(
     holds shards made from something else (without `overwrite`, which deletes them), or another run writes there.
     """
     folder = normalise(folder)
-    preflight(spark)
+    worker = preflight(spark)
     rows = open_rows(paths, tokens_column, id_column, cores(spark))
+    tell_of_room(spark, progress, worker, rows.documents.summary.bytes, SHUFFLED)
     before = stamps(rows.documents.summary.files)
     progress.expect(rows.documents.summary.bytes)
     with tasks_ended(spark):
@@ -88,7 +92,12 @@ def make_shards(
         entries = _complete(spark, rows, settings, plan, notes, folder, progress)
         source = [file.path for file in rows.documents.summary.files]
         content = manifest.build(
-            source, settings, plan, entries, [*rows.warnings, *_tell_nulls(rows, nulls)], rows.listing.left_out
+            source,
+            settings,
+            plan,
+            entries,
+            [*rows.warnings, *_tell_nulls(rows, nulls)],
+            rows.listing.left_out,
         )
         write_text(join_path(folder, MANIFEST), json.dumps(content, indent=1) + "\n")
         delete_folder(join_path(folder, NOTES))
