@@ -31,6 +31,7 @@ VERBS = (
     Verb("tokenize", "sparkprep.tokens.tokenize_cli", "turn documents into GPT-2 tokens, and these into shards"),
     Verb("shards", "sparkprep.tokens.shards_cli", "turn token rows into llm.c's shards, or check them"),
     Verb("convert", "sparkprep.llmc.convert_cli", "the tokenizer, HellaSwag and tiny_shakespeare as files for llm.c"),
+    Verb("clean", "sparkprep.io.clean_cli", "remove what killed runs left, on a disk or on S3"),
     Verb("peek", "sparkprep.llmc.peek_cli", "what is in a token shard, a tokenizer file or a HellaSwag file"),
 )
 

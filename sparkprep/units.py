@@ -20,15 +20,15 @@ def human_bytes(count: float) -> str:
 def human_duration(seconds: float) -> str:
     """Return a time as people say it: 45 -> "45 seconds", 2500 -> "42 minutes", 7900 -> "2 hours 12 minutes"."""
     if seconds < 90:
-        return _counted(round(seconds), "second")
+        return counted(round(seconds), "second")
     minutes = round(seconds / 60)
     if minutes < 90:
-        return _counted(minutes, "minute")
+        return counted(minutes, "minute")
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return _counted(hours, "hour") + (f" {_counted(minutes, 'minute')}" if minutes else "")
+        return counted(hours, "hour") + (f" {counted(minutes, 'minute')}" if minutes else "")
     days, hours = divmod(hours, 24)
-    return _counted(days, "day") + (f" {_counted(hours, 'hour')}" if hours else "")
+    return counted(days, "day") + (f" {counted(hours, 'hour')}" if hours else "")
 
 
 def time_of_day(seconds: float, now: datetime | None = None) -> str:
@@ -38,5 +38,6 @@ def time_of_day(seconds: float, now: datetime | None = None) -> str:
     return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M}"
 
 
-def _counted(number: int, unit: str) -> str:
+def counted(number: int, unit: str) -> str:
+    """Return a number of things: 1 -> "1 file", 2500 -> "2,500 files"."""
     return f"{number} {unit}" if number == 1 else f"{number:,} {unit}s"

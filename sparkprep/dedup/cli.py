@@ -11,6 +11,7 @@ from sparkprep.console import add_debug, if_interrupted, safe_text, say, say_lin
 from sparkprep.dedup.contents import MADE, METRICS
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
+from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", metavar="FOLDER", help="folder to make (default: dedup-SIZE for an embedded subset)"
     )
     add_work(parser)
+    add_access(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
     add_options(parser, Settings)
     parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
@@ -54,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Remove near-duplicates as the arguments say and print the summary."""
     settings = from_arguments(Settings, args)
     check_arguments(output=args.output, work=args.work)
+    tell_access(args, args.input or [])
     output = args.output or (f"dedup-{args.size}" if args.size in EMBEDDED else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any, TextIO, Unpack
 
@@ -40,9 +40,13 @@ from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.forecast import DEDUP
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
+from sparkprep.spark.room import tell_of_room
 from sparkprep.spark.session import cores, get_session
 from sparkprep.spark.tables import Table, Written, split_writer
 from sparkprep.spark.tasks import run
+
+SHUFFLED = 0.7
+"""Bytes that are shuffled of a byte of the documents as encoded in Parquet: 0.60 was measured on the embedded 10k."""
 
 
 def deduplicate(
@@ -93,12 +97,12 @@ def deduplicate(
     _check_single_file(single_file)
     documents = source_of(source)
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
-    preflight(spark)
+    worker = preflight(spark)
     told = Progress(spark, stream or display_for(progress), DEDUP)
     place = temporary_output() if output is None else output
     with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
         with tasks_ended(spark):
-            figures = _open_and_run(spark, documents, settings, folder, told, single_file, sample)
+            figures = _open_and_run(spark, documents, settings, folder, told, single_file, sample, worker)
         folder.commit()
     told.warn(figures["warnings"])
     return Result(figures, folder.path, spark)
@@ -121,10 +125,12 @@ def _open_and_run(
     progress: Progress,
     single_file: str | None,
     sample: dict[str, Any] | None,
+    worker: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Open the input, run all stages, and return the metrics."""
+    """Open the input, run all stages, and return the metrics. worker: what `preflight` has found."""
     found = open_documents(spark, source, settings, folder, progress)
     opened = found.opened
+    tell_of_room(spark, progress, worker, opened.summary.bytes, SHUFFLED)
     progress.expect(opened.summary.bytes)
     work = Workspace(
         spark=spark,

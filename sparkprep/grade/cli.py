@@ -9,6 +9,7 @@ from sparkprep.grade.grading import grade
 from sparkprep.grade.library import refuse_other_harvest
 from sparkprep.grade.settings import GradeSettings
 from sparkprep.grade.shown import decimal, table
+from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.files import write_text
 from sparkprep.options import add_options, from_arguments
 from sparkprep.sample import embedded
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     truth.add_argument("--size", choices=SIZES, help="use the true pairs of this embedded subset")
     add_options(parser, GradeSettings)
     parser.add_argument("--input", metavar="PARQUET", help="the documents that the job read, to find what it lost")
+    add_access(parser)
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file too")
     add_debug(parser)
 
@@ -45,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Grade as the arguments say and print the table; 0, or 1 below a limit."""
     settings = from_arguments(GradeSettings, args)
     check_arguments(truth=args.truth, input=args.input, json=args.json)
+    tell_access(args, filter(None, [args.output, args.truth, args.input]))
     truth, documents = args.truth, args.input
     if args.size:
         subset = embedded(args.size, announce=say_line)

@@ -1,21 +1,25 @@
 """Who asks S3, and where: credentials, endpoint and region as any AWS client finds them, for boto3 and Arrow alike.
 
-Credentials come from boto3's own chain (environment, ~/.aws, the machine's role), never from arguments, and no message
-repeats one.
+Credentials come from boto3's own chain (environment, ~/.aws with its roles, a container's role, the machine's), never
+from arguments, and no message repeats one. What boto3 finds, Arrow is handed, so that both ask as the same, at the same
+server. The role of a machine or container alone Arrow asks for itself: it then renews it under an open file too.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 import pyarrow.fs as pafs
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -28,8 +32,9 @@ from botocore.exceptions import (
 )
 
 from sparkprep.errors import UserError
+from sparkprep.io.access import Access, access_to
 from sparkprep.io.patience import ARROW_ATTEMPTS, NO_ANSWER, in_task, wait_out
-from sparkprep.io.s3_errors import NO_CREDENTIALS, no_connection, says_bad_credentials, says_denied, wording
+from sparkprep.io.s3_errors import ENDPOINTS, NO_CREDENTIALS, no_connection, says_bad_credentials, says_denied, wording
 
 REGION = "us-east-1"
 """where neither the caller, nor AWS's own settings, nor the bucket name a region"""
@@ -42,15 +47,23 @@ READ_SECONDS = 60
 ARROW_SECONDS = 8
 """Without a byte for so long Arrow tries again."""
 
-_SETTINGS = (
-    *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"),
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
-    *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
-)
+_FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
+_IN_URL = re.compile(r"(?<=//)[^/@\s]*@")
 _CONNECTIONS = 32
+_OF_THE_MACHINE = ("iam-role", "container-role")
+_MAKING = threading.Lock()
+"""A session of boto3 makes one client at a time."""
 _AMAZON = re.compile(r"s3(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
 _CHECKSUMS = "AWS_REQUEST_CHECKSUM_CALCULATION"
 _WITHOUT_TEXT = ("301", "400", "403", "Forbidden", "AccessDenied")
+
+
+class Keys(Enum):
+    """How Arrow comes by credentials."""
+
+    GIVEN = "it is handed them"
+    OF_THE_MACHINE = "it asks the machine or the container itself"
+    NONE = "it asks without"
 
 
 def client(endpoint_url: str | None, region: str | None, attempts: int = ATTEMPTS) -> Any:
@@ -68,7 +81,7 @@ def check_bucket(endpoint_url: str | None, region: str | None, bucket: str) -> N
     Who may only write is refused this question; the upload then shows whether that is so.
     """
     with explained(f"bucket {bucket}"):
-        _ask(endpoint_url, region, bucket)
+        _ask(endpoint_url, region, bucket, Access.OWN)
 
 
 def bucket_client(bucket: str, subject: str) -> Any:
@@ -77,28 +90,45 @@ def bucket_client(bucket: str, subject: str) -> Any:
     A bucket is asked for before the first use, so that what is wrong with it is told here. Raises UserError as
     `explained`, which begins with `subject`.
     """
-    settings = _settings()
+    settings, access = _settings(), access_to(bucket)
     with explained(subject):
-        return _bucket_client(os.getpid(), settings, _region(settings, bucket))
+        return _bucket_client(os.getpid(), settings, _region(settings, bucket, access), access)
 
 
-def arrow_filesystem(bucket: str, subject: str) -> pafs.S3FileSystem:
+def arrow_filesystem(bucket: str, subject: str) -> pafs.FileSystem:
     """Return Arrow's file system for a bucket, under the same terms as `bucket_client`.
 
-    The credentials of a role are renewed whenever a file system is asked for; one kept for hours may outlive its own.
+    Where a profile assumes a role, its credentials are renewed whenever a file system is asked for; a file that is open
+    when they end cannot be read on. Those of a machine's or container's role are renewed under it.
     """
-    endpoint_and_region = bucket_client(bucket, subject).meta
-    with explained(subject):
-        credentials = _session(os.getpid(), _settings()).get_credentials()
-        if credentials is None:
-            raise NoCredentialsError
-        keys = credentials.get_frozen_credentials()
-    return _arrow_filesystem(
-        os.getpid(),
-        endpoint_and_region.endpoint_url,
-        endpoint_and_region.region_name,
-        *(keys.access_key, keys.secret_key, keys.token),
-    )
+    client, access = bucket_client(bucket, subject), access_to(bucket)
+    if access is Access.PAYER:
+        return _payer_filesystem(client)
+    keys: tuple[str | None, ...] = (None, None, None)
+    how = Keys.NONE
+    if access is Access.OWN:
+        with explained(subject):
+            credentials = _session(os.getpid(), _settings()).get_credentials()
+            if credentials is None:
+                raise NoCredentialsError
+            how = Keys.OF_THE_MACHINE if credentials.method in _OF_THE_MACHINE else Keys.GIVEN
+            if how is Keys.GIVEN:
+                frozen = credentials.get_frozen_credentials()
+                keys = (frozen.access_key, frozen.secret_key, frozen.token)
+    return _arrow_filesystem(os.getpid(), client.meta.endpoint_url, client.meta.region_name, how, *keys)
+
+
+def answers_boto3(operation: str, bucket: str, key: str) -> bool:
+    """Return whether S3 answers boto3, asked once, what it has not answered Arrow."""
+    try:
+        client = _client(None, None, 1, FIRST_SECONDS, access_to(bucket))
+        if operation in ("HeadObject", "GetObject"):
+            client.head_object(Bucket=bucket, Key=key)
+        else:
+            client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+    except (BotoCoreError, ClientError, UserError, ValueError):
+        return False
+    return True
 
 
 @contextmanager
@@ -137,30 +167,55 @@ def explain(error: Exception) -> str:
     return f"{_line(error)}; check endpoint and region: what was given, or AWS_ENDPOINT_URL_S3 and AWS_DEFAULT_REGION"
 
 
-def _client(endpoint_url: str | None, region: str | None, attempts: int, read_timeout: float = READ_SECONDS) -> Any:
-    session = boto3.session.Session()
+def _client(
+    endpoint_url: str | None,
+    region: str | None,
+    attempts: int,
+    read_timeout: float = READ_SECONDS,
+    access: Access = Access.OWN,
+) -> Any:
+    session = _session(os.getpid(), _settings())
+    _refuse_secret_endpoint(endpoint_url, *(os.environ.get(name) for name in ENDPOINTS))
     region = region or session.region_name or os.environ.get("AWS_REGION") or REGION
     config = Config(
         retries={"mode": "standard", "max_attempts": attempts},
         connect_timeout=CONNECT_SECONDS,
         read_timeout=read_timeout,
         max_pool_connections=_CONNECTIONS,
+        **({"signature_version": UNSIGNED} if access is Access.PUBLIC else {}),
     )
-    made = session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
-    if not _is_amazon(made.meta.endpoint_url) and _CHECKSUMS not in os.environ:
-        # Over https boto3 sends sums behind the content, which other servers, such as Ceph's, do not take.
-        config = config.merge(Config(request_checksum_calculation="when_required"))
-        made = session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
-    return made
+    with _MAKING:
+        client = session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+        if not _is_amazon(client.meta.endpoint_url) and _CHECKSUMS not in os.environ:
+            # Over https boto3 sends sums behind the content, which other servers, such as Ceph's, do not take.
+            config = config.merge(Config(request_checksum_calculation="when_required"))
+            client = session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+    _refuse_secret_endpoint(client.meta.endpoint_url)
+    if access is Access.PAYER:
+        client.meta.events.register("before-call.s3", _add_payer)
+    return client
 
 
 def _is_amazon(endpoint: str) -> bool:
     return _AMAZON.fullmatch(urlsplit(endpoint).hostname or "") is not None
 
 
-def _ask(endpoint_url: str | None, region: str | None, bucket: str) -> str:
+def _add_payer(params: dict[str, Any], **_: object) -> None:
+    params["headers"]["x-amz-request-payer"] = "requester"
+
+
+def _refuse_secret_endpoint(*urls: str | None) -> None:
+    """Refuse an endpoint with credentials in it, which logs and messages of others would repeat; ours does not."""
+    if any("@" in urlsplit(url).netloc for url in urls if url):
+        raise UserError(
+            "the endpoint of S3 has a user or a key in it (https://KEY:SECRET@HOST): leave them out of the URL "
+            f"({', '.join(ENDPOINTS)}, endpoint_url of a profile), and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+
+
+def _ask(endpoint_url: str | None, region: str | None, bucket: str, access: Access) -> str:
     """Return the bucket's region. Raises what botocore raises where it is not there or nobody answers."""
-    asking = _client(endpoint_url, region, FIRST_ATTEMPTS, FIRST_SECONDS)
+    asking = _client(endpoint_url, region, FIRST_ATTEMPTS, FIRST_SECONDS, access)
     if in_task():
         wait_out(asking)
     try:
@@ -183,33 +238,58 @@ def _check_credentials(asking: Any, bucket: str) -> None:
             raise
 
 
-def _settings() -> tuple[str | None, ...]:
-    """Return the variables that say who asks and where: what is kept for one process holds while they do."""
-    return tuple(os.environ.get(name) for name in _SETTINGS)
+def _settings() -> tuple[str, ...]:
+    """Return what says who asks and where: what is kept for one process holds while that stays the same.
+
+    That is all of AWS's variables, and when its files were last written: another program may renew a token there.
+    """
+    variables = (f"{name}={value}" for name, value in os.environ.items() if name.startswith("AWS_"))
+    files = (os.path.expanduser(os.environ.get(name, place)) for name, place in _FILES.items())
+    return (*sorted(variables), *map(_written, files))
+
+
+def _written(file: str) -> str:
+    try:
+        return str(os.stat(file).st_mtime_ns)
+    except OSError:
+        return ""
 
 
 @lru_cache(maxsize=4)
-def _session(process: int, settings: tuple[str | None, ...]) -> Any:
+def _session(process: int, settings: tuple[str, ...]) -> Any:
     return boto3.session.Session()
 
 
 @lru_cache(maxsize=64)
-def _region(settings: tuple[str | None, ...], bucket: str) -> str:
-    return _ask(None, None, bucket)
+def _region(settings: tuple[str, ...], bucket: str, access: Access) -> str:
+    return _ask(None, None, bucket, access)
 
 
 @lru_cache(maxsize=8)
-def _bucket_client(process: int, settings: tuple[str | None, ...], region: str) -> Any:
-    kept = _client(None, region, ATTEMPTS)
-    wait_out(kept)
-    return kept
+def _bucket_client(process: int, settings: tuple[str, ...], region: str, access: Access) -> Any:
+    client = _client(None, region, ATTEMPTS, access=access)
+    wait_out(client)
+    return client
+
+
+@lru_cache(maxsize=8)
+def _payer_filesystem(client: Any) -> pafs.FileSystem:
+    from sparkprep.io.payer import PayerFileSystem
+
+    return pafs.PyFileSystem(PayerFileSystem(client, explain))
 
 
 @lru_cache(maxsize=8)
 def _arrow_filesystem(
-    process: int, endpoint: str, region: str, access_key: str, secret_key: str, session_token: str | None
+    process: int,
+    endpoint: str,
+    region: str,
+    how: Keys,
+    access_key: str | None = None,
+    secret_key: str | None = None,
+    session_token: str | None = None,
 ) -> pafs.S3FileSystem:
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"anonymous": True} if how is Keys.NONE else {}
     if not _is_amazon(endpoint):
         options["endpoint_override"] = endpoint
     return pafs.S3FileSystem(
@@ -233,8 +313,8 @@ def _names_a_header(error: BaseException | None) -> bool:
 
 
 def _without_headers(error: Exception) -> Exception | None:
-    return None if _names_a_header(error) else error
+    return None if _names_a_header(error) or _IN_URL.search(str(error)) else error
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return _IN_URL.sub("", " ".join(str(error).split()))[:300]

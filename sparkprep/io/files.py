@@ -18,7 +18,7 @@ import pyarrow.fs as pafs
 
 from sparkprep.errors import UserError
 from sparkprep.io.paths import filesystem, is_local, join_path, normalise, split_s3
-from sparkprep.io.s3_errors import explain_arrow
+from sparkprep.io.s3_errors import asked_of_arrow, explain_arrow
 
 UNFINISHED = "_unfinished.json"
 """An object in a result folder on S3 while what lies there is not whole."""
@@ -146,14 +146,14 @@ def file_names(path: str) -> list[str]:
     return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
 
 
-def delete_folder(path: str) -> None:
-    """Delete a folder and all in it, if it is there. Raises UserError naming it."""
+def delete_folder(path: str, last: str | None = None) -> None:
+    """Delete a folder and all in it, if it is there; `last` is what goes last, on S3. Raises UserError naming it."""
     if not is_local(path):
         from sparkprep.io.aws import bucket_client
         from sparkprep.io.objects import delete_prefix  # Arrow would leave an empty object in the place of the folder
 
         bucket, key = split_s3(path)
-        delete_prefix(bucket_client(bucket, path), bucket, f"{key}/", path)
+        delete_prefix(bucket_client(bucket, path), bucket, f"{key}/", path, last)
     elif exists(path):
         with _told(path, "cannot be deleted"):
             shutil.rmtree(normalise(path))
@@ -186,12 +186,22 @@ def cause(error: BaseException) -> str:
     """
     text = str(error).strip()
     if (of_s3 := explain_arrow(text)) is not None:
-        return of_s3
+        return f"{_if_one_sided(text)}{of_s3}"
     if (behind := _SYSTEM_CAUSE.search(text)) is not None:
         return behind[1]
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return text.split("\n")[0]
+
+
+def _if_one_sided(text: str) -> str:
+    """Say that boto3 is answered where Arrow was refused: then it is not the credentials that are to be mended."""
+    asked = asked_of_arrow(text)
+    if asked is None:
+        return ""
+    from sparkprep.io.aws import answers_boto3
+
+    return "boto3 is answered by S3, PyArrow is not: " if answers_boto3(*asked) else ""
 
 
 @contextlib.contextmanager

@@ -5,11 +5,13 @@ A table format's log says which files count, and which rows of them; a run of ou
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import UNFINISHED, exists, file_names
+from sparkprep.io.heartbeat import HEARTBEAT
 from sparkprep.io.paths import join_path
 from sparkprep.io.walking import Tree, folders_above
 
@@ -38,7 +40,7 @@ def refuse_marked(path: str, tree: Tree | None) -> None:
             if parent == _ICEBERG_FOLDER and name.endswith(_ICEBERG_SUFFIXES):
                 _refuse(join_path(path, *filter(None, above)), _ICEBERG_FOLDER)
     folders = list(folders_above(path))
-    marks = [(folder, mark) for folder in folders for mark in (*_TABLES, UNFINISHED)]
+    marks = [(folder, mark) for folder in folders for mark in (*_TABLES, UNFINISHED, HEARTBEAT)]
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:  # on S3 each question takes its time
         answers = list(pool.map(_is_there, marks))
     for (folder, mark), there in zip(marks, answers, strict=True):
@@ -67,6 +69,11 @@ def _refuse(folder: str, mark: str) -> None:
         raise UserError(
             f"{folder}: the result of a run that has not finished ({join_path(folder, mark)} says where it lies whole, "
             "if anywhere); wait for its end, or start it again"
+        )
+    if mark == HEARTBEAT:
+        raise UserError(
+            f"{folder}: where a run works that has not finished ({mark} is its mark), so that it is not whole; take the "
+            f"run's result, or, if it was killed, remove this with `sparkprep clean {shlex.quote(folder)}`"
         )
     if mark in _TABLES:
         what, read = _TABLES[mark]

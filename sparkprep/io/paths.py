@@ -10,6 +10,8 @@ import pyarrow.fs as pafs
 from sparkprep.errors import UserError
 
 _SCHEME = re.compile(r"^(file(?=:/)|[A-Za-z][A-Za-z0-9+.-]*(?=://))")
+_USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/@:]*(?::[^@]*)?@")
+"""What may stand before the "@" of a URI: a secret of AWS's may hold a "/"."""
 _S3_SCHEMES = ("s3", "s3a", "s3n")
 _GLOB_CHARACTERS = re.compile(r"([\[\]{}*?\\])")
 
@@ -28,8 +30,8 @@ def is_local(path: str) -> bool:
     if scheme in _S3_SCHEMES:
         return False
     raise UserError(
-        f"{path}: '{scheme}://' is not supported; use a local path or an s3:// URI, or hand deduplicate() the "
-        "DataFrame that Spark reads from there"
+        f"{without_credentials(path)}: '{scheme}://' is not supported; use a local path or an s3:// URI, or hand "
+        "deduplicate() the DataFrame that Spark reads from there"
     )
 
 
@@ -43,10 +45,22 @@ def normalise(path: str | os.PathLike[str]) -> str:
         raise UserError("an empty path was given where a file or folder is needed")
     check_utf8(text)
     if not is_local(text):
-        return "s3://" + text.split("://", 1)[1].rstrip("/")
+        rest = text.split("://", 1)[1]
+        if set(":@") & set(rest.split("/", 1)[0]):  # which no bucket's name has
+            raise UserError(
+                f"{without_credentials(text) if '@' in rest else 's3://...'}: a user or a key stands before the bucket "
+                "(s3://KEY:SECRET@BUCKET), where logs and histories keep it: leave it out, set AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, and make a new key in the place of one that was written there"
+            )
+        return "s3://" + rest.rstrip("/")
     if scheme_of(text) == "file":
         text = "/" + text.split(":", 1)[1].lstrip("/")
     return os.path.abspath(os.path.expanduser(text))
+
+
+def without_credentials(path: str) -> str:
+    """Return a path or URI without what may stand before an "@" in the place of its host: for messages."""
+    return _USER.sub(r"\1", path)
 
 
 def check_utf8(path: str) -> None:

@@ -14,10 +14,12 @@ import sys
 from sparkprep.console import safe_text, say
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import UNFINISHED, cause, delete_file, delete_folder, write_text
+from sparkprep.io.heartbeat import HEARTBEAT, Heartbeat
 from sparkprep.io.paths import is_local, join_path, split_s3
 
 NOTHING_IN_PLACE = "nothing was put in place"
-_LOCK = ".lock"
+LOCK = ".lock"
+TRIAL = "_trial"
 _ID = "[0-9a-f]" * 8
 _KEPT = '{"whole_in": null, "kept_by": "--keep-work"}\n'
 
@@ -56,7 +58,7 @@ class LocalRunFolder:
             say(f"note: deleted {safe_text(leftover)}, which a killed run had left", stream=sys.stderr)
         try:
             os.makedirs(self.path)
-            self._lock, self._lock_path = _locked(os.path.join(self.path, _LOCK))
+            self._lock, self._lock_path = _locked(os.path.join(self.path, LOCK))
         except OSError as error:
             raise self.cannot_write(cause(error)) from error
         if self._keep:
@@ -93,7 +95,7 @@ class LocalRunFolder:
         deleted = []
         for folder in glob.glob(glob.escape(self._stem) + _ID):
             try:
-                descriptor = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_CLOEXEC)
+                descriptor = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CLOEXEC)
             except OSError:  # none of ours, or finished
                 _tell_of_finished(folder)
                 continue
@@ -114,17 +116,19 @@ class LocalRunFolder:
 class S3RunFolder:
     """The keys that begin with `<stem><run id>/`, with the methods of `LocalRunFolder`.
 
-    S3 has no locks, so that nothing tells what a killed run left from what a living one needs: a note names both.
+    S3 has no locks: while its run lives, it writes a heartbeat there. A note names what other runs have left, or need
+    still; `sparkprep clean` knows which by its age.
     """
 
     def __init__(self, stem: str, run_id: str, setting: str, keep: bool = False) -> None:
         self.path = stem + run_id
         self._stem, self._setting, self._keep = stem, setting, keep
         self._is_writable = False
+        self._heartbeat = Heartbeat(self.path)
 
     def attempt(self) -> None:
         """Try whether a small object can be written there and deleted."""
-        trial = join_path(self.path, "_trial")
+        trial = join_path(self.path, TRIAL)
         try:
             write_text(trial, "")
             self._is_writable = True
@@ -141,10 +145,11 @@ class S3RunFolder:
         for name in folders(bucket_client(bucket, self._stem), bucket, prefix):
             if re.fullmatch(_ID, name):
                 say(
-                    f"note: {safe_text(self._stem + name)} was left by a killed run, or is one's that still runs; if "
-                    f"none does: {safe_text(_command_to_delete(self._stem + name))}",
+                    f"note: {safe_text(self._stem + name)} was left by a killed run, or is one's that still runs; what "
+                    f"is left goes with: {safe_text(_command_to_delete(self._stem + name))}",
                     stream=sys.stderr,
                 )
+        self._heartbeat.begin()
         if self._keep:
             write_text(join_path(self.path, UNFINISHED), _KEPT)
 
@@ -152,12 +157,14 @@ class S3RunFolder:
         """Take out what is no content, before it becomes a result."""
         if self._keep:
             delete_file(join_path(self.path, UNFINISHED))
+        self._heartbeat.remove()
 
     def delete(self) -> None:
         """Delete it; where that fails, tell on stderr what stays."""
         try:
             if self._is_writable:
-                delete_folder(self.path)
+                self._heartbeat.tell_deletion()
+                delete_folder(self.path, last=HEARTBEAT)
         except UserError as error:
             say(
                 f"note: {safe_text(str(error))}; to be deleted later: {safe_text(_command_to_delete(self.path))}",
@@ -165,7 +172,8 @@ class S3RunFolder:
             )
 
     def close(self) -> None:
-        """Do nothing: there is no lock."""
+        """Let the heartbeat stand still."""
+        self._heartbeat.stop()
 
     def cannot_write(self, why: str) -> UserError:
         """Return the error to raise where it cannot be written."""
@@ -191,7 +199,7 @@ def _tell_of_kept(folder: str, command: str) -> None:
 def _tell_of_finished(folder: str) -> None:
     """Tell of what bears no lock any more: what a run has made to the end, unless it is just put in place."""
     replaced = folder.replace(".partial-", ".replaced-")  # where there is one, it is told of with its old result
-    if os.path.isdir(folder) and not os.path.lexists(os.path.join(folder, _LOCK)) and not os.path.lexists(replaced):
+    if os.path.isdir(folder) and not os.path.lexists(os.path.join(folder, LOCK)) and not os.path.lexists(replaced):
         say(
             f"note: {safe_text(folder)} holds the finished result of an earlier run that was not put in place; when it "
             f"is of no more use: rm -r {safe_text(shlex.quote(folder))}",
@@ -200,7 +208,7 @@ def _tell_of_finished(folder: str) -> None:
 
 
 def _command_to_delete(folder: str) -> str:
-    return f"aws s3 rm --recursive {shlex.quote(folder + '/')}"
+    return f"sparkprep clean {shlex.quote(folder)}"
 
 
 def _locked(path: str) -> tuple[int, str]:

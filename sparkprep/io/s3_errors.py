@@ -17,6 +17,7 @@ _NO_BUCKET = frozenset({"nosuchbucket", "404", "notfound"})
 _NO_OBJECT = frozenset({"nosuchkey", "404", "notfound", "resourcenotfound"})
 _OTHER_REGION = frozenset({"301", "permanentredirect", "authorizationheadermalformed", "illegallocationconstraint"})
 _BUSY = frozenset({"503", "500", "slowdown", "serviceunavailable", "internalerror", "internalfailure", "throttling"})
+_OF_READING = frozenset({"HeadObject", "GetObject", "HeadBucket", "ListObjectsV2"})
 _OF_OBJECTS = frozenset({"HeadObject", "GetObject"})
 
 _ARROW = re.compile(
@@ -24,15 +25,16 @@ _ARROW = re.compile(
 )
 _ARROW_NAME = re.compile(r"Unable to parse ExceptionName: (\S+)")
 _ARROW_NOISE = re.compile(r"^.*? operation: (?:Unable to parse ExceptionName: (?:\S+) Message: )?| \(Request ID: .*$")
+_ARROW_PLACE = re.compile(r"^When [^']*'(?P<key>.*)' in bucket '(?P<bucket>[^']+)'")
 _OTHER_PLACE = re.compile(r"the bucket is located in '([\w-]+)'")
 
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 """The variables that name a server, for every command; the first that is set counts."""
 _AMAZON = re.compile(r"\.amazonaws\.com(\.cn)?(:\d+)?$")
 
 NO_CREDENTIALS = (
     "no complete AWS credentials found; run `aws configure`, or set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
-    "and, for temporary ones, AWS_SESSION_TOKEN"
+    "and, for temporary ones, AWS_SESSION_TOKEN (for a public bucket, SPARKPREP_NO_SIGN_REQUEST=BUCKET)"
 )
 
 
@@ -60,7 +62,8 @@ def wording(code: str, operation: str, text: str) -> str:
     if plain in _BAD_CREDENTIALS:
         return f"S3 does not accept the AWS credentials ({code}); renew them, and check the clock"
     if plain in _DENIED:
-        return f"access denied ({operation}); ask the bucket's owner for leave to read, list and write there"
+        pays = "; where the requester pays, set SPARKPREP_REQUEST_PAYER=BUCKET" if operation in _OF_READING else ""
+        return f"access denied ({operation}); ask the bucket's owner for leave to read, list and write there{pays}"
     if plain in _OTHER_REGION:
         place = _OTHER_PLACE.search(text)
         there = f", {place[1]}" if place else ""
@@ -74,13 +77,13 @@ def wording(code: str, operation: str, text: str) -> str:
 
 def no_connection(url: str | None = None) -> str:
     """Return one line for a server that does not answer. url: of the request, where it is known."""
-    variable = next((name for name in _ENDPOINTS if os.environ.get(name)), None)
+    variable = next((name for name in ENDPOINTS if os.environ.get(name)), None)
     server = _server(url or (os.environ[variable] if variable else ""))
     at = f" at {server}" if server else ""
     if variable and server == _server(os.environ[variable]):
         return f"no connection to S3{at}; check the network, and {variable}, which names that server"
     if not server or _AMAZON.search(server):
-        return f"no connection to S3{at}; check the network; {_ENDPOINTS[0]} names another server than Amazon's"
+        return f"no connection to S3{at}; check the network; {ENDPOINTS[0]} names another server than Amazon's"
     return f"no connection to S3{at}; check the network, and the endpoint that is set"
 
 
@@ -100,6 +103,20 @@ def explain_arrow(text: str) -> str | None:
     name = _ARROW_NAME.search(text)
     code = name[1] if name else error["status"] or error["code"]
     return wording(code, error["operation"], " ".join(_ARROW_NOISE.sub("", text).split())[:300])
+
+
+def asked_of_arrow(text: str) -> tuple[str, str, str] | None:
+    """Return (operation, bucket, key) of what Arrow was refused by S3 for who asks, or could not ask at all.
+
+    None for other errors, and for what was not reading.
+    """
+    error, place = _ARROW.search(text), _ARROW_PLACE.search(text)
+    if error is None or place is None or error["operation"] not in _OF_READING:
+        return None
+    name = _ARROW_NAME.search(text)
+    code = _plain(name[1] if name else error["status"] or error["code"])
+    is_about_who = code in _BAD_CREDENTIALS | _DENIED | {"400", "networkconnection"}
+    return (error["operation"], place["bucket"], place["key"]) if is_about_who else None
 
 
 def _plain(code: str) -> str:

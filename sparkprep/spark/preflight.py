@@ -1,4 +1,4 @@
-"""Whether the workers have what the driver has: one tiny task, before hours of work."""
+"""Whether there are workers, and they have what the driver has: one tiny task, before hours of work."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError
+from sparkprep.io.access import told_access
+from sparkprep.spark.executors import first_answer
 from sparkprep.spark.session import is_local
 
 _SAME = "install the same sparkprep with its pinned dependencies on every node and "
@@ -49,10 +51,13 @@ def preflight(spark: SparkSession) -> dict[str, str]:
     """Return the versions of Python and of the packages on the workers; UserError in one line where they do not do.
 
     Costs one task of one row on a cluster, one start of the workers' Python in a local session, and nothing at all
-    where that is this very Python. A worker must have the driver's Python version to the minor, all `packages()`, and
-    the driver's sparkprep and numba versions exactly (the kernels decide the result); the others may differ.
+    where that is this very Python. Where no executor comes up, that is told after a while. Tasks are handed what this
+    process was told of others' buckets (`io.access`). A worker must have the driver's Python version to the minor, all
+    `packages()`, and the driver's sparkprep and numba versions exactly (the kernels decide the result); the others may
+    differ. "host" and "free" tell of a worker's disk (`room`).
     """
     here = driver_versions()
+    _hand_on(spark)
     if is_local(spark) and spark.sparkContext.pythonExec == sys.executable:
         return here
     there = worker_versions(spark)
@@ -64,6 +69,17 @@ def preflight(spark: SparkSession) -> dict[str, str]:
             versions = f"{here[name]} here, {there[name]} at {there['executable']}"
             raise UserError(f"driver and workers differ in {name}: {versions}: {_cure(spark)}")
     return there
+
+
+def _hand_on(spark: SparkSession) -> None:
+    """Let tasks know how buckets of others are asked, also those of a session that was there before."""
+    try:
+        environment = spark.sparkContext.environment
+    except (PySparkException, AttributeError):  # Spark Connect
+        return
+    for name in ("SPARKPREP_REQUEST_PAYER", "SPARKPREP_NO_SIGN_REQUEST"):
+        environment.pop(name, None)
+    environment.update(told_access())
 
 
 def _cure(spark: SparkSession) -> str:
@@ -99,7 +115,7 @@ def worker_versions(spark: SparkSession) -> dict[str, str]:
         return space["_look"](names)
 
     try:
-        found = spark.sparkContext.parallelize([0], 1).flatMap(look).collect()
+        found = first_answer(spark, lambda: spark.sparkContext.parallelize([0], 1).flatMap(look).collect())
     except (PySparkException, Py4JError) as error:
         raise UserError(_why_no_worker(str(error), _cure(spark))) from error
     return dict(found)
@@ -121,10 +137,15 @@ def _ask(python: str, cure: str) -> dict[str, str]:
 
 def _look(packages: Any) -> Any:
     """Return pairs of name and version where it runs, which may be a Python as old as any."""
+    import os
     import platform
+    import socket
     import sys
 
-    found = [("python", platform.python_version()), ("executable", sys.executable)]
+    found = [("python", platform.python_version()), ("executable", sys.executable), ("host", socket.gethostname())]
+    folders = [name for name in os.environ.get("SPARK_LOCAL_DIRS", "").split(",") if os.path.isdir(name)]
+    disks = {os.stat(name).st_dev: os.statvfs(name) for name in folders}
+    found.append(("free", str(sum(disk.f_bavail * disk.f_frsize for disk in disks.values())) if disks else ""))
     if sys.version_info < (3, 8):  # noqa: UP036
         return found + [(package, "") for package in packages]
     from importlib import metadata, util

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import delete_file, delete_folder, delete_partials, exists, file_names, make_folder, write_text
+from sparkprep.io.heartbeat import Heartbeat
 from sparkprep.io.listing import stamps
 from sparkprep.io.locks import held
 from sparkprep.io.paths import is_local, join_path, normalise
@@ -25,6 +26,7 @@ from sparkprep.spark.external_sort import sort
 from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
+from sparkprep.spark.room import tell_of_room
 from sparkprep.spark.session import cores
 from sparkprep.spark.shared import refuse_unseen
 from sparkprep.spark.tasks import shuffle
@@ -39,6 +41,8 @@ from sparkprep.tokens.writing import write_shard
 
 COUNTS_PER_TASK = 1 << 22
 """Of a bucket in a piece: as many are added up by a task, if there are more tasks to share them."""
+SHUFFLED = 1.8
+"""Bytes that are shuffled of a byte of token rows as encoded in Parquet: of the embedded 10k's 1.61 were measured."""
 _LOCK = ".lock"
 
 
@@ -59,8 +63,9 @@ def make_shards(
     holds shards made from something else (without `overwrite`, which deletes them), or another run writes there.
     """
     folder = normalise(folder)
-    preflight(spark)
+    worker = preflight(spark)
     rows = open_rows(paths, tokens_column, id_column, cores(spark))
+    tell_of_room(spark, progress, worker, rows.documents.summary.bytes, SHUFFLED)
     before = stamps(rows.documents.summary.files)
     progress.expect(rows.documents.summary.bytes)
     with tasks_ended(spark):
@@ -87,7 +92,12 @@ def make_shards(
         entries = _complete(spark, rows, settings, plan, notes, folder, progress)
         source = [file.path for file in rows.documents.summary.files]
         content = manifest.build(
-            source, settings, plan, entries, [*rows.warnings, *_tell_nulls(rows, nulls)], rows.listing.left_out
+            source,
+            settings,
+            plan,
+            entries,
+            [*rows.warnings, *_tell_nulls(rows, nulls)],
+            rows.listing.left_out,
         )
         write_text(join_path(folder, MANIFEST), json.dumps(content, indent=1) + "\n")
         delete_folder(join_path(folder, NOTES))
@@ -110,12 +120,14 @@ def _refuse_unseen(spark: SparkSession, rows: TokenRows, folder: str) -> None:
 def _alone_in(folder: str) -> Iterator[None]:
     """Make a folder of shards, keep other runs out of it, and delete what a killed one had begun to write.
 
-    On S3, where nobody can be kept out, a file appears when its upload has ended: nothing is left of one begun.
+    On S3, where nobody can be kept out, a file appears when its upload has ended. The parts of one that a killed run
+    has begun are known by the run's heartbeat (`sparkprep clean`).
     """
     notes = join_path(folder, NOTES)
     make_folder(notes)
     if not is_local(folder):
-        yield
+        with Heartbeat(notes):
+            yield
         return
     with held(folder, os.path.join(notes, _LOCK), f"choose another {argument('output')}") as is_held:
         if is_held:

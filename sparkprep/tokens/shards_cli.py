@@ -10,6 +10,7 @@ from typing import Any
 from sparkprep.arguments import check_arguments
 from sparkprep.console import add_debug, if_interrupted, say_line
 from sparkprep.errors import UserError
+from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.options import add_options, from_arguments
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("--input", nargs="+", metavar="PATH", help="token rows: Parquet files or folders")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder of the shards, local or s3://")
+    add_access(parser)
     add_options(parser, TokenRowsSettings)
     parser.add_argument(
         "--verify", action="store_true", help="only check the shards of --output against their manifest"
@@ -53,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from sparkprep.tokens.manifest import verify
 
     check_arguments(output=args.output)
+    tell_access(args, args.input or [args.output])
     if args.verify:
         if args.input:
             raise UserError("--verify only checks the shards of --output: leave out --input, or --verify")

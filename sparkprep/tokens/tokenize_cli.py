@@ -9,6 +9,7 @@ from typing import Any
 from sparkprep.arguments import check_arguments
 from sparkprep.console import if_interrupted
 from sparkprep.errors import UserError
+from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", nargs="+", required=True, metavar="PATH", help="documents: Parquet or JSON Lines")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder of token rows to make")
     add_work(parser)
+    add_access(parser)
     add_options(parser, TokenizeSettings)
     parser.add_argument("--shards", metavar="FOLDER", help="write llm.c's shards too, to this folder")
     add_options(parser, ShardSettings)
@@ -44,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Tokenize as the arguments say and print the summary."""
     settings, shard_settings = from_arguments(TokenizeSettings, args), from_arguments(ShardSettings, args)
     check_arguments(output=args.output, work=args.work, shards=args.shards)
+    tell_access(args, args.input)
     if not args.shards and (unused := flags_given(ShardSettings, args.words)):
         raise UserError(f"{unused[0]} is of the shards: name their folder with --shards, or leave it out")
     with if_interrupted(NOTHING_IN_PLACE):

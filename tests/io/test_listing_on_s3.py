@@ -58,7 +58,9 @@ def test_other_kinds_are_told_and_parquet_is_known_without_its_name(keys: Any, b
 
 
 @pytest.mark.parametrize("asked", ["", "/t", "/t/day=1", "/t/day=1/a.parquet"])
-@pytest.mark.parametrize("mark", ["_delta_log/0.json", ".hoodie/x", "metadata/v3.metadata.json", "_unfinished.json"])
+@pytest.mark.parametrize(
+    "mark", ["_delta_log/0.json", ".hoodie/x", "metadata/v3.metadata.json", "_unfinished.json", "_heartbeat"]
+)
 def test_tables_and_unfinished_results_are_refused(keys: Any, bucket: str, mark: str, asked: str) -> None:
     root = f"marked-{mark[:3]}"
     keys({f"{root}/t/day=1/a.parquet": b"x", f"{root}/t/{mark}": b"{}"})

@@ -16,6 +16,7 @@ from s3_buckets import put
 from trees import put as put_local
 from trees import tree
 
+from sparkprep.cli import main
 from sparkprep.console import what_is_left
 from sparkprep.errors import UserError
 from sparkprep.io import objects as s3_objects
@@ -261,7 +262,7 @@ def test_what_other_runs_left_is_named_with_the_command_to_delete_it(
     said = capsys.readouterr().err
     assert said.count("note: ") == 1
     assert f"{out}.partial-0123abcd was left by a killed run, or is one's that still runs" in said
-    assert f"aws s3 rm --recursive {out}.partial-0123abcd/" in said
+    assert f"what is left goes with: sparkprep clean {out}.partial-0123abcd\n" in said
     assert "made/out.partial-0123abcd/kept/a" in s3_buckets.objects()
 
 
@@ -327,18 +328,23 @@ from sparkprep.io.files import write_text
 from sparkprep.io.marks import refuse_marked
 from sparkprep.io.output import OutputFolder
 with OutputFolder(sys.argv[1], overwrite=False) as folder:
-    write_text(folder.work + "/metrics.json", "x")
+    write_text(folder.work + "/kept/a", "x")
     print(folder.run_id, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_the_command_of_a_note_deletes_what_a_killed_run_left(out: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_of_a_note_deletes_what_a_killed_run_left(
+    out: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     odd = f"{out} of mine's"
     killed = subprocess.run([sys.executable, "-c", _RUN, odd], capture_output=True, text=True, timeout=60)
     run_id = killed.stdout.strip()
     with OutputFolder(odd, overwrite=False):
         pass
-    words = shlex.split(capsys.readouterr().err.split("if none does: ")[1])
-    assert words == ["aws", "s3", "rm", "--recursive", f"{odd}.partial-{run_id}/"]
-    assert f"{words[-1].removeprefix('s3://bucket/')}metrics.json" in s3_buckets.objects()
+    words = shlex.split(capsys.readouterr().err.split("what is left goes with: ")[1])
+    assert words == ["sparkprep", "clean", f"{odd}.partial-{run_id}"]
+    assert f"{words[-1].removeprefix('s3://bucket/')}/kept/a" in s3_buckets.objects()
+    monkeypatch.setattr("sparkprep.io.s3_leftovers.IDLE_SECONDS", -1)
+    assert main(words[1:]) == 0
+    assert s3_buckets.objects() == {}

@@ -30,7 +30,7 @@ from sparkprep.io.json_files import read_json
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import filesystem
-from sparkprep.io.s3_errors import no_connection
+from sparkprep.io.s3_errors import explain_arrow, no_connection
 
 WAYS: list[Callable[[str], object]] = [
     exists,
@@ -122,7 +122,7 @@ def test_a_server_that_takes_the_connection_and_is_silent_is_given_up_within_hal
         assert f"no connection to S3 at {url}; check the network, and AWS_ENDPOINT_URL_S3, which" in message
         assert time.monotonic() - start < 30
         # Arrow, which may have been at work already when the server fell silent.
-        system = aws._arrow_filesystem(os.getpid(), url, "us-east-1", "a", "b", None)
+        system = aws._arrow_filesystem(os.getpid(), url, "us-east-1", aws.Keys.GIVEN, "a", "b", None)
         start = time.monotonic()
         with pytest.raises(OSError, match="NETWORK_CONNECTION") as caught:
             system.get_file_info("bucket/key")
@@ -253,7 +253,8 @@ def test_a_result_that_is_only_half_in_place_is_no_input(clean: str) -> None:
         (
             "When getting information for key 'k' in bucket 'b': AWS Error ACCESS_DENIED during HeadObject operation: "
             "No response body.",
-            "access denied (HeadObject); ask the bucket's owner for leave to read, list and write there",
+            "access denied (HeadObject); ask the bucket's owner for leave to read, list and write there; where the "
+            "requester pays, set SPARKPREP_REQUEST_PAYER=BUCKET",
         ),
         (
             "When listing objects under key '' in bucket 'b': AWS Error SLOW_DOWN during ListObjectsV2 operation: "
@@ -273,17 +274,15 @@ def test_a_result_that_is_only_half_in_place_is_no_input(clean: str) -> None:
     ],
 )
 def test_an_error_of_arrow_becomes_one_line_with_the_way_out(text: str, message: str) -> None:
-    assert cause(OSError(text)) == message
+    assert explain_arrow(text) == message
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "PermanentRedirect", "AccessDenied", "SlowDown", "NoSuchBucket"])
 def test_arrow_and_boto3_are_told_in_the_same_words(code: str) -> None:
     by_boto3 = aws.explain(ClientError({"Error": {"Code": code, "Message": "m"}}, "ListObjectsV2"))
-    by_arrow = cause(
-        OSError(
-            "When listing objects under key 'a/' in bucket 'b': AWS Error UNKNOWN (HTTP status 400) during "
-            f"ListObjectsV2 operation: Unable to parse ExceptionName: {code} Message: m (Request ID: r)"
-        )
+    by_arrow = explain_arrow(
+        "When listing objects under key 'a/' in bucket 'b': AWS Error UNKNOWN (HTTP status 400) during "
+        f"ListObjectsV2 operation: Unable to parse ExceptionName: {code} Message: m (Request ID: r)"
     )
     assert by_arrow == by_boto3
 

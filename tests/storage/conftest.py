@@ -46,9 +46,9 @@ def watched(cluster: Cluster, ceph: Ceph, proxy: Proxy) -> Cluster:
     return cluster.asking(ceph.access(url=proxy.url))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def s3(ceph: Ceph) -> Iterator[Any]:
-    """The client of who owns all buckets; the variables of the environment lead there, too."""
+    """The client of who owns all buckets; the variables of the environment lead there too, in these tests alone."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)

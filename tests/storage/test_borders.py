@@ -9,6 +9,7 @@ import pytest
 from ceph import Ceph, User
 from remote import names
 
+from sparkprep.cli import main
 from sparkprep.errors import UserError
 from sparkprep.io.files import file_names, open_whole, write_text
 from sparkprep.io.listing import list_input
@@ -113,3 +114,22 @@ def test_an_upload_in_parts_is_whole_or_leaves_nothing(s3: Any, bucket: str) -> 
         raise ZeroDivisionError
     assert file_names(f"{bucket}/large") == ["whole.bin"]
     assert s3.list_multipart_uploads(Bucket=name).get("Uploads", []) == []
+
+
+def begin_upload(s3: Any, bucket: str, key: str) -> None:
+    """Send one part of an upload that nobody ends."""
+    upload = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=bytes(5 << 20))
+
+
+def test_clean_removes_what_a_killed_run_has_left_with_its_uploads_and_nothing_else(s3: Any, bucket: str) -> None:
+    place, name = f"{bucket}/cleaned", bucket.removeprefix("s3://")
+    write(f"{place}/out.partial-0a1b2c3d", ["_heartbeat", "kept/part-00000.snappy.parquet"], "{}")
+    write(place, ["out/metrics.json", "out/kept/part-00000.snappy.parquet", "mine.txt"])
+    begin_upload(s3, name, "cleaned/out.partial-0a1b2c3d/kept/part-00001.snappy.parquet")
+    begin_upload(s3, name, "cleaned/theirs.bin")
+    assert main(["clean", place]) == 2, "what was written just now may be a living run's"
+    assert main(["clean", place, "--even-if-running"]) == 0
+    assert names(place, recursive=True) == {"out/metrics.json", "out/kept/part-00000.snappy.parquet", "mine.txt"}
+    uploads = s3.list_multipart_uploads(Bucket=name)["Uploads"]
+    assert [each["Key"] for each in uploads] == ["cleaned/theirs.bin"]

@@ -146,9 +146,14 @@ def test_what_a_killed_driver_has_left_is_told_of_by_the_next_run_which_ends_wel
         assert dedup(watched, source, f"{bucket}/driver").code < 0
     (left,) = leftovers(bucket, "driver")
     assert "driver" not in names(bucket)
+    refused = watched.alone("tokenize", "--input", f"{bucket}/{left}/kept", "--output", f"{bucket}/of-left")
+    assert (refused.code, "where a run works that has not finished" in refused.error) == (2, True), refused.said
     done = dedup(watched, source, f"{bucket}/driver")
     assert done.code == 0, done.said
     assert f"{bucket}/{left} was left by a killed run" in done.said
+    cleaned = watched.alone("clean", f"{bucket}/driver", "--even-if-running")
+    assert cleaned.code == 0, cleaned.said
+    assert leftovers(bucket, "driver") == set()
     assert rows_of(f"{bucket}/driver") == rows
 
 

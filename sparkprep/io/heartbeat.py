@@ -1,0 +1,80 @@
+"""The mark of a run on S3, which has no locks: whose a folder is, and, being written anew, that its run lives."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from types import TracebackType
+
+from sparkprep.errors import UserError
+from sparkprep.io.files import delete_file, write_text
+from sparkprep.io.paths import join_path
+
+HEARTBEAT = "_heartbeat"
+BEAT_SECONDS = 240.0
+IDLE_SECONDS = 30 * 60.0
+"""After so long without a write a run is taken for dead: seven beats, some of which may fail, and two clocks differ."""
+RUNNING, DELETING = "running", "deleting"
+
+
+class Heartbeat:
+    """An object `_heartbeat` in a folder on S3, which a thread writes every few minutes from `begin` to `stop`.
+
+    It bears host and process of the run. What is there to be found when nobody writes it any more is a leftover.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._path = join_path(folder, HEARTBEAT)
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_begun = False
+
+    def __enter__(self) -> Heartbeat:
+        self.begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(*([] if error is None else [UserError])):  # the error that ends the block is the cause
+            self.remove()
+
+    def begin(self) -> None:
+        """Write it, and go on doing so. Raises UserError where it cannot be written now; later that does no harm."""
+        self._write(RUNNING)
+        self._is_begun = True
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write it no more, and leave it as it is."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def remove(self) -> None:
+        """Stop, and take it away: what stays in the folder is no leftover. Raises UserError."""
+        self.stop()
+        delete_file(self._path)
+
+    def tell_deletion(self) -> None:
+        """Stop, and where it was begun leave word that the folder is being deleted, for whoever finds the rest of it.
+
+        Raises UserError.
+        """
+        self.stop()
+        if self._is_begun:
+            self._write(DELETING)
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(BEAT_SECONDS):
+            with contextlib.suppress(UserError):
+                self._write(RUNNING)
+
+    def _write(self, state: str) -> None:
+        content = {"state": state, "host": socket.gethostname(), "process": os.getpid()}
+        write_text(self._path, json.dumps(content) + "\n")
