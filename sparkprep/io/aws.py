@@ -54,7 +54,6 @@ _OF_THE_MACHINE = ("iam-role", "container-role")
 _MAKING = threading.Lock()
 """A session of boto3 makes one client at a time."""
 _AMAZON = re.compile(r"s3(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
-_CHECKSUMS = "AWS_REQUEST_CHECKSUM_CALCULATION"
 _WITHOUT_TEXT = ("301", "400", "403", "Forbidden", "AccessDenied")
 
 
@@ -186,7 +185,8 @@ def _client(
     )
     with _MAKING:
         client = session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
-        if not _is_amazon(client.meta.endpoint_url) and _CHECKSUMS not in os.environ:
+        is_told = os.environ.get("AWS_REQUEST_CHECKSUM_CALCULATION")
+        if not _is_amazon(client.meta.endpoint_url) and not is_told:
             # Over https boto3 sends sums behind the content, which other servers, such as Ceph's, do not take.
             config = config.merge(Config(request_checksum_calculation="when_required"))
             client = session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)

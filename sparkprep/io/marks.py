@@ -72,8 +72,8 @@ def _refuse(folder: str, mark: str) -> None:
         )
     if mark == HEARTBEAT:
         raise UserError(
-            f"{folder}: where a run works that has not finished ({mark} is its mark), so that it is not whole; take the "
-            f"run's result, or, if it was killed, remove this with `sparkprep clean {shlex.quote(folder)}`"
+            f"{folder}: where a run works that has not finished ({mark} is its mark), so that it is not whole; take "
+            f"the run's result, or, if it was killed, remove this with `sparkprep clean {shlex.quote(folder)}`"
         )
     if mark in _TABLES:
         what, read = _TABLES[mark]
