@@ -1,0 +1,69 @@
+"""A server of S3's protocol that is away for a while is waited for, by boto3 and Arrow; other errors are told at once."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+from proxy import Proxy, Request, in_front_of
+from s3_buckets import put
+
+from sparkprep.errors import UserError
+from sparkprep.io import aws
+from sparkprep.io.files import exists, open_input, write_text
+from sparkprep.io.patience import wait_out
+
+SECONDS = 3.0
+"""Longer than botocore's own attempts take where nobody answers."""
+
+
+@pytest.fixture
+def proxy(bucket: str, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """What stands between us and the server, and has answered before."""
+    put("in/a", "content")
+    with in_front_of(s3_server) as running:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", running.url)
+        assert exists("s3://bucket/in/a")
+        yield running
+
+
+def busy_for(seconds: float) -> Callable[[Request], bool]:
+    end = time.monotonic() + seconds
+    return lambda request: time.monotonic() < end
+
+
+def test_a_server_that_is_overloaded_for_a_while_is_waited_for(proxy: Proxy) -> None:
+    with proxy.meddling(busy_for(SECONDS)):
+        write_text("s3://bucket/out/b", "new")
+    with proxy.meddling(busy_for(SECONDS)), open_input("s3://bucket/in/a") as stream:
+        assert stream.read() == b"content"
+
+
+def test_a_server_that_is_gone_for_a_while_is_waited_for(
+    proxy: Proxy, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = time.monotonic() + SECONDS
+
+    def meddle(request: Request) -> bool:
+        proxy.server = s3_server if time.monotonic() > end else "http://127.0.0.1:1"
+        return False
+
+    with proxy.meddling(meddle):
+        write_text("s3://bucket/out/c", "new")
+    assert time.monotonic() > end
+
+
+def test_patience_ends(proxy: Proxy) -> None:
+    client = aws._client(None, None, attempts=2)
+    wait_out(client, seconds=1)
+    begun = time.monotonic()
+    with proxy.meddling(lambda request: True), pytest.raises((ClientError, BotoCoreError)):
+        client.head_object(Bucket="bucket", Key="in/a")
+    assert 1 <= time.monotonic() - begun < 5
+
+
+def test_what_will_not_change_is_told_at_once(proxy: Proxy) -> None:
+    with proxy.meddling(lambda request: False):
+        with pytest.raises(UserError, match="no such object"):
+            open_input("s3://bucket/in/none").read()
+        assert proxy.requests <= 3
