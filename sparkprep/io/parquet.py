@@ -123,7 +123,8 @@ def parquet_sink(
 ) -> Iterator[ParquetSink]:
     """Open a Parquet file to be written, which is there when the block ends without an error, and not before.
 
-    plain: columns written without a dictionary and statistics. row_group_bytes: of rows in memory, from which a row group is written.
+    plain: columns written without a dictionary and statistics. row_group_bytes: of rows in memory, from which a row
+    group is written.
     Raises UserError naming the file where it cannot be written.
     """
     with write_part(path) as part:
