@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from sparkprep.arguments import check_arguments
+from sparkprep.arguments import check_arguments, refuse_same_place
 from sparkprep.console import Exit, add_debug, say, say_line
 from sparkprep.grade.grading import grade
 from sparkprep.grade.library import refuse_other_harvest
@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     settings = from_arguments(GradeSettings, args)
     check_arguments(truth=args.truth, input=args.input, json=args.json)
     truth, documents = args.truth, args.input
+    refuse_same_place([place for place in (truth, documents) if place], json=args.json)
     if args.size:
         subset = embedded(args.size, announce=say_line)
         refuse_other_harvest(args.output, subset)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from sparkprep.arguments import check_arguments
+from sparkprep.arguments import check_arguments, refuse_same_place
 from sparkprep.console import if_interrupted
 from sparkprep.errors import UserError
 from sparkprep.io.left_out import left_out_row
@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     check_arguments(output=args.output, work=args.work, shards=args.shards)
     if not args.shards and (unused := flags_given(ShardSettings, args.words)):
         raise UserError(f"{unused[0]} is of the shards: name their folder with --shards, or leave it out")
+    refuse_same_place(args.input, output=args.output, shards=args.shards)
     with if_interrupted(NOTHING_IN_PLACE):
         _try(args, settings)
 
