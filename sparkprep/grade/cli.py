@@ -3,13 +3,14 @@
 import argparse
 import json
 
-from sparkprep.arguments import check_arguments, refuse_same_place
+from sparkprep.arguments import check_arguments
 from sparkprep.console import Exit, add_debug, say, say_line
 from sparkprep.grade.grading import grade
 from sparkprep.grade.library import refuse_other_harvest
 from sparkprep.grade.settings import GradeSettings
 from sparkprep.grade.shown import decimal, table
 from sparkprep.io.files import write_text
+from sparkprep.io.overlap import refuse_same_place
 from sparkprep.options import add_options, from_arguments
 from sparkprep.sample import embedded
 from sparkprep.sample.build import SIZES

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.ipc
 from pyspark.sql import SparkSession
 
-from sparkprep.arguments import refuse_same_place
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import delete_file, delete_folder, delete_partials, exists, file_names, make_folder, write_text
 from sparkprep.io.listing import stamps
 from sparkprep.io.locks import held
+from sparkprep.io.overlap import refuse_same_place
 from sparkprep.io.paths import is_local, join_path, normalise
 from sparkprep.spark.external_sort import sort
 from sparkprep.spark.failures import explained, tasks_ended

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sparkprep.arguments import check_arguments, refuse_same_place
+from sparkprep.arguments import check_arguments
 from sparkprep.console import add_debug, if_interrupted, say_line
 from sparkprep.errors import UserError
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
+from sparkprep.io.overlap import refuse_same_place
 from sparkprep.options import add_options, from_arguments
 from sparkprep.tokens.settings import ShardSettings, TokenRowsSettings
 

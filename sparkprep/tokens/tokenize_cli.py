@@ -6,12 +6,13 @@ import argparse
 import sys
 from typing import Any
 
-from sparkprep.arguments import check_arguments, refuse_same_place
+from sparkprep.arguments import check_arguments
 from sparkprep.console import if_interrupted
 from sparkprep.errors import UserError
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
+from sparkprep.io.overlap import refuse_same_place
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
 from sparkprep.options import add_options, add_work, flags_given, from_arguments
 from sparkprep.tokens.contents import MADE, METRICS, asked_of, finished

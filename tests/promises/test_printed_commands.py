@@ -32,7 +32,9 @@ def calls(name: str) -> list[tuple[str, ...]]:
     """The words of each call of a function of `commands`; X stands for what is not written there."""
     found = []
     for _, tree in sources():
-        for node in ast.walk(tree):
+        imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+        names = {each.name for node in imports if node.module == "sparkprep.commands" for each in node.names}
+        for node in ast.walk(tree) if name in names else ():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
                 words = [each.value if isinstance(each, ast.Constant) else "X" for each in node.args]
                 found += [tuple(map(str, words))] if words else []
@@ -69,7 +71,7 @@ def test_commands_run_from_any_folder_whatever_is_on_the_path(tmp_path: Path, mo
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     for line in (
         commands.command("--version"),
-        commands.make("--question", "help"),
+        commands.make("--dry-run", "help"),
         commands.help_of("sparkprep dedup"),
     ):
         environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
