@@ -41,6 +41,7 @@ _NO_DATA = re.compile(
 """Names of what lies beside data and is none: left out without a warning."""
 _HIDDEN = "whose names begin with '_' or '.'"
 _OURS = ("_metrics.json", UNFINISHED)
+_OUR_REJECTED = "_rejected"
 _READERS = 16
 
 
@@ -244,7 +245,7 @@ def _without_data(
     for relative in tree.hidden:
         hidden = join_path(path, relative)
         if hidden not in known:
-            reason = OF_RESULT if hidden in hidden_files and relative.rpartition("/")[2] in _OURS else _HIDDEN
+            reason = OF_RESULT if relative.rpartition("/")[2] in (*_OURS, _OUR_REJECTED) else _HIDDEN
             yield LeftOut(hidden if hidden in hidden_files else f"{hidden}/", reason, is_data=False)
 
 

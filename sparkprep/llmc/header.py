@@ -66,6 +66,7 @@ def wrong_kind(path: str, first_bytes: bytes, expected: str) -> UserError:
     kind, advice = _recognise(first_bytes)
     ways_out = {
         "tokenize": command("tokenize", "--input", path, "--output", "TOKENS", "--shards", "SHARDS"),
+        "hellaswag": command("convert", "hellaswag", path, "NEW.bin"),
         "shakespeare": command("convert", "shakespeare", path, "SHARDS"),
     }
     return UserError(f"{path}: not {expected}: it is {kind}; {(advice or _GENERAL_ADVICE).format(**ways_out)}")
@@ -134,7 +135,10 @@ def _recognise(first: bytes) -> tuple[str, str]:
             return name, advice
     if _is_text(first):
         if first.lstrip().startswith((b"{", b"[")):
-            return "JSON", "documents are tokenised first: `{tokenize}`"
+            return (
+                "JSON",
+                "tokenise documents (`{tokenize}`), convert HellaSwag's questions (`{hellaswag}`)",
+            )
         return "plain text", "make shards of it: `{shakespeare}`"
     return (
         f"of an unknown kind (its first bytes are {first[:8].hex(' ')})",
