@@ -235,11 +235,8 @@ def _problems(s: TrainSettings) -> list[str]:
         problems.append(f"-ss {s.start_step} lies beyond -x {s.steps}, the end of the schedule; give a smaller -ss")
     if s.model is None and s.channels % s.heads:
         problems.append(f"-1c {s.channels} channels do not divide into -1h {s.heads} heads; change one of them")
-    if s.model_file is not None:
-        if not s.model_file.endswith(".bin"):
-            problems.append(f"-e {s.model}: neither a .bin file nor one of {', '.join(_named_shapes())}")
-        elif not s.resume and "://" not in s.model_file and not Path(s.model_file).exists():
-            problems.append(f"-e {s.model}: no such file; name a model file of llm.c (model_*.bin)")
+    if s.model_file is not None and not s.model_file.endswith(".bin"):
+        problems.append(f"-e {s.model}: neither a .bin file nor one of {', '.join(_named_shapes())}")
     if s.model in _named_shapes():
         wrong = ", ".join(SIZES[name] for name in s.contradicted(s.shape))
         if wrong:
