@@ -13,15 +13,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-_OLDEST = (3, 11)
 _OUR_OWN = ("trainer", "sparkprep")
 
 
 def launch(face: str) -> int:
     """Run a module of trainer/commands with the command line and return the exit code, 2 where a package lacks."""
-    if sys.version_info < _OLDEST:
-        print(f"error: {not_installed('what Python 3.11 has')}", file=sys.stderr)
-        return 2
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of caches that it cannot write, and goes on
     try:
         module = import_module(f"trainer.commands.{face}")

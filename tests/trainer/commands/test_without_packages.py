@@ -63,6 +63,13 @@ def test_a_python_without_any_of_it_is_told_the_same(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: sparkprep is not installed for this Python")
 
 
+def test_a_python_that_is_too_old_is_told_so_in_a_line() -> None:
+    code = f"import sys; sys.version_info = (3, 6, 15); sys.path[0] = {str(TRAIN)!r}; import trainer.launch"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "is older than the Python 3.11 that the trainer wants; `make setup-train`" in done.stderr
+
+
 def test_a_file_of_ours_that_is_lost_is_no_package_to_install(tmp_path: Path) -> None:
     done = run(str(TRAIN / "plot.py"), "log", cwd=tmp_path, lacking="trainer.runs.plots")
     assert done.returncode == 70
