@@ -117,6 +117,7 @@ environment:
 DEVELOPERS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"], sep="\n")
 
 $(VENV)/.developer: pyproject.toml train/pyproject.toml constraints.txt $(VENV)/.ready
+	@echo "Installing what the tests want, PyTorch among it; this happens once and takes a minute or two (with a GPU, longer)."
 	@$(RUN) -c '$(DEVELOPERS)' | $(PIP) --requirement /dev/stdin --editable './train[dev]'
 	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -c 'import trainer.loop.loop, trainer.runs.plots, torch._dynamo, transformers.models.gpt2'
 	@touch $@ $(VENV)/.trainer
