@@ -42,14 +42,19 @@ def calls(name: str) -> list[tuple[str, ...]]:
 
 
 def test_no_message_spells_a_command_out() -> None:
-    """It would be right on one machine, in one folder; `commands` and `launch` know where they are."""
+    """It would be right on one machine, in one folder; `commands` and `launch` know where they are.
+
+    Not so where nothing of ours can be imported.
+    """
     spelt = {
         f"{path.relative_to(ROOT)}: {text}"
         for path, tree in sources()
         for text in messages(tree)
         if PROGRAMS.search(text)
     }
-    assert {line for line in spelt if not line.startswith(("jobs/", "sparkprep/spark/java.py"))} == set()
+    assert {
+        line for line in spelt if not line.startswith(("jobs/", "sparkprep/spark/java.py", "train/trainer/__init__"))
+    } == set()
 
 
 @pytest.mark.parametrize(
