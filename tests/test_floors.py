@@ -117,6 +117,7 @@ GROUND_UP = {
         ("llmc", "sample"),
         ("dedup", "grade"),
         ("tokens", "startup"),
+        ("emr",),
         ("cli",),
     ),
     "sparkprep.dedup": (
