@@ -88,8 +88,8 @@ def test_what_costs_more_than_it_may_is_refused_with_a_way_out(settings: dict[st
 
 
 def test_the_way_out_of_a_run_that_is_too_long_is_one() -> None:
-    words = refusal(documents=100_000_000).split("give ")[1].split(",")[0].split()
-    assert planned(documents=100_000_000, max_dollars=float(words[1]), max_hours=int(words[3]))
+    words = refusal(documents=500_000_000).split("give ")[1].split(",")[0].split()
+    assert planned(documents=500_000_000, max_dollars=float(words[1]), max_hours=int(words[3]))
 
 
 def test_old_prices_and_those_of_another_region_are_told() -> None:
