@@ -8,6 +8,7 @@ from sparkprep.console import add_debug
 from sparkprep.emr import verbs, verbs_serverless
 from sparkprep.emr.jobs import RunSettings
 from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.staging import DEFAULT_SAMPLES
 from sparkprep.emr.status import LINES
 from sparkprep.options import Integer, add_options
 
@@ -16,6 +17,7 @@ examples:
   %(prog)s plan                                         the course's cluster: what fits, what 5,000,000 documents cost
   %(prog)s plan --json --core-nodes 2 --documents 500000
   %(prog)s plan --serverless
+  %(prog)s stage s3://bucket/sparkprep                  the wheels, jobs, bootstrap and a graded subset
   %(prog)s launch s3://bucket/sparkprep --dry-run       the whole request and its cost; nothing is asked for
   %(prog)s launch s3://bucket/sparkprep
   %(prog)s launch s3://bucket/sparkprep --input s3://bucket/docs --output s3://bucket/run   ends when the jobs have
@@ -45,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan.add_argument("prefix", nargs="?", metavar="S3-PREFIX", help="where everything is staged")
     plan.add_argument("--json", action="store_true", help="print it as JSON, the whole request included")
     _add_cluster(plan)
+    stage = kind("stage", "build wheel and wheelhouse, and put all that a cluster needs below a prefix on S3")
+    stage.add_argument("prefix", metavar="S3-PREFIX", help="where everything goes")
+    stage.add_argument("--wheels-in", metavar="FOLDER", help="wheels that are there already: nothing is downloaded")
+    stage.add_argument("--samples", nargs="*", default=list(DEFAULT_SAMPLES), metavar="SIZE",
+                       help="graded subsets, 1k or 10k, and folders of one's own (default 10k)")  # fmt: skip
     launch = kind("launch", "start a cluster; with --input and --output it runs the jobs and ends")
     launch.add_argument("prefix", metavar="S3-PREFIX", help="where everything is staged")
     launch.add_argument("--follow", action="store_true", help="go on telling how it is")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sparkprep.io.paths import join_path, lies_in
+from sparkprep.sample.build import FILES
 
 PYTHON_VERSION = "3.11"
 """The one Python that EMR 7.1 and later and EMR's releases of Spark 4 have in common."""
@@ -59,8 +60,8 @@ class Staged:
         return join_path(self.prefix, "staged.json")
 
     def sample(self, size: str) -> str:
-        """Return the folder of a graded subset's documents, by its size (10k)."""
-        return join_path(self.samples, size)
+        """Return where the documents of a graded subset lie, by its size (10k); its truth lies beside them."""
+        return join_path(self.samples, size, FILES[0])
 
     def run(self, name: str) -> str:
         """Return a place for what a run writes."""

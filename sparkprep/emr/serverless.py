@@ -31,7 +31,8 @@ PYTHON = "./environment/bin/python"
 _WORKERS_GB = {1: (2, 8, 1), 2: (4, 16, 1), 4: (8, 30, 1), 8: (16, 60, 4), 16: (32, 120, 8)}
 """vCPUs of a worker -> least GB, most, steps (EMR Serverless user guide, "Supported worker configurations")."""
 _FREE_DISK_GB = 20
-_APPLICATION = re.compile(r"[0-9a-z]{8,64}")
+APPLICATION = re.compile(r"[0-9a-z]{16}")
+"""How ids of applications are written."""
 _ROLE = re.compile(r"arn:aws[a-zA-Z0-9-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 
 Json = dict[str, Any]
@@ -149,7 +150,7 @@ def token_of(*of: object) -> str:
 
 def check_application(text: str) -> str:
     """Return an application's id. Raises UserError for what is none."""
-    if _APPLICATION.fullmatch(text) is None:
+    if APPLICATION.fullmatch(text) is None:
         raise UserError(f"{text!r} is no application of EMR Serverless; its id is like 00f1r2h3o4m5e6d7")
     return text
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-import io
+import re
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,8 +24,12 @@ POLL_SECONDS = 20.0
 LINES = 8
 _BEGUN = ("STARTING", "BOOTSTRAPPING")
 _OVER = ("COMPLETED", "CANCELLED", "FAILED", "INTERRUPTED")
-_MOST_LOG = 1 << 24
-"""Bytes of a log that are looked at, from its beginning: a job's own lines are few."""
+_MOST_LOG, _MOST_TEXT = 1 << 24, 1 << 28
+"""Bytes of a log that are looked at, as it lies and as text."""
+_GZIP = 31
+"""How zlib is told of gzip's header."""
+_CHATTER = re.compile(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d (INFO|DEBUG|TRACE) ")
+"""How Spark's own lines begin, between which those of a job would be lost."""
 _WAYS_OUT = {
     "BOOTSTRAP_FAILURE": "the bootstrap failed on a node; `sparkprep emr fetch {id} logs` brings its log",
     "STEP_FAILURE": "a step failed; `sparkprep emr fetch {id} logs` brings its log",
@@ -84,7 +88,7 @@ class Status:
         told += [self._of_step(step) for step in self.steps]
         if self.is_overdue:
             told.append(
-                f"  its hard stop after {self.stop_after} hours has not come: `sparkprep emr terminate {cluster.id}`"
+                f"  its hard stop after {self.stop_after} hours did not come: `sparkprep emr terminate {cluster.id}`"
             )
         return told
 
@@ -108,7 +112,7 @@ def look(emr: Any, cluster: str, prices: Prices) -> Status:
 
 
 def log_tail(cluster: Cluster, step: Step, lines: int = LINES) -> list[str]:
-    """Return the last lines of a step's driver, which is what its stderr holds; none where EMR has not put it there.
+    """Return the last lines of a step's driver, which its stderr holds, without Spark's chatter; none before there are.
 
     EMR brings logs to S3 every five minutes, and at the end of a step. Raises UserError where they cannot be read.
     """
@@ -119,7 +123,8 @@ def log_tail(cluster: Cluster, step: Step, lines: int = LINES) -> list[str]:
         return []
     with open_input(path) as stream:
         content = stream.read(_MOST_LOG)
-    return _text(content).splitlines()[-lines:]
+    told = [line for line in _text(content).splitlines() if line.strip() and not _CHATTER.match(line)]
+    return told[-lines:]
 
 
 def follow(
@@ -189,10 +194,12 @@ def _shared(before: list[str], now: list[str]) -> int:
 
 def _text(content: bytes) -> str:
     """Return a log's text, also of a file that is not whole yet."""
-    stream, found = gzip.GzipFile(fileobj=io.BytesIO(content)), bytearray()
-    try:
-        while block := stream.read(1 << 16):
-            found += block
-    except (EOFError, OSError):
-        pass
+    found = bytearray()
+    while content and len(found) < _MOST_TEXT:
+        member = zlib.decompressobj(wbits=_GZIP)
+        try:
+            found += member.decompress(content, _MOST_TEXT)
+        except zlib.error:
+            break
+        content = member.unused_data
     return found.decode("utf-8", "replace")

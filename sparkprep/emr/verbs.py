@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,17 +12,16 @@ from sparkprep.console import Exit, if_interrupted, say, say_line
 from sparkprep.emr import clusters, jobs, status
 from sparkprep.emr.control import check_bucket_region, client, region_of
 from sparkprep.emr.fetch import Download, bring, check_parts, downloads
-from sparkprep.emr.places import Staged
-from sparkprep.emr.plan import EXAMPLE, Plan, make_plan
+from sparkprep.emr.places import MACHINE, PYTHON_VERSION, Staged
+from sparkprep.emr.plan import EXAMPLE
 from sparkprep.emr.prices import Prices, load
 from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.staging import read_staged, stage
+from sparkprep.emr.telling import given, plan_of, region_words, rehearsal, tell_calls, tell_next, tell_plan
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists
-from sparkprep.options import changed, from_arguments
+from sparkprep.options import from_arguments
 from sparkprep.units import human_bytes
-
-REHEARSAL = "10k"
-"""The graded subset that is run first: minutes, and its answer is known."""
 
 
 def plan(args: argparse.Namespace) -> int:
@@ -36,6 +34,16 @@ def plan(args: argparse.Namespace) -> int:
     tell_calls([("RunJobFlow", made.request)])
     further = ["--prices", args.prices] if args.prices else []
     tell_next("launch", made.staged.prefix, *given(args, ClusterSettings), *given(args, WorkSettings), *further)
+    return Exit.DONE
+
+
+def put_there(args: argparse.Namespace) -> int:
+    """Stage what a cluster needs."""
+    prefix = jobs.check_uri(args.prefix, "the prefix")
+    with if_interrupted("nothing can be launched from there until the same command has ended"):
+        stage(prefix, wheels_in=args.wheels_in, samples=args.samples, dry_run=args.dry_run)
+    if not args.dry_run:
+        tell_next("launch", prefix)
     return Exit.DONE
 
 
@@ -150,6 +158,7 @@ def terminate(args: argparse.Namespace) -> int:
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plan": plan,
+    "stage": put_there,
     "launch": launch,
     "submit": submit,
     "status": show_status,
@@ -158,48 +167,16 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def plan_of(args: argparse.Namespace, run: jobs.RunSettings | None) -> Plan:
-    """Return the plan that the arguments describe. Raises UserError where it cannot be."""
-    settings = from_arguments(ClusterSettings, args)
-    return make_plan(
-        settings, from_arguments(WorkSettings, args), load(args.prices), region_of(settings.region), args.prefix, run
-    )
-
-
-def tell_plan(made: Plan) -> None:
-    """Print a plan as rows, and its warnings."""
-    for name, text in made.rows():
-        say_line(f"  {name:<11} {text}")
-    for warning in made.warnings:
-        say_line(f"warning: {warning}", sys.stderr)
-
-
-def tell_calls(calls: list[tuple[str, dict[str, Any]]]) -> None:
-    """Print what AWS would be asked for."""
-    for name, request in calls:
-        say(f"{name} {json.dumps(request, indent=1)}")
-
-
-def tell_next(*words: str) -> None:
-    """Print the command that comes next, as one types it."""
-    say_line(f"next: {shlex.join(['sparkprep', 'emr', *words])}")
-
-
-def given(args: argparse.Namespace, settings: type) -> list[str]:
-    """Return the flags of a class of settings that differ from their defaults, as words."""
-    made = changed(from_arguments(settings, args))
-    return [word for name, value in made.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-
-
-def region_words(args: argparse.Namespace) -> list[str]:
-    """Return the flag of the region, where one was given."""
-    return ["--region", args.region] if args.region else []
-
-
 def check_staged(staged: Staged) -> None:
-    """Raise UserError where nothing is staged: the nodes would fail of it when they are paid for."""
+    """Raise UserError where nothing is staged that nodes can take: they would fail of it when they are paid for."""
     if not exists(staged.manifest):
         raise UserError(f"{staged.manifest}: nothing is staged there; `sparkprep emr stage {staged.prefix}` does it")
+    manifest = read_staged(staged)
+    for name, needed in (("python", PYTHON_VERSION), ("machine", MACHINE)):
+        if manifest[name] != needed:
+            raise UserError(
+                f"{staged.manifest}: the wheels are for {manifest[name]}, and nodes have {needed}; stage anew"
+            )
 
 
 def _list(args: argparse.Namespace, region: str) -> int:
@@ -214,11 +191,6 @@ def _list(args: argparse.Namespace, region: str) -> int:
     else:
         say_line(f"no cluster is billed in {region}")
     return Exit.DONE
-
-
-def rehearsal(staged: Staged) -> list[str]:
-    """Return the words of a run that costs little: the graded subset that is staged."""
-    return ["--input", staged.sample(REHEARSAL), "--output", staged.run(REHEARSAL)]
 
 
 def _follow(emr: Any, cluster: str, prices: Prices, lines: int) -> int:

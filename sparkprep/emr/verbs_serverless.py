@@ -15,25 +15,17 @@ from sparkprep.emr.places import Staged
 from sparkprep.emr.plan import EXAMPLE, make_plan
 from sparkprep.emr.prices import load
 from sparkprep.emr.settings import MOST_HOURS, ClusterSettings, WorkSettings
-from sparkprep.emr.verbs import (
-    REHEARSAL,
-    check_staged,
-    plan_of,
-    region_words,
-    rehearsal,
-    tell_calls,
-    tell_next,
-    tell_plan,
-)
+from sparkprep.emr.telling import REHEARSAL, plan_of, region_words, rehearsal, tell_calls, tell_next, tell_plan
+from sparkprep.emr.verbs import check_staged, put_there
 from sparkprep.errors import UserError
 from sparkprep.options import from_arguments
 
-_EXAMPLE_APPLICATION, _EXAMPLE_ROLE = "00example00", "arn:aws:iam::123456789012:role/ROLE"
+_EXAMPLE_APPLICATION, _EXAMPLE_ROLE = "00example0000000", "arn:aws:iam::123456789012:role/ROLE"
 
 
 def is_meant(name: str | None) -> bool:
     """Return whether an id is that of an application, and not of a cluster."""
-    return name is not None and name.startswith("00")
+    return name is not None and serverless.APPLICATION.fullmatch(name) is not None
 
 
 def plan(args: argparse.Namespace) -> int:
@@ -145,6 +137,7 @@ def no_fetch(args: argparse.Namespace) -> int:
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plan": plan,
+    "stage": put_there,
     "launch": launch,
     "submit": submit,
     "status": show_status,

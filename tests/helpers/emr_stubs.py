@@ -51,3 +51,20 @@ def add_look(stubber: Stubber, state: str, steps: list[dict[str, Any]], **reason
     stubber.add_response("list_steps", {"Steps": steps[::-1]}, asked)
     groups = [{"InstanceType": "r5.xlarge", "RequestedInstanceCount": count} for count in (1, 7)]
     stubber.add_response("list_instance_groups", {"InstanceGroups": groups}, asked)
+
+
+ARN = "arn:aws:emr-serverless:us-east-1:123456789012:/applications/00f1r2h3o4m5e6d7/jobruns/00job"
+
+
+def job_run(state: str) -> dict[str, Any]:
+    """A job run of EMR Serverless as ListJobRuns lists it."""
+    role = "arn:aws:iam::123456789012:role/jobs"
+    run = {"applicationId": "00f1r2h3o4m5e6d7", "id": f"00{state}", "arn": ARN, "createdBy": role, "state": state}
+    return {
+        **run,
+        "createdAt": START,
+        "updatedAt": START,
+        "executionRole": role,
+        "stateDetails": "",
+        "releaseLabel": "x",
+    }
