@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sparkprep.console import leave_word, signals_held_back
-from sparkprep.emr.control import explained
+from sparkprep.emr.control import explained, is_unanswered
 from sparkprep.emr.places import STOP_AFTER, Staged
 from sparkprep.errors import UserError
 from sparkprep.io.paths import normalise
@@ -132,7 +132,7 @@ def staged_of(emr: Any, cluster: str) -> tuple[Staged, int | None]:
 def launch(emr: Any, request: Json) -> str:
     """Launch a cluster and return its id, or raise UserError; a signal waits until its id is known.
 
-    EMR would launch a second one of the same name without a word, so it is refused here.
+    emr: a client that asks once. EMR would launch a second one of the same name without a word: it is refused here.
     """
     for cluster, name, state in active(emr):
         if name == request["Name"]:
@@ -140,15 +140,22 @@ def launch(emr: Any, request: Json) -> str:
                 f"{cluster} is named {name}, too, and is {state}: use it (`sparkprep emr status {cluster}`), end it "
                 f"(`sparkprep emr terminate {cluster}`), or take another --name"
             )
-    with signals_held_back(), explained("the cluster was not launched"):
-        return str(emr.run_job_flow(**request)["JobFlowId"])
+    try:
+        with signals_held_back(), explained("the cluster was not launched"):
+            return str(emr.run_job_flow(**request)["JobFlowId"])
+    except UserError as error:
+        if is_unanswered(error.__context__):
+            raise UserError(
+                "EMR did not answer in time, and the cluster may be there: `sparkprep emr status` lists what is billed"
+            ) from None
+        raise
 
 
 def add_steps(emr: Any, cluster: str, steps: Sequence[Json]) -> tuple[list[str], list[Step]]:
     """Give a cluster those of the steps that it does not have; return the new ones' ids and those that were there.
 
-    A step is there if it waits, runs or is done with the same words; one that failed is given again. Raises UserError
-    where the cluster takes no steps.
+    emr: a client that asks once. A step is there if it waits, runs or is done with the same words; one that failed is
+    given again. Raises UserError where the cluster takes no steps.
     """
     found = describe(emr, cluster)
     if not found.is_active:

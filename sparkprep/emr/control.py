@@ -31,6 +31,7 @@ from sparkprep.options import did_you_mean
 ATTEMPTS = 3
 READ_SECONDS = 8
 """With the attempts, an endpoint that does not answer takes under 30 s."""
+ONCE_SECONDS = 25
 _BUSY = ("throttling", "throttlingexception", "requestlimitexceeded", "toomanyrequestsexception", "serviceunavailable",
          "internalservererror", "internalserverexception", "internalfailure")  # fmt: skip
 _DENIED = ("accessdenied", "accessdeniedexception", "unauthorizedoperation")
@@ -50,16 +51,20 @@ def region_of(given: str | None) -> str:
     return str(region)
 
 
-def client(region: str, service: str = EMR) -> Any:
-    """Return a client of EMR, or of EMR Serverless, that tries each request three times. Raises UserError."""
+def client(region: str, service: str = EMR, once: bool = False) -> Any:
+    """Return a client of EMR, or of EMR Serverless, that tries each request three times. Raises UserError.
+
+    once: it tries once, and waits longer for the answer: what was asked for may be done though nobody said so, and a
+    second cluster would be billed too.
+    """
     with explained(f"EMR in {region}"):
         return boto3.session.Session().client(
             service,
             region_name=region,
             config=Config(
-                retries={"mode": "standard", "max_attempts": ATTEMPTS},
+                retries={"mode": "standard", "total_max_attempts": 1 if once else ATTEMPTS},
                 connect_timeout=CONNECT_SECONDS,
-                read_timeout=READ_SECONDS,
+                read_timeout=ONCE_SECONDS if once else READ_SECONDS,
             ),
         )
 
@@ -92,6 +97,11 @@ def explain_emr(error: Exception) -> str:
     if plain in _REFUSED:
         return f"EMR refuses it: {text}"
     return f"{code}: {text}"
+
+
+def is_unanswered(error: BaseException | None) -> bool:
+    """Return whether a request was sent and nothing came back, so that it may have been done."""
+    return isinstance(error, ReadTimeoutError | ConnectionClosedError)
 
 
 def is_busy(error: Exception) -> bool:

@@ -59,7 +59,7 @@ def launch(args: argparse.Namespace) -> int:
     for place in places:
         check_bucket_region(place, made.region)
     check_staged(made.staged)
-    emr = client(made.region)
+    emr = client(made.region, once=True)
     cluster = clusters.launch(emr, made.request)
     with clusters.that_runs(cluster):
         say_line(f"{cluster} is launched; it stops itself after {made.stop_after} hours")
@@ -83,7 +83,7 @@ def submit(args: argparse.Namespace) -> int:
         return Exit.DONE
     for place in filter(None, (settings.input, settings.output)):
         check_bucket_region(place, region)
-    emr = client(region)
+    emr = client(region, once=True)
     staged = given_place or clusters.staged_of(emr, cluster)[0]
     new, there = clusters.add_steps(emr, cluster, jobs.steps(settings, staged))
     with clusters.that_runs(cluster):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from emr_stubs import ARN, CLUSTER, job_run, stubbed
 
 from sparkprep import __version__
 from sparkprep.cli import main, parse
-from sparkprep.emr import verbs, verbs_serverless
+from sparkprep.emr import control, verbs, verbs_serverless
 
 PREFIX = "s3://bucket/sparkprep"
 MARKED = "MARKEDSECRETKEY"
@@ -211,6 +212,30 @@ def test_an_endpoint_that_does_not_answer_is_told_soon_and_by_its_host_alone(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
     said = told(capsys, "status", CLUSTER, code=2)
     assert "no answer at 127.0.0.1; check the network and --region" in said
+
+
+def test_a_launch_that_is_not_answered_is_asked_for_once_and_may_have_been_done(
+    staged: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(control, "ONCE_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and says nothing
+
+        def run_job_flow(params: dict[str, object], **_: object) -> None:
+            asked.append(str(params["url"]))
+            params["url"] = f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+        made = control.client("us-east-1", once=True)
+        made.meta.events.register("before-call.emr.RunJobFlow", run_job_flow)
+        monkeypatch.setattr(verbs, "client", lambda *_, **__: made)
+        said = told(capsys, "launch", staged, code=2)
+        server.settimeout(0.2)
+        connections = [server.accept()[0]]
+        with pytest.raises(TimeoutError):
+            server.accept()
+        connections[0].close()
+    assert len(asked) == 1
+    assert "the cluster may be there: `sparkprep emr status` lists what is billed" in said
 
 
 def test_the_plan_as_json_holds_the_request_and_the_cost(capsys: pytest.CaptureFixture[str]) -> None:

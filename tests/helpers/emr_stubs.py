@@ -65,6 +65,6 @@ def job_run(state: str) -> dict[str, Any]:
         "createdAt": START,
         "updatedAt": START,
         "executionRole": role,
-        "stateDetails": "",
+        "stateDetails": "x",
         "releaseLabel": "x",
     }
