@@ -41,17 +41,18 @@ class Factor(NamedTuple):
 
 # Measured (docs/benchmarks.md): 87 MB in 10,000 documents, 1.36 GB in 320,000.
 DOCUMENT_KB = Factor(4.25, 6.1, 8.7)
-# Measured there on 1.36 GB since texts are read by PyArrow: 32.8 to 39.7 CPU seconds, and 29.1 to 39.7.
-DEDUP_SECONDS = Factor(24.1, 26.5, 29.2)
+# Measured there on 1.36 GB since texts are read by PyArrow: 32.8 to 39.7 CPU seconds, of late 37.3; and 29.1 to 39.7,
+# in the middle 33.6.
+DEDUP_SECONDS = Factor(24.1, 27.4, 29.2)
 TOKENS_AND_SHARDS_SECONDS = Factor(21.4, 24.7, 29.2)
 # Spark's own copy of the same 1.36 GB: 43.5 and 48.4 CPU seconds on a Xeon of 2.80 GHz, 21.4 to 24.3 on the EPYC of the
 # figures above. r5 is a Xeon, too.
 CORE = Factor(1.0, 1.85, 2.25)
-# The job through S3 against a disk: 1.18 and 1.25; 1.3 is the most that it may be.
-THROUGH_S3 = Factor(1.18, 1.22, 1.3)
+# The job through S3 against a disk: 1.18 to 1.25, on 1.36 GB 1.19; 1.3 is the most that it may be.
+THROUGH_S3 = Factor(1.18, 1.2, 1.3)
 # Assumed, not measured: pairs grow faster than documents do.
 GROWTH = Factor(1.0, 1.5, 4.0)
-# On two cores 0.81 of their time is used (36 CPU seconds in 22.3); on many it is assumed to be less.
+# On two cores 0.8 of their time is used (37.2 CPU seconds in 23.2); on many it is assumed to be less.
 BUSY = Factor(0.8, 0.5, 0.25)
 # Assumed, not measured: from the request to the first step, with the bootstrap.
 START_HOURS = Factor(0.1, 0.17, 0.33)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from checkout import ROOT
 
-COMPILE = "from sparkprep.startup.kernels import call_all, compiled_and_loaded; call_all(); print(*compiled_and_loaded())"
+COMPILE = (
+    "from sparkprep.startup.kernels import call_all, compiled_and_loaded; call_all(); print(*compiled_and_loaded())"
+)
 # The functions that run in Spark's tasks, and on the driver, with rows as these get them.
 AS_TASKS = """
 import numpy as np
