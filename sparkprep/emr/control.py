@@ -44,7 +44,8 @@ def region_of(given: str | None) -> str:
 
     Raises UserError for one in which EMR is not.
     """
-    region = given or boto3.session.Session().region_name or os.environ.get("AWS_REGION") or REGION
+    with explained("AWS's settings"):
+        region = given or boto3.session.Session().region_name or os.environ.get("AWS_REGION") or REGION
     known = _regions()
     if region not in known:
         raise UserError(f"--region: EMR is not in {region!r}, or no such region{did_you_mean(region, known)}")
