@@ -15,7 +15,7 @@ from emr_stubs import ARN, CLUSTER, add_look, job_run, step, stubbed
 
 from sparkprep import __version__
 from sparkprep.cli import main, parse
-from sparkprep.emr import control, status, verbs, verbs_serverless
+from sparkprep.emr import applications, control, status, verbs, verbs_serverless
 
 PREFIX = "s3://bucket/sparkprep"
 MARKED = "MARKEDSECRETKEY"
@@ -164,15 +164,12 @@ def test_a_job_of_an_application_is_started_once_until_it_is_over(
     words = ["submit", application, "--staged", staged, "--environment", f"{staged}/environment.tar.gz", "--role",
              "arn:aws:iam::123456789012:role/jobs", *RUN, "--jobs", "dedup"]  # fmt: skip
     tokens: list[str] = []
+    begun = applications.start
+    monkeypatch.setattr(applications, "start", lambda *given: tokens.append(given[2]) or begun(*given))
     for before in ([], [job_run("RUNNING")], [job_run("FAILED")]):
         with stubbed("emr-serverless") as (serverless, stubber):
-            serverless.meta.events.register(
-                "provide-client-params.emr-serverless.StartJobRun",
-                lambda params, **_: tokens.append(params["clientToken"]),
-            )
             stubber.add_response("list_job_runs", {"jobRuns": before}, {"applicationId": application})
-            answer = {"applicationId": application, "jobRunId": "00job", "arn": ARN}
-            stubber.add_response("start_job_run", answer)
+            stubber.add_response("start_job_run", {"applicationId": application, "jobRunId": "00job", "arn": ARN})
             monkeypatch.setattr(verbs_serverless, "client", lambda *_, made=serverless: made)
             assert "00job (dedup) is started; it is stopped after 8 hours" in told(capsys, *words)
     assert tokens[0] == tokens[1] != tokens[2]
