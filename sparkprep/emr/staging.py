@@ -82,7 +82,7 @@ def stage(
     """
     place = place_of(prefix)
     package = find_package()
-    sources = {**_scripts(place, package), **_samples(place, samples, tell)}
+    sources = {**_scripts(place, package), **dict(_samples(place, samples, tell))}
     with tempfile.TemporaryDirectory(prefix="sparkprep-wheelhouse-") as folder:
         tell(f"building the wheelhouse: Python {PYTHON_VERSION} on {MACHINE}")
         house = build_wheelhouse(Path(folder), package, Path(wheels_in).expanduser().resolve() if wheels_in else None)
