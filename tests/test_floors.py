@@ -129,8 +129,10 @@ GROUND_UP = {
         ("workspace", "inputs"),
         ("ties", "candidates", "verify"),
         ("resolve",),
-        ("report", "result"),
-        ("pipeline", "audit"),
+        ("report",),
+        ("audit",),
+        ("result",),
+        ("pipeline",),
         ("cli",),
     ),
     "trainer": (

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparkprep.io.paths import join_path
+from sparkprep.io.paths import join_path, lies_in
+from sparkprep.sample.build import FILES
 
 PYTHON_VERSION = "3.11"
 """The one Python that EMR 7.1 and later and EMR's releases of Spark 4 have in common."""
@@ -57,6 +58,24 @@ class Staged:
     def manifest(self) -> str:
         """staged.json, written last: every key with its size and SHA-256, sparkprep's version, Python, machine."""
         return join_path(self.prefix, "staged.json")
+
+    def sample(self, size: str) -> str:
+        """Return where the documents of a graded subset lie, by its size (10k); its truth lies beside them."""
+        return join_path(self.samples, size, FILES[0])
+
+    def run(self, name: str) -> str:
+        """Return a place for what a run writes."""
+        return join_path(self.prefix, "runs", name)
+
+    @property
+    def logs(self) -> str:
+        """Where EMR puts the logs of clusters: without such a place it keeps none."""
+        return join_path(self.prefix, "logs")
+
+    def has(self, path: str) -> bool:
+        """Return whether a path lies in a folder that staging or EMR fills."""
+        own = (self.wheelhouse, self.samples, self.logs, join_path(self.prefix, "jobs"))
+        return any(lies_in(path, folder) for folder in own)
 
     def job(self, name: str) -> str:
         """Return where a job lies, by its file's name in jobs/."""

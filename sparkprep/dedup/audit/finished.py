@@ -1,7 +1,6 @@
 """A finished run, opened to be asked: any row of its input by its place, and what was decided about it.
 
-The place of a row is its number in the input, from 0. The rows lie in kept/ or audit/rows, each in the order of the
-input, so that the places of the removed rows tell where a row lies.
+The place of a row is its number in the input, from 0.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparkprep.dedup.audit.places import places_in_input, positions_in_kept
 from sparkprep.dedup.columns import MISS
 from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, METRICS
 from sparkprep.dedup.kernels.arrays import I64
@@ -114,13 +114,12 @@ class FinishedRun:
     def documents(self, places: Sequence[int]) -> dict[int, Document]:
         """Return the rows at these places, by place, with their whole texts."""
         names = [name for name in (self.id_column, self.source_column, self.text_column) if name is not None]
-        wanted = np.unique(np.array(places, np.int64))
-        gone = np.isin(wanted, self.removed_rows)
-        before = np.searchsorted(self.removed_rows, wanted)
+        wanted, removed = np.unique(np.array(places, np.int64)), self.removed_rows
+        gone = np.isin(wanted, removed)
         found: dict[int, Document] = {}
         for table, here, positions in (
-            (AUDIT_ROWS, wanted[gone], before[gone]),
-            (KEPT, wanted[~gone], (wanted - before)[~gone]),
+            (AUDIT_ROWS, wanted[gone], np.searchsorted(removed, wanted[gone])),
+            (KEPT, wanted[~gone], positions_in_kept(wanted[~gone], removed)),
         ):
             if here.size:
                 rows = fetch(self._table(table), positions.tolist(), names, here.size)
@@ -158,9 +157,7 @@ class FinishedRun:
         """Return which rows of the input lie at these positions of a table."""
         if table == AUDIT_ROWS:
             return self.removed_rows[positions]
-        kept_before = self.removed_rows - np.arange(len(self.removed_rows))
-        places: I64 = positions + np.searchsorted(kept_before, positions, side="right")
-        return places
+        return places_in_input(positions, self.removed_rows)
 
     def _pairs(self, columns: list[str] | None, where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
         for part in self.metrics["parts"][AUDIT_PAIRS]:
