@@ -140,7 +140,7 @@ or_fail() {
     local failed=""
     "$@" 2>"$work/complaint" || failed=yes
     cat -- "$work/complaint" >&2
-    [[ -z $failed ]] || fail "$(tail -n 1 -- "$work/complaint")"
+    [[ -z $failed ]] || fail "$(tail -n 1 -- "$work/complaint" | sed 's/^error: //')"
 }
 
 # Write to `sizes` the MB of the wheels, and of what they make; complain where they are for another kind of node.
@@ -266,9 +266,9 @@ make_environment() {
 }
 
 install_wheels() {
-    sudo env PIP_CONFIG_FILE=/dev/null "$PYTHON" -I -m pip --isolated --disable-pip-version-check --no-input install \
-        --root-user-action=ignore --no-cache-dir --no-compile --progress-bar=off --require-hashes --only-binary=:all: \
-        "$@" --find-links "$work/wheelhouse" --requirement "$work/wheelhouse/requirements.txt" 2>&1 |
+    sudo env PIP_CONFIG_FILE=/dev/null "$PYTHON" -I -m pip --isolated --disable-pip-version-check --no-input --quiet \
+        install --root-user-action=ignore --no-cache-dir --no-compile --require-hashes --only-binary=:all: "$@" \
+        --find-links "$work/wheelhouse" --requirement "$work/wheelhouse/requirements.txt" 2>&1 |
         tee -- "$work/pip.log"
 }
 
@@ -317,7 +317,7 @@ main() {
     or_fail look_at_wheels
     say "$(find "$work/wheelhouse" -name '*.whl' | wc -l) wheels copied and looked at, after $SECONDS s"
     make_environment
-    say "compiling the kernels, after $SECONDS s"
+    say "installed after $SECONDS s: $(sed -n 's/ --hash.*//p' "$work/requirements.txt" | tr '\n' ' ')"
     compile_kernels
     or_fail check_environment
     printf '%s' "$made_of" | sudo tee "$MARK" >/dev/null

@@ -7,6 +7,7 @@ missing or is another, there is no manifest, and nothing can be launched from th
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from sparkprep.emr.places import JOBS, MACHINE, PYTHON_VERSION, Staged
 from sparkprep.emr.wheelhouse import build_wheelhouse
 from sparkprep.errors import UserError, argument
 from sparkprep.io.aws import bucket_client, code_of, explained
-from sparkprep.io.files import delete_file, sha256_of, write_text
+from sparkprep.io.files import delete_file, exists, sha256_of, write_text
 from sparkprep.io.json_files import read_json
 from sparkprep.io.objects import delete, objects
 from sparkprep.io.paths import is_local, normalise, split_s3
@@ -80,12 +81,14 @@ def stage(
     "10k") and local folders, each put under its name. dry_run: asks nothing of S3, and tells what would lie there.
     Raises UserError for what is missing or wrong, and for what S3 refuses; a later staging goes on from there.
     """
-    place = place_of(prefix)
+    place, own_wheels = place_of(prefix), Path(wheels_in).expanduser().resolve() if wheels_in else None
+    if own_wheels is not None and not own_wheels.is_dir():
+        raise UserError(f"{argument('wheels_in', wheels_in)}: is no folder; name the one with the wheels")
     package = find_package()
     sources = {**_scripts(place, package), **dict(_samples(place, samples, tell))}
     with tempfile.TemporaryDirectory(prefix="sparkprep-wheelhouse-") as folder:
         tell(f"building the wheelhouse: Python {PYTHON_VERSION} on {MACHINE}")
-        house = build_wheelhouse(Path(folder), package, Path(wheels_in).expanduser().resolve() if wheels_in else None)
+        house = build_wheelhouse(Path(folder), package, own_wheels)
         sources |= {place.key(f"{place.wheelhouse}/{file.name}"): file for file in house.files}
         files = tuple(StagedFile(key, *sha256_of(str(path))) for key, path in sources.items())
         if dry_run:
@@ -107,7 +110,9 @@ def place_of(prefix: str) -> Staged:
 
 def read_staged(place: Staged) -> dict[str, Any]:
     """Return staged.json. Raises UserError where nothing was staged, or by an sparkprep of another version."""
-    advice = f"stage it: sparkprep emr stage {place.prefix}"
+    advice = f"stage it: sparkprep emr stage {shlex.quote(place.prefix)}"
+    if not exists(place.manifest):
+        raise UserError(f"{place.prefix} holds no staged.json: nothing was staged there, or not to its end; {advice}")
     manifest = read_json(place.manifest, advice, {"sparkprep": str, "python": str, "machine": str, "files": list})
     if manifest["sparkprep"] != __version__:
         by = manifest["sparkprep"]

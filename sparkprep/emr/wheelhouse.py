@@ -10,8 +10,10 @@ once more: pip judges conditions such as `platform_system` by the machine that i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +25,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 from sparkprep.emr.package import Package, pip
 from sparkprep.emr.places import MACHINE, PYTHON_VERSION
@@ -64,7 +67,7 @@ _SURROUNDINGS = {
     "sys_platform": "linux",
 }
 """What the conditions of a requirement look at (PEP 508), on a node."""
-_NOT_FOUND = re.compile(r"No matching distribution found for ([\w.-]+)")
+_ROOT = "sparkprep"
 
 
 @dataclass(frozen=True)
@@ -106,15 +109,15 @@ def build_wheelhouse(folder: Path, package: Package, wheels_in: Path | None = No
     with tempfile.TemporaryDirectory() as own:
         wheel = package.write_wheel(Path(own))
         pins = package.shared["constraints.txt"]
-        source: tuple[str | Path, ...] = ("--no-index", "--find-links", wheels_in) if wheels_in else ()
-        try:
-            pip("download", *_kind_of_node(), "--constraint", pins, *source, "--dest", folder, wheel)
-        except UserError as error:
-            raise _with_what_is_there(error, wheels_in) from error
-        root = canonicalize_name(wheel.name.partition("-")[0])
-    wheels = tuple(_needed(look_at_wheels(folder), folder, root))
+        left_aside: Mapping[str, list[str]] = {}
+        if wheels_in is None:
+            pip("download", *_kind_of_node(), "--constraint", pins, "--dest", folder, wheel)
+        else:
+            shutil.copy(wheel, folder)
+            left_aside = _take(folder, wheels_in, _pinned(pins) | {_ROOT: _version_of(wheel)})
+    wheels = tuple(_needed(look_at_wheels(folder), folder, left_aside))
     _write_requirements(folder, wheels)
-    _write_manifest(folder, wheels, root)
+    _write_manifest(folder, wheels)
     return Wheelhouse(folder, wheels)
 
 
@@ -141,25 +144,35 @@ def _kind_of_node() -> Sequence[str]:
     return ("--only-binary=:all:", *version, *platforms)
 
 
-def _with_what_is_there(error: UserError, folder: Path | None) -> UserError:
-    """Say what a folder has instead of a wheel that pip has not found in it."""
-    missing = _NOT_FOUND.search(str(error))
-    if folder is None or missing is None:
-        return error
-    wanted = canonicalize_name(missing[1])
-    there = [path.name for path in sorted(folder.glob("*")) if canonicalize_name(path.name).startswith(f"{wanted}-")]
-    if not there:
-        return UserError(f"{folder}: has no wheel of {missing[1]}; put one for {_NODE} there, or let pip download it")
-    return UserError(
-        f"{folder}: of {missing[1]} it has {', '.join(there)}, which is not what the pins and a node want: {_NODE}; "
-        "put such a wheel there, or let pip download it"
-    )
+def _pinned(pins: Path) -> dict[str, str]:
+    """Return name -> version of a file of pins."""
+    lines = (line.partition("==") for line in pins.read_text(encoding="utf-8").splitlines())
+    return {canonicalize_name(name): version.strip() for name, mark, version in lines if mark and name[:1] != "#"}
 
 
-def _needed(wheels: Sequence[Wheel], folder: Path, root: str) -> Iterator[Wheel]:
+def _version_of(wheel: Path) -> str:
+    return str(parse_wheel_filename(wheel.name)[1])
+
+
+def _take(folder: Path, wheels_in: Path, pins: Mapping[str, str]) -> Mapping[str, list[str]]:
+    """Copy the wheels of a folder that the pins allow and a node can use; return the others' names by package."""
+    left_aside: dict[str, list[str]] = {}
+    for path in sorted(wheels_in.iterdir()):
+        name = canonicalize_name(path.name.split("-")[0])
+        with contextlib.suppress(InvalidWheelFilename):
+            name, version, _, tags = parse_wheel_filename(path.name)
+            if tags & _TAGS and pins.get(name, str(version)) == str(version):
+                if not (folder / path.name).exists():
+                    shutil.copy(path, folder)
+                continue
+        left_aside.setdefault(name, []).append(path.name)
+    return left_aside
+
+
+def _needed(wheels: Sequence[Wheel], folder: Path, left_aside: Mapping[str, list[str]]) -> Iterator[Wheel]:
     """Yield the wheels that the package needs, and its own. Raises UserError where one is missing, or must not be."""
-    by_name = {wheel.name: wheel for wheel in wheels}
-    waiting: list[tuple[str, frozenset[str]]] = [(root, frozenset())]
+    by_name = {wheel.name: wheel for wheel in sorted(wheels, key=lambda wheel: Version(wheel.version))}
+    waiting: list[tuple[str, frozenset[str]]] = [(_ROOT, frozenset())]
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
         name, extras = waiting.pop()
@@ -173,11 +186,12 @@ def _needed(wheels: Sequence[Wheel], folder: Path, root: str) -> Iterator[Wheel]
                 raise UserError(f"{file} requires {requirement}: {NEVER[other]}; it may be an extra only")
             there = by_name.get(other)
             if there is None or not requirement.specifier.contains(there.version, prereleases=True):
-                has = f"it has {there.version}" if there else "it has none"
-                raise UserError(f"{file} requires {requirement} in the wheelhouse of {_NODE}, and {has}: mend the pins")
+                others = [there.file] if there else left_aside.get(other, [])
+                has = f"there is {', '.join(others)}, which does not do" if others else "there is none"
+                raise UserError(f"{file} requires {requirement}, as a wheel for {_NODE}: {has}; mend that, or the pins")
             waiting.append((other, frozenset(requirement.extras)))
     names = {name for name, _ in seen}
-    yield from (wheel for wheel in wheels if wheel.name in names)
+    yield from (wheel for wheel in by_name.values() if wheel.name in names)
 
 
 def _requirements(wheel: Path, extras: frozenset[str]) -> Iterator[Requirement]:
@@ -199,12 +213,12 @@ def _write_requirements(folder: Path, wheels: Sequence[Wheel]) -> None:
     write_text(str(folder / REQUIREMENTS), "\n".join([f"# For {_NODE}; `pip install --require-hashes`.", *lines, ""]))
 
 
-def _write_manifest(folder: Path, wheels: Sequence[Wheel], root: str) -> None:
+def _write_manifest(folder: Path, wheels: Sequence[Wheel]) -> None:
     manifest: Mapping[str, object] = {
         "python": PYTHON_VERSION,
         "machine": MACHINE,
         "glibc": f"2.{_GLIBC_MINOR}",
-        "sparkprep": next(wheel.version for wheel in wheels if wheel.name == root),
+        "sparkprep": next(wheel.version for wheel in wheels if wheel.name == _ROOT),
         "bytes": sum(wheel.bytes for wheel in wheels),
         "installed_bytes": sum(wheel.installed_bytes for wheel in wheels),
         "wheels": [asdict(wheel) for wheel in _by_name(wheels)],

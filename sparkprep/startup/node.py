@@ -16,6 +16,7 @@ from pathlib import Path
 
 import sparkprep
 from sparkprep.console import guarded, say
+from sparkprep.dedup.kernels.cache import VARIABLE
 from sparkprep.errors import UserError
 
 IMPORTED = (
@@ -51,8 +52,8 @@ def compile_all() -> str:
     compiled, loaded, _ = _called()
     seconds = time.monotonic() - start
     return (
-        f"{compiled} kernels compiled and {loaded} found compiled in {seconds - modules:.0f} s, modules imported in "
-        f"{modules:.0f} s; the kernels are in {os.environ.get('NUMBA_CACHE_DIR', 'the installation')}"
+        f"{compiled} kernels compiled, and {loaded} found compiled, in {seconds - modules:.0f} s; modules imported in "
+        f"{modules:.0f} s; the kernels are in {_place()}"
     )
 
 
@@ -71,8 +72,8 @@ def check() -> str:
         raise UserError(f"two texts with a Jaccard similarity of 5/6 are said to have {similarity}: no sound kernels")
     if compiled:
         raise UserError(
-            f"{compiled} kernels were compiled again: this user cannot load what was compiled before; let the user "
-            f"{os.getuid()} read and write {os.environ.get('NUMBA_CACHE_DIR', 'the installation')}"
+            f"{compiled} of the kernels had to be compiled again by user {os.getuid()}, and would be in each job: "
+            f"{_place()} does not hold what was compiled, or this user cannot load it"
         )
     ids = Tokenizer().encode_one(_TEXT)
     if ids.tolist() != _IDS:
@@ -81,6 +82,10 @@ def check() -> str:
         f"works: {len(IMPORTED)} imports, {loaded} kernels loaded as compiled, two texts compared, one tokenized, in "
         f"{time.monotonic() - start:.1f} s"
     )
+
+
+def _place() -> str:
+    return os.environ.get(VARIABLE, "the installation")
 
 
 def _called() -> tuple[int, int, float]:

@@ -36,7 +36,7 @@ def have_a_place() -> bool:
     compiled = [Path(named) / _numbas_name(source) if named else source / "__pycache__" for source in _SOURCES]
     if all(map(_is_usable, compiled)):
         if named:
-            os.environ[VARIABLE] = named
+            _name(named)
         return True
     folder, is_own = _of_user(), True
     if not all(_is_usable(folder / _numbas_name(source)) for source in _SOURCES):
@@ -49,7 +49,7 @@ def have_a_place() -> bool:
             return False
         folder = private
     if named or not is_own:
-        os.environ[VARIABLE] = str(folder)
+        _name(str(folder))
         which = f"{named} cannot" if named else "neither the installation nor a home can"
         _say(
             f"note: compiled kernels are kept in {folder}, since {which} be written to; where they are not there yet, "
@@ -58,6 +58,13 @@ def have_a_place() -> bool:
     for source, place in zip(_SOURCES, compiled, strict=True):
         _copy_compiled(place, folder / _numbas_name(source))
     return True
+
+
+def _name(folder: str) -> None:
+    """Name the folder to Numba and to the workers. Where Numba is imported already, it has looked before."""
+    os.environ[VARIABLE] = folder
+    if "numba" in sys.modules:
+        sys.modules["numba"].core.config.reload_config()
 
 
 def _say(line: str) -> None:
