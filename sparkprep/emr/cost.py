@@ -123,29 +123,35 @@ def estimate(settings: ClusterSettings, work: WorkSettings, placed: Fit, an_hour
     return Estimate(gigabytes, seconds, jobs, hours, hours * an_hour)
 
 
+def at_most(stop_after: int, an_hour: float) -> float:
+    """Return the dollars that a cluster costs where only its hard stop ends it, which is armed when nodes start."""
+    return (stop_after + START_HOURS.high) * an_hour
+
+
 def hard_stop(settings: ClusterSettings, taken: Estimate, an_hour: float) -> int:
     """Return the hours after which the cluster is stopped whatever it does, so that it costs --max-dollars at most.
 
     Raises UserError where the money does not reach for an hour, for the hours that are asked for, or for the run as it
     is expected.
     """
-    affordable = int(settings.max_dollars / an_hour)
+    affordable = int(settings.max_dollars / an_hour - START_HOURS.high)
     if affordable < 1:
         raise UserError(
-            f"--max-dollars {settings.max_dollars:g}: an hour of this cluster costs ${an_hour:.2f}; give "
-            f"--max-dollars {_up(an_hour)} or more, or fewer nodes"
+            f"--max-dollars {settings.max_dollars:g}: an hour of this cluster costs ${an_hour:.2f}, with its start up "
+            f"to ${at_most(1, an_hour):.2f}; give --max-dollars {_up(at_most(1, an_hour))} or more, or fewer nodes"
         )
     hours = settings.max_hours or min(affordable, MOST_HOURS)
     if hours > affordable:
+        most = at_most(hours, an_hour)
         raise UserError(
-            f"--max-hours {hours} cost up to ${hours * an_hour:.2f}, more than --max-dollars "
-            f"{settings.max_dollars:g}; give --max-hours {affordable}, or --max-dollars {_up(hours * an_hour)}"
+            f"--max-hours {hours} cost up to ${most:.2f}, more than --max-dollars {settings.max_dollars:g}; give "
+            f"--max-hours {affordable}, or --max-dollars {_up(most)}"
         )
     if taken.hours.expected > hours:
         needed = int(taken.hours.high) + 1
         raise UserError(
             f"the run takes {taken.hours.expected:.1f} hours (${taken.dollars.expected:.2f}), and the cluster stops "
-            f"after {hours}; give --max-dollars {_up(needed * an_hour)} --max-hours {needed}, or more nodes"
+            f"after {hours}; give --max-dollars {_up(at_most(needed, an_hour))} --max-hours {needed}, or more nodes"
         )
     return hours
 

@@ -41,7 +41,7 @@ class Plan:
     @property
     def at_most(self) -> float:
         """Dollars that the cluster costs where only its hard stop ends it."""
-        return self.stop_after * self.an_hour.total
+        return cost.at_most(self.stop_after, self.an_hour.total)
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the plan as rows of name and text."""
