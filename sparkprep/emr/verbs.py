@@ -138,10 +138,11 @@ def fetch(args: argparse.Namespace) -> int:
         bring(wanted, _tell_download)
     if not wanted:
         say_line(f"{cluster} has left none of {', '.join(parts)} yet: EMR brings logs to S3 every five minutes")
+        tell_next("status", cluster, *region_words(args))
     elif "shards" in parts and any(each.path.endswith(".bin") for each in wanted):
         say_line(f"next: {shlex.join(['sparkprep', 'shards', '--output', f'{args.folder}/shards', '--verify'])}")
-    elif found.is_active:
-        tell_next("terminate", cluster, *region_words(args))
+    else:
+        tell_next("terminate" if found.is_active else "status", cluster, *region_words(args))
     return Exit.DONE
 
 
@@ -152,7 +153,8 @@ def terminate(args: argparse.Namespace) -> int:
         tell_calls([("TerminateJobFlows", {"JobFlowIds": [cluster]})])
         return Exit.DONE
     after = clusters.terminate(client(region), cluster)
-    say_line(f"{cluster} is {after.state}: its nodes are billed until they have gone, a minute or two")
+    until = ": its nodes are billed until they have gone, a minute or two" if after.state == "TERMINATING" else ""
+    say_line(f"{cluster} is {after.state}{until}")
     tell_next("status", cluster, *region_words(args))
     return Exit.DONE
 
