@@ -16,6 +16,7 @@ FORBIDDEN = {
     "sparkprep.llmc": {"pyspark", "py4j", "numba", "pandas"},
     "sparkprep.io": {"pyspark", "py4j", "numba", "pandas"},
     "sparkprep.grade": {"pyspark", "py4j", "numba"},
+    "sparkprep.emr": {"pyspark", "py4j", "numba"},
     "sparkprep": {"torch", "transformers"},
     "trainer": {"pyspark", "py4j", "numba"},
 }

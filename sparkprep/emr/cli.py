@@ -10,6 +10,7 @@ from sparkprep.emr.jobs import RunSettings
 from sparkprep.emr.settings import ClusterSettings, WorkSettings
 from sparkprep.emr.staging import DEFAULT_SAMPLES
 from sparkprep.emr.status import LINES
+from sparkprep.emr.telling import tell_next
 from sparkprep.options import Integer, add_options
 
 EPILOG = """\
@@ -83,9 +84,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the arguments say; UserError where it cannot be."""
-    if getattr(args, "serverless", False) or verbs_serverless.is_meant(getattr(args, "cluster", None)):
-        return int(verbs_serverless.VERBS[args.kind](args))
-    return int(verbs.VERBS[args.kind](args))
+    on_serverless = getattr(args, "serverless", False) or verbs_serverless.is_meant(getattr(args, "cluster", None))
+    code = (verbs_serverless if on_serverless else verbs).VERBS[args.kind](args)
+    if args.dry_run and args.kind != "plan":
+        tell_next(*(word for word in args.words if word != "--dry-run"))
+    return int(code)
 
 
 def _add_cluster(parser: argparse.ArgumentParser) -> None:

@@ -44,7 +44,8 @@ def region_of(given: str | None) -> str:
 
     Raises UserError for one in which EMR is not.
     """
-    region = given or boto3.session.Session().region_name or os.environ.get("AWS_REGION") or REGION
+    with explained("AWS's settings"):
+        region = given or _session(_aws_variables()).region_name or os.environ.get("AWS_REGION") or REGION
     known = _regions()
     if region not in known:
         raise UserError(f"--region: EMR is not in {region!r}, or no such region{did_you_mean(region, known)}")
@@ -58,7 +59,7 @@ def client(region: str, service: str = EMR, once: bool = False) -> Any:
     second cluster would be billed too.
     """
     with explained(f"EMR in {region}"):
-        return boto3.session.Session().client(
+        return _session(_aws_variables()).client(
             service,
             region_name=region,
             config=Config(
@@ -121,6 +122,16 @@ def check_bucket_region(uri: str, region: str) -> None:
             f"{uri}: the bucket lies in {there}, and the cluster would be in {region}; give --region {there}, or take "
             "a bucket there"
         )
+
+
+def _aws_variables() -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+
+
+@lru_cache(maxsize=2)
+def _session(variables: tuple[tuple[str, str], ...]) -> Any:
+    """Return the session of an environment: it keeps what it has read of AWS's models and settings."""
+    return boto3.session.Session()
 
 
 @lru_cache(maxsize=1)

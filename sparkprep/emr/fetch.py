@@ -12,7 +12,7 @@ from sparkprep.emr.jobs import output_of
 from sparkprep.errors import UserError
 from sparkprep.io.aws import bucket_client, explained
 from sparkprep.io.files import make_folder
-from sparkprep.io.paths import join_path, lies_in, split_s3
+from sparkprep.io.paths import join_path, split_s3
 from sparkprep.io.s3 import download, is_safe_name
 
 PARTS = ("logs", "reports", "shards", "rows")
@@ -22,11 +22,16 @@ _SHARDS = re.compile(r".*\.bin|manifest\.json")
 
 @dataclass(frozen=True)
 class Download:
-    """An object and where it goes. size: bytes."""
+    """An object and where it goes: "" where no file can have its name. size: bytes."""
 
     uri: str
     path: str
     size: int
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether it can be a file within the folder."""
+        return bool(self.path)
 
     @property
     def is_there(self) -> bool:
@@ -45,10 +50,13 @@ def check_parts(text: str) -> tuple[str, ...]:
     return names
 
 
-def downloads(cluster: Cluster, steps: Sequence[Step], parts: Sequence[str], folder: str) -> list[Download]:
-    """Return what is to be brought into a folder: logs/ as EMR keeps them, the rest as a run's output has it.
+def downloads(
+    cluster: Cluster, steps: Sequence[Step], parts: Sequence[str], folder: str
+) -> tuple[list[Download], list[str]]:
+    """Return what is to be brought into a folder, and the objects left out, whose names no file can have.
 
-    Raises UserError where a bucket cannot be listed.
+    Logs go into logs/ as EMR keeps them, the rest as a run's output has it. Raises UserError where a bucket cannot be
+    listed.
     """
     found: dict[str, Download] = {}
     if "logs" in parts and cluster.log_uri:
@@ -59,7 +67,8 @@ def downloads(cluster: Cluster, steps: Sequence[Step], parts: Sequence[str], fol
         for each in _below(output, os.path.join(folder, name)):
             if _is_asked_for(each, output, parts):
                 found[each.uri] = each
-    return list(found.values())
+    wanted = list(found.values())
+    return [each for each in wanted if each.is_safe], [each.uri for each in wanted if not each.is_safe]
 
 
 def bring(wanted: Sequence[Download], on_file: Callable[[Download], None]) -> int:
@@ -84,7 +93,7 @@ def _is_asked_for(each: Download, output: str, parts: Sequence[str]) -> bool:
 
 
 def _below(place: str, folder: str) -> Iterator[Download]:
-    """Yield the objects below a prefix whose names are safe as those of files."""
+    """Yield the objects below a prefix, but for those that stand for folders."""
     bucket, key = split_s3(place)
     client = bucket_client(bucket, place)
     with explained(place):
@@ -92,5 +101,6 @@ def _below(place: str, folder: str) -> Iterator[Download]:
             for entry in page.get("Contents", []):
                 uri = f"s3://{bucket}/{entry['Key']}"
                 names = entry["Key"][len(key) + 1 :].split("/")
-                if lies_in(uri, place) and all(is_safe_name(name) for name in names):
-                    yield Download(uri, os.path.join(folder, *names), int(entry["Size"]))
+                if names[-1]:
+                    is_safe = all(is_safe_name(name) for name in names)
+                    yield Download(uri, os.path.join(folder, *names) if is_safe else "", int(entry["Size"]))

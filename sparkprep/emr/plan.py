@@ -41,7 +41,7 @@ class Plan:
     @property
     def at_most(self) -> float:
         """Dollars that the cluster costs where only its hard stop ends it."""
-        return self.stop_after * self.an_hour.total
+        return cost.at_most(self.stop_after, self.an_hour.total)
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the plan as rows of name and text."""
@@ -54,7 +54,7 @@ class Plan:
             *self.placed.rows(),
             ("an hour", f"${hourly.total:.2f}: EC2 {hourly.ec2:.2f}, EMR {hourly.emr:.2f}, disks {hourly.disks:.2f}, "
                         f"addresses {hourly.addresses:.2f} (prices of {self.prices_of})"),
-            ("work", f"{_work(self.work)}: {_range(taken.gigabytes, '{:.0f}')} GB of text"),
+            ("work", f"{_work(self.work)}: {_gigabytes(taken.gigabytes)} GB of text"),
             ("jobs take", _times(taken.work)),
             ("all takes", f"{_times(taken.hours)}, with start and {settings.idle_minutes} idle minutes"),
             ("it costs", _dollars(taken.dollars)),
@@ -141,8 +141,8 @@ def _work(work: WorkSettings) -> str:
     return f"{work.documents:,} documents" if work.text_gb is None else f"{work.text_gb:g} GB"
 
 
-def _range(factor: cost.Factor, form: str) -> str:
-    low, expected, high = (form.format(each) for each in factor)
+def _gigabytes(factor: cost.Factor) -> str:
+    low, expected, high = (f"{each:.0f}" if each >= 10 else f"{each:.2g}" for each in factor)
     return expected if low == high else f"{expected} ({low} to {high})"
 
 

@@ -34,8 +34,8 @@ _WAYS_OUT = {
     "BOOTSTRAP_FAILURE": "the bootstrap failed on a node; `sparkprep emr fetch {id} logs` brings its log",
     "STEP_FAILURE": "a step failed; `sparkprep emr fetch {id} logs` brings its log",
     "VALIDATION_ERROR": "EMR does not take the cluster as asked for (quota of vCPUs, roles, subnet); it cost nothing",
-    "INSTANCE_FAILURE": "nodes were lost; launch again, on the market ON_DEMAND if it was SPOT",
-    "INTERNAL_ERROR": "a failure of EMR's own, or the hard stop of the primary node; launch again",
+    "INSTANCE_FAILURE": "nodes were lost (SPOT?), or the primary node came to its hard stop; launch again",
+    "INTERNAL_ERROR": "a failure of EMR's own, or the primary node came to its hard stop; launch again",
 }
 
 

@@ -55,6 +55,12 @@ def given(args: argparse.Namespace, settings: type) -> list[str]:
     return [word for name, value in made.items() for word in (flag(name), str(value))]
 
 
+def all_given(args: argparse.Namespace) -> list[str]:
+    """Return the flags of a plan that differ from their defaults, as words."""
+    prices = ["--prices", args.prices] if args.prices else []
+    return [*given(args, ClusterSettings), *given(args, WorkSettings), *prices]
+
+
 def region_words(args: argparse.Namespace) -> list[str]:
     """Return the flag of the region, where one was given."""
     return ["--region", args.region] if args.region else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +15,9 @@ from sparkprep.emr.control import check_bucket_region, client, region_of
 from sparkprep.emr.fetch import Download, bring, check_parts, downloads
 from sparkprep.emr.places import MACHINE, PYTHON_VERSION, Staged
 from sparkprep.emr.plan import EXAMPLE
-from sparkprep.emr.prices import Prices, load
-from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.prices import load
 from sparkprep.emr.staging import read_staged, stage
-from sparkprep.emr.telling import given, plan_of, region_words, rehearsal, tell_calls, tell_next, tell_plan
+from sparkprep.emr.telling import all_given, plan_of, region_words, rehearsal, tell_calls, tell_next, tell_plan
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists
 from sparkprep.options import from_arguments
@@ -32,8 +32,7 @@ def plan(args: argparse.Namespace) -> int:
         return Exit.DONE
     tell_plan(made)
     tell_calls([("RunJobFlow", made.request)])
-    further = ["--prices", args.prices] if args.prices else []
-    tell_next("launch", made.staged.prefix, *given(args, ClusterSettings), *given(args, WorkSettings), *further)
+    tell_next("launch", made.staged.prefix, *all_given(args))
     return Exit.DONE
 
 
@@ -64,7 +63,7 @@ def launch(args: argparse.Namespace) -> int:
     with clusters.that_runs(cluster):
         say_line(f"{cluster} is launched; it stops itself after {made.stop_after} hours")
         if args.follow:
-            return _follow(emr, cluster, load(args.prices), status.LINES)
+            return _follow(emr, cluster, status.LINES, args)
         if "Steps" in made.request:
             tell_next("status", cluster, "--follow", *region_words(args))
         else:
@@ -91,7 +90,7 @@ def submit(args: argparse.Namespace) -> int:
             say_line(f"{step.id} {step.name} is there already, {step.state}: not given again")
         say_line(f"{cluster}: {len(new)} steps given: {', '.join(new) or 'none'}")
         if args.follow:
-            return _follow(emr, cluster, load(args.prices), status.LINES)
+            return _follow(emr, cluster, status.LINES, args)
         tell_next("status", cluster, "--follow", *region_words(args))
     return Exit.DONE
 
@@ -108,7 +107,7 @@ def show_status(args: argparse.Namespace) -> int:
         return Exit.DONE
     emr, prices = client(region), load(args.prices)
     if args.follow:
-        return _follow(emr, cluster, prices, args.lines)
+        return _follow(emr, cluster, args.lines, args)
     now = status.look(emr, cluster, prices)
     for line in now.lines():
         say_line(line)
@@ -128,7 +127,9 @@ def fetch(args: argparse.Namespace) -> int:
         return Exit.DONE
     emr = client(region)
     found = clusters.describe(emr, cluster)
-    wanted = downloads(found, clusters.steps_of(emr, cluster), parts, args.folder)
+    wanted, left_out = downloads(found, clusters.steps_of(emr, cluster), parts, args.folder)
+    for uri in left_out:
+        say_line(f"warning: {uri}: a name that no file can have; left out", sys.stderr)
     missing = [each for each in wanted if not each.is_there]
     size = sum(each.size for each in missing)
     cost = size / 1e9 * load(args.prices).number("transfer_out", "gb")
@@ -193,11 +194,12 @@ def _list(args: argparse.Namespace, region: str) -> int:
     return Exit.DONE
 
 
-def _follow(emr: Any, cluster: str, prices: Prices, lines: int) -> int:
+def _follow(emr: Any, cluster: str, lines: int, args: argparse.Namespace) -> int:
+    prices = load(args.prices)
     clusters.describe(emr, cluster)  # an id of no cluster runs nothing
     with clusters.that_runs(cluster):
         last = status.follow(lambda: status.look(emr, cluster, prices), say_line, _tail(lines))
-    _tell_after(last, [])
+    _tell_after(last, region_words(args))
     return status.exit_code(last)
 
 

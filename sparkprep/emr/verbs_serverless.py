@@ -9,13 +9,21 @@ from collections.abc import Callable
 from sparkprep.console import Exit, say, say_line
 from sparkprep.emr import applications, jobs, serverless
 from sparkprep.emr.control import check_bucket_region, client, region_of
-from sparkprep.emr.fits import Fit
 from sparkprep.emr.model import SERVERLESS
 from sparkprep.emr.places import Staged
-from sparkprep.emr.plan import EXAMPLE, make_plan
-from sparkprep.emr.prices import load
-from sparkprep.emr.settings import MOST_HOURS, ClusterSettings, WorkSettings
-from sparkprep.emr.telling import REHEARSAL, plan_of, region_words, rehearsal, tell_calls, tell_next, tell_plan
+from sparkprep.emr.plan import Plan, make_plan
+from sparkprep.emr.prices import Prices, load
+from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.telling import (
+    REHEARSAL,
+    all_given,
+    plan_of,
+    region_words,
+    rehearsal,
+    tell_calls,
+    tell_next,
+    tell_plan,
+)
 from sparkprep.emr.verbs import check_staged, put_there
 from sparkprep.errors import UserError
 from sparkprep.options import from_arguments
@@ -32,22 +40,21 @@ def plan(args: argparse.Namespace) -> int:
     """Tell what the same run costs on EMR Serverless, beside the cluster."""
     made, prices = plan_of(args, None), load(args.prices)
     workers = serverless.workers_of(made.settings, made.placed)
-    an_hour = serverless.hourly(workers, prices)
-    cost = serverless.dollars(workers, made.work, made.placed, prices)
     application = serverless.create_application(made.settings, workers)
     words = ["--input", made.staged.sample(REHEARSAL), "--output", f"{made.staged.run(REHEARSAL)}/clean"]
     archive = f"{made.staged.prefix}/environment.tar.gz"
     job = serverless.start_job_run(_EXAMPLE_APPLICATION, "dedup", words, made.staged, archive, _EXAMPLE_ROLE, workers,
                                    made.settings, made.stop_after)  # fmt: skip
     if args.json:
+        cost = serverless.dollars(workers, made.work, made.placed, prices)
+        an_hour = serverless.hourly(workers, prices)
         told = {"an_hour": an_hour, "dollars": cost._asdict(), "application": application, "job": job}
         say(json.dumps({"cluster": made.as_dict(), "serverless": told}, indent=1))
         return Exit.DONE
     tell_plan(made)
-    say_line(f"  serverless  ${an_hour:.2f} an hour while jobs run: {workers.all_vcpus} vCPUs, {workers.all_gb} GB; "
-             f"${cost.expected:.2f} (${cost.low:.2f} to ${cost.high:.2f})")  # fmt: skip
+    _tell_price(workers, made, prices)
     tell_calls([("CreateApplication", application), ("StartJobRun", job)])
-    tell_next("launch", made.staged.prefix, "--serverless")
+    tell_next("launch", made.staged.prefix, "--serverless", *all_given(args))
     return Exit.DONE
 
 
@@ -57,6 +64,7 @@ def launch(args: argparse.Namespace) -> int:
     workers = serverless.workers_of(made.settings, made.placed)
     request = serverless.create_application(made.settings, workers)
     if args.dry_run:
+        _tell_price(workers, made, load(args.prices))
         tell_calls([("CreateApplication", request)])
         return Exit.DONE
     check_bucket_region(made.staged.prefix, made.region)
@@ -80,10 +88,11 @@ def submit(args: argparse.Namespace) -> int:
     if len(commands) != 1:
         raise UserError(f"--jobs {settings.jobs}: on EMR Serverless one at a time, as each reads what the one before "
                         "wrote; begin with --jobs dedup")  # fmt: skip
-    (name, words), cluster = next(iter(commands.items())), ClusterSettings()
-    made = plan_for(cluster, region)
+    name, words = next(iter(commands.items()))
+    made = make_plan(ClusterSettings(), WorkSettings(), load(args.prices), region, staged.prefix)
     request = serverless.start_job_run(args.cluster, name, words, staged, args.environment, args.role,
-                                       serverless.workers_of(cluster, made), cluster, MOST_HOURS)  # fmt: skip
+                                       serverless.workers_of(made.settings, made.placed), made.settings,
+                                       made.stop_after)  # fmt: skip
     if args.dry_run:
         tell_calls([("StartJobRun", request)])
         return Exit.DONE
@@ -93,7 +102,7 @@ def submit(args: argparse.Namespace) -> int:
     runs = applications.job_runs(asked, args.cluster)
     over = sorted(each["id"] for each in runs if each["state"] not in applications.GOING)  # after these it runs anew
     run = applications.start(asked, request, serverless.token_of(request, over))
-    say_line(f"{args.cluster}: {run} ({name}) is started; it is stopped after {MOST_HOURS} hours")
+    say_line(f"{args.cluster}: {run} ({name}) is started; it is stopped after {made.stop_after} hours")
     tell_next("status", args.cluster, *region_words(args))
     return Exit.DONE
 
@@ -146,6 +155,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def plan_for(settings: ClusterSettings, region: str) -> Fit:
-    """Return the executors of the default profile, which a job on EMR Serverless is given, too."""
-    return make_plan(settings, WorkSettings(), load(), region, EXAMPLE).placed
+def _tell_price(workers: serverless.Workers, made: Plan, prices: Prices) -> None:
+    an_hour, cost = serverless.hourly(workers, prices), serverless.dollars(workers, made.work, made.placed, prices)
+    say_line(f"  serverless  ${an_hour:.2f} an hour while jobs run: {workers.all_vcpus} vCPUs, {workers.all_gb} GB; "
+             f"${cost.expected:.2f} (${cost.low:.2f} to ${cost.high:.2f})")  # fmt: skip

@@ -39,7 +39,7 @@ def test_an_hour_of_the_courses_cluster_is_the_sum_of_its_parts() -> None:
 
 def test_a_run_is_estimated_by_the_formula_that_is_documented() -> None:
     taken = planned(text_gb=10).taken
-    seconds = 10 * (26.5 + 24.7) * 1.85 * 1.22 * 1.5
+    seconds = 10 * (27.4 + 24.7) * 1.85 * 1.2 * 1.5
     assert taken.core_seconds.expected == pytest.approx(seconds)
     assert taken.work.expected == pytest.approx(seconds / (28 * 0.5) / 3600)
     assert taken.hours.expected == pytest.approx(0.17 + taken.work.expected + 10 / 60)
@@ -50,9 +50,10 @@ def test_a_run_is_estimated_by_the_formula_that_is_documented() -> None:
 
 def test_the_estimate_of_the_documents_is_the_one_that_the_code_makes() -> None:
     rows = dict(planned().rows())
+    assert rows["it costs"].split(";")[0] in (ROOT / "README.md").read_text()
     for page in ("emr.md", "benchmarks.md"):
         text = (ROOT / "docs" / page).read_text()
-        for told in (rows["all takes"].split(",")[0], rows["it costs"].split(";")[0]):
+        for told in (rows["all takes"].split(",")[0], rows["it costs"].split(";")[0], rows["at most"].split(":")[0]):
             assert told in text, f"docs/{page} lacks {told}"
 
 
@@ -63,12 +64,14 @@ def test_the_measured_seconds_are_those_of_the_benchmarks() -> None:
         assert (factor.low, factor.high) == pytest.approx((low / 1.36, high / 1.36), abs=0.05)
         assert all(f"| {figure} |" in text for figure in (low, high))
     assert (cost.DOCUMENT_KB.low, cost.DOCUMENT_KB.high) == pytest.approx((1.36e6 / 320_000, 87e3 / 10_000))
-    assert cost.THROUGH_S3[:2] == (1.18, 1.22)
+    assert "| 37.2 |" in text
+    assert cost.DEDUP_SECONDS.expected == pytest.approx(37.25 / 1.36, abs=0.05)
+    assert f"| {cost.THROUGH_S3.low} |" in text
 
 
 def test_the_hard_stop_is_what_the_money_buys_and_twelve_hours_at_most() -> None:
     assert planned().stop_after == 8
-    assert planned().at_most < 25
+    assert planned().at_most == pytest.approx(8.33 * 2.808, abs=0.01)
     assert planned(core_nodes=1, documents=1000).stop_after == 12
     assert planned(max_hours=3).stop_after == 3
 
@@ -76,8 +79,11 @@ def test_the_hard_stop_is_what_the_money_buys_and_twelve_hours_at_most() -> None
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"max_dollars": 2.0}, "--max-dollars 2: an hour of this cluster costs $2.81; give --max-dollars 3 or more"),
-        ({"max_hours": 12}, "--max-hours 12 cost up to $33.70, more than --max-dollars 25; give --max-hours 8"),
+        (
+            {"max_dollars": 2.0},
+            "--max-dollars 2: an hour of this cluster costs $2.81, with its start up to $3.73; give --max-dollars 4",
+        ),
+        ({"max_hours": 12}, "--max-hours 12 cost up to $34.62, more than --max-dollars 25; give --max-hours 8"),
         ({"documents": 500_000_000}, "and the cluster stops after 8"),
         ({"instance_type": "r5.xlrge"}, "did you mean r5.xlarge?"),
         ({"instance_type": "r6g.xlarge"}, "x86 alone"),

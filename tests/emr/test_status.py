@@ -29,7 +29,8 @@ def looked(state: str, steps: list[dict[str, Any]], **reason: Any) -> Status:
         ("BOOTSTRAP_FAILURE", "the bootstrap failed on a node; `sparkprep emr fetch"),
         ("STEP_FAILURE", "a step failed; `sparkprep emr fetch"),
         ("VALIDATION_ERROR", "EMR does not take the cluster as asked for (quota of vCPUs"),
-        ("INTERNAL_ERROR", "or the hard stop of the primary node"),
+        ("INTERNAL_ERROR", "or the primary node came to its hard stop"),
+        ("INSTANCE_FAILURE", "nodes were lost (SPOT?)"),
     ],
 )
 def test_a_cluster_that_ended_with_errors_says_why_and_what_to_do(code: str, words: str) -> None:
@@ -82,6 +83,38 @@ def test_following_tells_each_change_once_and_ends_when_the_steps_are_over() -> 
     assert len(waited) == 3
     assert [line.strip() for line in said if line.startswith("    ")] == ["read  1 s", "sketch  2 s"]
     assert sum("s-1 step 1: RUNNING" in line for line in said) == 1
+
+
+@pytest.mark.parametrize(
+    ("looks", "words"),
+    [
+        (
+            [("STARTING", [], {}), ("BOOTSTRAPPING", [], {}),
+             ("TERMINATED_WITH_ERRORS", [], {"code": "BOOTSTRAP_FAILURE", "message": "On the primary instance"})],
+            "BOOTSTRAP_FAILURE: On the primary instance",
+        ),
+        (
+            [("RUNNING", [step(1, "RUNNING"), step(2, "PENDING")], {}),
+             ("WAITING", [step(1, "FAILED", Reason="Unknown Error."), step(2, "CANCELLED")], {})],
+            "s-1 step 1: FAILED",
+        ),
+        (
+            [("RUNNING", [step(1, "RUNNING")], {}),
+             ("TERMINATING", [step(1, "FAILED")], {"code": "STEP_FAILURE", "message": "Shut down as step failed"})],
+            "STEP_FAILURE: Shut down as step failed",
+        ),
+    ],
+)  # fmt: skip
+def test_following_ends_with_a_failure_and_its_exit_code(
+    looks: list[tuple[str, list[dict[str, Any]], dict[str, str]]], words: str
+) -> None:
+    said: list[str] = []
+    with stubbed() as (emr, stubber):
+        for state, steps, reason in looks:
+            add_look(stubber, state, steps, **reason)
+        last = follow(lambda: look(emr, CLUSTER, PRICES), said.append, lambda *_: [], lambda seconds: None)
+    assert words in "\n".join(said)
+    assert exit_code(last) == Exit.CHECK_FAILED
 
 
 def test_following_bears_that_emr_is_busy_and_nothing_else() -> None:

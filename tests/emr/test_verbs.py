@@ -11,11 +11,11 @@ from pathlib import Path
 import boto3
 import pytest
 import s3_buckets
-from emr_stubs import ARN, CLUSTER, job_run, stubbed
+from emr_stubs import ARN, CLUSTER, add_look, job_run, step, stubbed
 
 from sparkprep import __version__
 from sparkprep.cli import main, parse
-from sparkprep.emr import control, verbs, verbs_serverless
+from sparkprep.emr import applications, control, status, verbs, verbs_serverless
 
 PREFIX = "s3://bucket/sparkprep"
 MARKED = "MARKEDSECRETKEY"
@@ -164,22 +164,62 @@ def test_a_job_of_an_application_is_started_once_until_it_is_over(
     words = ["submit", application, "--staged", staged, "--environment", f"{staged}/environment.tar.gz", "--role",
              "arn:aws:iam::123456789012:role/jobs", *RUN, "--jobs", "dedup"]  # fmt: skip
     tokens: list[str] = []
+    begun = applications.start
+    monkeypatch.setattr(applications, "start", lambda *given: tokens.append(given[2]) or begun(*given))
     for before in ([], [job_run("RUNNING")], [job_run("FAILED")]):
         with stubbed("emr-serverless") as (serverless, stubber):
-            serverless.meta.events.register(
-                "provide-client-params.emr-serverless.StartJobRun",
-                lambda params, **_: tokens.append(params["clientToken"]),
-            )
             stubber.add_response("list_job_runs", {"jobRuns": before}, {"applicationId": application})
-            answer = {"applicationId": application, "jobRunId": "00job", "arn": ARN}
-            stubber.add_response("start_job_run", answer)
+            stubber.add_response("start_job_run", {"applicationId": application, "jobRunId": "00job", "arn": ARN})
             monkeypatch.setattr(verbs_serverless, "client", lambda *_, made=serverless: made)
-            assert "00job (dedup) is started; it is stopped after 12 hours" in told(capsys, *words)
+            assert "00job (dedup) is started; it is stopped after 8 hours" in told(capsys, *words)
     assert tokens[0] == tokens[1] != tokens[2]
 
 
+def test_what_is_interrupted_while_it_is_followed_says_what_runs(
+    staged: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status, "follow", interrupt)
+    said = told(capsys, "launch", staged, "--follow", code=130)
+    cluster = cluster_in(said)
+    assert said == f"interrupted: {cluster} runs and is billed; `sparkprep emr terminate {cluster}` ends it\n"
+
+
+def test_a_failed_step_leads_to_its_logs_and_says_that_the_cluster_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stubbed() as (emr, stubber):
+        add_look(stubber, "WAITING", [step(1, "FAILED", Reason="Unknown Error."), step(2, "CANCELLED")])
+        monkeypatch.setattr(verbs, "client", lambda *_, **__: emr)
+        assert main(["emr", "status", CLUSTER, "--lines", "0", "--region", "us-east-1"]) == 1
+    said = capsys.readouterr().out
+    assert f"next: sparkprep emr fetch {CLUSTER} {CLUSTER} --region us-east-1" in said
+    assert f"{CLUSTER} runs and is billed; `sparkprep emr terminate {CLUSTER}` ends it" in said
+
+
+def test_an_object_whose_name_no_file_can_have_is_left_out_and_told(
+    staged: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = cluster_in(told(capsys, "launch", staged))
+    for name in ("steps/../../../evil", "steps/s-1/", "steps/s-1/stderr.gz"):
+        s3_buckets.put(f"sparkprep/logs/{cluster}/{name}")
+    assert main(["emr", "fetch", cluster, str(tmp_path / "run"), "--parts", "logs"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("1 of 1 objects")
+    assert "evil: a name that no file can have; left out" in said.err
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["stderr.gz"]
+
+
+def test_a_profile_that_is_not_there_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "not-there")
+    assert "check AWS_PROFILE and ~/.aws/config" in told(capsys, "plan", code=2)
+
+
 DRY = [
-    ["stage", PREFIX],
     ["launch", PREFIX],
     ["launch", PREFIX, "--serverless"],
     ["submit", CLUSTER, *RUN],
@@ -190,7 +230,7 @@ DRY = [
 ]
 
 
-@pytest.mark.parametrize("words", [each for each in DRY if each[0] != "stage"], ids=" ".join)
+@pytest.mark.parametrize("words", DRY, ids=" ".join)
 def test_a_dry_run_prints_the_request_and_asks_for_nothing(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -199,6 +239,7 @@ def test_a_dry_run_prints_the_request_and_asks_for_nothing(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
     said = told(capsys, *words, "--dry-run")
     assert re.search(r"^[A-Z][A-Za-z]+ \{", said, re.MULTILINE)
+    assert next_words(said) == words
     assert list(tmp_path.iterdir()) == []
     if words[0] == "launch" and "--serverless" not in words:
         assert "it costs" in said

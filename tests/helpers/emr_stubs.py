@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import boto3
@@ -16,10 +17,15 @@ START = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 @contextmanager
 def stubbed(service: str = "emr") -> Iterator[tuple[Any, Stubber]]:
     """A client whose requests are answered by what is added; all of it must be asked for."""
-    client = boto3.client(service, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    client = _client(service)
     with Stubber(client) as stubber:
         yield client, stubber
         stubber.assert_no_pending_responses()
+
+
+@lru_cache
+def _client(service: str) -> Any:
+    return boto3.client(service, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
 
 
 def cluster(state: str, code: str = "", message: str = "", **further: Any) -> dict[str, Any]:
