@@ -33,15 +33,19 @@ def cache() -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheelhouse(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Wheelhouse:
+def wheelhouse(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wheelhouse]:
     """The wheels of this checkout, and of what it needs: those come from an index once."""
     pins = b"".join((ROOT / name).read_bytes() for name in ("constraints.txt", "pyproject.toml"))
     kept = cache / f"wheels-{hashlib.sha256(pins).hexdigest()[:12]}"
     if not kept.exists():
-        aside = tmp_path_factory.mktemp("download")
+        aside = kept.with_name(f"{kept.name}-aside")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
         build_wheelhouse(aside, find_package())
-        shutil.copytree(aside, kept)
-    return build_wheelhouse(tmp_path_factory.mktemp("wheelhouse"), find_package(), wheels_in=kept)
+        aside.rename(kept)
+    folder = tmp_path_factory.mktemp("wheelhouse")
+    yield build_wheelhouse(folder, find_package(), wheels_in=kept)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """A node that was set up has what was staged and nothing else, and its users load the kernels compiled there."""
 
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from checkout import ROOT
@@ -129,17 +131,31 @@ def test_without_python_3_11_dnf_is_asked_for_it(node: Node) -> None:
     assert node.asked("dnf") == ["install -y -q python3.11 python3.11-pip"] * 2
 
 
-def test_another_version_that_is_staged_takes_the_place_of_the_one_before(
-    node: Node, wheelhouse: Wheelhouse, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    source = copy_sources(ROOT, tmp_path_factory.mktemp("source") / "sparkprep")
+@pytest.fixture
+def newer(wheelhouse: Wheelhouse, tmp_path: Path) -> Iterator[Path]:
+    """The wheelhouse of a later version."""
+    source = copy_sources(ROOT, tmp_path / "source")
     module = source / "sparkprep" / "__init__.py"
     module.write_text(module.read_text().replace(f'__version__ = "{__version__}"', '__version__ = "9.8.7"'))
-    folder = tmp_path_factory.mktemp("newer")
-    build_wheelhouse(folder, Package(source, find_package().shared), wheels_in=wheelhouse.folder)
+    folder = tmp_path / "newer"
+    folder.mkdir()
+    yield build_wheelhouse(folder, Package(source, find_package().shared), wheels_in=wheelhouse.folder).folder
+    shutil.rmtree(folder)
+
+
+def test_another_version_that_is_staged_takes_the_place_of_the_one_before_with_what_an_index_adds(
+    node: Node, newer: Path
+) -> None:
     shutil.rmtree(node.staged / "wheelhouse")
-    linked(folder, node.staged / "wheelhouse")
-    done = node.bootstrap()
+    linked(newer, node.staged / "wheelhouse")
+    index = node.s3 / "index" / "tqdm"
+    index.mkdir(parents=True)
+    (wheel,) = (node.staged / "wheelhouse").glob("tqdm-*.whl")
+    wheel.rename(index / wheel.name)
+    (index / "index.html").write_text(
+        f'<!DOCTYPE html><html><body><a href="{wheel.name}">{wheel.name}</a></body></html>'
+    )
+    done = node.bootstrap(STAGED.prefix, "--index", "file:///srv/s3/index")
     assert done.code == 0, done.output
     assert done.last.endswith("has sparkprep 9.8.7")
     assert "28 kernels compiled, and 0 found compiled" in done.output

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from checkout import ROOT
@@ -87,7 +87,6 @@ class Node:
 
     root: Path
     s3: Path
-    mounted: contextlib.ExitStack = field(repr=False)
 
     @property
     def staged(self) -> Path:
@@ -182,11 +181,16 @@ def debian(cache: Path) -> Path:
 
 @contextlib.contextmanager
 def started(base: Path, folder: Path, s3: Path) -> Iterator[Node]:
-    """Yield a node whose files lie in an empty folder, over those of a Debian; the folder s3 stands for S3."""
+    """Yield a node whose files lie in a new folder, over those of a Debian; the folder s3 stands for S3.
+
+    Both go with the node, of some 700 MB.
+    """
     root, upper, work = (folder / name for name in ("root", "upper", "work"))
     for path in (root, upper, work):
         path.mkdir(parents=True)
     with contextlib.ExitStack() as mounted:
+        mounted.callback(shutil.rmtree, folder)
+        mounted.callback(shutil.rmtree, s3)
         options = f"lowerdir={base},upperdir={upper},workdir={work}"
         _mount("-t", "overlay", "-o", options, "overlay", root)
         mounted.callback(_unmount, root)
@@ -198,7 +202,7 @@ def started(base: Path, folder: Path, s3: Path) -> Iterator[Node]:
         for source, target in (("/proc", "proc"), ("/dev", "dev"), (str(s3), "srv/s3")):
             _mount("--bind", source, root / target)
             mounted.callback(_unmount, root / target)
-        yield Node(root, s3, mounted)
+        yield Node(root, s3)
 
 
 def linked(source: Path, target: Path) -> None:
