@@ -248,11 +248,14 @@ def test_a_dry_run_prints_the_request_and_asks_for_nothing(
 def test_an_endpoint_that_does_not_answer_is_told_soon_and_by_its_host_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", f"http://user:{MARKED}@127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", f"http://user:{MARKED}@127.0.0.1:9")
     said = told(capsys, "status", CLUSTER, code=2)
     assert "no answer at 127.0.0.1; check the network and --region" in said
+    for wrong in (f"http://user:{MARKED}@not a host", f"user:{MARKED}@127.0.0.1"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", wrong)
+        assert "EMR in us-east-1: " in told(capsys, "status", CLUSTER, "--region", "us-east-1", code=2)
 
 
 def test_a_launch_that_is_not_answered_is_asked_for_once_and_may_have_been_done(
