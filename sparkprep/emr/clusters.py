@@ -51,7 +51,6 @@ class Cluster:
     created: datetime | None
     ended: datetime | None
     log_uri: str
-    ends_by_itself: bool
 
     @property
     def is_active(self) -> bool:
@@ -93,7 +92,6 @@ def describe(emr: Any, cluster: str) -> Cluster:
         created=timeline.get("CreationDateTime"),
         ended=timeline.get("EndDateTime"),
         log_uri=normalise(found["LogUri"]) if found.get("LogUri") else "",
-        ends_by_itself=bool(found.get("AutoTerminate")),
     )  # fmt: skip
 
 
