@@ -219,6 +219,26 @@ def test_a_profile_that_is_not_there_is_one_line(
     assert "check AWS_PROFILE and ~/.aws/config" in told(capsys, "plan", code=2)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["launch", PREFIX, "--jobs", "dedup"], "--input is missing"),
+        (["launch", PREFIX, "--serverless", *RUN], "are given to `submit`"),
+        (["launch", PREFIX, "--serverless", "--follow"], "--follow is of clusters"),
+        (["submit", CLUSTER, *RUN, "--role", "x"], f"--role is of EMR Serverless, and {CLUSTER} is a cluster"),
+        (["status", "00f1r2h3o4m5e6d7", "--follow"], "--follow is of clusters"),
+        (["submit", "00f1r2h3o4m5e6d7", *RUN], "--staged is missing: EMR Serverless needs it"),
+        (["fetch", "00f1r2h3o4m5e6d7", "x"], "aws s3 cp --recursive"),
+        (["fetch", CLUSTER, "x", "--parts", "log"], "--parts: 'log' is none of logs, reports, shards, rows"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_flag_that_would_be_passed_over_is_refused(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in told(capsys, *words, code=2)
+
+
 DRY = [
     ["launch", PREFIX],
     ["launch", PREFIX, "--serverless"],
