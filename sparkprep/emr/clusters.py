@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sparkprep.console import leave_word, signals_held_back
+from sparkprep.console import leave_word, say_line, signals_held_back
 from sparkprep.emr.control import explained, is_unanswered
 from sparkprep.emr.places import STOP_AFTER, Staged
 from sparkprep.errors import UserError
@@ -68,10 +69,13 @@ def check_id(text: str) -> str:
 @contextmanager
 def that_runs(cluster: str) -> Iterator[None]:
     """Say, whatever ends the block, that a cluster runs and how it is ended."""
+    words = f"{cluster} runs and is billed; `sparkprep emr terminate {cluster}` ends it"
     try:
         yield
     except BaseException as error:
-        leave_word(error, f"{cluster} runs and is billed; `sparkprep emr terminate {cluster}` ends it")
+        leave_word(error, words)
+        if isinstance(error, BrokenPipeError):  # of which a program tells nothing
+            say_line(words, sys.stderr)
         raise
 
 
