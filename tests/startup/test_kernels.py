@@ -49,10 +49,11 @@ named = dict(zip([KEY, "group", "partners", "text"], columns, strict=True))
 grouped = pa.RecordBatch.from_arrays([named[name].cast(ROWS.field(name).type) for name in ROWS.names], schema=ROWS)
 for batch in (grouped, received(grouped)):
     list(verify.compare_groups(iter([batch]), width=5))
-pairs, none = np.array([[0, 1]]), np.empty((0, 2), np.int64)
-for rule in (clusters.leader, clusters.component):
-    rule(2, none, pairs[:, 0], pairs[:, 1], np.array([0.9]))
-grouping.assign(pairs, np.arange(2), np.ones(2, np.int64), 100)
+pairs, copies = np.array([[0, 1], [0, 2]]), np.array([[1, 3], [2, 4]])
+for rows in range(3):
+    for rule in (clusters.leader, clusters.component):
+        rule(5, copies[:rows], pairs[:rows, 0], pairs[:rows, 1], np.full(rows, 0.9))
+grouping.assign(pairs, np.arange(3), np.ones(3, np.int64), 100)
 for ids in (pa.array(["a", None]), pa.array([1, 2]), pa.array([[1], [2, 3]])):
     xxhash64(ids, 1), xxhash64(ids, 1 << 40)
 print(*compiled_and_loaded())
