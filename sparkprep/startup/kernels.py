@@ -71,9 +71,10 @@ def _search(sketches: sketch.Sketches) -> None:
 
 def _decide() -> None:
     """Call what makes groups and clusters of pairs."""
-    pairs, copies, similarity = np.array([[0, 1]]), np.empty((0, 2), np.int64), np.array([0.9])
-    clusters.leader(2, copies, pairs[:, 0], pairs[:, 1], similarity)
-    clusters.component(2, copies, pairs[:, 0], pairs[:, 1], similarity)
+    # Two rows at least: the columns of fewer lie one after another, as those of more do not.
+    pairs, similarity, copies = np.array([[0, 1], [0, 2]]), np.array([0.9, 0.9]), np.array([[1, 3], [2, 4]])
+    clusters.leader(5, copies, pairs[:, 0], pairs[:, 1], similarity)
+    clusters.component(5, copies, pairs[:, 0], pairs[:, 1], similarity)
 
 
 def _compare(texts: pa.Array) -> float:
