@@ -13,7 +13,7 @@ export PYTHON
 RUN := $(VENV)/bin/python
 SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in)
 KERNELS := $(wildcard sparkprep/dedup/*.py sparkprep/dedup/kernels/*.py sparkprep/tokens/xxhash64.py)
-QUICK := not slow and not cluster and not browser and not golden and not gpu
+QUICK := not slow and not cluster and not bootstrap and not browser and not golden and not gpu
 
 # An environment knows its own path: one that was moved or copied is made anew.
 moved = $(if $(filter-out 0,$(shell test "$$(cat $(1)/.ready 2>/dev/null)" = "$$PWD"; echo $$?)),always)
@@ -78,7 +78,7 @@ $(VENV)/.trainer: train/pyproject.toml constraints.txt $(VENV)/.ready
 	@touch $@
 
 ##@ Check
-.PHONY: test test-more cluster-test browser-test unit lint types format test-spark4 test-narrow check-golden environment
+.PHONY: test test-more cluster-test bootstrap-test browser-test unit lint types format test-spark4 test-narrow check-golden environment
 
 test: lint types unit ## lint, types and the quick tests (under ten minutes on two cores)
 	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 documents; \`make test-more\` runs the slow tests."
@@ -88,6 +88,9 @@ test-more: environment ## what starts Spark or the trainer again and again: slow
 
 cluster-test: environment ## the jobs on a Spark master and two workers that share no folder with the driver, only S3
 	@$(RUN) -m pytest -m cluster tests/cluster
+
+bootstrap-test: environment ## emr/bootstrap.sh on a node in a Debian of its own, and each of its faults (root; apt install debootstrap shellcheck)
+	@$(RUN) -m pytest -rs -m bootstrap tests/bootstrap
 
 browser-test: environment $(VENV)/.browser ## the report and the pages of `browse` in Chromium, where there is one (Debian: apt install chromium)
 	@$(RUN) -m pytest -rs -m browser tests/browser

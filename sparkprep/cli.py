@@ -33,6 +33,7 @@ VERBS = (
     Verb("browse", "sparkprep.dedup.audit.browse_cli", "look through what was removed, in a browser"),
     Verb("tokenize", "sparkprep.tokens.tokenize_cli", "turn documents into GPT-2 tokens, and these into shards"),
     Verb("shards", "sparkprep.tokens.shards_cli", "turn token rows into llm.c's shards, or check them"),
+    Verb("emr", "sparkprep.emr.cli", "the jobs on a cluster of EMR: planned, launched, watched, ended"),
     Verb("convert", "sparkprep.llmc.convert_cli", "the tokenizer, HellaSwag and tiny_shakespeare as files for llm.c"),
     Verb("peek", "sparkprep.llmc.peek_cli", "what is in a token shard, a tokenizer file or a HellaSwag file"),
 )

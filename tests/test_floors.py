@@ -16,6 +16,7 @@ FORBIDDEN = {
     "sparkprep.llmc": {"pyspark", "py4j", "numba", "pandas"},
     "sparkprep.io": {"pyspark", "py4j", "numba", "pandas"},
     "sparkprep.grade": {"pyspark", "py4j", "numba"},
+    "sparkprep.emr": {"pyspark", "py4j", "numba"},
     "sparkprep": {"torch", "transformers"},
     "trainer": {"pyspark", "py4j", "numba"},
 }
@@ -116,7 +117,9 @@ GROUND_UP = {
         ("documents",),
         ("llmc", "sample"),
         ("dedup", "grade"),
-        ("tokens", "startup"),
+        ("tokens",),
+        ("startup",),
+        ("emr",),
         ("cli",),
     ),
     "sparkprep.dedup": (

@@ -19,11 +19,13 @@ PROGRAMS = ("make", "python", "sparkprep", "spark-submit", ".venv/bin/", "mkdir"
 FROM_NOTHING = ("README.md", "From nothing to a plot")
 OWN_DATA = ("README.md", "Your own data")
 TRAINER = ("docs/training.md", "The commands")
+ON_EMR = [("docs/emr.md", heading) for heading in ("By `sparkprep emr`", "EMR Serverless", "By hand, in the console")]
 SERIES = ("docs/training.md", "Several experiments, one after another")
 RUN = {
     FROM_NOTHING: "here",
     OWN_DATA: "here, but for NOT_RUN",
     TRAINER: "here, but for NOT_RUN",
+    **dict.fromkeys(ON_EMR, "tests/emr/test_documented.py"),
     SERIES: "tests/trainer/commands/test_documented_series.py",
 }
 """The sections whose commands are run, and where."""
