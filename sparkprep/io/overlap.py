@@ -20,7 +20,7 @@ def refuse_same_place(inputs: Sequence[str | os.PathLike[str]], /, **made: str |
         for other, there in [*folders[:number], *read]:
             if lies_in(place, there) or lies_in(there, place):
                 where = "is" if place == there else "lies inside" if lies_in(place, there) else "has inside it"
-                raise UserError(f"{name} {where} {other}; name another folder")
+                raise UserError(f"{name} {where} {other}; name another place")
 
 
 def _real(place: str | os.PathLike[str]) -> str:

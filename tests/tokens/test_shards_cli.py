@@ -39,4 +39,4 @@ def test_two_places_of_a_command_that_are_one_or_inside_each_other_are_refused(
     (tmp_path / "link").symlink_to("in")
     monkeypatch.chdir(tmp_path)
     assert main(words.split()) == 2
-    assert capsys.readouterr().err == f"error: {said}; name another folder\n"
+    assert capsys.readouterr().err == f"error: {said}; name another place\n"
