@@ -225,7 +225,7 @@ def _has_ended() -> bool:
 
 
 def _died() -> UserError:
-    if os.environ.get("PYSPARK_GATEWAY_PORT"):
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
         return UserError(
             "spark-submit, in which Spark's driver runs, has ended before its job: by a signal, or because the machine "
             "ran out of memory (close other programs, or give the driver less or more: --driver-memory 4g)"

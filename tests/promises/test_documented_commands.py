@@ -87,9 +87,8 @@ def test_what_the_commands_and_notebooks_write_is_left_alone_by_git() -> None:
     flags = r"(?:--output |--shards |-o |OUT=)(?!s3:)([\w./-]+)"
     written = {folder for line in lines for folder in re.findall(flags, line)}
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
-        written |= {
-            f"notebooks/{name}" for name in re.findall(r'output=\\"(\w+)\\"', notebook.read_text(encoding="utf-8"))
-        }
+        source = notebook.read_text(encoding="utf-8")
+        written |= {f"notebooks/{name}" for name in re.findall(r'(?:output=|place = .*)\\"(\w+)\\"', source)}
     assert {"clean", "tokens", "shards", "strict", "notebooks/shards"} <= {folder.rstrip("/") for folder in written}
     for folder in written:
         check = ["git", "check-ignore", "--quiet", os.path.join(folder, "any")]
