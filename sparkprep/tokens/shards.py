@@ -21,6 +21,7 @@ from sparkprep.io.files import delete_file, delete_folder, delete_partials, exis
 from sparkprep.io.heartbeat import Heartbeat
 from sparkprep.io.listing import stamps
 from sparkprep.io.locks import held
+from sparkprep.io.overlap import refuse_same_place
 from sparkprep.io.paths import is_local, join_path, normalise
 from sparkprep.spark.external_sort import sort
 from sparkprep.spark.failures import explained, tasks_ended
@@ -63,6 +64,7 @@ def make_shards(
     holds shards made from something else (without `overwrite`, which deletes them), or another run writes there.
     """
     folder = normalise(folder)
+    refuse_same_place(paths, output=folder)
     worker = preflight(spark)
     rows = open_rows(paths, tokens_column, id_column, cores(spark))
     tell_of_room(spark, progress, worker, rows.documents.summary.bytes, SHUFFLED)
