@@ -25,7 +25,9 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
+    InvalidRegionError,
     NoCredentialsError,
+    ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
     SSOError,
@@ -161,6 +163,10 @@ def explain(error: Exception) -> str:
         return no_connection(error.kwargs.get("endpoint_url"))
     if isinstance(error, ProfileNotFound):
         return f"{_line(error)}; check AWS_PROFILE and ~/.aws/config"
+    if isinstance(error, ParamValidationError):
+        return f"{_line(error).partition(': Bucket name must match')[0]}; check the name of the bucket"
+    if isinstance(error, InvalidRegionError):
+        return f"{_line(error).rstrip('.')}; set AWS_DEFAULT_REGION to one such as us-east-1"
     if isinstance(error, ClientError):
         return wording(code_of(error), error.operation_name, _line(error))
     return f"{_line(error)}; check endpoint and region: what was given, or AWS_ENDPOINT_URL_S3 and AWS_DEFAULT_REGION"

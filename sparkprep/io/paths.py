@@ -38,7 +38,8 @@ def is_local(path: str) -> bool:
 def normalise(path: str | os.PathLike[str]) -> str:
     """Return an absolute local path (symbolic links kept, `~/` expanded), or the URI without a slash at its end.
 
-    What Hadoop writes s3a:// or s3n:// is s3:// here. Raises UserError for a path that is empty or not UTF-8.
+    What Hadoop writes s3a:// or s3n:// is s3:// here. Raises UserError for a path that is empty or not UTF-8, and for a
+    URI without a bucket, or with a key before it.
     """
     text = os.fspath(path)
     if not text:
@@ -52,6 +53,8 @@ def normalise(path: str | os.PathLike[str]) -> str:
                 "(s3://KEY:SECRET@BUCKET), where logs and histories keep it: leave it out, set AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY, and make a new key in the place of one that was written there"
             )
+        if not rest.split("/", 1)[0]:
+            raise UserError(f"{text}: names no bucket; write s3://BUCKET/FOLDER")
         return "s3://" + rest.rstrip("/")
     if scheme_of(text) == "file":
         text = "/" + text.split(":", 1)[1].lstrip("/")
@@ -77,10 +80,8 @@ def join_path(path: str, *names: str) -> str:
 
 
 def split_s3(path: str) -> tuple[str, str]:
-    """Return (bucket, key) of an s3:// URI; the key is "" for the bucket itself. Raises UserError without a bucket."""
+    """Return (bucket, key) of an s3:// URI; the key is "" for the bucket itself. Raises UserError as `normalise`."""
     bucket, _, key = normalise(path).removeprefix("s3://").partition("/")
-    if not bucket:
-        raise UserError(f"{path}: names no bucket; write s3://BUCKET/FOLDER")
     return bucket, key
 
 

@@ -30,6 +30,7 @@ _OTHER_PLACE = re.compile(r"the bucket is located in '([\w-]+)'")
 
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 """The variables that name a server, for every command; the first that is set counts."""
+_REGION = re.compile(r"[./]s3[.-]([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$")
 _AMAZON = re.compile(r"\.amazonaws\.com(\.cn)?(:\d+)?$")
 
 NO_CREDENTIALS = (
@@ -82,6 +83,8 @@ def no_connection(url: str | None = None) -> str:
     at = f" at {server}" if server else ""
     if variable and server == _server(os.environ[variable]):
         return f"no connection to S3{at}; check the network, and {variable}, which names that server"
+    if (region := _REGION.search(server)) is not None:
+        return f"no connection to S3{at}; check the network, and whether there is a region {region[1]}, which is set"
     if not server or _AMAZON.search(server):
         return f"no connection to S3{at}; check the network; {ENDPOINTS[0]} names another server than Amazon's"
     return f"no connection to S3{at}; check the network, and the endpoint that is set"

@@ -25,6 +25,8 @@ _ALWAYS = {
     # Spark starts the process of its workers by `python -m`, which puts the working folder first on their path: there
     # a random.py or tokenize.py of the user's would stand in for Python's own.
     "spark.executorEnv.PYTHONSAFEPATH": "1",
+    # What Spark does not write of its settings into its event log and web page: its own words, and AWS's key ids.
+    "spark.redaction.regex": "(?i)secret|password|token|credential|access[._]?key",
     # The worker of a cancelled task goes at once, instead of after two seconds in which it may still write.
     "spark.python.task.killTimeout": "500ms",
     # A worker that crashes says where it was.

@@ -1,5 +1,6 @@
 """A cluster that gives no executor is told of after a declared time, and a disk that is too small before the work."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -8,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import s3_buckets
+from checkout import ROOT
 from cluster_start import PACKAGES, _class, _daemon, _told
 from pyspark.sql import SparkSession
 
@@ -58,6 +61,57 @@ def test_a_cluster_that_can_place_no_executor_is_told_of(master: tuple[str, Path
     assert f"told: no executor came up within 4 seconds: {address} was asked for executors of 1g; " in done.stdout
     assert "SPARKPREP_EXECUTOR_WAIT=3600" in done.stdout
     assert time.monotonic() - start < 60
+
+
+_ASK = """\
+import os, sys
+from sparkprep.errors import UserError
+from sparkprep.io.listing import list_files
+from sparkprep.spark.preflight import preflight
+from sparkprep.spark.session import get_session
+from sparkprep.spark.shared import refuse_unseen
+settings = {"spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false", "spark.executor.memory": "512m"}
+settings |= {"spark.pyspark.python": sys.executable, "spark.executorEnv.PYTHONPATH": os.environ["PYTHONPATH"]}
+for name in sys.argv[2:]:
+    settings[f"spark.executorEnv.{name}"] = os.environ[name]
+spark = get_session("ask", settings, master=sys.argv[1])
+try:
+    print("free:", int(preflight(spark)["free"]) > 0)
+    refuse_unseen(spark, list_files(["s3://bucket/in"]), ["s3://bucket/out.partial-01234567"])
+    one = spark.sparkContext.parallelize([0], 1)
+    print("payer:", one.map(lambda _: os.environ.get("SPARKPREP_REQUEST_PAYER")).collect())
+except UserError as error:
+    print("told:", error)
+spark.stop()
+"""
+_AWS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+
+
+@pytest.mark.slow
+def test_what_the_driver_reaches_and_a_worker_does_not_is_told(
+    master: tuple[str, Path], bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, root = master
+    s3_buckets.put("in/a.jsonl", '{"text": "x"}')
+    monkeypatch.setenv("SPARKPREP_REQUEST_PAYER", "bucket")
+    with _daemon(
+        [*_class("worker.Worker", PACKAGES), "--cores", "1", "--memory", "1g", address], root, root / "w"
+    ) as on:
+        _told("Successfully registered with master", root / "w", on)
+        alone, told = (
+            subprocess.run(
+                ["env", f"PYTHONPATH={ROOT}", sys.executable, "-c", _ASK, address, *given],
+                capture_output=True,
+                text=True,
+                timeout=120,
+            ).stdout
+            for given in ((), _AWS)
+        )
+    assert "free: True" in alone
+    assert f"told: a worker ({socket.gethostname()}) cannot use what the driver can: s3://bucket/in/a.jsonl: " in alone
+    assert "no complete AWS credentials found" in alone
+    assert told.splitlines() == ["free: True", "payer: ['bucket']"]
+    assert set(s3_buckets.objects()) == {"in/a.jsonl"}
 
 
 def test_a_first_job_that_answers_is_not_held_up_and_one_that_fails_fails_as_it_did(spark: SparkSession) -> None:

@@ -1,0 +1,90 @@
+"""Jobs read from buckets of others: by --request-payer where the requester pays, by --no-sign-request in public."""
+
+import os
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import s3_buckets
+from dedup_runs import prose
+from pyspark.sql import SparkSession
+from role_server import Asked, gate
+
+from sparkprep.cli import main
+
+VARIABLES = ("SPARKPREP_REQUEST_PAYER", "SPARKPREP_NO_SIGN_REQUEST")
+
+
+def payer_only(asked: Asked) -> str | None:
+    """Refuse what is asked of the bucket of others without the word that we pay."""
+    of_others = asked.path.startswith("/others")
+    return "AccessDenied" if of_others and asked.headers.get("x-amz-request-payer") != "requester" else None
+
+
+def public_only(asked: Asked) -> str | None:
+    """Refuse what is asked of the bucket of others with a signature."""
+    return "AccessDenied" if asked.path.startswith("/others") and asked.key else None
+
+
+@pytest.fixture
+def others(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket with documents, and with token rows."""
+    client = s3_buckets.client()
+    client.create_bucket(Bucket="others")
+    client.put_bucket_acl(Bucket="others", ACL="public-read")
+    tokens = pa.array([[1, 2], [3]], pa.list_(pa.uint16()))
+    for key, column in (("docs", {"text": [prose(1), prose(2)]}), ("rows", {"tokens": tokens})):
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table({"id": [1, 2], **column}), sink)
+        body = sink.getvalue().to_pybytes()
+        client.put_object(Bucket="others", Key=f"{key}/a.parquet", Body=body, ACL="public-read")
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")  # so that it is put back
+    yield "s3://others"
+    for key in ("docs/a.parquet", "rows/a.parquet"):
+        client.delete_object(Bucket="others", Key=key)
+    client.delete_bucket(Bucket="others")
+    s3_buckets.clear()
+
+
+@pytest.mark.parametrize(
+    ("flag", "refuse", "verb"),
+    [
+        ("--request-payer", payer_only, "dedup"),
+        ("--no-sign-request", public_only, "tokenize"),
+        ("--request-payer", payer_only, "shards"),
+    ],
+)
+def test_a_job_reads_it_in_its_tasks_too_and_writes_to_a_bucket_of_our_own(
+    spark: SparkSession, others: str, monkeypatch: pytest.MonkeyPatch, flag: str, refuse: object, verb: str
+) -> None:
+    with gate(os.environ["AWS_ENDPOINT_URL"], refuse) as (url, asked):  # type: ignore[arg-type]
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        for name in [name for name in os.environ if name.startswith("AWS_")]:  # of workers of a session that was there
+            monkeypatch.setitem(spark.sparkContext.environment, name, os.environ[name])
+        source = f"{others}/{'rows' if verb == 'shards' else 'docs'}"
+        assert main([verb, "--input", source, "--output", "s3://bucket/out", "--quiet", flag]) == 0
+    assert {"dedup": "out/metrics.json", "tokenize": "out/_metrics.json", "shards": "out/manifest.json"}[
+        verb
+    ] in s3_buckets.objects("out/")
+    assert any(each.path.startswith("/others") for each in asked)
+    assert not any("x-amz-request-payer" in each.headers for each in asked if each.path.startswith("/bucket"))
+
+
+def test_without_the_flag_the_line_names_the_variable(
+    others: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with gate(os.environ["AWS_ENDPOINT_URL"], payer_only) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        assert main(["dedup", "--input", f"{others}/docs", "--output", "s3://bucket/out"]) == 2
+    assert "access denied" in (said := capsys.readouterr().err)
+    assert "where the requester pays, set SPARKPREP_REQUEST_PAYER=BUCKET" in said
+
+
+@pytest.mark.parametrize("flag", ["--request-payer", "--no-sign-request"])
+def test_the_flag_of_an_input_that_is_not_on_s3_is_refused(
+    others: str, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    assert main(["dedup", "--input", "here", "--output", "s3://bucket/out", flag]) == 2
+    assert f"{flag} is of an input on S3, and none is named; leave it out" in capsys.readouterr().err
