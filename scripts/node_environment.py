@@ -9,25 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
 
+from sparkprep.emr.package import copy_sources
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = Path(sysconfig.get_path("purelib"))
-NOT_PACKED = shutil.ignore_patterns("__pycache__")
-DESCRIPTION = ("pyproject.toml", "README.md", "LICENSE")
 MARK = ".made-of"
 
 
 def make(environment: Path) -> None:
     """Make the environment anew, unless it was made of the same files by the same Python at the same place."""
     with tempfile.TemporaryDirectory() as folder:
-        # Of a copy, since setuptools builds in the source's own folder, and packs what an earlier build has left there.
-        source = copied(Path(folder) / "source")
+        source = copy_sources(ROOT, Path(folder) / "source")
         made_of = fingerprint(source, environment)
         mark = environment / MARK
         if mark.is_file() and mark.read_text() == made_of:
@@ -42,14 +40,6 @@ def make(environment: Path) -> None:
     (site / "dependencies.pth").write_text(f"{beside}\n{PACKAGES}\n")
     run(python, "-m", "sparkprep.startup.warm")  # as on a real node: no job waits for its kernels to be compiled
     mark.write_text(made_of)
-
-
-def copied(source: Path) -> Path:
-    """Copy what the wheel is made of into a new folder, and return that."""
-    shutil.copytree(ROOT / "sparkprep", source / "sparkprep", ignore=NOT_PACKED)
-    for name in DESCRIPTION:
-        shutil.copy(ROOT / name, source)
-    return source
 
 
 def fingerprint(source: Path, environment: Path) -> str:

@@ -4,6 +4,8 @@
 from pathlib import Path
 
 from sparkprep.dedup.settings import Settings
+from sparkprep.emr.jobs import RunSettings
+from sparkprep.emr.settings import ClusterSettings, WorkSettings
 from sparkprep.grade.settings import GradeSettings
 from sparkprep.options import markdown_table, options_of
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
@@ -15,6 +17,9 @@ SECTIONS = {
     "Token rows from elsewhere: `sparkprep shards`": TokenRowsSettings,
     "Shards: `sparkprep shards`, and `sparkprep tokenize --shards`": ShardSettings,
     "Grading: `sparkprep grade`": GradeSettings,
+    "A cluster of EMR: `sparkprep emr plan` and `launch`": ClusterSettings,
+    "The work that its estimate is for: `sparkprep emr plan` and `launch`": WorkSettings,
+    "The jobs of a run on it: `sparkprep emr submit` and `launch`": RunSettings,
 }
 
 

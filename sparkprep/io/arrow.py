@@ -24,10 +24,13 @@ _MOST_BYTES = (1 << 31) - 1
 def text_buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Offsets, npt.NDArray[np.uint8]]:
     """Return (data, offsets, valid) of a string or binary array, without a copy of any text.
 
-    Row i is data[offsets[i]:offsets[i + 1]]; offsets[0] need not be 0. valid: uint8 of shape (rows,), 0 for a null.
+    Row i is data[offsets[i]:offsets[i + 1]]; offsets[0] need not be 0. data: not to be written, wherever it comes from
+    (Arrow lets what was read from a file be written, and not what came by IPC: a kernel would be compiled for either).
+    valid: uint8 of shape (rows,), 0 for a null.
     """
     content = texts.buffers()[2]
     data = np.frombuffer(content if content is not None else b"", np.uint8)
+    data.flags.writeable = False
     valid = np.ones(len(texts), np.uint8) if texts.null_count == 0 else np.asarray(texts.is_valid()).astype(np.uint8)
     return data, _offsets(texts), valid
 

@@ -60,8 +60,9 @@ def open_parquet(path: str, largest_group: int = 0) -> Iterator[pq.ParquetFile]:
 class ParquetSink:
     """A Parquet file that is being written: rows are collected until they are worth a row group.
 
-    plain: columns that are written without looking for repeated values, as long texts are. row_group_bytes: of rows in
-    memory, from which a row group is written.
+    plain: columns that are written without looking for repeated values or for the least and the greatest (of which
+    PyArrow's writer holds four copies), as long texts are. row_group_bytes: of rows in memory, from which a row group
+    is written.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class ParquetSink:
             schema,
             compression=compression,
             use_dictionary=names if plain else compression != "none",
+            write_statistics=names if plain else True,
             data_page_size=PAGE_BYTES,
             write_batch_size=64,
         )
@@ -121,7 +123,8 @@ def parquet_sink(
 ) -> Iterator[ParquetSink]:
     """Open a Parquet file to be written, which is there when the block ends without an error, and not before.
 
-    plain: columns written without a dictionary. row_group_bytes: of rows in memory, from which a row group is written.
+    plain: columns written without a dictionary and statistics. row_group_bytes: of rows in memory, from which a row
+    group is written.
     Raises UserError naming the file where it cannot be written.
     """
     with write_part(path) as part:

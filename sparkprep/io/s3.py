@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from boto3.exceptions import Boto3Error
@@ -57,11 +57,18 @@ def download(client: Any, bucket: str, key: str, path: str) -> None:
         client.download_fileobj(bucket, key, file)
 
 
-def upload(client: Any, bucket: str, key: str, path: str, on_bytes: Callable[[int], object]) -> str | None:
+def upload(
+    client: Any,
+    bucket: str,
+    key: str,
+    path: str,
+    on_bytes: Callable[[int], object],
+    metadata: Mapping[str, str] | None = None,
+) -> str | None:
     """Upload one file; return None, or a sentence that names it and why it failed.
 
-    on_bytes: is called with the number of bytes sent. Raises UserError where no file can be uploaded any more: wrong
-    credentials, no bucket.
+    on_bytes: is called with the number of bytes sent. metadata: what the object is to bear beside its bytes. Raises
+    UserError where no file can be uploaded any more: wrong credentials, no bucket.
     """
     try:
         with open(path, "rb") as file:
@@ -69,7 +76,8 @@ def upload(client: Any, bucket: str, key: str, path: str, on_bytes: Callable[[in
             # What is small is read first, so that a log which is emptied meanwhile cannot leave a request unfinished;
             # of a larger file the parts are.
             body = io.BytesIO(file.read()) if before[0] <= PART_BYTES else file
-            client.upload_fileobj(body, bucket, key, Callback=on_bytes, Config=_transfer())
+            extra = {"Metadata": dict(metadata or {})}
+            client.upload_fileobj(body, bucket, key, ExtraArgs=extra, Callback=on_bytes, Config=_transfer())
         if _state(os.stat(path)) != before:
             return f"{path}: changed while it was uploaded; upload it again when nothing writes to it"
     except OSError as error:

@@ -39,8 +39,8 @@ Counter = Callable[[pa.RecordBatch], Mapping[str, int]]
 class Form:
     """How the parts of a table are written.
 
-    plain: columns without a dictionary, as those of texts. row_group_bytes: of rows in memory, from which a row group
-    is written.
+    plain: columns without dictionary and statistics, as those of texts. row_group_bytes: of rows in memory, from which
+    a row group is written.
     """
 
     compression: str

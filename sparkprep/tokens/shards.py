@@ -21,7 +21,8 @@ from sparkprep.io.files import delete_file, delete_folder, delete_partials, exis
 from sparkprep.io.heartbeat import Heartbeat
 from sparkprep.io.listing import stamps
 from sparkprep.io.locks import held
-from sparkprep.io.paths import is_local, join_path, lies_in, normalise
+from sparkprep.io.overlap import refuse_same_place
+from sparkprep.io.paths import is_local, join_path, normalise
 from sparkprep.spark.external_sort import sort
 from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.preflight import preflight
@@ -63,7 +64,7 @@ def make_shards(
     holds shards made from something else (without `overwrite`, which deletes them), or another run writes there.
     """
     folder = normalise(folder)
-    _refuse_overlap(folder, paths)
+    refuse_same_place(paths, output=folder)
     worker = preflight(spark)
     rows = open_rows(paths, tokens_column, id_column, cores(spark))
     tell_of_room(spark, progress, worker, rows.documents.summary.bytes, SHUFFLED)
@@ -103,16 +104,6 @@ def make_shards(
         write_text(join_path(folder, MANIFEST), json.dumps(content, indent=1) + "\n")
         delete_folder(join_path(folder, NOTES))
     return content
-
-
-def _refuse_overlap(folder: str, paths: Sequence[str]) -> None:
-    """Refuse shards among the token rows, or token rows among the shards: the next run would look through both."""
-    for path in map(normalise, paths):
-        if lies_in(folder, path) or lies_in(path, folder):
-            how = "is" if folder == path else "lies inside" if lies_in(folder, path) else "holds"
-            raise UserError(
-                f"{argument('output', folder)} {how} the input {path}; choose another folder for the shards"
-            )
 
 
 def _refuse_unseen(spark: SparkSession, rows: TokenRows, folder: str) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit, types
 
+from sparkprep.dedup.kernels import KEPT
 from sparkprep.dedup.kernels.hashing import load64
 from sparkprep.io.arrow import list_offsets, plain, text_buffers
 from sparkprep.tokens.identifiers import Form, form_of
@@ -108,36 +109,36 @@ def _big_endian(elements: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
     return wide[kept], np.concatenate([[0], np.cumsum(16 - leading)])
 
 
-@njit("uint64(uint64, uint64)", cache=True)
+@njit("uint64(uint64, uint64)", cache=KEPT)
 def _rotate(x, bits):
     return (x << bits) | (x >> (np.uint64(64) - bits))
 
 
-@njit("uint64(uint64)", cache=True)
+@njit("uint64(uint64)", cache=KEPT)
 def _finish(h):
     h = (h ^ (h >> np.uint64(33))) * P2
     h = (h ^ (h >> np.uint64(29))) * P3
     return h ^ (h >> np.uint64(32))
 
 
-@njit("uint64(int64, uint64)", cache=True)
+@njit("uint64(int64, uint64)", cache=KEPT)
 def _hash_int(value, seed):
     h = (seed + P5 + np.uint64(4)) ^ ((np.uint64(value) & LOW) * P1)
     return _finish(_rotate(h, np.uint64(23)) * P2 + P3)
 
 
-@njit("uint64(int64, uint64)", cache=True)
+@njit("uint64(int64, uint64)", cache=KEPT)
 def _hash_long(value, seed):
     h = (seed + P5 + np.uint64(8)) ^ (_rotate(np.uint64(value) * P2, np.uint64(31)) * P1)
     return _finish(_rotate(h, np.uint64(27)) * P1 + P4)
 
 
-@njit("uint64(uint64, uint64)", cache=True)
+@njit("uint64(uint64, uint64)", cache=KEPT)
 def _round(accumulator, word):
     return _rotate(accumulator + word * P2, np.uint64(31)) * P1
 
 
-@njit([types.uint64(_U8, types.int64, types.int64, types.uint64)], cache=True)
+@njit([types.uint64(_U8, types.int64, types.int64, types.uint64)], cache=KEPT)
 def _hash_bytes(data, at, end, seed):
     """XXH64 of data[at:end]."""
     size = end - at
@@ -169,14 +170,14 @@ def _hash_bytes(data, at, end, seed):
     return _finish(h)
 
 
-@njit([types.void(_I64, _I64, types.boolean, _HASHES)], cache=True)
+@njit([types.void(_I64, _I64, types.boolean, _HASHES)], cache=KEPT)
 def _chain_numbers(values, runs, is_long, hashes):
     for row in range(hashes.size):
         for i in range(runs[row], runs[row + 1]):
             hashes[row] = _hash_long(values[i], hashes[row]) if is_long else _hash_int(values[i], hashes[row])
 
 
-@njit([types.void(_U8, _I64, _I64, _HASHES)], cache=True)
+@njit([types.void(_U8, _I64, _I64, _HASHES)], cache=KEPT)
 def _chain_bytes(data, ends, runs, hashes):
     for row in range(hashes.size):
         for i in range(runs[row], runs[row + 1]):

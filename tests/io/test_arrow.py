@@ -53,6 +53,12 @@ def test_an_empty_array_may_lack_its_offsets(kind: pa.DataType) -> None:
         assert (data.shape, offsets.tolist(), valid.shape) == ((0,), [0], (0,))
 
 
+def test_texts_may_not_be_written_wherever_they_come_from() -> None:
+    here = pa.RecordBatch.from_pydict({"text": ["a", "b"]})
+    received = pa.ipc.read_record_batch(here.serialize().to_pybytes(), here.schema)
+    assert [text_buffers(batch["text"])[0].flags.writeable for batch in (here, received)] == [False, False]
+
+
 def test_no_text_is_copied() -> None:
     texts = pa.array(["one", None, "three", "four"])
     data, offsets, _ = text_buffers(texts.slice(2))

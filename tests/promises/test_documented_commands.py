@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,11 +19,13 @@ PROGRAMS = ("make", "python", "sparkprep", "spark-submit", ".venv/bin/", "mkdir"
 FROM_NOTHING = ("README.md", "From nothing to a plot")
 OWN_DATA = ("README.md", "Your own data")
 TRAINER = ("docs/training.md", "The commands")
+ON_EMR = [("docs/emr.md", heading) for heading in ("By `sparkprep emr`", "EMR Serverless", "By hand, in the console")]
 SERIES = ("docs/training.md", "Several experiments, one after another")
 RUN = {
     FROM_NOTHING: "here",
     OWN_DATA: "here, but for NOT_RUN",
     TRAINER: "here, but for NOT_RUN",
+    **dict.fromkeys(ON_EMR, "tests/emr/test_documented.py"),
     SERIES: "tests/trainer/commands/test_documented_series.py",
 }
 """The sections whose commands are run, and where."""
@@ -41,6 +44,7 @@ NOT_RUN = {
     "make test-more": "it is what runs these tests",
     "make browser-test": "a browser; tests/browser/",
     "make cluster-test": "a cluster of Spark; tests/cluster/",
+    "make bootstrap-test": "nodes in a Debian of its own, as root; tests/bootstrap/",
     "make format": "it changes the checkout",
 }
 """Commands that no test runs as they stand, and why."""
@@ -75,6 +79,20 @@ def test_every_command_of_every_page_is_run_or_has_its_reason() -> None:
     ]
     assert left == []
     assert set(NOT_RUN) <= {line for lines in printed.values() for line in lines}, "a reason for what is not printed"
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout of git's")
+def test_what_the_commands_and_notebooks_write_is_left_alone_by_git() -> None:
+    lines = [line for page in PAGES for _, lines in blocks(page) for line in lines]
+    flags = r"(?:--output |--shards |-o |OUT=)(?!s3:)([\w./-]+)"
+    written = {folder for line in lines for folder in re.findall(flags, line)}
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        source = notebook.read_text(encoding="utf-8")
+        written |= {f"notebooks/{name}" for name in re.findall(r'(?:output=|place = .*)\\"(\w+)\\"', source)}
+    assert {"clean", "tokens", "shards", "strict", "notebooks/shards"} <= {folder.rstrip("/") for folder in written}
+    for folder in written:
+        check = ["git", "check-ignore", "--quiet", os.path.join(folder, "any")]
+        assert subprocess.run(check, cwd=ROOT, check=False).returncode == 0, folder
 
 
 @pytest.fixture

@@ -34,6 +34,18 @@ ELSEWHERE = {
         ("%(prog)s clean", "%(prog)s s3://bucket/clean", "%(prog)s clean --no-open --port 8017"),
         "serves a page until it is ended: tests/dedup/audit/ does so in a browser",
     ),
+    **dict.fromkeys(
+        (
+            "%(prog)s stage s3://bucket/sparkprep",
+            "%(prog)s launch s3://bucket/sparkprep",
+            "%(prog)s launch s3://bucket/sparkprep --input s3://bucket/docs --output s3://bucket/run",
+            "%(prog)s submit j-2AXXXXXXGAPLF --input s3://bucket/docs --output s3://bucket/run",
+            "%(prog)s status j-2AXXXXXXGAPLF --follow",
+            "%(prog)s fetch j-2AXXXXXXGAPLF run --parts logs,reports,shards",
+            "%(prog)s terminate j-2AXXXXXXGAPLF",
+        ),
+        "a cluster: tests/emr/ goes the whole way, with its ids",
+    ),
 }
 """Examples that no test runs as they stand, and why."""
 WITH_SPARK = (

@@ -1,7 +1,6 @@
 """A finished run, opened to be asked: any row of its input by its place, and what was decided about it.
 
-The place of a row is its number in the input, from 0. The rows lie in kept/ or audit/rows, each in the order of the
-input, so that the places of the removed rows tell where a row lies.
+The place of a row is its number in the input, from 0.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparkprep.dedup.audit.places import places_in_input, positions_in_kept
 from sparkprep.dedup.columns import MISS
 from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, METRICS
 from sparkprep.dedup.kernels.arrays import I64
@@ -33,7 +33,8 @@ from sparkprep.io.paths import join_path, normalise
 
 BATCH_ROWS = 8192
 TEXT_ROWS = 256
-_ADVICE = "name the output folder of a finished `sparkprep dedup`"
+_ADVICE = "name the output folder of a finished dedup"
+_NULL = ("None", "null")
 _KEYS = {"settings": dict, "counts": dict, "parts": dict}
 
 
@@ -114,13 +115,12 @@ class FinishedRun:
     def documents(self, places: Sequence[int]) -> dict[int, Document]:
         """Return the rows at these places, by place, with their whole texts."""
         names = [name for name in (self.id_column, self.source_column, self.text_column) if name is not None]
-        wanted = np.unique(np.array(places, np.int64))
-        gone = np.isin(wanted, self.removed_rows)
-        before = np.searchsorted(self.removed_rows, wanted)
+        wanted, removed = np.unique(np.array(places, np.int64)), self.removed_rows
+        gone = np.isin(wanted, removed)
         found: dict[int, Document] = {}
         for table, here, positions in (
-            (AUDIT_ROWS, wanted[gone], before[gone]),
-            (KEPT, wanted[~gone], (wanted - before)[~gone]),
+            (AUDIT_ROWS, wanted[gone], np.searchsorted(removed, wanted[gone])),
+            (KEPT, wanted[~gone], positions_in_kept(wanted[~gone], removed)),
         ):
             if here.size:
                 rows = fetch(self._table(table), positions.tolist(), names, here.size)
@@ -158,9 +158,7 @@ class FinishedRun:
         """Return which rows of the input lie at these positions of a table."""
         if table == AUDIT_ROWS:
             return self.removed_rows[positions]
-        kept_before = self.removed_rows - np.arange(len(self.removed_rows))
-        places: I64 = positions + np.searchsorted(kept_before, positions, side="right")
-        return places
+        return places_in_input(positions, self.removed_rows)
 
     def _pairs(self, columns: list[str] | None, where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
         for part in self.metrics["parts"][AUDIT_PAIRS]:
@@ -198,7 +196,7 @@ def _with_id(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
 
 
 def _equal(ids: pa.Array, name: str) -> npt.NDArray[np.bool_]:
-    """Return which of the identifiers are shown so: bool (n,)."""
+    """Return which of the identifiers are shown so: bool (n,). A null is shown as Python's None, and is null too."""
     if pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type):
-        return np.asarray(pc.fill_null(pc.equal(ids, pa.scalar(name, ids.type)), name == "None"))
-    return np.array([str(value) == name for value in python_values(ids)], np.bool_)
+        return np.asarray(pc.fill_null(pc.equal(ids, pa.scalar(name, ids.type)), name in _NULL))
+    return np.array([str(value) == name or (value is None and name in _NULL) for value in python_values(ids)], np.bool_)

@@ -2,4 +2,5 @@
 
 from sparkprep.dedup.kernels.cache import have_a_place
 
-have_a_place()  # before Numba looks for one, which it does while it imports a kernel
+KEPT = have_a_place()  # before Numba looks for one, which it does while it imports a kernel
+"""Whether compiled kernels are kept on disk: what `njit` is to be told as `cache`."""

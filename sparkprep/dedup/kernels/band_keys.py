@@ -3,13 +3,14 @@
 import numpy as np
 from numba import njit
 
+from sparkprep.dedup.kernels import KEPT
 from sparkprep.dedup.kernels.hashing import K1, K4, fold
 
 BAND_BITS = 10
 """The low bits of a band key hold the number of its band."""
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def band_keys(signatures, slots, keys):
     """Fill keys, uint64 (n, bands), from signatures, unsigned (n, t), by the banding's slots, int64 (bands, rows).
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from sparkprep.dedup.kernels import KEPT
 from sparkprep.dedup.kernels.arrays import I64, U64, run_starts
 from sparkprep.dedup.kernels.band_keys import BAND_BITS
 
@@ -82,7 +83,7 @@ class BucketContents:
     """(n, 2) (a key, how many further documents bear its identifier)"""
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def _walk(bucket, key, text_hash, cap, fill, pairs, exact, hot, hot_buckets, same_id):
     """Go once over entries sorted by (bucket, text_hash, key); count the rows, and with `fill` write them."""
     n_pairs, n_exact, n_hot, n_hot_buckets, n_same = 0, 0, 0, 0, 0
@@ -157,7 +158,7 @@ def search(entries: Entries, cap: int) -> BucketContents:
 PAIRS_PER_DOCUMENT = 64
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):
     """Compare one batch for `Leaders.meet`; return (number of pairs, number of leaders after it).
 

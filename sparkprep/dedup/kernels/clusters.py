@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from sparkprep.dedup.kernels import KEPT
 from sparkprep.dedup.kernels.arrays import F64, I64
 from sparkprep.dedup.kernels.components import connected_components
 
@@ -29,7 +30,7 @@ class Decisions:
     """whether both have the same normalised text"""
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def _lexicographic_first(n, early, late, jaccard):
     """Keep each node unless an earlier neighbour is kept; edges sorted by (late, early), early < late.
 

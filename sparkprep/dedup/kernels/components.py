@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparkprep.dedup.kernels import KEPT
 from sparkprep.dedup.kernels.arrays import I64, distinct
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def _find(parent, i):
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -16,7 +17,7 @@ def _find(parent, i):
     return i
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def connected_components(n, a, b):
     """Return the least node of each node's component, int64 (n), in the graph of edges (a[i], b[i]) of nodes 0..n-1."""
     parent = np.arange(n)

@@ -8,6 +8,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from sparkprep.dedup.kernels import KEPT
+
 # Odd constants with balanced bits: the first 64 fractional bits of the square roots of 2, 3, 5, 7, 11 (last bit set).
 K0 = np.uint64(0x6A09E667F3BCC909)
 K1 = np.uint64(0xBB67AE8584CAA73B)
@@ -55,7 +57,7 @@ def fold(typingctx: Any, a: Any, b: Any) -> Any:
     return signature, codegen
 
 
-@njit("uint64(uint64)", cache=True)
+@njit("uint64(uint64)", cache=KEPT)
 def splitmix(x):
     """Map 64-bit integers one to one so that 0, 1, 2, ... look random (Steele, Lea, Flood 2014)."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
@@ -64,7 +66,7 @@ def splitmix(x):
     return x ^ (x >> np.uint64(31))
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def hash_rows(data, offsets, out):
     """Write to out, uint64 (n,), a hash of each row data[offsets[i]:offsets[i + 1]] of uint8, its length included."""
     for row in range(out.size):

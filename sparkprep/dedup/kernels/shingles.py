@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from sparkprep.dedup.kernels import KEPT
 from sparkprep.dedup.kernels.hashing import K0, K1, K2, K3, K4, fold, load64, trailing_zeros
 from sparkprep.dedup.kernels.unicode import CASED, IGNORABLE, LETTER, LOWER_MASK, NO_SPACES, WORD, table
 
@@ -30,7 +31,7 @@ CAPITAL_SIGMA, FINAL_SIGMA, DOTTED_I = 0x3A3, 0x3C2, 0x130
 CHARACTER_SEED = U64(0x243F6A8885A308D3)  # keeps characters apart from words of one character
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def eight_bytes(data, pos, end):
     """Return the 8 bytes from `pos` on, little-endian; those from `end` on read as zero."""
     if pos + 8 <= data.size:
@@ -44,7 +45,7 @@ def eight_bytes(data, pos, end):
     return x
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def decode(data, pos, end):
     """Return the code point at `pos` with its length in bytes above bit 32; -1 where the bytes are not valid UTF-8."""
     a = np.int64(data[pos])
@@ -66,7 +67,7 @@ def decode(data, pos, end):
     return cp | need << 32
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def sigma_is_final(data, start, pos, end, table):
     """Return whether the capital sigma at `pos` ends its word: a cased letter before, none after, others ignored."""
     after = pos + 2
@@ -92,7 +93,7 @@ def sigma_is_final(data, start, pos, end, table):
     return False
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def any_word(data, start, pos, end, table):
     """Read one word by code points; return (hash, next position, whether there was one, its unspaced letters).
 
@@ -136,7 +137,7 @@ def any_word(data, start, pos, end, table):
     return h, pos, is_word, unspaced
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def words_of(data, start, end, table, out):
     """Fill `out`, uint64 of (bytes + 1) // 2, with word hashes of data[start:end]; return (words, unspaced letters)."""
     pos, n, unspaced = start, 0, 0
@@ -184,7 +185,7 @@ def words_of(data, start, end, table, out):
     return n, unspaced
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def characters_of(data, start, end, table, out):
     """Fill `out` with hashes of the letters and numbers of data[start:end]; return (how many, letters of them)."""
     pos, n, letters = start, 0, 0
@@ -207,7 +208,7 @@ def characters_of(data, start, end, table, out):
     return n, letters
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def document_shingles(data, start, end, table, width, buffer):
     """Fill `buffer` with the shingle hashes of one document, in text order, repeats included.
 
@@ -241,7 +242,7 @@ def document_shingles(data, start, end, table, width, buffer):
     return n - size + 1, text_hash
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def drop_repeats(values):
     """Return the distinct values of a sorted uint64 array, as an array of its own."""
     kept = 0
@@ -257,7 +258,7 @@ def drop_repeats(values):
     return out
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def common(a, b):
     """Return the number of values that two sorted arrays without repeats share."""
     i, j, n = 0, 0, 0
@@ -269,7 +270,7 @@ def common(a, b):
     return n
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def jaccard_of_sets(a, b):
     """Return the Jaccard similarity of two sets, sorted arrays without repeats and not both empty."""
     shared = common(a, b)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from sparkprep.dedup.kernels import KEPT
 from sparkprep.dedup.kernels.bands import SLOTS
 from sparkprep.dedup.kernels.hashing import fold, splitmix
 from sparkprep.dedup.kernels.shingles import document_shingles
@@ -27,7 +28,7 @@ U64 = np.uint64
 MANY = 4096  # so many distinct shingles fill all slots in the first round but for a chance of 1e-12
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def fast_similarity_sketch(shingles, n, seed, signature):
     """Fill `signature`, uint64 of a power of two of slots up to 128, from the first n > 0 values of `shingles`.
 
@@ -69,7 +70,7 @@ def fast_similarity_sketch(shingles, n, seed, signature):
                 signature[slot] = min(signature[slot], U64(turn) << U64(56) | h >> U64(8))
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def sketch_documents(data, offsets, valid, lookup, width, seed, signatures, shingles, text_hash):
     """Fill in the signatures of a column of UTF-8 texts.
 

@@ -14,7 +14,6 @@ import pytest
 from checkout import ROOT
 
 from sparkprep.dedup.kernels import cache
-from sparkprep.errors import UserError
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """A system whose temporary folder this is, where neither the installation nor a home can be written to."""
     monkeypatch.delenv(cache.VARIABLE, raising=False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(cache, "_is_writable", lambda folder: False)
+    monkeypatch.setattr(cache, "_is_usable", lambda folder: False)
     before = os.environ.get(cache.VARIABLE)
     yield tmp_path
     os.environ.pop(cache.VARIABLE, None)
@@ -99,14 +98,54 @@ def test_kernels_that_lie_compiled_in_a_read_only_installation_are_not_compiled_
         assert connect() == "1 0\n", "what is lost there is copied again"
 
 
-def test_without_any_place_the_way_out_is_named(temporary: Path) -> None:
+def test_without_any_place_nothing_is_kept_and_the_cost_and_the_way_out_are_said(
+    temporary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (temporary / "file").touch()
     tempfile.tempdir = str(temporary / "file")
-    with pytest.raises(UserError, match=cache.VARIABLE):
-        cache.have_a_place()
+    assert not cache.have_a_place()
+    assert cache.VARIABLE not in os.environ
+    said = capsys.readouterr().err
+    assert "each process compiles what it needs, which takes a minute" in said
+    assert cache.VARIABLE in said
 
 
-def test_a_place_named_by_the_user_stays(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_named_by_the_user_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    assert cache.have_a_place()
+    assert os.environ[cache.VARIABLE] == str(tmp_path)
+
+
+def test_a_named_place_that_cannot_be_written_to_is_said_to_be_so(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv(cache.VARIABLE, "/named")
-    cache.have_a_place()
-    assert os.environ[cache.VARIABLE] == "/named"
+    assert cache.have_a_place()
+    folder = os.environ[cache.VARIABLE]
+    assert Path(folder).parent == temporary
+    assert f"kept in {folder}, since /named cannot be written to" in capsys.readouterr().err
+
+
+IN_ENVIRONMENT = """
+import os, sys
+import numba  # which looks at the variable when it is imported
+sys.prefix = sys.argv[1]
+from sparkprep.dedup.kernels import components
+print(os.path.dirname(components.connected_components._cache.cache_path))
+"""
+
+
+@pytest.mark.parametrize("way", ["of the environment", "unreadable"])
+def test_the_folder_that_an_environment_brings_is_used_unless_what_is_in_it_cannot_be_read(
+    tmp_path: Path, way: str
+) -> None:
+    place = tmp_path / "numba"
+    place.mkdir()
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path / "home")}
+    if way == "unreadable":
+        unread = place / cache._numbas_name(ROOT / "sparkprep" / "dedup" / "kernels") / "theirs.nbi"
+        unread.parent.mkdir()
+        unread.symlink_to("/nowhere")  # as good as unreadable, for root too
+    command = [sys.executable, "-c", IN_ENVIRONMENT, tmp_path]
+    used = subprocess.check_output(command, env=environment, text=True, timeout=300).strip()
+    assert used == (str(tmp_path / "home/.cache/numba") if way == "unreadable" else str(place))

@@ -1,0 +1,1 @@
+"""A cluster of EMR: planned and priced, staged, launched, given steps, watched, and ended."""

@@ -1,0 +1,209 @@
+"""Clusters that run: asked about, launched once, given steps once, ended."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sparkprep.commands import command
+from sparkprep.console import leave_word, say_line, signals_held_back
+from sparkprep.emr.control import explained, is_unanswered
+from sparkprep.emr.places import STOP_AFTER, Staged
+from sparkprep.errors import UserError
+from sparkprep.io.paths import normalise
+
+ACTIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
+ENDED = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")
+FAILED = "TERMINATED_WITH_ERRORS"
+_ID = re.compile(r"j-[A-Z0-9]+")
+_GOING = ("PENDING", "RUNNING", "COMPLETED")
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a cluster. reason: why it failed, as EMR tells it. log: where EMR found that."""
+
+    id: str
+    name: str
+    state: str
+    args: tuple[str, ...]
+    started: datetime | None
+    ended: datetime | None
+    reason: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster as EMR tells of it. codes: why it ended, in EMR's words; details: what EMR adds to them."""
+
+    id: str
+    name: str
+    state: str
+    code: str
+    message: str
+    details: tuple[str, ...]
+    created: datetime | None
+    ended: datetime | None
+    log_uri: str
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it takes steps, and is billed."""
+        return self.state in ACTIVE
+
+
+def check_id(text: str) -> str:
+    """Return a cluster's id. Raises UserError for what is none."""
+    if _ID.fullmatch(text) is None:
+        raise UserError(
+            f"{text!r} is no cluster; its id is like j-2AXXXXXXGAPLF: `{command('emr', 'status')}` lists them"
+        )
+    return text
+
+
+@contextmanager
+def that_runs(cluster: str) -> Iterator[None]:
+    """Say, whatever ends the block, that a cluster runs and how it is ended."""
+    words = f"{cluster} runs and is billed; `{command('emr', 'terminate', cluster)}` ends it"
+    try:
+        yield
+    except BaseException as error:
+        leave_word(error, words)
+        if isinstance(error, BrokenPipeError):  # of which a program tells nothing
+            say_line(words, sys.stderr)
+        raise
+
+
+def describe(emr: Any, cluster: str) -> Cluster:
+    """Return what EMR knows of a cluster. Raises UserError."""
+    with explained(cluster):
+        found = emr.describe_cluster(ClusterId=cluster)["Cluster"]
+    status = found["Status"]
+    change, timeline = status.get("StateChangeReason", {}), status.get("Timeline", {})
+    return Cluster(
+        id=found["Id"],
+        name=found.get("Name", ""),
+        state=status["State"],
+        code=change.get("Code", ""),
+        message=change.get("Message", ""),
+        details=tuple(f"{each.get('ErrorCode', '')}: {each.get('ErrorMessage', '')}" for each in
+                      status.get("ErrorDetails", [])),
+        created=timeline.get("CreationDateTime"),
+        ended=timeline.get("EndDateTime"),
+        log_uri=normalise(found["LogUri"]) if found.get("LogUri") else "",
+    )  # fmt: skip
+
+
+def active(emr: Any) -> list[tuple[str, str, str]]:
+    """Return id, name and state of the clusters of this account and region that are billed. Raises UserError."""
+    with explained("the clusters"):
+        pages = emr.get_paginator("list_clusters").paginate(ClusterStates=list(ACTIVE))
+        return [
+            (each["Id"], each.get("Name", ""), each["Status"]["State"]) for page in pages for each in page["Clusters"]
+        ]
+
+
+def steps_of(emr: Any, cluster: str) -> list[Step]:
+    """Return the steps of a cluster in the order in which they were given. Raises UserError."""
+    with explained(cluster):
+        pages = emr.get_paginator("list_steps").paginate(ClusterId=cluster)
+        found = [each for page in pages for each in page["Steps"]]
+    return [_step(each) for each in reversed(found)]  # EMR lists the newest first
+
+
+def staged_of(emr: Any, cluster: str) -> tuple[Staged, int | None]:
+    """Return where what a cluster runs was staged, and after how many hours it stops itself, by its bootstrap.
+
+    Raises UserError where it has no bootstrap of this package.
+    """
+    with explained(cluster):
+        pages = emr.get_paginator("list_bootstrap_actions").paginate(ClusterId=cluster)
+        for each in (action for page in pages for action in page["BootstrapActions"]):
+            words = each.get("Args", [])
+            if words and each.get("ScriptPath", "") == Staged(words[0]).bootstrap:
+                hours = words[words.index(STOP_AFTER) + 1] if STOP_AFTER in words[:-1] else None
+                return Staged(words[0]), int(hours) if hours is not None and hours.isdigit() else None
+    raise UserError(
+        f"{cluster}: was not launched with this package's bootstrap; `{command('emr', 'launch', 'S3-PREFIX')}` does so"
+    )
+
+
+def launch(emr: Any, request: Json) -> str:
+    """Launch a cluster and return its id, or raise UserError; a signal waits until its id is known.
+
+    emr: a client that asks once. EMR would launch a second one of the same name without a word: it is refused here.
+    """
+    for cluster, name, state in active(emr):
+        if name == request["Name"]:
+            raise UserError(
+                f"{cluster} is named {name}, too, and is {state}: use it (`{command('emr', 'status', cluster)}`), "
+                f"end it (`{command('emr', 'terminate', cluster)}`), or take another --name"
+            )
+    try:
+        with signals_held_back(), explained("the cluster was not launched"):
+            return str(emr.run_job_flow(**request)["JobFlowId"])
+    except UserError as error:
+        if is_unanswered(error.__context__):
+            raise UserError(
+                f"EMR did not answer in time, and the cluster may be there: `{command('emr', 'status')}` lists what "
+                "is billed"
+            ) from None
+        raise
+
+
+def add_steps(emr: Any, cluster: str, steps: Sequence[Json]) -> tuple[list[str], list[Step]]:
+    """Give a cluster those of the steps that it does not have; return the new ones' ids and those that were there.
+
+    emr: a client that asks once. A step is there if it waits, runs or is done with the same words; one that failed is
+    given again. Raises UserError where the cluster takes no steps.
+    """
+    found = describe(emr, cluster)
+    if not found.is_active:
+        raise UserError(
+            f"{cluster} is {found.state} and takes no steps; `{command('emr', 'launch', 'S3-PREFIX')}` makes another"
+        )
+    with that_runs(cluster):
+        known = {step.args: step for step in steps_of(emr, cluster) if step.state in _GOING}
+        new = [step for step in steps if tuple(step["HadoopJarStep"]["Args"]) not in known]
+        same = [known[args] for step in steps if (args := tuple(step["HadoopJarStep"]["Args"])) in known]
+        if not new:
+            return [], same
+        with signals_held_back(), explained(cluster):
+            return list(emr.add_job_flow_steps(JobFlowId=cluster, Steps=new)["StepIds"]), same
+
+
+def terminate(emr: Any, cluster: str) -> Cluster:
+    """End a cluster, or leave one that has ended; return it as it is then. Raises UserError where it goes on."""
+    before = describe(emr, cluster)
+    if not before.is_active:
+        return before
+    with that_runs(cluster):
+        with signals_held_back(), explained(cluster):
+            emr.terminate_job_flows(JobFlowIds=[cluster])
+        after = describe(emr, cluster)
+        if after.is_active:
+            raise UserError(f"{cluster} is still {after.state}: is it protected from termination?")
+        return after
+
+
+def _step(found: Json) -> Step:
+    status = found["Status"]
+    failure, timeline = status.get("FailureDetails", {}), status.get("Timeline", {})
+    return Step(
+        id=found["Id"],
+        name=found.get("Name", ""),
+        state=status["State"],
+        args=tuple(found.get("Config", {}).get("Args", [])),
+        started=timeline.get("StartDateTime"),
+        ended=timeline.get("EndDateTime"),
+        reason=" ".join(part for part in (failure.get("Reason", ""), failure.get("Message", "")) if part),
+        log=failure.get("LogFile", ""),
+    )

@@ -1,0 +1,160 @@
+"""Who asks EMR, and what it answers where it refuses, in one line with the way out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+    WaiterError,
+)
+
+from sparkprep.commands import command
+from sparkprep.emr.model import EMR
+from sparkprep.errors import UserError
+from sparkprep.io.aws import CONNECT_SECONDS, REGION, bucket_client, code_of, explain
+from sparkprep.io.paths import split_s3
+from sparkprep.io.s3_errors import says_bad_credentials
+from sparkprep.options import did_you_mean
+
+ATTEMPTS = 3
+READ_SECONDS = 8
+"""With the attempts, an endpoint that does not answer takes under 30 s."""
+ONCE_SECONDS = 25
+_BUSY = ("throttling", "throttlingexception", "requestlimitexceeded", "toomanyrequestsexception", "serviceunavailable",
+         "internalservererror", "internalserverexception", "internalfailure")  # fmt: skip
+_DENIED = ("accessdenied", "accessdeniedexception", "unauthorizedoperation")
+_REFUSED = ("validationexception", "invalidrequestexception")
+_MOST_SHOWN = 400
+_BEFORE_HOST = re.compile(r"\S*@")
+"""What stands before the host in an address, also in one that is none: it may be a password."""
+
+
+def region_of(given: str | None) -> str:
+    """Return the region that is meant: what is given, or what AWS's settings say, or us-east-1.
+
+    Raises UserError for one in which EMR is not.
+    """
+    with explained("AWS's settings"):
+        region = given or _session(_aws_variables()).region_name or os.environ.get("AWS_REGION") or REGION
+    known = _regions()
+    if region not in known:
+        raise UserError(f"--region: EMR is not in {region!r}, or no such region{did_you_mean(region, known)}")
+    return str(region)
+
+
+def client(region: str, service: str = EMR, once: bool = False) -> Any:
+    """Return a client of EMR, or of EMR Serverless, that tries each request three times. Raises UserError.
+
+    once: it tries once, and waits longer for the answer: what was asked for may be done though nobody said so, and a
+    second cluster would be billed too.
+    """
+    with explained(f"EMR in {region}"):
+        return _session(_aws_variables()).client(
+            service,
+            region_name=region,
+            config=Config(
+                retries={"mode": "standard", "total_max_attempts": 1 if once else ATTEMPTS},
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=ONCE_SECONDS if once else READ_SECONDS,
+            ),
+        )
+
+
+@contextmanager
+def explained(subject: str) -> Iterator[None]:
+    """Turn what boto3 raises in the block into a UserError that begins with `subject` and names the way out."""
+    try:
+        yield
+    except (BotoCoreError, ClientError, ValueError) as error:
+        raise UserError(f"{subject}: {explain_emr(error)}") from None
+
+
+def explain_emr(error: Exception) -> str:
+    """Return one line: what EMR, or the way to it, says, and what to do. It holds no request and no header."""
+    if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError | ConnectionClosedError):
+        return f"no answer{_server(str(error.kwargs.get('endpoint_url') or ''))}; check the network and --region"
+    if isinstance(error, WaiterError):
+        return f"it did not come to that state in time; `{command('emr', 'status')}` tells where it is"
+    if not isinstance(error, ClientError):
+        return _BEFORE_HOST.sub("", explain(error))
+    code, text = code_of(error), _line(error)
+    plain = code.replace("_", "").lower()
+    if is_busy(error):
+        return f"EMR is busy ({code}); run the command again in a minute"
+    if plain in _DENIED:
+        return f"access denied ({error.operation_name}); ask for leave to do elasticmapreduce:{error.operation_name}"
+    if says_bad_credentials(code) or plain in ("unrecognizedclientexception", "invalidsignatureexception"):
+        return f"AWS does not accept the credentials ({code}); renew them, and check the clock"
+    if plain in _REFUSED:
+        return f"EMR refuses it: {text}"
+    return f"{code}: {text}"
+
+
+def is_unanswered(error: BaseException | None) -> bool:
+    """Return whether a request was sent and nothing came back, so that it may have been done."""
+    return isinstance(error, ReadTimeoutError | ConnectionClosedError)
+
+
+def is_busy(error: Exception) -> bool:
+    """Return whether the same request may go better a little later."""
+    return isinstance(error, ClientError) and code_of(error).replace("_", "").lower() in _BUSY
+
+
+def check_bucket_region(uri: str, region: str) -> None:
+    """Raise UserError where a bucket is not there, or lies in another region than the cluster.
+
+    Between regions every byte is paid for, and EMR takes no scripts from another one.
+    """
+    bucket, _ = split_s3(uri)
+    there = bucket_client(bucket, uri).meta.region_name
+    if there != region:
+        raise UserError(
+            f"{uri}: the bucket lies in {there}, and the cluster would be in {region}; give --region {there}, or take "
+            "a bucket there"
+        )
+
+
+def _aws_variables() -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+
+
+@lru_cache(maxsize=2)
+def _session(variables: tuple[tuple[str, str], ...]) -> Any:
+    """Return the session of an environment: it keeps what it has read of AWS's models and settings."""
+    return boto3.session.Session()
+
+
+@lru_cache(maxsize=1)
+def _regions() -> list[str]:
+    session = boto3.session.Session()
+    return sorted(
+        {
+            name
+            for partition in session.get_available_partitions()
+            for name in session.get_available_regions(EMR, partition)
+        }
+    )
+
+
+def _server(url: str) -> str:
+    """Return ` at HOST`: what else stands in a URL may be a secret."""
+    host = urlsplit(url).hostname
+    return f" at {host}" if host else ""
+
+
+def _line(error: ClientError) -> str:
+    return " ".join(str(error.response.get("Error", {}).get("Message", "")).split())[:_MOST_SHOWN]

@@ -1,0 +1,160 @@
+"""What a cluster costs an hour, and what a run on it will take, with an interval.
+
+    core-seconds = GB x CPU seconds a GB x slower core x through S3 x growth
+    hours        = start + core-seconds / (tasks at once x share of them that works) + idle
+    dollars      = hours x dollars an hour
+
+Each factor has a low, an expected and a high value; the interval takes every factor at the same end, so that it is
+wider than what is likely. Those from measurements are in docs/benchmarks.md; docs/emr.md names the source of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sparkprep.emr.fits import Fit
+from sparkprep.emr.prices import Prices
+from sparkprep.emr.settings import MOST_HOURS, ClusterSettings, WorkSettings
+from sparkprep.errors import UserError
+
+
+class Factor(NamedTuple):
+    """A number that is not known exactly."""
+
+    low: float
+    expected: float
+    high: float
+
+    def __mul__(self, other: object) -> Factor:
+        """Return the product, end by end."""
+        if isinstance(other, Factor):
+            return Factor(self.low * other.low, self.expected * other.expected, self.high * other.high)
+        if isinstance(other, int | float):
+            return Factor(self.low * other, self.expected * other, self.high * other)
+        return NotImplemented
+
+    def plus(self, other: Factor) -> Factor:
+        """Return the sum, end by end."""
+        return Factor(self.low + other.low, self.expected + other.expected, self.high + other.high)
+
+
+# Measured (docs/benchmarks.md): 87 MB in 10,000 documents, 1.36 GB in 320,000.
+DOCUMENT_KB = Factor(4.25, 6.1, 8.7)
+# Measured there on 1.36 GB since texts are read by PyArrow: 32.8 to 39.7 CPU seconds, of late 37.3; and 29.1 to 39.7,
+# in the middle 33.6.
+DEDUP_SECONDS = Factor(24.1, 27.4, 29.2)
+TOKENS_AND_SHARDS_SECONDS = Factor(21.4, 24.7, 29.2)
+# Spark's own copy of the same 1.36 GB: 43.5 and 48.4 CPU seconds on a Xeon of 2.80 GHz, 21.4 to 24.3 on the EPYC of the
+# figures above. r5 is a Xeon, too.
+CORE = Factor(1.0, 1.85, 2.25)
+# The job through S3 against a disk: 1.18 to 1.25, on 1.36 GB 1.19; 1.3 is the most that it may be.
+THROUGH_S3 = Factor(1.18, 1.2, 1.3)
+# Assumed, not measured: pairs grow faster than documents do.
+GROWTH = Factor(1.0, 1.5, 4.0)
+# On two cores 0.8 of their time is used (37.2 CPU seconds in 23.2); on many it is assumed to be less.
+BUSY = Factor(0.8, 0.5, 0.25)
+# Assumed, not measured: from the request to the first step, with the bootstrap.
+START_HOURS = Factor(0.1, 0.17, 0.33)
+
+
+@dataclass(frozen=True)
+class Hourly:
+    """Dollars an hour of a whole cluster."""
+
+    ec2: float
+    emr: float
+    disks: float
+    addresses: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.ec2 + self.emr + self.disks + self.addresses
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run takes. work: hours of the jobs alone; hours: with start and idle minutes; dollars: for these."""
+
+    gigabytes: Factor
+    core_seconds: Factor
+    work: Factor
+    hours: Factor
+    dollars: Factor
+
+
+def hourly(settings: ClusterSettings, prices: Prices) -> Hourly:
+    """Return what a cluster costs an hour, on demand: nodes, disks, a public address for each node.
+
+    Raises UserError for machines and disks that the table does not have.
+    """
+    core, primary = settings.instance_type, settings.primary_type or settings.instance_type
+    nodes = [prices.node_hour(primary), *[prices.node_hour(core)] * settings.core_nodes]
+    gigabytes = settings.root_gb * len(nodes) + settings.core_gb * settings.core_nodes + settings.primary_gb
+    return Hourly(
+        ec2=sum(ec2 for ec2, _ in nodes),
+        emr=sum(emr for _, emr in nodes),
+        disks=prices.volume_hour(settings.volume_type, gigabytes),
+        addresses=prices.number("address", "hour") * len(nodes),
+    )
+
+
+def core_seconds(work: WorkSettings) -> tuple[Factor, Factor]:
+    """Return the GB of a run's texts and the seconds of one core that its jobs take: dedup, tokens, shards."""
+    if work.text_gb is None:
+        gigabytes = DOCUMENT_KB * (work.documents / 1e6)
+    else:
+        gigabytes = Factor(work.text_gb, work.text_gb, work.text_gb)
+    return gigabytes, gigabytes * DEDUP_SECONDS.plus(TOKENS_AND_SHARDS_SECONDS) * CORE * THROUGH_S3 * GROWTH
+
+
+def work_hours(seconds: Factor, tasks: int) -> Factor:
+    """Return the hours that so many seconds of one core take, with so many tasks at once."""
+    return Factor(*(each / (tasks * share * 3600) for each, share in zip(seconds, BUSY, strict=True)))
+
+
+def estimate(settings: ClusterSettings, work: WorkSettings, placed: Fit, an_hour: float) -> Estimate:
+    """Return what a run takes on a cluster that costs so many dollars an hour."""
+    gigabytes, seconds = core_seconds(work)
+    jobs = work_hours(seconds, placed.tasks)
+    idle = settings.idle_minutes / 60
+    hours = START_HOURS.plus(jobs).plus(Factor(idle, idle, idle))
+    return Estimate(gigabytes, seconds, jobs, hours, hours * an_hour)
+
+
+def at_most(stop_after: int, an_hour: float) -> float:
+    """Return the dollars that a cluster costs where only its hard stop ends it, which is armed when nodes start."""
+    return (stop_after + START_HOURS.high) * an_hour
+
+
+def hard_stop(settings: ClusterSettings, taken: Estimate, an_hour: float) -> int:
+    """Return the hours after which the cluster is stopped whatever it does, so that it costs --max-dollars at most.
+
+    Raises UserError where the money does not reach for an hour, for the hours that are asked for, or for the run as it
+    is expected.
+    """
+    affordable = int(settings.max_dollars / an_hour - START_HOURS.high)
+    if affordable < 1:
+        raise UserError(
+            f"--max-dollars {settings.max_dollars:g}: an hour of this cluster costs ${an_hour:.2f}, with its start up "
+            f"to ${at_most(1, an_hour):.2f}; give --max-dollars {_up(at_most(1, an_hour))} or more, or fewer nodes"
+        )
+    hours = settings.max_hours or min(affordable, MOST_HOURS)
+    if hours > affordable:
+        most = at_most(hours, an_hour)
+        raise UserError(
+            f"--max-hours {hours} cost up to ${most:.2f}, more than --max-dollars {settings.max_dollars:g}; give "
+            f"--max-hours {affordable}, or --max-dollars {_up(most)}"
+        )
+    if taken.hours.expected > hours:
+        needed = int(taken.hours.high) + 1
+        raise UserError(
+            f"the run takes {taken.hours.expected:.1f} hours (${taken.dollars.expected:.2f}), and the cluster stops "
+            f"after {hours}; give --max-dollars {_up(at_most(needed, an_hour))} --max-hours {needed}, or more nodes"
+        )
+    return hours
+
+
+def _up(dollars: float) -> int:
+    return int(dollars) + 1

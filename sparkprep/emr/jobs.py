@@ -1,0 +1,169 @@
+"""The jobs of a run as steps of a cluster: one after the other, each reading what the one before wrote."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sparkprep.dedup import cli as dedup_cli
+from sparkprep.emr.model import EMR, Enumerated, check_request
+from sparkprep.emr.places import Staged
+from sparkprep.errors import UserError
+from sparkprep.io.paths import join_path, lies_in, normalise
+from sparkprep.options import Keywords, Parser, Text, check_options, option
+from sparkprep.tokens import shards_cli, tokenize_cli
+
+RUNNER = "command-runner.jar"
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of a run. reads, writes: names of folders within the run's; None: the run's input."""
+
+    name: str
+    file: str
+    reads: str | None
+    writes: str
+    add_arguments: Callable[[Any], None]
+
+
+JOBS = (
+    Job("dedup", "dedup.py", None, "clean", dedup_cli.add_arguments),
+    Job("tokens", "tokens.py", "clean", "tokens", tokenize_cli.add_arguments),
+    Job("shards", "shards.py", "tokens", "shards", shards_cli.add_arguments),
+)
+"""In the order in which they run."""
+
+
+@dataclass(frozen=True)
+class RunSettings(Keywords):
+    """What is run on a cluster. Raises UserError on a value that cannot be."""
+
+    input: str | None = option(None, "documents: an s3:// prefix of Parquet or JSON Lines", Text(), "S3-URI")
+    output: str | None = option(None, "an s3:// prefix for clean/, tokens/ and shards/", Text(), "S3-URI")
+    jobs: str = option("dedup,tokens,shards", "which jobs, with commas", Text(), "A,B")
+    dedup: str = option("", "further flags of the job dedup, in quotation marks", Text(empty=True), "'FLAGS'")
+    tokens: str = option("", "further flags of the job tokens", Text(empty=True), "'FLAGS'")
+    shards: str = option("", "further flags of the job shards", Text(empty=True), "'FLAGS'")
+    on_failure: str = option(
+        "CANCEL_AND_WAIT", "what becomes of the other steps where one fails", Enumerated("ActionOnFailure"), "WORD"
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    def chosen(self) -> list[Job]:
+        """Return the jobs, in their order. Raises UserError for a name that is none."""
+        names = [each.strip() for each in self.jobs.split(",") if each.strip()]
+        known = [job.name for job in JOBS]
+        for name in names:
+            if name not in known:
+                raise UserError(f"--jobs: {name!r} is none of {', '.join(known)}")
+        if not names:
+            raise UserError(f"--jobs: names none; there are {', '.join(known)}")
+        return [job for job in JOBS if job.name in names]
+
+
+def check_uri(uri: str, what: str) -> str:
+    """Return an s3:// URI of a bucket and a key as one writes it. Raises UserError for what is none."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if "@" in bucket or ":" in bucket:  # an address with a key in it is not shown
+        raise UserError(f"{what}: an s3:// URI holds no credentials and no port; write s3://BUCKET/PREFIX")
+    if scheme not in ("s3", "s3a", "s3n") or not bucket:
+        raise UserError(f"{what}: {uri!r} is no s3:// URI; write s3://BUCKET/PREFIX")
+    if _BUCKET.fullmatch(bucket) is None:
+        raise UserError(f"{what}: {uri}: {bucket!r} is no bucket: 3 to 63 small letters, digits, dots, hyphens")
+    if not key.strip("/"):
+        raise UserError(f"{what}: {uri} names a bucket alone; write s3://{bucket}/PREFIX")
+    return normalise(uri)
+
+
+def commands(settings: RunSettings, staged: Staged) -> dict[str, list[str]]:
+    """Return the words of each job's spark-submit, by the job's name.
+
+    Raises UserError for places that cannot be, an output that is the input or lies in it, and flags that a job does
+    not take: it would refuse them only when the cluster is paid for.
+    """
+    if settings.input is None or settings.output is None:
+        missing = "--input" if settings.input is None else "--output"
+        raise UserError(f"{missing} is missing: name an s3:// prefix")
+    source, target = check_uri(settings.input, "--input"), check_uri(settings.output, "--output")
+    _check_places(source, target, staged)
+    further: Mapping[str, str] = {"dedup": settings.dedup, "tokens": settings.tokens, "shards": settings.shards}
+    made = {}
+    for job in settings.chosen():
+        read = source if job.reads is None else join_path(target, job.reads)
+        words = ["--input", read, "--output", join_path(target, job.writes), *_split(job, further[job.name])]
+        _check_flags(job, words)
+        made[job.name] = words
+    return made
+
+
+def steps(settings: RunSettings, staged: Staged) -> list[Json]:
+    """Return the steps of a run, as AddJobFlowSteps and RunJobFlow take them. Raises UserError as `commands`."""
+    return [step(name, words, staged, settings.on_failure) for name, words in commands(settings, staged).items()]
+
+
+def step(name: str, words: Sequence[str], staged: Staged, on_failure: str) -> Json:
+    """Return one job as a step: EMR's command runner with a list of words, which no shell splits.
+
+    Memory and executors are the cluster's own (`request.configurations`).
+    """
+    job = next(each for each in JOBS if each.name == name)
+    submit = ["spark-submit", "--master", "yarn", "--deploy-mode", "client", staged.job(job.file), *words]
+    made = {
+        "Name": f"sparkprep {name}",
+        "ActionOnFailure": on_failure,
+        "HadoopJarStep": {"Jar": RUNNER, "Args": submit},
+    }
+    check_request(EMR, "AddJobFlowSteps", {"JobFlowId": "j-0", "Steps": [made]})
+    return made
+
+
+def output_of(args: Sequence[str]) -> str | None:
+    """Return where a step of ours writes, by its words; None for a step of another kind."""
+    if "--output" not in args[:-1] or "spark-submit" not in args[:1]:
+        return None
+    return args[len(args) - 1 - list(reversed(args)).index("--output") + 1]
+
+
+def _check_places(source: str, target: str, staged: Staged) -> None:
+    """Raise UserError where what is written would lie in the input, in what is staged, or have one of these in it."""
+    written = [join_path(target, job.writes) for job in JOBS]
+    if lies_in(target, source) or any(lies_in(source, folder) for folder in written):
+        raise UserError(f"--output {target} and --input {source} lie in one another; name a prefix of its own")
+    if staged.has(target) or any(lies_in(staged.prefix, folder) for folder in written):
+        raise UserError(f"--output {target} and what is staged in {staged.prefix} lie in one another; name another")
+
+
+def _split(job: Job, flags: str) -> list[str]:
+    try:
+        words = shlex.split(flags)
+    except ValueError as error:
+        raise UserError(f"--{job.name} {flags!r}: {error}") from None
+    for word in words:
+        if word.partition("=")[0] in ("--input", "--output"):
+            raise UserError(f"--{job.name}: {word} is the run's own: give --input and --output to `submit`")
+    return words
+
+
+def _check_flags(job: Job, words: Sequence[str]) -> None:
+    try:
+        _parser(job).parse_args(words)
+    except UserError as error:
+        raise UserError(f"--{job.name}: {error}") from None
+
+
+@cache
+def _parser(job: Job) -> Parser:
+    parser = Parser(prog=f"jobs/{job.file}", add_help=False)
+    job.add_arguments(parser)
+    return parser

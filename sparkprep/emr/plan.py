@@ -1,0 +1,155 @@
+"""What would be launched, and what it costs: everything that is decided before AWS is asked for anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from sparkprep.emr import cost
+from sparkprep.emr.fits import Fit, check_driver, fit
+from sparkprep.emr.jobs import RunSettings, check_uri, steps
+from sparkprep.emr.places import Staged
+from sparkprep.emr.prices import Prices
+from sparkprep.emr.releases import support_of
+from sparkprep.emr.request import run_job_flow
+from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.units import human_duration
+
+EXAMPLE = "s3://my-bucket/sparkprep"
+"""Stands for the prefix where none is named."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A cluster as it would be. stop_after: hours until its hard stop. warnings: what is doubtful, and no mistake."""
+
+    settings: ClusterSettings
+    region: str
+    staged: Staged
+    placed: Fit
+    an_hour: cost.Hourly
+    taken: cost.Estimate
+    work: WorkSettings
+    prices_of: date
+    stop_after: int
+    warnings: tuple[str, ...]
+    support: str
+    request: dict[str, Any]
+
+    @property
+    def at_most(self) -> float:
+        """Dollars that the cluster costs where only its hard stop ends it."""
+        return cost.at_most(self.stop_after, self.an_hour.total)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the plan as rows of name and text."""
+        settings, hourly, taken = self.settings, self.an_hour, self.taken
+        primary = settings.primary_type or settings.instance_type
+        return [
+            ("cluster", f"{settings.name}, {settings.release}, {self.region}: {', '.join(settings.application_names)}"),
+            ("nodes", f"1 primary {primary} + {settings.core_nodes} core {settings.instance_type}"),
+            ("support", self.support),
+            *self.placed.rows(),
+            ("an hour", f"${hourly.total:.2f}: EC2 {hourly.ec2:.2f}, EMR {hourly.emr:.2f}, disks {hourly.disks:.2f}, "
+                        f"addresses {hourly.addresses:.2f} (prices of {self.prices_of})"),
+            ("work", f"{_work(self.work)}: {_gigabytes(taken.gigabytes)} GB of text"),
+            ("jobs take", _times(taken.work)),
+            ("all takes", f"{_times(taken.hours)}, with start and {settings.idle_minutes} idle minutes"),
+            ("it costs", _dollars(taken.dollars)),
+            ("at most", f"${self.at_most:.2f}: it stops itself after {human_duration(self.stop_after * 3600)}"),
+        ]  # fmt: skip
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON holds it: the request, the arithmetic, the cost."""
+        placed = self.placed
+        return {
+            "region": self.region,
+            "request": self.request,
+            "executors": {
+                "placed": placed.executors,
+                "per_node": placed.per_node,
+                "container_mb": placed.container_mb,
+                "yarn_mb": placed.node.yarn_mb,
+                "python_worker_mb": placed.python_mb,
+            },
+            "cost": {
+                "an_hour": self.an_hour.total,
+                "hours": self.taken.hours._asdict(),
+                "dollars": self.taken.dollars._asdict(),
+                "stops_after_hours": self.stop_after,
+                "at_most": self.at_most,
+                "prices_of": str(self.prices_of),
+            },
+            "warnings": list(self.warnings),
+        }
+
+
+def make_plan(
+    settings: ClusterSettings,
+    work: WorkSettings,
+    prices: Prices,
+    region: str,
+    prefix: str | None,
+    run: RunSettings | None = None,
+    today: date | None = None,
+) -> Plan:
+    """Return the plan of a cluster. run: what it does, and then ends; None for one that waits for steps.
+
+    Raises UserError where something does not fit, is not known, or costs more than it may.
+    """
+    today = today or date.today()
+    staged = Staged(EXAMPLE if prefix is None else check_uri(prefix, "the prefix"))
+    core = prices.node(settings.instance_type)
+    placed = fit(
+        core,
+        settings.core_nodes,
+        cores=settings.executor_cores,
+        memory=settings.executor_memory,
+        overhead=settings.executor_overhead,
+        executors=settings.executors,
+        queue_percent=settings.queue_percent,
+    )
+    check_driver(prices.node(settings.primary_type or settings.instance_type), settings.driver_memory)
+    an_hour = cost.hourly(settings, prices)
+    taken = cost.estimate(settings, work, placed, an_hour.total)
+    stop_after = cost.hard_stop(settings, taken, an_hour.total)
+    support, is_doubtful = support_of(settings.release, today)
+    warnings = [*prices.warnings(today, region), *([support] if is_doubtful else []), *_of_market(settings)]
+    if taken.hours.high > stop_after:
+        warnings.append(
+            f"the run may take up to {taken.hours.high:.1f} hours, and the cluster stops after {stop_after}"
+        )
+    request = run_job_flow(settings, staged, placed, stop_after, _one_shot(run, staged))
+    return Plan(settings, region, staged, placed, an_hour, taken, work, prices.oldest(), stop_after,
+                tuple(warnings), support, request)  # fmt: skip
+
+
+def _one_shot(run: RunSettings | None, staged: Staged) -> Sequence[dict[str, Any]]:
+    """Return the steps of a cluster that ends with them; one that fails ends it too, as nobody may be looking."""
+    return steps(replace(run, on_failure="TERMINATE_CLUSTER"), staged) if run is not None else ()
+
+
+def _of_market(settings: ClusterSettings) -> list[str]:
+    if settings.market == "SPOT":
+        return ["core nodes on the spot market may be taken away in mid-run; their price is reckoned as on demand"]
+    return []
+
+
+def _work(work: WorkSettings) -> str:
+    return f"{work.documents:,} documents" if work.text_gb is None else f"{work.text_gb:g} GB"
+
+
+def _gigabytes(factor: cost.Factor) -> str:
+    low, expected, high = (f"{each:.0f}" if each >= 10 else f"{each:.2g}" for each in factor)
+    return expected if low == high else f"{expected} ({low} to {high})"
+
+
+def _times(hours: cost.Factor) -> str:
+    low, expected, high = (human_duration(each * 3600) for each in hours)
+    return f"{expected} ({low} to {high})"
+
+
+def _dollars(factor: cost.Factor) -> str:
+    return f"${factor.expected:.2f} (${factor.low:.2f} to ${factor.high:.2f}); S3 and what leaves AWS come on top"

@@ -1,0 +1,126 @@
+"""What AWS charges, from a table with the date and the source of every price."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from importlib.resources import files
+from typing import Any
+
+from sparkprep.emr.fits import Node
+from sparkprep.errors import UserError, argument
+from sparkprep.io.json_files import read_json
+from sparkprep.options import did_you_mean
+
+STALE_DAYS = 90
+HOURS_A_MONTH = 730
+_PARTS = {
+    "instances": ("vcpus", "memory_gb", "yarn_mb", "ec2_hour", "emr_hour"),
+    "volumes": ("gb_month",),
+    "address": ("hour",),
+    "transfer_out": ("gb",),
+    "serverless": ("vcpu_hour", "gb_hour", "disk_gb_hour"),
+}
+"""Each part of a table and the numbers of its prices; instances and volumes hold one entry for each kind."""
+_OF_KINDS = ("instances", "volumes")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """A table of prices in US dollars. origin: where it comes from, for messages."""
+
+    region: str
+    origin: str
+    table: Mapping[str, Any]
+
+    def node(self, instance_type: str) -> Node:
+        """Return a kind of machine. Raises UserError for one that the table does not have."""
+        entry = self._entry("instances", instance_type)
+        memory_mb, yarn_mb = int(entry["memory_gb"] * 1024), int(entry["yarn_mb"])
+        return Node(instance_type, int(entry["vcpus"]), memory_mb, yarn_mb)
+
+    def node_hour(self, instance_type: str) -> tuple[float, float]:
+        """Return what a machine costs an hour: (EC2's part, EMR's part). Raises UserError as `node`."""
+        entry = self._entry("instances", instance_type)
+        return float(entry["ec2_hour"]), float(entry["emr_hour"])
+
+    def volume_hour(self, volume_type: str, gigabytes: float) -> float:
+        """Return what disks cost an hour. Raises UserError for a kind that the table does not have."""
+        return gigabytes * float(self._entry("volumes", volume_type)["gb_month"]) / HOURS_A_MONTH
+
+    def number(self, part: str, name: str) -> float:
+        """Return one price of a part that has no kinds, such as ("address", "hour")."""
+        return float(self.table[part][name])
+
+    def oldest(self) -> date:
+        """Return the date of the table's oldest price."""
+        return min(date.fromisoformat(entry["date"]) for _, entry in _entries(self.table))
+
+    def warnings(self, today: date, region: str) -> list[str]:
+        """Return what makes the prices doubtful: their age, another region."""
+        told = []
+        if (today - self.oldest()).days > STALE_DAYS:
+            told.append(
+                f"the prices are of {self.oldest()}, more than {STALE_DAYS} days old ({self.origin}); "
+                "--prices FILE takes newer ones"
+            )
+        if region != self.region:
+            told.append(f"the prices are those of {self.region}, not of {region}; --prices FILE takes others")
+        return told
+
+    def _entry(self, part: str, kind: str) -> Mapping[str, Any]:
+        entry = self.table[part].get(kind)
+        if entry is None:
+            known = sorted(self.table[part])
+            near = did_you_mean(kind, known)
+            raise UserError(
+                f"{kind}: not in the table of prices ({self.origin}), which has {', '.join(known)}{near}; --prices "
+                "FILE takes a table with it (x86 alone: the wheels are of x86_64)"
+            )
+        return dict(entry)
+
+
+def load(path: str | None = None) -> Prices:
+    """Return the table in a JSON file, by default the one that comes with the package.
+
+    Raises UserError for a file that is no such table.
+    """
+    if path is None:
+        text = files("sparkprep.emr").joinpath("prices.json").read_text(encoding="utf-8")
+        return Prices("us-east-1", "the table that comes with sparkprep", json.loads(text))
+    table = read_json(path, f"{argument('prices')} takes a table like sparkprep/emr/prices.json", {"region": str})
+    _check(table, path)
+    return Prices(str(table["region"]), path, table)
+
+
+def _check(table: Mapping[str, Any], path: str) -> None:
+    """Raise UserError where a table lacks a part, a price or its date and source."""
+    for part in _PARTS:
+        if not isinstance(table.get(part), dict) or not table[part]:
+            raise UserError(f"{path}: no prices of {part}; take sparkprep/emr/prices.json for an example")
+    for name, entry in _entries(table):
+        part = name.split(".")[0]
+        numbers = _PARTS[part]
+        if not isinstance(entry, dict):
+            raise UserError(f"{path}: {name} is no object with prices")
+        for number in numbers:
+            value = entry.get(number)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+                raise UserError(f"{path}: {name}.{number} is {value!r}, no price")
+        if not isinstance(entry.get("source"), str):
+            raise UserError(f"{path}: {name} has no source")
+        try:
+            date.fromisoformat(str(entry.get("date")))
+        except ValueError:
+            raise UserError(f"{path}: {name}.date is {entry.get('date')!r}; write it like 2026-11-22") from None
+
+
+def _entries(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return every entry that has a date, with its place in the table."""
+    found = []
+    for part in _PARTS:
+        entries = table[part].items() if part in _OF_KINDS else [("", table[part])]
+        found += [(f"{part}.{kind}".rstrip("."), entry) for kind, entry in entries]
+    return found

@@ -1,0 +1,245 @@
+"""What each verb does with a cluster of EMR on EC2."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from sparkprep.commands import command
+from sparkprep.console import Exit, if_interrupted, say, say_line
+from sparkprep.emr import clusters, jobs, status
+from sparkprep.emr.control import check_bucket_region, client, region_of
+from sparkprep.emr.fetch import Download, bring, check_parts, downloads
+from sparkprep.emr.places import MACHINE, PYTHON_VERSION, Staged
+from sparkprep.emr.plan import EXAMPLE
+from sparkprep.emr.prices import load
+from sparkprep.emr.staging import read_staged, stage
+from sparkprep.emr.telling import (
+    all_given,
+    plan_of,
+    refuse_given,
+    region_words,
+    rehearsal,
+    tell_calls,
+    tell_next,
+    tell_plan,
+)
+from sparkprep.errors import UserError
+from sparkprep.io.files import exists
+from sparkprep.options import changed, from_arguments
+from sparkprep.units import human_bytes
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Tell what fits and what it costs."""
+    made = plan_of(args, None)
+    if args.json:
+        say(json.dumps(made.as_dict(), indent=1))
+        return Exit.DONE
+    tell_plan(made)
+    tell_calls([("RunJobFlow", made.request)])
+    tell_next("launch", made.staged.prefix, *all_given(args))
+    return Exit.DONE
+
+
+def put_there(args: argparse.Namespace) -> int:
+    """Stage what a cluster needs."""
+    prefix = jobs.check_uri(args.prefix, "the prefix")
+    with if_interrupted("nothing can be launched from there until the same command has ended"):
+        stage(prefix, wheels_in=args.wheels_in, samples=args.samples, dry_run=args.dry_run)
+    if not args.dry_run:
+        tell_next("launch", prefix)
+    return Exit.DONE
+
+
+def launch(args: argparse.Namespace) -> int:
+    """Launch a cluster, or say what would be launched."""
+    run = from_arguments(jobs.RunSettings, args)
+    made = plan_of(args, run if changed(run) else None)
+    tell_plan(made)
+    if args.dry_run:
+        tell_calls([("RunJobFlow", made.request)])
+        return Exit.DONE
+    places = [made.staged.prefix, *filter(None, (run.input, run.output))]
+    for place in places:
+        check_bucket_region(place, made.region)
+    check_staged(made.staged)
+    emr = client(made.region, once=True)
+    cluster = clusters.launch(emr, made.request)
+    with clusters.that_runs(cluster):
+        say_line(f"{cluster} is launched; it stops itself after {made.stop_after} hours")
+        if args.follow:
+            return _follow(emr, cluster, status.LINES, args)
+        if "Steps" in made.request:
+            tell_next("status", cluster, "--follow", *region_words(args))
+        else:
+            tell_next("submit", cluster, *rehearsal(made.staged), *region_words(args))
+    return Exit.DONE
+
+
+def submit(args: argparse.Namespace) -> int:
+    """Give a cluster the jobs of a run as steps."""
+    cluster, settings = clusters.check_id(args.cluster), from_arguments(jobs.RunSettings, args)
+    refuse_given(args, ("environment", "role"), f"EMR Serverless, and {cluster} is a cluster")
+    given_place = Staged(jobs.check_uri(args.staged, "--staged")) if args.staged else None
+    region = region_of(args.region)
+    steps = jobs.steps(settings, given_place or Staged(EXAMPLE))  # refuses what cannot be, before anything is asked
+    if args.dry_run:
+        tell_calls([("AddJobFlowSteps", {"JobFlowId": cluster, "Steps": steps})])
+        return Exit.DONE
+    for place in filter(None, (settings.input, settings.output)):
+        check_bucket_region(place, region)
+    emr = client(region, once=True)
+    staged = given_place or clusters.staged_of(emr, cluster)[0]
+    new, there = clusters.add_steps(emr, cluster, jobs.steps(settings, staged))
+    with clusters.that_runs(cluster):
+        for step in there:
+            say_line(f"{step.id} {step.name} is there already, {step.state}: not given again")
+        say_line(f"{cluster}: {len(new)} steps given: {', '.join(new) or 'none'}")
+        if args.follow:
+            return _follow(emr, cluster, status.LINES, args)
+        tell_next("status", cluster, "--follow", *region_words(args))
+    return Exit.DONE
+
+
+def show_status(args: argparse.Namespace) -> int:
+    """Tell how a cluster is, or which clusters there are."""
+    region = region_of(args.region)
+    if args.cluster is None:
+        return _list(args, region)
+    cluster = clusters.check_id(args.cluster)
+    if args.dry_run:
+        names = ("DescribeCluster", "ListSteps", "ListInstanceGroups", "ListBootstrapActions")
+        tell_calls([(name, {"ClusterId": cluster}) for name in names])
+        return Exit.DONE
+    emr, prices = client(region), load(args.prices)
+    if args.follow:
+        return _follow(emr, cluster, args.lines, args)
+    now = status.look(emr, cluster, prices)
+    for line in now.lines():
+        say_line(line)
+    for step in (step for step in now.steps if step.state in ("RUNNING", "FAILED")):
+        for line in _tail(args.lines)(now.cluster, step):
+            say_line(f"    {line}")
+    _tell_after(now, region_words(args))
+    return status.exit_code(now)
+
+
+def fetch(args: argparse.Namespace) -> int:
+    """Bring what a cluster has left into a folder."""
+    cluster, parts, region = clusters.check_id(args.cluster), check_parts(args.parts), region_of(args.region)
+    if args.dry_run:
+        tell_calls([("DescribeCluster", {"ClusterId": cluster}), ("ListSteps", {"ClusterId": cluster})])
+        say_line(f"then the {', '.join(parts)} of its steps would be listed and brought to {args.folder}")
+        return Exit.DONE
+    emr = client(region)
+    found = clusters.describe(emr, cluster)
+    wanted, left_out = downloads(found, clusters.steps_of(emr, cluster), parts, args.folder)
+    for uri in left_out:
+        say_line(f"warning: {uri}: a name that no file can have; left out", sys.stderr)
+    missing = [each for each in wanted if not each.is_there]
+    size = sum(each.size for each in missing)
+    cost = size / 1e9 * load(args.prices).number("transfer_out", "gb")
+    say_line(f"{len(missing)} of {len(wanted)} objects, {human_bytes(size)}; out of AWS they cost ${cost:.2f}")
+    with if_interrupted("what has been brought is whole, and the same command brings the rest"):
+        bring(wanted, _tell_download)
+    if not wanted:
+        say_line(f"{cluster} has left none of {', '.join(parts)} yet: EMR brings logs to S3 every five minutes")
+        tell_next("status", cluster, *region_words(args))
+    elif "shards" in parts and any(each.path.endswith(".bin") for each in wanted):
+        say_line(f"next: {shlex.join(['sparkprep', 'shards', '--output', f'{args.folder}/shards', '--verify'])}")
+    else:
+        tell_next("terminate" if found.is_active else "status", cluster, *region_words(args))
+    return Exit.DONE
+
+
+def terminate(args: argparse.Namespace) -> int:
+    """End a cluster."""
+    cluster, region = clusters.check_id(args.cluster), region_of(args.region)
+    if args.dry_run:
+        tell_calls([("TerminateJobFlows", {"JobFlowIds": [cluster]})])
+        return Exit.DONE
+    after = clusters.terminate(client(region), cluster)
+    until = ": its nodes are billed until they have gone, a minute or two" if after.state == "TERMINATING" else ""
+    say_line(f"{cluster} is {after.state}{until}")
+    tell_next("status", cluster, *region_words(args))
+    return Exit.DONE
+
+
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "plan": plan,
+    "stage": put_there,
+    "launch": launch,
+    "submit": submit,
+    "status": show_status,
+    "fetch": fetch,
+    "terminate": terminate,
+}
+
+
+def check_staged(staged: Staged) -> None:
+    """Raise UserError where nothing is staged that nodes can take: they would fail of it when they are paid for."""
+    if not exists(staged.manifest):
+        raise UserError(
+            f"{staged.manifest}: nothing is staged there; `{command('emr', 'stage', staged.prefix)}` does it"
+        )
+    manifest = read_staged(staged)
+    for name, needed in (("python", PYTHON_VERSION), ("machine", MACHINE)):
+        if manifest[name] != needed:
+            raise UserError(
+                f"{staged.manifest}: the wheels are for {manifest[name]}, and nodes have {needed}; stage anew"
+            )
+
+
+def _list(args: argparse.Namespace, region: str) -> int:
+    if args.dry_run:
+        tell_calls([("ListClusters", {"ClusterStates": list(clusters.ACTIVE)})])
+        return Exit.DONE
+    found = clusters.active(client(region))
+    for cluster, name, state in found:
+        say_line(f"{cluster} {name}: {state}")
+    if found:
+        tell_next("status", found[0][0], *region_words(args))
+    else:
+        say_line(f"no cluster is billed in {region}")
+    return Exit.DONE
+
+
+def _follow(emr: Any, cluster: str, lines: int, args: argparse.Namespace) -> int:
+    prices = load(args.prices)
+    clusters.describe(emr, cluster)  # an id of no cluster runs nothing
+    with clusters.that_runs(cluster):
+        last = status.follow(lambda: status.look(emr, cluster, prices), say_line, _tail(lines))
+    _tell_after(last, region_words(args))
+    return status.exit_code(last)
+
+
+def _tell_after(now: status.Status, region: list[str]) -> None:
+    """Say what comes next, by how the cluster is; a failed one is looked at before it is ended."""
+    cluster = now.cluster
+    if now.is_settled and (now.steps or now.has_failed):
+        tell_next("fetch", cluster.id, cluster.id, *region)
+        if cluster.is_active:
+            say_line(f"{cluster.id} runs and is billed; `{command('emr', 'terminate', cluster.id)}` ends it")
+    elif cluster.is_active and now.steps:
+        tell_next("status", cluster.id, "--follow", *region)
+    elif cluster.is_active and now.staged is not None:
+        tell_next("submit", cluster.id, *rehearsal(now.staged), *region)
+
+
+def _tail(lines: int) -> Callable[[clusters.Cluster, clusters.Step], list[str]]:
+    def tail(cluster: clusters.Cluster, step: clusters.Step) -> list[str]:
+        try:
+            return status.log_tail(cluster, step, lines) if lines else []
+        except UserError as error:  # the log is an extra: who may not read it is still told how the cluster is
+            return [f"(its log cannot be read: {error})"]
+
+    return tail
+
+
+def _tell_download(each: Download) -> None:
+    say_line(f"  {each.path}")

@@ -1,0 +1,169 @@
+"""What each verb does with an application of EMR Serverless."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+
+from sparkprep.console import Exit, say, say_line
+from sparkprep.emr import applications, jobs, serverless
+from sparkprep.emr.control import check_bucket_region, client, region_of
+from sparkprep.emr.model import SERVERLESS
+from sparkprep.emr.places import Staged
+from sparkprep.emr.plan import Plan, make_plan
+from sparkprep.emr.prices import Prices, load
+from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.telling import (
+    REHEARSAL,
+    all_given,
+    plan_of,
+    refuse_given,
+    region_words,
+    rehearsal,
+    tell_calls,
+    tell_next,
+    tell_plan,
+)
+from sparkprep.emr.verbs import check_staged, put_there
+from sparkprep.errors import UserError
+from sparkprep.options import changed, from_arguments
+
+_CLUSTERS = "clusters; `status` tells how an application is"
+_EXAMPLE_APPLICATION, _EXAMPLE_ROLE = "00example0000000", "arn:aws:iam::123456789012:role/ROLE"
+
+
+def is_meant(name: str | None) -> bool:
+    """Return whether an id is that of an application, and not of a cluster."""
+    return name is not None and serverless.APPLICATION.fullmatch(name) is not None
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Tell what the same run costs on EMR Serverless, beside the cluster."""
+    made, prices = plan_of(args, None), load(args.prices)
+    workers = serverless.workers_of(made.settings, made.placed)
+    application = serverless.create_application(made.settings, workers)
+    words = ["--input", made.staged.sample(REHEARSAL), "--output", f"{made.staged.run(REHEARSAL)}/clean"]
+    archive = f"{made.staged.prefix}/environment.tar.gz"
+    job = serverless.start_job_run(_EXAMPLE_APPLICATION, "dedup", words, made.staged, archive, _EXAMPLE_ROLE, workers,
+                                   made.settings, made.stop_after)  # fmt: skip
+    if args.json:
+        cost = serverless.dollars(workers, made.work, made.placed, prices)
+        an_hour = serverless.hourly(workers, prices)
+        told = {"an_hour": an_hour, "dollars": cost._asdict(), "application": application, "job": job}
+        say(json.dumps({"cluster": made.as_dict(), "serverless": told}, indent=1))
+        return Exit.DONE
+    tell_plan(made)
+    _tell_price(workers, made, prices)
+    tell_calls([("CreateApplication", application), ("StartJobRun", job)])
+    tell_next("launch", made.staged.prefix, "--serverless", *all_given(args))
+    return Exit.DONE
+
+
+def launch(args: argparse.Namespace) -> int:
+    """Make an application, which costs nothing until it is given a job."""
+    if changed(from_arguments(jobs.RunSettings, args)):
+        raise UserError("--input, --output and the jobs' flags are given to `submit`: an application is made empty")
+    refuse_given(args, ("follow",), _CLUSTERS)
+    made = plan_of(args, None)
+    workers = serverless.workers_of(made.settings, made.placed)
+    request = serverless.create_application(made.settings, workers)
+    if args.dry_run:
+        _tell_price(workers, made, load(args.prices))
+        tell_calls([("CreateApplication", request)])
+        return Exit.DONE
+    check_bucket_region(made.staged.prefix, made.region)
+    check_staged(made.staged)
+    application = applications.create(client(made.region, SERVERLESS), request)
+    say_line(f"{application} is there; it costs nothing while no job runs")
+    tell_next("submit", application, "--staged", made.staged.prefix, "--environment",
+              f"{made.staged.prefix}/environment.tar.gz", "--role", _EXAMPLE_ROLE, *rehearsal(made.staged),
+              "--jobs", "dedup", *region_words(args))  # fmt: skip
+    return Exit.DONE
+
+
+def submit(args: argparse.Namespace) -> int:
+    """Start one job; the jobs of a run read what the one before wrote, and Serverless runs all at once."""
+    settings, region = from_arguments(jobs.RunSettings, args), region_of(args.region)
+    refuse_given(args, ("follow",), _CLUSTERS)
+    for name in ("staged", "environment", "role"):
+        if getattr(args, name) is None:
+            raise UserError(f"--{name} is missing: EMR Serverless needs it")
+    staged = Staged(jobs.check_uri(args.staged, "--staged"))
+    commands = jobs.commands(settings, staged)
+    if len(commands) != 1:
+        raise UserError(f"--jobs {settings.jobs}: on EMR Serverless one at a time, as each reads what the one before "
+                        "wrote; begin with --jobs dedup")  # fmt: skip
+    name, words = next(iter(commands.items()))
+    made = make_plan(ClusterSettings(), WorkSettings(), load(args.prices), region, staged.prefix)
+    request = serverless.start_job_run(args.cluster, name, words, staged, args.environment, args.role,
+                                       serverless.workers_of(made.settings, made.placed), made.settings,
+                                       made.stop_after)  # fmt: skip
+    if args.dry_run:
+        tell_calls([("StartJobRun", request)])
+        return Exit.DONE
+    for place in filter(None, (settings.input, settings.output, args.environment)):
+        check_bucket_region(place, region)
+    asked = client(region, SERVERLESS)
+    runs = applications.job_runs(asked, args.cluster)
+    over = sorted(each["id"] for each in runs if each["state"] not in applications.GOING)  # after these it runs anew
+    run = applications.start(asked, request, serverless.token_of(request, over))
+    say_line(f"{args.cluster}: {run} ({name}) is started; it is stopped after {made.stop_after} hours")
+    tell_next("status", args.cluster, *region_words(args))
+    return Exit.DONE
+
+
+def show_status(args: argparse.Namespace) -> int:
+    """Tell how an application and its jobs are."""
+    refuse_given(args, ("follow",), _CLUSTERS)
+    application, region = serverless.check_application(args.cluster), region_of(args.region)
+    if args.dry_run:
+        tell_calls([(name, {"applicationId": application}) for name in ("GetApplication", "ListJobRuns")])
+        return Exit.DONE
+    asked = client(region, SERVERLESS)
+    say_line(f"{application}: {applications.state_of(asked, application)}")
+    runs = applications.job_runs(asked, application)
+    for each in runs:
+        say_line(f"  {each['id']} {each.get('name', '')}: {each['state']} {each.get('stateDetails', '')}".rstrip())
+    goes_on = any(each["state"] in applications.GOING for each in runs)
+    tell_next("status" if goes_on else "terminate", application, *region_words(args))
+    return Exit.CHECK_FAILED if any(each["state"] in applications.FAILED for each in runs) else Exit.DONE
+
+
+def terminate(args: argparse.Namespace) -> int:
+    """Cancel the jobs of an application and stop it."""
+    application, region = serverless.check_application(args.cluster), region_of(args.region)
+    if args.dry_run:
+        tell_calls([("StopApplication", {"applicationId": application})])
+        return Exit.DONE
+    cancelled = applications.end(client(region, SERVERLESS), application)
+    if cancelled:
+        say_line(f"{application}: {', '.join(cancelled)} cancelled; idle it stops by itself, and costs nothing")
+    else:
+        say_line(f"{application} is stopped and costs nothing; `aws emr-serverless delete-application` removes it")
+    tell_next("status", application, *region_words(args))
+    return Exit.DONE
+
+
+def no_fetch(args: argparse.Namespace) -> int:
+    """Raise UserError: there are no steps that tell where a run lies."""
+    raise UserError(
+        f"{args.cluster}: of EMR Serverless take `aws s3 cp --recursive` of the run's --output, and of logs/"
+    )
+
+
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "plan": plan,
+    "stage": put_there,
+    "launch": launch,
+    "submit": submit,
+    "status": show_status,
+    "fetch": no_fetch,
+    "terminate": terminate,
+}
+
+
+def _tell_price(workers: serverless.Workers, made: Plan, prices: Prices) -> None:
+    an_hour, cost = serverless.hourly(workers, prices), serverless.dollars(workers, made.work, made.placed, prices)
+    say_line(f"  serverless  ${an_hour:.2f} an hour while jobs run: {workers.all_vcpus} vCPUs, {workers.all_gb} GB; "
+             f"${cost.expected:.2f} (${cost.low:.2f} to ${cost.high:.2f})")  # fmt: skip

@@ -1,0 +1,149 @@
+"""The price of an hour and of a run, by a dated table and measured seconds."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkout import ROOT
+
+from sparkprep.emr import cost, serverless
+from sparkprep.emr.plan import Plan, make_plan
+from sparkprep.emr.prices import load
+from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.errors import UserError
+
+TODAY = date(2026, 11, 28)
+
+
+def planned(prices: str | None = None, region: str = "us-east-1", today: date = TODAY, **settings: Any) -> Plan:
+    work = {name: settings.pop(name) for name in ("documents", "text_gb") if name in settings}
+    return make_plan(ClusterSettings(**settings), WorkSettings(**work), load(prices), region, None, today=today)
+
+
+def refusal(**settings: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        planned(**settings)
+    return str(caught.value)
+
+
+def test_an_hour_of_the_courses_cluster_is_the_sum_of_its_parts() -> None:
+    hour = planned().an_hour
+    assert hour.ec2 == pytest.approx(8 * 0.252)
+    assert hour.emr == pytest.approx(8 * 0.063)
+    assert hour.disks == pytest.approx((8 * 100 + 7 * 200 + 64) * 0.08 / 730)
+    assert hour.addresses == pytest.approx(8 * 0.005)
+    assert hour.total == pytest.approx(2.81, abs=0.01)
+
+
+def test_a_run_is_estimated_by_the_formula_that_is_documented() -> None:
+    taken = planned(text_gb=10).taken
+    seconds = 10 * (27.4 + 24.7) * 1.85 * 1.2 * 1.5
+    assert taken.core_seconds.expected == pytest.approx(seconds)
+    assert taken.work.expected == pytest.approx(seconds / (28 * 0.5) / 3600)
+    assert taken.hours.expected == pytest.approx(0.17 + taken.work.expected + 10 / 60)
+    assert taken.dollars.expected == pytest.approx(taken.hours.expected * planned().an_hour.total)
+    for factor in (taken.core_seconds, taken.work, taken.hours, taken.dollars):
+        assert factor.low < factor.expected < factor.high
+
+
+def test_the_estimate_of_the_documents_is_the_one_that_the_code_makes() -> None:
+    rows = dict(planned().rows())
+    assert rows["it costs"].split(";")[0] in (ROOT / "README.md").read_text()
+    for page in ("emr.md", "benchmarks.md"):
+        text = (ROOT / "docs" / page).read_text()
+        for told in (rows["all takes"].split(",")[0], rows["it costs"].split(";")[0], rows["at most"].split(":")[0]):
+            assert told in text, f"docs/{page} lacks {told}"
+
+
+def test_the_price_of_serverless_that_is_documented_is_the_one_that_the_code_makes() -> None:
+    plan = planned()
+    workers = serverless.workers_of(plan.settings, plan.placed)
+    dollars = serverless.dollars(workers, plan.work, plan.placed, load())
+    text = (ROOT / "docs" / "emr.md").read_text()
+    assert f"${serverless.hourly(workers, load()):.2f} an hour for the same executors" in text
+    assert f"${dollars.expected:.2f} (${dollars.low:.2f} to ${dollars.high:.2f}) for the 5,000,000" in text
+
+
+def test_the_measured_seconds_are_those_of_the_benchmarks() -> None:
+    """Each end of a factor is a figure of that page for 1.36 GB, or for 87 MB and 10,000 documents."""
+    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    for factor, (low, high) in ((cost.DEDUP_SECONDS, (32.8, 39.7)), (cost.TOKENS_AND_SHARDS_SECONDS, (29.1, 39.7))):
+        assert (factor.low, factor.high) == pytest.approx((low / 1.36, high / 1.36), abs=0.05)
+        assert all(f"| {figure} |" in text for figure in (low, high))
+    assert (cost.DOCUMENT_KB.low, cost.DOCUMENT_KB.high) == pytest.approx((1.36e6 / 320_000, 87e3 / 10_000))
+    assert "| 37.2 |" in text
+    assert cost.DEDUP_SECONDS.expected == pytest.approx(37.25 / 1.36, abs=0.05)
+    assert f"| {cost.THROUGH_S3.low} |" in text
+
+
+def test_the_hard_stop_is_what_the_money_buys_and_twelve_hours_at_most() -> None:
+    assert planned().stop_after == 8
+    assert planned().at_most == pytest.approx(8.33 * 2.808, abs=0.01)
+    assert planned(core_nodes=1, documents=1000).stop_after == 12
+    assert planned(max_hours=3).stop_after == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"max_dollars": 2.0},
+            "--max-dollars 2: an hour of this cluster costs $2.81, with its start up to $3.73; give --max-dollars 4",
+        ),
+        ({"max_hours": 12}, "--max-hours 12 cost up to $34.62, more than --max-dollars 25; give --max-hours 8"),
+        ({"documents": 500_000_000}, "and the cluster stops after 8"),
+        ({"instance_type": "r5.xlrge"}, "did you mean r5.xlarge?"),
+        ({"instance_type": "r6g.xlarge"}, "x86 alone"),
+    ],
+)
+def test_what_costs_more_than_it_may_is_refused_with_a_way_out(settings: dict[str, Any], words: str) -> None:
+    assert words in refusal(**settings)
+
+
+def test_the_way_out_of_a_run_that_is_too_long_is_one() -> None:
+    words = refusal(documents=500_000_000).split("give ")[1].split(",")[0].split()
+    assert planned(documents=500_000_000, max_dollars=float(words[1]), max_hours=int(words[3]))
+
+
+def test_old_prices_and_those_of_another_region_are_told() -> None:
+    late = load().oldest() + timedelta(days=91)
+    assert any("the prices are of 2026-11-22, more than 90 days old" in each for each in planned(today=late).warnings)
+    assert planned(today=late - timedelta(days=1), release="emr-7.14.0").warnings == ()
+    assert any("those of us-east-1, not of eu-west-1" in each for each in planned(region="eu-west-1").warnings)
+
+
+def table(tmp_path: Path, change: dict[str, Any] | None, of: tuple[str, ...]) -> str:
+    content = json.loads((ROOT / "sparkprep" / "emr" / "prices.json").read_text())
+    place = content
+    for name in of[:-1]:
+        place = place[name]
+    if change is None:
+        del place[of[-1]]
+    else:
+        place[of[-1]] |= change
+    path = tmp_path / "prices.json"
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_a_table_of_ones_own_takes_the_place_of_the_packages(tmp_path: Path) -> None:
+    path = table(tmp_path, {"ec2_hour": 1.0}, ("instances", "r5.xlarge"))
+    assert planned(path, max_hours=1, documents=1000).an_hour.ec2 == 8.0
+
+
+@pytest.mark.parametrize(
+    ("of", "change", "words"),
+    [
+        (("serverless",), None, "no prices of serverless"),
+        (("volumes", "gp3"), {"gb_month": "cheap"}, "volumes.gp3.gb_month is 'cheap', no price"),
+        (("address",), {"date": "yesterday"}, "address.date is 'yesterday'; write it like 2026-11-22"),
+        (("address",), {"source": None}, "address has no source"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(
+    tmp_path: Path, of: tuple[str, ...], change: dict[str, Any] | None, words: str
+) -> None:
+    with pytest.raises(UserError, match=words.replace("?", r"\?")):
+        load(table(tmp_path, change, of))

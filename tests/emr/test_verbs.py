@@ -1,0 +1,322 @@
+"""The verbs against a server of AWS's protocols: each ends with a command that works, and none tells a secret."""
+
+import json
+import os
+import re
+import shlex
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+import s3_buckets
+from emr_stubs import ARN, CLUSTER, add_look, job_run, step, stubbed
+
+from sparkprep import __version__
+from sparkprep.cli import main, parse
+from sparkprep.emr import applications, control, status, verbs, verbs_serverless
+
+PREFIX = "s3://bucket/sparkprep"
+MARKED = "MARKEDSECRETKEY"
+RUN = ["--input", "s3://bucket/docs", "--output", "s3://bucket/run"]
+
+
+@pytest.fixture
+def staged(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket with what staging leaves, at the least: its manifest. Clusters are ended afterwards."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
+    manifest = {"sparkprep": __version__, "python": "3.11", "machine": "x86_64", "files": []}
+    s3_buckets.put("sparkprep/staged.json", json.dumps(manifest))
+    yield PREFIX
+    s3_buckets.clear()
+    emr = boto3.client("emr", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    for each in emr.list_clusters()["Clusters"]:
+        emr.terminate_job_flows(JobFlowIds=[each["Id"]])
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+    """What `sparkprep emr WORDS` says; the command that it ends with is one."""
+    assert main(["emr", *words]) == code
+    said = capsys.readouterr()
+    assert MARKED not in said.out + said.err
+    for line in re.findall(r"^next: (.+)$", said.out, re.MULTILINE):
+        parse(shlex.split(line)[1:])
+    return said.out if code == 0 else said.err
+
+
+def cluster_in(text: str) -> str:
+    found = re.search(r"j-\w+", text)
+    assert found is not None, text
+    return found[0]
+
+
+def next_words(text: str) -> list[str]:
+    return shlex.split(text.splitlines()[-1].removeprefix("next: sparkprep emr "))
+
+
+def test_from_launch_to_the_end_each_command_leads_to_the_next(staged: str, capsys: pytest.CaptureFixture[str]) -> None:
+    launched = told(capsys, "launch", staged)
+    cluster = cluster_in(launched)
+    assert f"{cluster} is launched; it stops itself after 8 hours" in launched
+    assert cluster in told(capsys, "status")
+    submitted = told(capsys, *next_words(launched))
+    assert re.search(r"3 steps given: s-\w+, s-\w+, s-\w+", submitted)
+    assert next_words(submitted) == ["status", cluster, "--follow"]
+    assert "sparkprep dedup: RUNNING" in told(capsys, "status", cluster)
+    assert re.search(rf"{cluster} is TERMINAT", told(capsys, "terminate", cluster))
+    assert "TERMINATED" in told(capsys, "status", cluster)
+
+
+def test_the_cluster_that_is_made_is_the_one_that_was_planned(staged: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = cluster_in(told(capsys, "launch", staged, "--name", "other", "--core-nodes", "2", "--max-hours", "3"))
+    emr = boto3.client("emr", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    made = emr.describe_cluster(ClusterId=cluster)["Cluster"]
+    assert (made["Name"], made["ReleaseLabel"], made["EbsRootVolumeSize"]) == ("other", "emr-7.7.0", 100)
+    groups = emr.list_instance_groups(ClusterId=cluster)["InstanceGroups"]
+    assert {each["InstanceGroupType"]: each["RequestedInstanceCount"] for each in groups} == {"MASTER": 1, "CORE": 2}
+    actions = emr.list_bootstrap_actions(ClusterId=cluster)["BootstrapActions"]
+    assert actions[0]["Args"] == [staged, "--stop-after-hours", "3"]
+
+
+def test_a_second_launch_and_a_second_submission_do_nothing_twice(
+    staged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = cluster_in(told(capsys, "launch", staged))
+    assert f"{cluster} is named sparkprep, too" in told(capsys, "launch", staged, code=2)
+    told(capsys, "submit", cluster, *RUN)
+    again = told(capsys, "submit", cluster, *RUN)
+    assert again.count("is there already") == 3
+    assert "0 steps given: none" in again
+
+
+def test_a_cluster_with_its_jobs_ends_with_them(staged: str, capsys: pytest.CaptureFixture[str]) -> None:
+    launched = told(capsys, "launch", staged, *RUN)
+    assert next_words(launched) == ["status", cluster_in(launched), "--follow"]
+    assert told(capsys, "status", cluster_in(launched)).count("sparkprep ") >= 3
+
+
+def test_logs_reports_and_shards_are_brought_once(
+    staged: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = cluster_in(told(capsys, "launch", staged))
+    told(capsys, "submit", cluster, *RUN)
+    files = (f"sparkprep/logs/{cluster}/steps/s-1/stderr.gz", "run/clean/metrics.json", "run/clean/kept/0.parquet",
+             "run/shards/docs_val_000000.bin", "run/shards/manifest.json")  # fmt: skip
+    for key in files:
+        s3_buckets.put(key, key)
+    folder = str(tmp_path / "run")
+    said = told(capsys, "fetch", cluster, folder, "--parts", "logs,reports,shards")
+    assert said.startswith("4 of 4 objects")
+    assert said.splitlines()[-1] == f"next: sparkprep shards --output {folder}/shards --verify"
+    there = sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
+    assert there == ["clean/metrics.json", "logs/steps/s-1/stderr.gz", "shards/docs_val_000000.bin",
+                     "shards/manifest.json"]  # fmt: skip
+    assert told(capsys, "fetch", cluster, folder, "--parts", "logs,reports,shards").startswith("0 of 4 objects")
+    assert told(capsys, "fetch", cluster, folder, "--parts", "rows").startswith("1 of 4 objects")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (None, "nothing is staged there; `sparkprep emr stage s3://bucket/sparkprep` does it"),
+        ({"sparkprep": "0.0.1"}, "was staged by sparkprep 0.0.1"),
+        ({"python": "3.12"}, "the wheels are for 3.12, and nodes have 3.11"),
+        ({"machine": "aarch64"}, "the wheels are for aarch64, and nodes have x86_64"),
+    ],
+)
+def test_nothing_is_launched_without_what_the_nodes_need(
+    staged: str, change: dict[str, str] | None, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3_buckets.clear()
+    if change is not None:
+        manifest = {"sparkprep": __version__, "python": "3.11", "machine": "x86_64", "files": []}
+        s3_buckets.put("sparkprep/staged.json", json.dumps({**manifest, **change}))
+    assert words in told(capsys, "launch", staged, code=2)
+    assert "no cluster is billed" in told(capsys, "status")
+
+
+def test_a_bucket_in_another_region_and_one_that_is_not_there_are_refused(
+    staged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    west = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], region_name="us-west-2")
+    west.create_bucket(Bucket="far-away", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    far = ["--input", "s3://far-away/docs", "--output", "s3://bucket/run"]
+    assert "the bucket lies in us-west-2, and the cluster would be in us-east-1" in told(
+        capsys, "launch", staged, *far, code=2
+    )
+    gone = ["--input", "s3://bucket/docs", "--output", "s3://not-there-at-all/run"]
+    assert "no such bucket" in told(capsys, "launch", staged, *gone, code=2)
+    assert "no cluster is billed" in told(capsys, "status")
+
+
+def test_an_application_is_made_and_its_first_job_is_named(staged: str, capsys: pytest.CaptureFixture[str]) -> None:
+    launched = told(capsys, "launch", staged, "--serverless")
+    assert "it costs nothing while no job runs" in launched
+    application = next_words(launched)[1]
+    assert f'"applicationId": "{application}"' in told(capsys, *next_words(launched), "--dry-run")
+
+
+def test_a_job_of_an_application_is_started_once_until_it_is_over(
+    staged: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    application = "00f1r2h3o4m5e6d7"
+    words = ["submit", application, "--staged", staged, "--environment", f"{staged}/environment.tar.gz", "--role",
+             "arn:aws:iam::123456789012:role/jobs", *RUN, "--jobs", "dedup"]  # fmt: skip
+    tokens: list[str] = []
+    begun = applications.start
+    monkeypatch.setattr(applications, "start", lambda *given: tokens.append(given[2]) or begun(*given))
+    for before in ([], [job_run("RUNNING")], [job_run("FAILED")]):
+        with stubbed("emr-serverless") as (serverless, stubber):
+            stubber.add_response("list_job_runs", {"jobRuns": before}, {"applicationId": application})
+            stubber.add_response("start_job_run", {"applicationId": application, "jobRunId": "00job", "arn": ARN})
+            monkeypatch.setattr(verbs_serverless, "client", lambda *_, made=serverless: made)
+            assert "00job (dedup) is started; it is stopped after 8 hours" in told(capsys, *words)
+    assert tokens[0] == tokens[1] != tokens[2]
+
+
+def test_what_is_interrupted_while_it_is_followed_says_what_runs(
+    staged: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status, "follow", interrupt)
+    said = told(capsys, "launch", staged, "--follow", code=130)
+    cluster = cluster_in(said)
+    assert said == f"interrupted: {cluster} runs and is billed; `sparkprep emr terminate {cluster}` ends it\n"
+
+
+def test_a_failed_step_leads_to_its_logs_and_says_that_the_cluster_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stubbed() as (emr, stubber):
+        add_look(stubber, "WAITING", [step(1, "FAILED", Reason="Unknown Error."), step(2, "CANCELLED")])
+        monkeypatch.setattr(verbs, "client", lambda *_, **__: emr)
+        assert main(["emr", "status", CLUSTER, "--lines", "0", "--region", "us-east-1"]) == 1
+    said = capsys.readouterr().out
+    assert f"next: sparkprep emr fetch {CLUSTER} {CLUSTER} --region us-east-1" in said
+    assert f"{CLUSTER} runs and is billed; `sparkprep emr terminate {CLUSTER}` ends it" in said
+
+
+def test_an_object_whose_name_no_file_can_have_is_left_out_and_told(
+    staged: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = cluster_in(told(capsys, "launch", staged))
+    for name in ("steps/../../../evil", "steps/s-1/", "steps/s-1/stderr.gz"):
+        s3_buckets.put(f"sparkprep/logs/{cluster}/{name}")
+    assert main(["emr", "fetch", cluster, str(tmp_path / "run"), "--parts", "logs"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("1 of 1 objects")
+    assert "evil: a name that no file can have; left out" in said.err
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["stderr.gz"]
+
+
+def test_a_profile_that_is_not_there_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "not-there")
+    assert "check AWS_PROFILE and ~/.aws/config" in told(capsys, "plan", code=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["launch", PREFIX, "--jobs", "dedup"], "--input is missing"),
+        (["launch", PREFIX, "--serverless", *RUN], "are given to `submit`"),
+        (["launch", PREFIX, "--serverless", "--follow"], "--follow is of clusters"),
+        (["submit", CLUSTER, *RUN, "--role", "x"], f"--role is of EMR Serverless, and {CLUSTER} is a cluster"),
+        (["status", "00f1r2h3o4m5e6d7", "--follow"], "--follow is of clusters"),
+        (["submit", "00f1r2h3o4m5e6d7", *RUN], "--staged is missing: EMR Serverless needs it"),
+        (["fetch", "00f1r2h3o4m5e6d7", "x"], "aws s3 cp --recursive"),
+        (["fetch", CLUSTER, "x", "--parts", "log"], "--parts: 'log' is none of logs, reports, shards, rows"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_flag_that_would_be_passed_over_is_refused(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in told(capsys, *words, code=2)
+
+
+DRY = [
+    ["launch", PREFIX],
+    ["launch", PREFIX, "--serverless"],
+    ["submit", CLUSTER, *RUN],
+    ["status"],
+    ["status", CLUSTER],
+    ["fetch", CLUSTER, "folder"],
+    ["terminate", CLUSTER],
+]
+
+
+@pytest.mark.parametrize("words", DRY, ids=" ".join)
+def test_a_dry_run_prints_the_request_and_asks_for_nothing(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # where nobody answers
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
+    said = told(capsys, *words, "--dry-run")
+    assert re.search(r"^[A-Z][A-Za-z]+ \{", said, re.MULTILINE)
+    assert next_words(said) == words
+    assert list(tmp_path.iterdir()) == []
+    if words[0] == "launch" and "--serverless" not in words:
+        assert "it costs" in said
+
+
+def test_an_endpoint_that_does_not_answer_is_told_soon_and_by_its_host_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", f"http://user:{MARKED}@127.0.0.1:9")
+    said = told(capsys, "status", CLUSTER, code=2)
+    assert "no answer at 127.0.0.1; check the network and --region" in said
+    for wrong in (f"http://user:{MARKED}@not a host", f"user:{MARKED}@127.0.0.1"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", wrong)
+        assert "EMR in us-east-1: " in told(capsys, "status", CLUSTER, "--region", "us-east-1", code=2)
+
+
+def test_a_launch_that_is_not_answered_is_asked_for_once_and_may_have_been_done(
+    staged: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(control, "ONCE_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and says nothing
+
+        def run_job_flow(params: dict[str, object], **_: object) -> None:
+            asked.append(str(params["url"]))
+            params["url"] = f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+        made = control.client("us-east-1", once=True)
+        made.meta.events.register("before-call.emr.RunJobFlow", run_job_flow)
+        monkeypatch.setattr(verbs, "client", lambda *_, **__: made)
+        said = told(capsys, "launch", staged, code=2)
+        server.settimeout(0.2)
+        connections = [server.accept()[0]]
+        with pytest.raises(TimeoutError):
+            server.accept()
+        connections[0].close()
+    assert len(asked) == 1
+    assert "the cluster may be there: `sparkprep emr status` lists what is billed" in said
+
+
+def test_the_plan_as_json_holds_the_request_and_the_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = json.loads(told(capsys, "plan", "--json"))
+    assert plan["request"]["Instances"]["InstanceGroups"][1]["InstanceCount"] == 7
+    assert plan["executors"] == {
+        "placed": 7, "per_node": 1, "container_mb": 22528, "yarn_mb": 24576, "python_worker_mb": 2816,
+    }  # fmt: skip
+    assert plan["cost"]["at_most"] < 25
+    both = json.loads(told(capsys, "plan", "--json", "--serverless"))
+    assert both["serverless"]["dollars"]["expected"] < both["cluster"]["cost"]["dollars"]["expected"]
+
+
+def test_the_flags_of_a_plan_go_on_to_its_launch(capsys: pytest.CaptureFixture[str]) -> None:
+    words = next_words(told(capsys, "plan", PREFIX, "--core-nodes", "3", "--market", "SPOT", "--documents", "1000"))
+    assert words == ["launch", PREFIX, "--core-nodes", "3", "--market", "SPOT", "--documents", "1000"]
+
+
+def test_every_verb_has_its_two_sides() -> None:
+    assert set(verbs.VERBS) == set(verbs_serverless.VERBS)
