@@ -26,7 +26,7 @@ from remote import access_to
 
 PACKAGES = ("ceph-mon", "ceph-osd", "radosgw")
 """Debian's, with all that they need; `make storage-test` installs them."""
-PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
+PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "openssl", "radosgw", "radosgw-admin")
 _WITH_US = ("setpriv", "--pdeathsig", "KILL")
 """What ends a process when the one that started it has ended, as one does that is killed before it can stop it."""
 _SECONDS_TO_START = 120
@@ -67,7 +67,7 @@ osd class update on start = false
 osd crush update on start = false
 
 [client.rgw.a]
-rgw frontends = beast endpoint=127.0.0.1:{ports[2]}
+rgw frontends = beast endpoint=127.0.0.1:{ports[2]} ssl_endpoint=127.0.0.1:{ports[3]} ssl_certificate={root}/own.pem
 rgw data = {root}/rgw
 rgw thread pool size = 64
 rgw enable usage log = false
@@ -91,13 +91,15 @@ def missing() -> list[str]:
 class Ceph:
     """A running server.
 
-    url: where it answers. owner: a user, who may make buckets. Use `running`, which stops it.
+    url, secure_url: where it answers, the second by https, with a certificate that is in the file `certificate`. owner:
+    a user, who may make buckets. Use `running`, which stops it.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        ports = _free_ports(3)
-        self.url = f"http://127.0.0.1:{ports[2]}"
+        ports = _free_ports(4)
+        self.url, self.secure_url = f"http://127.0.0.1:{ports[2]}", f"https://127.0.0.1:{ports[3]}"
+        self.certificate = root / "own.pem"
         self._fsid = str(uuid.uuid4())
         (root / "ceph.conf").write_text(_SETTINGS.format(fsid=self._fsid, root=root, ports=ports))
         for name in ("mon", "osd", "rgw"):
@@ -110,6 +112,11 @@ class Ceph:
 
     def start(self) -> None:
         """Start all of it and make the owner. Raises RuntimeError, with what was said, where that does not succeed."""
+        names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+        files = ("-keyout", str(self.certificate), "-out", str(self.certificate) + ".public")
+        self._run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files)
+        with self.certificate.open("a") as both:
+            both.write(Path(f"{self.certificate}.public").read_text())
         monmap = str(self._root / "monmap")
         self._run("monmaptool", "--create", "--fsid", self._fsid, "--addv", "a", self._monitor, monmap)
         self._run("ceph-mon", "--mkfs", "--id", "a", "--monmap", monmap)
@@ -194,7 +201,7 @@ class Ceph:
         return self._daemons[words[0]]
 
     def _settings(self, program: str) -> list[str]:
-        return [] if program == "monmaptool" else ["--conf", str(self._root / "ceph.conf")]
+        return [] if program in ("monmaptool", "openssl") else ["--conf", str(self._root / "ceph.conf")]
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from remote import names
 
 from sparkprep.cli import main
 from sparkprep.errors import UserError
-from sparkprep.io.files import file_names, open_whole, write_text
+from sparkprep.io.files import delete_folder, file_names, open_whole, write_text
 from sparkprep.io.listing import list_input
 from sparkprep.io.output import OutputFolder, try_output
 from sparkprep.io.paths import join_path
@@ -114,6 +114,22 @@ def test_an_upload_in_parts_is_whole_or_leaves_nothing(s3: Any, bucket: str) -> 
         raise ZeroDivisionError
     assert file_names(f"{bucket}/large") == ["whole.bin"]
     assert s3.list_multipart_uploads(Bucket=name).get("Uploads", []) == []
+
+
+def test_what_is_written_over_https_lies_there(
+    ceph: Ceph, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, large = bucket.removeprefix("s3://"), bytes(range(256)) * 100_000
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", ceph.secure_url)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(ceph.certificate))
+    monkeypatch.delenv("AWS_REQUEST_CHECKSUM_CALCULATION")
+    write_text(f"{bucket}/secure/small", "text")
+    with open_whole(f"{bucket}/secure/large") as stream:
+        stream.write(large)
+    assert s3.get_object(Bucket=name, Key="secure/small")["Body"].read() == b"text"
+    assert s3.get_object(Bucket=name, Key="secure/large")["Body"].read() == large
+    delete_folder(f"{bucket}/secure")
+    assert s3.list_objects_v2(Bucket=name, Prefix="secure/")["KeyCount"] == 0
 
 
 def begin_upload(s3: Any, bucket: str, key: str) -> None:
