@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sparkprep.console import leave_word, signals_held_back
+from sparkprep.console import leave_word, say_line, signals_held_back
 from sparkprep.emr.control import explained, is_unanswered
 from sparkprep.emr.places import STOP_AFTER, Staged
 from sparkprep.errors import UserError
@@ -51,7 +52,6 @@ class Cluster:
     created: datetime | None
     ended: datetime | None
     log_uri: str
-    ends_by_itself: bool
 
     @property
     def is_active(self) -> bool:
@@ -69,10 +69,13 @@ def check_id(text: str) -> str:
 @contextmanager
 def that_runs(cluster: str) -> Iterator[None]:
     """Say, whatever ends the block, that a cluster runs and how it is ended."""
+    words = f"{cluster} runs and is billed; `sparkprep emr terminate {cluster}` ends it"
     try:
         yield
     except BaseException as error:
-        leave_word(error, f"{cluster} runs and is billed; `sparkprep emr terminate {cluster}` ends it")
+        leave_word(error, words)
+        if isinstance(error, BrokenPipeError):  # of which a program tells nothing
+            say_line(words, sys.stderr)
         raise
 
 
@@ -93,7 +96,6 @@ def describe(emr: Any, cluster: str) -> Cluster:
         created=timeline.get("CreationDateTime"),
         ended=timeline.get("EndDateTime"),
         log_uri=normalise(found["LogUri"]) if found.get("LogUri") else "",
-        ends_by_itself=bool(found.get("AutoTerminate")),
     )  # fmt: skip
 
 

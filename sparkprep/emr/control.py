@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -37,6 +38,8 @@ _BUSY = ("throttling", "throttlingexception", "requestlimitexceeded", "toomanyre
 _DENIED = ("accessdenied", "accessdeniedexception", "unauthorizedoperation")
 _REFUSED = ("validationexception", "invalidrequestexception")
 _MOST_SHOWN = 400
+_BEFORE_HOST = re.compile(r"\S*@")
+"""What stands before the host in an address, also in one that is none: it may be a password."""
 
 
 def region_of(given: str | None) -> str:
@@ -86,7 +89,7 @@ def explain_emr(error: Exception) -> str:
     if isinstance(error, WaiterError):
         return "it did not come to that state in time; `sparkprep emr status` tells where it is"
     if not isinstance(error, ClientError):
-        return explain(error)
+        return _BEFORE_HOST.sub("", explain(error))
     code, text = code_of(error), _line(error)
     plain = code.replace("_", "").lower()
     if is_busy(error):

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sparkprep.dedup import cli as dedup_cli
@@ -155,9 +156,14 @@ def _split(job: Job, flags: str) -> list[str]:
 
 
 def _check_flags(job: Job, words: Sequence[str]) -> None:
-    parser = Parser(prog=f"jobs/{job.file}", add_help=False)
-    job.add_arguments(parser)
     try:
-        parser.parse_args(words)
+        _parser(job).parse_args(words)
     except UserError as error:
         raise UserError(f"--{job.name}: {error}") from None
+
+
+@cache
+def _parser(job: Job) -> Parser:
+    parser = Parser(prog=f"jobs/{job.file}", add_help=False)
+    job.add_arguments(parser)
+    return parser

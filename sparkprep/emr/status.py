@@ -96,7 +96,7 @@ class Status:
         took = ""
         if step.started is not None:
             took = f", {human_duration(((step.ended or self.now) - step.started).total_seconds())}"
-        why = f": {step.reason}" if step.reason else ""
+        why = "".join(f": {each}" for each in (step.reason, step.log) if each)
         return f"  {step.id} {step.name}: {step.state}{took}{why}"
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from sparkprep.console import say, say_line
@@ -15,7 +16,7 @@ from sparkprep.emr.places import Staged
 from sparkprep.emr.plan import Plan, make_plan
 from sparkprep.emr.prices import load
 from sparkprep.emr.settings import ClusterSettings, WorkSettings
-from sparkprep.errors import flag
+from sparkprep.errors import UserError, flag
 from sparkprep.options import changed, from_arguments
 
 REHEARSAL = "10k"
@@ -59,6 +60,13 @@ def all_given(args: argparse.Namespace) -> list[str]:
     """Return the flags of a plan that differ from their defaults, as words."""
     prices = ["--prices", args.prices] if args.prices else []
     return [*given(args, ClusterSettings), *given(args, WorkSettings), *prices]
+
+
+def refuse_given(args: argparse.Namespace, names: Sequence[str], of: str) -> None:
+    """Raise UserError where a flag was given that would be passed over. of: what it belongs to."""
+    for name in names:
+        if getattr(args, name):
+            raise UserError(f"{flag(name)} is of {of}: leave it out")
 
 
 def region_words(args: argparse.Namespace) -> list[str]:

@@ -17,10 +17,19 @@ from sparkprep.emr.places import MACHINE, PYTHON_VERSION, Staged
 from sparkprep.emr.plan import EXAMPLE
 from sparkprep.emr.prices import load
 from sparkprep.emr.staging import read_staged, stage
-from sparkprep.emr.telling import all_given, plan_of, region_words, rehearsal, tell_calls, tell_next, tell_plan
+from sparkprep.emr.telling import (
+    all_given,
+    plan_of,
+    refuse_given,
+    region_words,
+    rehearsal,
+    tell_calls,
+    tell_next,
+    tell_plan,
+)
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists
-from sparkprep.options import from_arguments
+from sparkprep.options import changed, from_arguments
 from sparkprep.units import human_bytes
 
 
@@ -49,7 +58,7 @@ def put_there(args: argparse.Namespace) -> int:
 def launch(args: argparse.Namespace) -> int:
     """Launch a cluster, or say what would be launched."""
     run = from_arguments(jobs.RunSettings, args)
-    made = plan_of(args, run if run.input or run.output else None)
+    made = plan_of(args, run if changed(run) else None)
     tell_plan(made)
     if args.dry_run:
         tell_calls([("RunJobFlow", made.request)])
@@ -74,6 +83,7 @@ def launch(args: argparse.Namespace) -> int:
 def submit(args: argparse.Namespace) -> int:
     """Give a cluster the jobs of a run as steps."""
     cluster, settings = clusters.check_id(args.cluster), from_arguments(jobs.RunSettings, args)
+    refuse_given(args, ("environment", "role"), f"EMR Serverless, and {cluster} is a cluster")
     given_place = Staged(jobs.check_uri(args.staged, "--staged")) if args.staged else None
     region = region_of(args.region)
     steps = jobs.steps(settings, given_place or Staged(EXAMPLE))  # refuses what cannot be, before anything is asked
@@ -138,10 +148,11 @@ def fetch(args: argparse.Namespace) -> int:
         bring(wanted, _tell_download)
     if not wanted:
         say_line(f"{cluster} has left none of {', '.join(parts)} yet: EMR brings logs to S3 every five minutes")
+        tell_next("status", cluster, *region_words(args))
     elif "shards" in parts and any(each.path.endswith(".bin") for each in wanted):
         say_line(f"next: {shlex.join(['sparkprep', 'shards', '--output', f'{args.folder}/shards', '--verify'])}")
-    elif found.is_active:
-        tell_next("terminate", cluster, *region_words(args))
+    else:
+        tell_next("terminate" if found.is_active else "status", cluster, *region_words(args))
     return Exit.DONE
 
 
@@ -152,7 +163,8 @@ def terminate(args: argparse.Namespace) -> int:
         tell_calls([("TerminateJobFlows", {"JobFlowIds": [cluster]})])
         return Exit.DONE
     after = clusters.terminate(client(region), cluster)
-    say_line(f"{cluster} is {after.state}: its nodes are billed until they have gone, a minute or two")
+    until = ": its nodes are billed until they have gone, a minute or two" if after.state == "TERMINATING" else ""
+    say_line(f"{cluster} is {after.state}{until}")
     tell_next("status", cluster, *region_words(args))
     return Exit.DONE
 

@@ -18,6 +18,7 @@ from sparkprep.emr.telling import (
     REHEARSAL,
     all_given,
     plan_of,
+    refuse_given,
     region_words,
     rehearsal,
     tell_calls,
@@ -26,8 +27,9 @@ from sparkprep.emr.telling import (
 )
 from sparkprep.emr.verbs import check_staged, put_there
 from sparkprep.errors import UserError
-from sparkprep.options import from_arguments
+from sparkprep.options import changed, from_arguments
 
+_CLUSTERS = "clusters; `status` tells how an application is"
 _EXAMPLE_APPLICATION, _EXAMPLE_ROLE = "00example0000000", "arn:aws:iam::123456789012:role/ROLE"
 
 
@@ -60,6 +62,9 @@ def plan(args: argparse.Namespace) -> int:
 
 def launch(args: argparse.Namespace) -> int:
     """Make an application, which costs nothing until it is given a job."""
+    if changed(from_arguments(jobs.RunSettings, args)):
+        raise UserError("--input, --output and the jobs' flags are given to `submit`: an application is made empty")
+    refuse_given(args, ("follow",), _CLUSTERS)
     made = plan_of(args, None)
     workers = serverless.workers_of(made.settings, made.placed)
     request = serverless.create_application(made.settings, workers)
@@ -80,6 +85,7 @@ def launch(args: argparse.Namespace) -> int:
 def submit(args: argparse.Namespace) -> int:
     """Start one job; the jobs of a run read what the one before wrote, and Serverless runs all at once."""
     settings, region = from_arguments(jobs.RunSettings, args), region_of(args.region)
+    refuse_given(args, ("follow",), _CLUSTERS)
     for name in ("staged", "environment", "role"):
         if getattr(args, name) is None:
             raise UserError(f"--{name} is missing: EMR Serverless needs it")
@@ -109,6 +115,7 @@ def submit(args: argparse.Namespace) -> int:
 
 def show_status(args: argparse.Namespace) -> int:
     """Tell how an application and its jobs are."""
+    refuse_given(args, ("follow",), _CLUSTERS)
     application, region = serverless.check_application(args.cluster), region_of(args.region)
     if args.dry_run:
         tell_calls([(name, {"applicationId": application}) for name in ("GetApplication", "ListJobRuns")])
@@ -118,7 +125,8 @@ def show_status(args: argparse.Namespace) -> int:
     runs = applications.job_runs(asked, application)
     for each in runs:
         say_line(f"  {each['id']} {each.get('name', '')}: {each['state']} {each.get('stateDetails', '')}".rstrip())
-    tell_next("terminate", application, *region_words(args))
+    goes_on = any(each["state"] in applications.GOING for each in runs)
+    tell_next("status" if goes_on else "terminate", application, *region_words(args))
     return Exit.CHECK_FAILED if any(each["state"] in applications.FAILED for each in runs) else Exit.DONE
 
 

@@ -102,6 +102,12 @@ def test_an_interrupt_says_that_the_cluster_runs_and_how_it_is_ended() -> None:
     assert what_is_left(caught.value) == RUNS
 
 
+def test_a_reader_that_has_gone_leaves_no_cluster_untold(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BrokenPipeError), clusters.that_runs(CLUSTER):
+        raise BrokenPipeError
+    assert capsys.readouterr().err == f"{RUNS}\n"
+
+
 def test_a_cluster_is_terminated_once_and_one_that_has_ended_is_left() -> None:
     with stubbed() as (emr, stubber):
         stubber.add_response("describe_cluster", cluster("WAITING"), {"ClusterId": CLUSTER})

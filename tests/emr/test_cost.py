@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from checkout import ROOT
 
-from sparkprep.emr import cost
+from sparkprep.emr import cost, serverless
 from sparkprep.emr.plan import Plan, make_plan
 from sparkprep.emr.prices import load
 from sparkprep.emr.settings import ClusterSettings, WorkSettings
@@ -55,6 +55,15 @@ def test_the_estimate_of_the_documents_is_the_one_that_the_code_makes() -> None:
         text = (ROOT / "docs" / page).read_text()
         for told in (rows["all takes"].split(",")[0], rows["it costs"].split(";")[0], rows["at most"].split(":")[0]):
             assert told in text, f"docs/{page} lacks {told}"
+
+
+def test_the_price_of_serverless_that_is_documented_is_the_one_that_the_code_makes() -> None:
+    plan = planned()
+    workers = serverless.workers_of(plan.settings, plan.placed)
+    dollars = serverless.dollars(workers, plan.work, plan.placed, load())
+    text = (ROOT / "docs" / "emr.md").read_text()
+    assert f"${serverless.hourly(workers, load()):.2f} an hour for the same executors" in text
+    assert f"${dollars.expected:.2f} (${dollars.low:.2f} to ${dollars.high:.2f}) for the 5,000,000" in text
 
 
 def test_the_measured_seconds_are_those_of_the_benchmarks() -> None:

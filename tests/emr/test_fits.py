@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sparkprep.emr.fits import MASTER_MB, Fit, Node, check_driver, fit, megabytes, placed
 from sparkprep.errors import UserError
@@ -35,6 +37,18 @@ def test_the_courses_line_places_six_of_seven() -> None:
     said = refusal(memory="20GB", overhead=None, executors=7)
     assert said.startswith("7 executors: YARN places 6 of them (24,320 MB each on 7 r5.xlarge with 24,576 MB")
     assert fitted(memory="20GB", overhead=None).executors == 6
+
+
+@given(nodes=st.integers(1, 9), yarn_mb=st.integers(1_000, 40_000), container_mb=st.integers(100, 45_000))
+def test_as_many_are_placed_as_node_after_node_takes(nodes: int, yarn_mb: int, container_mb: int) -> None:
+    room = [yarn_mb] * nodes
+    room[0] -= MASTER_MB
+    executors = 0
+    for number in range(nodes):
+        while room[number] >= container_mb:
+            room[number] -= container_mb
+            executors += 1
+    assert placed(Node("x", 4, 2 * yarn_mb, yarn_mb), nodes, container_mb) == executors
 
 
 def test_what_a_refusal_offers_fits() -> None:

@@ -46,7 +46,7 @@ def test_a_cluster_that_ended_with_errors_says_why_and_what_to_do(code: str, wor
 
 def test_a_step_that_failed_is_told_with_emrs_reason_and_sets_the_exit_code() -> None:
     now = looked("WAITING", [step(1, "COMPLETED"), step(2, "FAILED", Reason="Unknown Error.", LogFile="s3://x")])
-    assert any(line.startswith("  s-2 step 2: FAILED") and "Unknown Error." in line for line in now.lines())
+    assert any(line.startswith("  s-2 step 2: FAILED") and "Unknown Error.: s3://x" in line for line in now.lines())
     assert exit_code(now) == Exit.CHECK_FAILED
     assert exit_code(looked("WAITING", [step(1, "COMPLETED")])) == Exit.DONE
 
@@ -130,7 +130,7 @@ def test_following_bears_that_emr_is_busy_and_nothing_else() -> None:
 
 
 def cluster_of_logs(uri: str) -> tuple[Cluster, Step]:
-    found = Cluster(CLUSTER, "x", "RUNNING", "", "", (), None, None, uri, False)
+    found = Cluster(CLUSTER, "x", "RUNNING", "", "", (), None, None, uri)
     return found, Step("s-1", "x", "RUNNING", (), None, None, "", "")
 
 

@@ -219,6 +219,26 @@ def test_a_profile_that_is_not_there_is_one_line(
     assert "check AWS_PROFILE and ~/.aws/config" in told(capsys, "plan", code=2)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["launch", PREFIX, "--jobs", "dedup"], "--input is missing"),
+        (["launch", PREFIX, "--serverless", *RUN], "are given to `submit`"),
+        (["launch", PREFIX, "--serverless", "--follow"], "--follow is of clusters"),
+        (["submit", CLUSTER, *RUN, "--role", "x"], f"--role is of EMR Serverless, and {CLUSTER} is a cluster"),
+        (["status", "00f1r2h3o4m5e6d7", "--follow"], "--follow is of clusters"),
+        (["submit", "00f1r2h3o4m5e6d7", *RUN], "--staged is missing: EMR Serverless needs it"),
+        (["fetch", "00f1r2h3o4m5e6d7", "x"], "aws s3 cp --recursive"),
+        (["fetch", CLUSTER, "x", "--parts", "log"], "--parts: 'log' is none of logs, reports, shards, rows"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_flag_that_would_be_passed_over_is_refused(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in told(capsys, *words, code=2)
+
+
 DRY = [
     ["launch", PREFIX],
     ["launch", PREFIX, "--serverless"],
@@ -248,11 +268,14 @@ def test_a_dry_run_prints_the_request_and_asks_for_nothing(
 def test_an_endpoint_that_does_not_answer_is_told_soon_and_by_its_host_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", f"http://user:{MARKED}@127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", f"http://user:{MARKED}@127.0.0.1:9")
     said = told(capsys, "status", CLUSTER, code=2)
     assert "no answer at 127.0.0.1; check the network and --region" in said
+    for wrong in (f"http://user:{MARKED}@not a host", f"user:{MARKED}@127.0.0.1"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", wrong)
+        assert "EMR in us-east-1: " in told(capsys, "status", CLUSTER, "--region", "us-east-1", code=2)
 
 
 def test_a_launch_that_is_not_answered_is_asked_for_once_and_may_have_been_done(

@@ -43,6 +43,7 @@ NOT_RUN = {
     "make test-more": "it is what runs these tests",
     "make browser-test": "a browser; tests/browser/",
     "make cluster-test": "a cluster of Spark; tests/cluster/",
+    "make bootstrap-test": "nodes in a Debian of its own, as root; tests/bootstrap/",
     "make format": "it changes the checkout",
 }
 """Commands that no test runs as they stand, and why."""

@@ -14,6 +14,7 @@ from checkout import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from sparkprep.emr.package import DESCRIPTION, FOLDERS
 from sparkprep.spark.java import java_home
 
 # What Spark's own scripts call. No python, no java.
@@ -133,8 +134,9 @@ def test_every_dependency_is_pinned_also_those_that_others_bring() -> None:
 def test_a_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"  # the build leaves folders of its own beside what it builds
     unwanted = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "sparkprep", checkout / "sparkprep", ignore=unwanted)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, checkout / folder, ignore=unwanted)
+    for name in DESCRIPTION:
         shutil.copy(ROOT / name, checkout)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps", "--no-build-isolation"]
     built = subprocess.run([*pip, "--wheel-dir", tmp_path, checkout], capture_output=True, text=True, timeout=240)
