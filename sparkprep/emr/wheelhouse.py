@@ -170,7 +170,7 @@ def _take(folder: Path, wheels_in: Path, pins: Mapping[str, str]) -> Mapping[str
 
 
 def _needed(wheels: Sequence[Wheel], folder: Path, left_aside: Mapping[str, list[str]]) -> Iterator[Wheel]:
-    """Yield the wheels that the package needs, and its own, by name. Raises UserError where one is missing, or must not be."""
+    """Yield the wheels that are needed, by name. Raises UserError where one is missing, or must not be there."""
     by_name = {wheel.name: wheel for wheel in sorted(wheels, key=lambda wheel: Version(wheel.version))}
     waiting: list[tuple[str, frozenset[str]]] = [(_ROOT, frozenset())]
     seen: set[tuple[str, frozenset[str]]] = set()
