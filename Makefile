@@ -35,14 +35,18 @@ demo: setup ## deduplicate 10,000 documents of the real world, grade the result,
 	@echo "Next: open demo/10k/report.html in a browser; \`.venv/bin/sparkprep peek demo/shards/demo_val_000000.bin\`"
 	@echo "shows the tokens; \`make train-final REHEARSE=1\` trains a small GPT-2 on them and plots its losses."
 
-# With REHEARSE=1, or where nothing is named and there is no GPU, its rehearsal, on the demo's shards unless DATA names others.
+# With REHEARSE=1, or where nothing is named and there is no GPU (it says so), its rehearsal, on the demo's shards unless DATA
+# names others.
 # A variable that is named is handed over, an empty one too (SEED_MODEL=$UNSET): nothing that is named is left aside.
 given = $(if $(filter-out undefined,$(origin $1)),$2 "$($1)")
+named = $(strip $(foreach each,REHEARSE SEED_MODEL LR DATA OUT ARGS,$(filter-out undefined,$(origin $(each)))))
+say_so := echo "No GPU was found and nothing is named, so this only rehearses the final run, as REHEARSE=1 does."
 no_gpu := ! $(RUN) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'
 train-final: setup-train ## the seed-resumed final run: SEED_MODEL=file LR=rate DATA=shards OUT=folder (ARGS="..."); in small: REHEARSE=1
 	@if test -z "$(DATA)" && ! test -d demo/shards && \
 		{ test -n "$(REHEARSE)" || { test -z "$(SEED_MODEL)$(LR)$(OUT)$(ARGS)" && $(no_gpu); }; }; then $(MAKE) demo; fi
-	@$(RUN) train/train_final.py $(if $(REHEARSE),--rehearse) $(call given,SEED_MODEL,--seed-model) $(call given,LR,--learning-rate) \
+	@$(if $(named),,if $(no_gpu); then $(say_so); exec $(RUN) train/train_final.py --rehearse; fi;) \
+		$(RUN) train/train_final.py $(if $(REHEARSE),--rehearse) $(call given,SEED_MODEL,--seed-model) $(call given,LR,--learning-rate) \
 		$(call given,DATA,--data) $(call given,OUT,--output) $(ARGS)
 
 setup: $(VENV)/.ready $(VENV)/.warm $(VENV)/.archived ## make .venv with all that the jobs need (once; a second run does nothing)
@@ -68,6 +72,7 @@ setup-train: setup $(VENV)/.trainer ## the trainer's packages too: PyTorch (its 
 
 # Here too the modules that a run imports are compiled now.
 $(VENV)/.trainer: train/pyproject.toml constraints.txt $(VENV)/.ready
+	@echo "Installing PyTorch and what else the trainer wants; this happens once and takes a minute or two (with a GPU, longer)."
 	@$(PIP) --editable ./train
 	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -c 'import trainer.loop.loop, trainer.runs.plots, torch._dynamo'
 	@touch $@
@@ -115,6 +120,7 @@ environment:
 DEVELOPERS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"], sep="\n")
 
 $(VENV)/.developer: pyproject.toml train/pyproject.toml constraints.txt $(VENV)/.ready
+	@echo "Installing what the tests want, PyTorch among it; this happens once and takes a minute or two (with a GPU, longer)."
 	@$(RUN) -c '$(DEVELOPERS)' | $(PIP) --requirement /dev/stdin --editable './train[dev]'
 	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -c 'import trainer.loop.loop, trainer.runs.plots, torch._dynamo, transformers.models.gpt2'
 	@touch $@ $(VENV)/.trainer

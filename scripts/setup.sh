@@ -39,9 +39,10 @@ fi
 
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 # --no-compile: most modules of the big packages are never imported, and compiling all of them took as long as the
-# rest. The build tool is pinned like the rest, so no build in isolation, which would fetch its own.
+# rest. The build tool is pinned like the rest, so no build in isolation, which would fetch its own. --use-pep517: pip
+# warns of its older way, in which it would build pyspark.
 pip install --constraint "$pins" setuptools
-pip install --constraint "$pins" --no-build-isolation --no-compile --editable ".[$extras]"
+pip install --constraint "$pins" --no-build-isolation --use-pep517 --no-compile --editable ".[$extras]"
 
 "$venv/bin/python" scripts/precompile_spark.py
 "$venv/bin/python" scripts/install_launcher.py "$venv/bin"

@@ -5,8 +5,12 @@
 >>> write_shards(tokenize(result), output="shards")                     # doctest: +SKIP
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if sys.version_info < (3, 11):  # noqa: UP036  # a checkout is run without pip, which would say so
+    raise ImportError("sparkprep wants Python 3.11 or newer")
 
 if TYPE_CHECKING:
     from sparkprep.dedup.pipeline import deduplicate

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
 from sparkprep import __version__
+from sparkprep.commands import installing
 from sparkprep.console import guarded
+from sparkprep.errors import UserError
 from sparkprep.options import Parser
 
 
@@ -39,8 +42,9 @@ VERBS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb and return its exit code (`console.Exit`)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    logging.getLogger().addFilter(_is_no_interrupt)
+    logging.getLogger().addFilter(_is_not_of_py4j)
     logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what it logs, it raises too
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of caches that it cannot write, and goes on
     return guarded(
         lambda: _run(words),
         debug="--debug" in words,
@@ -49,8 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    args = parse(words)
-    return int(args.run(args))
+    try:
+        args = parse(words)
+        return int(args.run(args))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == __package__:
+            raise
+        raise UserError(f"{error.name} is not installed for this Python ({sys.executable}); {installing()}") from error
 
 
 def _asked(words: Sequence[str]) -> Verb | None:
@@ -96,9 +105,9 @@ def _joined(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def _is_no_interrupt(record: logging.LogRecord) -> bool:
-    """Py4J logs Ctrl-C with a traceback before it hands it on."""
-    return not record.getMessage().startswith("KeyboardInterrupt while sending command")
+def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+    """Py4J logs Ctrl-C, and a connection that broke, with a traceback to the root logger, and raises it too."""
+    return os.path.basename(os.path.dirname(record.pathname)) != "py4j"
 
 
 if __name__ == "__main__":

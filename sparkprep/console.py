@@ -8,8 +8,10 @@ import errno
 import html
 import os
 import signal
+import stat
 import sys
 import threading
+import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +42,11 @@ class Exit(IntEnum):
     INTERRUPTED = 128 + 2
     BROKEN_PIPE = 128 + 13
     TERMINATED = 128 + 15
+
+
+ONE_REQUEST_S = 2.0
+"""Seconds within which a signal that comes again is the same request: `timeout` sends it to a process and its group,
+and Spark's JVM hands it on to the program that has got it already (`spark/jvm.py`)."""
 
 
 class Ended(KeyboardInterrupt):
@@ -229,6 +236,7 @@ def guarded(
             code = guarded(work, debug=debug, signals=signals, explain=explain)
             sys.stdout.flush()
             return code
+    _hold_behind_submit()
     try:
         with _ended_by(signals), called_by_flags():
             code = work()
@@ -262,9 +270,34 @@ def _tell(message: str, code: Exit, debug: bool, kind: str = "error: ") -> int:
     stderr = _Expendable(sys.stderr)
     if debug:
         stderr.write(safe_text(traceback.format_exc(), keep="\n\t"))
-    say(f"{kind}{safe_text(message)}", stream=stderr)  # type: ignore[arg-type]
+    try:
+        say(f"{kind}{safe_text(message)}", stream=sys.stderr)
+    except OSError:
+        _say_past_submit(f"{kind}{safe_text(message)}\n")
     _flush_for_good(sys.stderr)
     return code
+
+
+_behind_submit: int | None = None
+"""Where `spark-submit` prints what a job under it writes, held open since the job's start."""
+
+
+def _hold_behind_submit() -> None:
+    """Take hold of the stdout of `spark-submit`, which gives its job a pipe for both its streams.
+
+    Where it dies before its job, that pipe is broken, but what the job says last can still be read there.
+    """
+    global _behind_submit
+    if _behind_submit is None and "PYSPARK_GATEWAY_PORT" in os.environ:
+        with contextlib.suppress(OSError, ValueError):  # no /proc, no file
+            if stat.S_ISFIFO(os.fstat(sys.stderr.fileno()).st_mode):
+                _behind_submit = os.open(f"/proc/{os.getppid()}/fd/1", os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
+
+
+def _say_past_submit(text: str) -> None:
+    if _behind_submit is not None:
+        with contextlib.suppress(OSError):
+            os.write(_behind_submit, text.encode(sys.stderr.encoding or "utf-8", "backslashreplace"))
 
 
 @contextmanager
@@ -289,19 +322,42 @@ def signals_held_back() -> Iterator[None]:
 
 @contextmanager
 def _ended_by(signals: Sequence[signal.Signals]) -> Iterator[None]:
-    """While this lasts, each of the signals raises Ended; one that was ignored (nohup) or handled already stays so."""
+    """While this lasts, each of the signals raises Ended, once for each request, and Ctrl-C KeyboardInterrupt.
 
-    def end(number: int, frame: FrameType | None) -> None:
-        raise Ended(number)
-
+    One that was ignored (nohup) or handled already stays so.
+    """
     if threading.current_thread() is not threading.main_thread():  # only there can handlers be set
         yield
         return
-    ours = [number for number in signals if signal.getsignal(number) is signal.SIG_DFL]
+    since: float | None = None
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal since
+        if since is None or time.monotonic() - since > ONE_REQUEST_S:
+            since = time.monotonic()
+            raise KeyboardInterrupt if number == signal.SIGINT else Ended(number)
+
+    usual = dict.fromkeys(signals, signal.SIG_DFL) | {signal.SIGINT: signal.default_int_handler}
+    ours = {number: before for number, before in usual.items() if signal.getsignal(number) is before}
     for number in ours:
         signal.signal(number, end)
     try:
         yield
     finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+        for number, before in ours.items():
+            signal.signal(number, before if since is None else passing_over_repeats(before, since, ONE_REQUEST_S))
+
+
+def passing_over_repeats(before: Any, since: float, window: float) -> Callable[[int, FrameType | None], None]:
+    """Return a signal's handler that does as `before`, but for what still belongs to a request that has been met.
+
+    since: when that came (monotonic seconds). window: so many seconds may lie between; a program that has
+    ended meanwhile would die of the repeat.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if time.monotonic() - since > window:
+            signal.signal(number, before)
+            signal.raise_signal(number)
+
+    return handle

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn, Protocol, TypeVar
 
+from sparkprep.commands import help_of
 from sparkprep.errors import UserError, argument, flag
 from sparkprep.pasted import hint
 
@@ -362,7 +363,13 @@ class Parser(argparse.ArgumentParser):
             word, choices = choice["quoted"][1:-1], _WORD.findall(choice["choices"])
             near = hint(word) or did_you_mean(word, choices)
             message = f"{choice['subject']}: {choice['quoted']} is none of {', '.join(choices)}{near}"
-        raise UserError(f"{message.removeprefix('argument ')} (`{self.prog} --help` tells what there is)")
+        raise UserError(f"{message.removeprefix('argument ')} (`{help_of(self.prog)}` tells what there is)")
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """Refuse an empty word where any other is taken as it is; what has a type or choices answers for itself."""
+        if not arg_string and action.type is None and action.choices is None:
+            raise argparse.ArgumentError(action, "an empty value was given, as from a variable that is not set")
+        return super()._get_value(action, arg_string)
 
     def _known_flags(self) -> list[str]:
         """The flags of this parser and of those below it, which hand up what they do not know."""

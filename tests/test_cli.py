@@ -4,12 +4,14 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -20,12 +22,18 @@ from pyspark.sql import SparkSession
 
 from sparkprep import __version__
 from sparkprep.cli import VERBS, main
+from sparkprep.commands import command
 from sparkprep.dedup.settings import Settings
 from sparkprep.options import options_of
 from sparkprep.spark.clusters import SIZES
 from sparkprep.spark.session import spark_conf
 
 JOB = [sys.executable, str(ROOT / "jobs" / "dedup.py")]
+SUBMIT = [str(Path(sys.executable).with_name("spark-submit")), str(ROOT / "jobs" / "dedup.py")]
+TOLD: dict[str, Any] = {
+    **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL},
+    **{"text": True, "start_new_session": True},
+}
 STAGES = ["sketch", "candidates", "verify", "decide", "write", "report"]
 STAGE_LINE = re.compile(r"[a-z]+ +([\d,]+ documents)?( +[\d.]+ k?B)? +\d+\.\d s")
 
@@ -84,32 +92,51 @@ def test_a_run_tells_its_stages_on_stderr_and_its_summary_on_stdout(tmp_path: Pa
     ("number", "send"),
     [
         (signal.SIGINT, os.killpg),  # as Ctrl-C does: to Spark's JVM and the workers too
-        (signal.SIGTERM, os.kill),  # as systemd, SLURM, `timeout` and Kubernetes do
+        (signal.SIGTERM, os.kill),  # as systemd, SLURM and Kubernetes do
+        (signal.SIGTERM, os.killpg),  # as `timeout` does
         (signal.SIGHUP, os.killpg),  # as a terminal that is closed does
     ],
-    ids=["SIGINT", "SIGTERM", "SIGHUP"],
+    ids=["SIGINT", "SIGTERM", "SIGTERM to the group", "SIGHUP"],
 )
+@pytest.mark.parametrize("start", [JOB, SUBMIT], ids=["python", "spark-submit"])
 def test_a_run_that_is_told_to_end_says_so_and_leaves_nothing(
-    tmp_path: Path, number: signal.Signals, send: Callable[[int, int], None]
+    tmp_path: Path, start: list[str], number: signal.Signals, send: Callable[[int, int], None]
 ) -> None:
     source(tmp_path)
     before = listing(tmp_path)
     # Under nohup, and in the background of a script, these come ignored, which a job lets stand; tests may be so run.
-    command = ["env", "--default-signal=HUP,INT", *JOB, "--input", "docs.jsonl", "--output", "out"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as job:
-        assert job.stderr is not None
-        for line in job.stderr:
+    command = ["env", "--default-signal=HUP,INT", *start, "--input", "docs.jsonl", "--output", "out"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), **TOLD) as job:
+        assert job.stdout is not None
+        for line in job.stdout:
             if line.startswith("read") and STAGE_LINE.fullmatch(line.rstrip()):
                 break
         time.sleep(0.5)  # into the next stage
         send(job.pid, number)
-        said = job.stderr.read()
+        said = job.stdout.read()
         assert job.wait(timeout=120) == 128 + number, said
-    assert said.splitlines().count("interrupted: nothing was put in place") == 1
-    assert "jobs/dedup.py" not in said  # no traceback of the driver's; the JVM may log the tasks that it broke off
-    assert "ERROR:" not in said  # nor what Py4J logs of it
+    assert said.splitlines()[-1] == "interrupted: nothing was put in place"
+    assert "Traceback" not in said
+    assert "ERROR:" not in said  # what Py4J logs of it
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 2.5, 3.0, 4.0])
+def test_a_run_that_is_told_to_end_while_it_starts_ends_so(
+    tmp_path: Path, seconds: float, send: Callable[[int, int], None]
+) -> None:
+    source(tmp_path)
+    before = listing(tmp_path)
+    command = ["env", "--default-signal=INT", *SUBMIT, "--input", "docs.jsonl", "--output", "out"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), **TOLD) as job:
+        time.sleep(seconds)
+        send(job.pid, signal.SIGINT)
+        said, _ = job.communicate(timeout=120)
+    assert job.returncode in (130, -signal.SIGINT), said  # the latter of the shell that starts Java
+    assert "Traceback" not in said
+    assert "py4j" not in said.lower()
     assert listing(tmp_path) == before
 
 
@@ -255,6 +282,9 @@ def test_a_damaged_file_is_told_in_the_last_line(
         (["--output", "o"], "--input is missing: name files or folders, or take --size 1k or 10k"),
         (["--size", "500k", "--output", "o"], "--size 500k has no documents of its own: name yours with --input"),
         (["--input", "."], "--output is missing: name the folder to make"),
+        (["--size", "10k", "--input", "."], "--output is missing: name the folder to make"),
+        (["--input", ""], "--input: an empty value was given, as from a variable that is not set"),
+        (["--input", "x", "--output", ""], "--output: an empty value was given"),
         (["--size", "5m", "--input", "."], "--output is missing: name the folder to make"),
         (["--input", ".", "--output", "o", "--threshold", "1.2"], "--threshold: 1.2 is above 1"),
         (["--input", ".", "--output", "o", "--threshold", "0.01"], "--threshold 0.01 is too low: with 128 slots"),
@@ -299,7 +329,7 @@ def test_unknown_and_shortened_flags_and_values_are_refused(
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("error: ")
     assert words[0] in said
-    assert "`sparkprep dedup --help`" in said
+    assert f"`{command('dedup', '--help')}`" in said
 
 
 @pytest.mark.parametrize(
@@ -314,7 +344,7 @@ def test_the_help_that_is_named_is_that_of_the_verb(
     capsys: pytest.CaptureFixture[str], words: list[str], help_of: str
 ) -> None:
     assert main(words) == 2
-    assert f"(`{help_of} --help` tells what there is)" in capsys.readouterr().err
+    assert f"(`{command(*help_of.split()[1:], '--help')}` tells what there is)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -391,6 +421,7 @@ def test_a_size_for_a_cluster_prints_the_line_that_starts_it_and_a_running_sessi
         "--keep",
         "-n",
     ]
+    monkeypatch.chdir(tmp_path)
     given = {key: spark.conf.get(key) for key in SIZES["500k"].runtime}
     with spark_conf(spark, given):  # put back for other tests, should the job have changed it
         if start == ["sparkprep"]:
@@ -403,6 +434,8 @@ def test_a_size_for_a_cluster_prints_the_line_that_starts_it_and_a_running_sessi
     assert given != SIZES["500k"].runtime
     first, line, *_ = capsys.readouterr().err.splitlines()
     assert first == "for the memory and executors of --size 500k, start it with:"
-    command = shlex.split(line)
-    assert command[0] == "spark-submit"
-    assert command[command.index("jobs/dedup.py") + 1 :] == words
+    printed = shlex.split(line)
+    assert os.access(shutil.which(printed[0]) or "", os.X_OK)
+    script = next(word for word in printed if word.endswith("jobs/dedup.py"))
+    assert (tmp_path / script).is_file()
+    assert printed[printed.index(script) + 1 :] == words

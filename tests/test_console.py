@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkprep.console import Exit, guarded, if_interrupted, safe_text
+from sparkprep.console import Exit, guarded, if_interrupted, passing_over_repeats, safe_text
 from sparkprep.errors import UserError
 
 
@@ -82,9 +82,47 @@ def test_a_signal_unwinds_the_work_and_is_told_with_a_code_of_its_own(
         code = guarded(work, debug=False)
         assert (code, unwound) == (128 + number, [True])
         assert capsys.readouterr().err == "interrupted: all is where it was\n"
-        assert signal.getsignal(number) == usual
+        signal.raise_signal(number)  # again, as `timeout` and Spark's JVM do: the same request
     finally:
         signal.signal(number, before)
+
+
+def test_a_signal_that_comes_later_than_a_repeat_is_answered_as_before() -> None:
+    answered: list[int] = []
+
+    def before(number: int, frame: object) -> None:
+        answered.append(number)
+
+    usual = signal.getsignal(signal.SIGUSR1)
+    try:
+        for since, expected in ((time.monotonic(), 0), (time.monotonic() - 3, 1)):
+            signal.signal(signal.SIGUSR1, passing_over_repeats(before, since, 2.0))
+            signal.raise_signal(signal.SIGUSR1)
+            assert len(answered) == expected
+        assert signal.getsignal(signal.SIGUSR1) is before
+    finally:
+        signal.signal(signal.SIGUSR1, usual)
+
+
+UNDER_SUBMIT = r"""
+import os, subprocess, sys
+job = (
+    "import sys; from sparkprep.console import guarded; from sparkprep.errors import UserError\n"
+    "def work():\n"
+    "    print('begun', file=sys.stderr, flush=True); sys.stdin.read(); raise UserError('the last words')\n"
+    "sys.exit(guarded(work, debug=False))"
+)
+environment = {**os.environ, "PYSPARK_GATEWAY_PORT": "1"}
+pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+child = subprocess.Popen([sys.executable, "-c", job], env=environment, **pipes)
+assert child.stdout.readline() == b"begun\n"
+os._exit(143)
+"""
+
+
+def test_the_last_words_of_a_job_are_read_where_spark_submit_has_died_before_it() -> None:
+    done = subprocess.run([sys.executable, "-c", UNDER_SUBMIT], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (143, "error: the last words\n")
 
 
 def test_a_signal_that_was_ignored_at_the_start_stays_ignored() -> None:

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from sparkprep.arguments import check_arguments
+from sparkprep.commands import job, spark_submit
 from sparkprep.console import add_debug, if_interrupted, safe_text, say, say_line
 from sparkprep.dedup.contents import MADE, METRICS
 from sparkprep.dedup.settings import Settings
@@ -54,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     """Remove near-duplicates as the arguments say and print the summary."""
     settings = from_arguments(Settings, args)
     check_arguments(output=args.output, work=args.work)
-    output = args.output or (f"dedup-{args.size}" if args.size in EMBEDDED else None)
+    subset = args.size if args.size in EMBEDDED and not args.input else None
+    output = args.output or (f"dedup-{subset}" if subset else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")
     with if_interrupted(NOTHING_IN_PLACE):
@@ -66,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
 
         size = SIZES[args.size] if args.size else None
         if size is not None and size.cluster is not None:
-            line = submit_line(size, "jobs/dedup.py", args.words)
+            script, *verb = job("dedup")
+            line = submit_line(size, script, [*verb, *args.words], spark_submit())
             say(f"for the memory and executors of --size {size.name}, start it with:\n  {line}", stream=sys.stderr)
         spark = get_session(f"sparkprep dedup {args.size or ''}".strip(), size)
     result = deduplicate(
@@ -76,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         spark=spark,
         stream=None if args.quiet else sys.stderr,
-        single_file=f"kept-{args.size}.snappy.parquet" if args.size in EMBEDDED else None,
+        single_file=f"kept-{subset}.snappy.parquet" if subset else None,
         work=args.work,
         keep_work=args.keep_work,
         sample=sample,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sparkprep.commands import command
 from sparkprep.console import leave_word, signals_held_back
 from sparkprep.emr.control import explained
 
@@ -63,5 +64,5 @@ def _that_runs(application: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        leave_word(error, f"{application} may go on; `sparkprep emr terminate {application}` ends its jobs")
+        leave_word(error, f"{application} may go on; `{command('emr', 'terminate', application)}` ends its jobs")
         raise

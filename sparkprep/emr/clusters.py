@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sparkprep.commands import command
 from sparkprep.console import leave_word, say_line, signals_held_back
 from sparkprep.emr.control import explained, is_unanswered
 from sparkprep.emr.places import STOP_AFTER, Staged
@@ -62,14 +63,16 @@ class Cluster:
 def check_id(text: str) -> str:
     """Return a cluster's id. Raises UserError for what is none."""
     if _ID.fullmatch(text) is None:
-        raise UserError(f"{text!r} is no cluster; its id is like j-2AXXXXXXGAPLF: `sparkprep emr status` lists them")
+        raise UserError(
+            f"{text!r} is no cluster; its id is like j-2AXXXXXXGAPLF: `{command('emr', 'status')}` lists them"
+        )
     return text
 
 
 @contextmanager
 def that_runs(cluster: str) -> Iterator[None]:
     """Say, whatever ends the block, that a cluster runs and how it is ended."""
-    words = f"{cluster} runs and is billed; `sparkprep emr terminate {cluster}` ends it"
+    words = f"{cluster} runs and is billed; `{command('emr', 'terminate', cluster)}` ends it"
     try:
         yield
     except BaseException as error:
@@ -128,7 +131,9 @@ def staged_of(emr: Any, cluster: str) -> tuple[Staged, int | None]:
             if words and each.get("ScriptPath", "") == Staged(words[0]).bootstrap:
                 hours = words[words.index(STOP_AFTER) + 1] if STOP_AFTER in words[:-1] else None
                 return Staged(words[0]), int(hours) if hours is not None and hours.isdigit() else None
-    raise UserError(f"{cluster}: was not launched with this package's bootstrap; `sparkprep emr launch` does so")
+    raise UserError(
+        f"{cluster}: was not launched with this package's bootstrap; `{command('emr', 'launch', 'S3-PREFIX')}` does so"
+    )
 
 
 def launch(emr: Any, request: Json) -> str:
@@ -139,8 +144,8 @@ def launch(emr: Any, request: Json) -> str:
     for cluster, name, state in active(emr):
         if name == request["Name"]:
             raise UserError(
-                f"{cluster} is named {name}, too, and is {state}: use it (`sparkprep emr status {cluster}`), end it "
-                f"(`sparkprep emr terminate {cluster}`), or take another --name"
+                f"{cluster} is named {name}, too, and is {state}: use it (`{command('emr', 'status', cluster)}`), "
+                f"end it (`{command('emr', 'terminate', cluster)}`), or take another --name"
             )
     try:
         with signals_held_back(), explained("the cluster was not launched"):
@@ -148,7 +153,8 @@ def launch(emr: Any, request: Json) -> str:
     except UserError as error:
         if is_unanswered(error.__context__):
             raise UserError(
-                "EMR did not answer in time, and the cluster may be there: `sparkprep emr status` lists what is billed"
+                f"EMR did not answer in time, and the cluster may be there: `{command('emr', 'status')}` lists what "
+                "is billed"
             ) from None
         raise
 
@@ -161,7 +167,9 @@ def add_steps(emr: Any, cluster: str, steps: Sequence[Json]) -> tuple[list[str],
     """
     found = describe(emr, cluster)
     if not found.is_active:
-        raise UserError(f"{cluster} is {found.state} and takes no steps; `sparkprep emr launch` makes another")
+        raise UserError(
+            f"{cluster} is {found.state} and takes no steps; `{command('emr', 'launch', 'S3-PREFIX')}` makes another"
+        )
     with that_runs(cluster):
         known = {step.args: step for step in steps_of(emr, cluster) if step.state in _GOING}
         new = [step for step in steps if tuple(step["HadoopJarStep"]["Args"]) not in known]

@@ -22,6 +22,7 @@ from botocore.exceptions import (
     WaiterError,
 )
 
+from sparkprep.commands import command
 from sparkprep.emr.model import EMR
 from sparkprep.errors import UserError
 from sparkprep.io.aws import CONNECT_SECONDS, REGION, bucket_client, code_of, explain
@@ -87,7 +88,7 @@ def explain_emr(error: Exception) -> str:
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError | ConnectionClosedError):
         return f"no answer{_server(str(error.kwargs.get('endpoint_url') or ''))}; check the network and --region"
     if isinstance(error, WaiterError):
-        return "it did not come to that state in time; `sparkprep emr status` tells where it is"
+        return f"it did not come to that state in time; `{command('emr', 'status')}` tells where it is"
     if not isinstance(error, ClientError):
         return _BEFORE_HOST.sub("", explain(error))
     code, text = code_of(error), _line(error)

@@ -7,7 +7,6 @@ missing or is another, there is no manifest, and nothing can be launched from th
 from __future__ import annotations
 
 import json
-import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sparkprep import __version__
+from sparkprep.commands import command
 from sparkprep.console import say_line
 from sparkprep.emr.package import Package, find_package
 from sparkprep.emr.places import JOBS, MACHINE, PYTHON_VERSION, Staged
@@ -112,7 +112,7 @@ def place_of(prefix: str) -> Staged:
 
 def read_staged(place: Staged) -> dict[str, Any]:
     """Return staged.json. Raises UserError where nothing was staged, or by an sparkprep of another version."""
-    advice = f"stage it: sparkprep emr stage {shlex.quote(place.prefix)}"
+    advice = f"stage it: {command('emr', 'stage', place.prefix)}"
     if not exists(place.manifest):
         raise UserError(f"{place.prefix} holds no staged.json: nothing was staged there, or not to its end; {advice}")
     manifest = read_json(place.manifest, advice, {"sparkprep": str, "python": str, "machine": str, "files": list})

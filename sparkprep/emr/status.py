@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sparkprep.commands import command
 from sparkprep.console import Exit
 from sparkprep.emr.clusters import FAILED, Cluster, Step, describe, staged_of, steps_of
 from sparkprep.emr.control import explained, is_busy
@@ -31,8 +32,8 @@ _GZIP = 31
 _CHATTER = re.compile(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d (INFO|DEBUG|TRACE) ")
 """How Spark's own lines begin, between which those of a job would be lost."""
 _WAYS_OUT = {
-    "BOOTSTRAP_FAILURE": "the bootstrap failed on a node; `sparkprep emr fetch {id} logs` brings its log",
-    "STEP_FAILURE": "a step failed; `sparkprep emr fetch {id} logs` brings its log",
+    "BOOTSTRAP_FAILURE": "the bootstrap failed on a node; `{fetch}` brings its log",
+    "STEP_FAILURE": "a step failed; `{fetch}` brings its log",
     "VALIDATION_ERROR": "EMR does not take the cluster as asked for (quota of vCPUs, roles, subnet); it cost nothing",
     "INSTANCE_FAILURE": "nodes were lost (SPOT?), or the primary node came to its hard stop; launch again",
     "INTERNAL_ERROR": "a failure of EMR's own, or the primary node came to its hard stop; launch again",
@@ -84,12 +85,11 @@ class Status:
             told.append(f"  {cluster.code}: {cluster.message}".replace(" : ", " "))
         told += [f"  {each}" for each in cluster.details]
         if cluster.state == FAILED and cluster.code in _WAYS_OUT:
-            told.append(f"  {_WAYS_OUT[cluster.code].format(id=cluster.id)}")
+            told.append(f"  {_WAYS_OUT[cluster.code].format(fetch=command('emr', 'fetch', cluster.id, 'logs'))}")
         told += [self._of_step(step) for step in self.steps]
         if self.is_overdue:
-            told.append(
-                f"  its hard stop after {self.stop_after} hours did not come: `sparkprep emr terminate {cluster.id}`"
-            )
+            end = command("emr", "terminate", cluster.id)
+            told.append(f"  its hard stop after {self.stop_after} hours did not come: `{end}`")
         return told
 
     def _of_step(self, step: Step) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from sparkprep.commands import command
 from sparkprep.console import say, say_line
 from sparkprep.emr.control import region_of
 from sparkprep.emr.jobs import RunSettings
@@ -47,7 +47,7 @@ def tell_calls(calls: list[tuple[str, dict[str, Any]]]) -> None:
 
 def tell_next(*words: str) -> None:
     """Print the command that comes next, as one types it."""
-    say_line(f"next: {shlex.join(['sparkprep', 'emr', *words])}")
+    say_line(f"next: {command('emr', *words)}")
 
 
 def given(args: argparse.Namespace, settings: type) -> list[str]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from sparkprep.commands import command
 from sparkprep.console import Exit, if_interrupted, say, say_line
 from sparkprep.emr import clusters, jobs, status
 from sparkprep.emr.control import check_bucket_region, client, region_of
@@ -183,7 +184,9 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
 def check_staged(staged: Staged) -> None:
     """Raise UserError where nothing is staged that nodes can take: they would fail of it when they are paid for."""
     if not exists(staged.manifest):
-        raise UserError(f"{staged.manifest}: nothing is staged there; `sparkprep emr stage {staged.prefix}` does it")
+        raise UserError(
+            f"{staged.manifest}: nothing is staged there; `{command('emr', 'stage', staged.prefix)}` does it"
+        )
     manifest = read_staged(staged)
     for name, needed in (("python", PYTHON_VERSION), ("machine", MACHINE)):
         if manifest[name] != needed:
@@ -221,7 +224,7 @@ def _tell_after(now: status.Status, region: list[str]) -> None:
     if now.is_settled and (now.steps or now.has_failed):
         tell_next("fetch", cluster.id, cluster.id, *region)
         if cluster.is_active:
-            say_line(f"{cluster.id} runs and is billed; `sparkprep emr terminate {cluster.id}` ends it")
+            say_line(f"{cluster.id} runs and is billed; `{command('emr', 'terminate', cluster.id)}` ends it")
     elif cluster.is_active and now.steps:
         tell_next("status", cluster.id, "--follow", *region)
     elif cluster.is_active and now.staged is not None:

@@ -210,7 +210,7 @@ def _requirements(wheel: Path, extras: frozenset[str]) -> Iterator[Requirement]:
 
 def _write_requirements(folder: Path, wheels: Sequence[Wheel]) -> None:
     lines = [f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}" for wheel in wheels]
-    write_text(str(folder / REQUIREMENTS), "\n".join([f"# For {_NODE}; `pip install --require-hashes`.", *lines, ""]))
+    write_text(str(folder / REQUIREMENTS), "\n".join([f"# For {_NODE}; for pip with --require-hashes.", *lines, ""]))
 
 
 def _write_manifest(folder: Path, wheels: Sequence[Wheel]) -> None:

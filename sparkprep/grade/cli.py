@@ -10,6 +10,7 @@ from sparkprep.grade.library import refuse_other_harvest
 from sparkprep.grade.settings import GradeSettings
 from sparkprep.grade.shown import decimal, table
 from sparkprep.io.files import write_text
+from sparkprep.io.overlap import refuse_same_place
 from sparkprep.options import add_options, from_arguments
 from sparkprep.sample import embedded
 from sparkprep.sample.build import SIZES
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     settings = from_arguments(GradeSettings, args)
     check_arguments(truth=args.truth, input=args.input, json=args.json)
     truth, documents = args.truth, args.input
+    refuse_same_place([place for place in (truth, documents) if place], json=args.json)
     if args.size:
         subset = embedded(args.size, announce=say_line)
         refuse_other_harvest(args.output, subset)

@@ -9,6 +9,8 @@ from typing import Any
 from sparkprep.errors import UserError
 
 WITHOUT_ROWS = "without rows"
+OF_RESULT = "beside the rows of a result"
+"""Of what a run of ours has written beside its rows."""
 _SHOWN = 5
 _MOST_NAMED = 1_000
 
@@ -58,9 +60,11 @@ def name_left_out(left_out: Sequence[LeftOut]) -> dict[str, Any]:
 
 
 def left_out_row(metrics: Mapping[str, Any], file: str) -> list[tuple[str, str]]:
-    """Return the row of a summary that counts them; none where there are none.
+    """Return the row of a summary that counts them; none where there are none but our own.
 
     metrics: with `name_left_out` under "left_out", as `file` holds them.
     """
-    files = metrics.get("left_out", {}).get("files", 0)  # a manifest of an earlier version has none
+    left_out = metrics.get("left_out", {"files": 0, "first": []})  # a manifest of an earlier version has none
+    own = sum(each["reason"] == OF_RESULT for each in left_out["first"])
+    files = left_out["files"] - own
     return [("left out", f"{files:,} of the input's files, named in {file}")] if files else []

@@ -16,7 +16,7 @@ import pyarrow as pa
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import UNFINISHED, cause
 from sparkprep.io.formats import CODECS, KNOWN_EXTENSIONS, PARQUET, format_of
-from sparkprep.io.left_out import WITHOUT_ROWS, LeftOut, nothing_left, tell_left_out
+from sparkprep.io.left_out import OF_RESULT, WITHOUT_ROWS, LeftOut, nothing_left, tell_left_out
 from sparkprep.io.marks import refuse_marked
 from sparkprep.io.paths import join_path, normalise
 from sparkprep.io.recognise import (
@@ -41,6 +41,7 @@ _NO_DATA = re.compile(
 """Names of what lies beside data and is none: left out without a warning."""
 _HIDDEN = "whose names begin with '_' or '.'"
 _OURS = ("_metrics.json", UNFINISHED)
+_OUR_REJECTED = "_rejected"
 _READERS = 16
 
 
@@ -236,7 +237,7 @@ def _without_data(
     known = {each.path for each in told}
     for entry in tree.files:
         if entry.path not in looked_at:
-            yield LeftOut(entry.path, "beside the rows of a result", is_data=False)
+            yield LeftOut(entry.path, OF_RESULT, is_data=False)
     for entry in unread:
         if entry.path not in known:
             yield LeftOut(entry.path, "that only tells of the data" if entry.size else "of 0 bytes", is_data=False)
@@ -244,7 +245,8 @@ def _without_data(
     for relative in tree.hidden:
         hidden = join_path(path, relative)
         if hidden not in known:
-            yield LeftOut(hidden if hidden in hidden_files else f"{hidden}/", _HIDDEN, is_data=False)
+            reason = OF_RESULT if relative.rpartition("/")[2] in (*_OURS, _OUR_REJECTED) else _HIDDEN
+            yield LeftOut(hidden if hidden in hidden_files else f"{hidden}/", reason, is_data=False)
 
 
 def _is_hidden_data(path: str) -> bool:

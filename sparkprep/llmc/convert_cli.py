@@ -14,7 +14,7 @@ examples:
   %(prog)s shakespeare input.txt data/                       tiny_shakespeare_train.bin, tiny_shakespeare_val.bin
 
 The files are those that llm.c reads, byte for byte as its own scripts make them.
-`sparkprep peek` shows what is in them. Inputs and outputs may be s3:// URIs.
+`peek` shows what is in them. Inputs and outputs may be s3:// URIs.
 """
 
 

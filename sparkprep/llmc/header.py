@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from sparkprep.commands import command
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause, open_input, open_whole
 
@@ -36,7 +37,7 @@ _SIGNATURES = (
     (b"\x1f\x8b", "gzip-compressed", "unpack it first (gunzip)"),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed", "unpack it first (unzstd)"),
     (b"PK\x03\x04", "a zip archive (PyTorch and NumPy save such files)", ""),
-    (b"PAR1", "a Parquet file", "tokenise it first (sparkprep tokenize)"),
+    (b"PAR1", "a Parquet file", "tokenise it first: `{tokenize}`"),
     (b"\x93NUMPY", "a NumPy array", ""),
 )
 _GENERAL_ADVICE = "give another file"
@@ -63,7 +64,12 @@ def is_binary(first_bytes: bytes) -> bool:
 def wrong_kind(path: str, first_bytes: bytes, expected: str) -> UserError:
     """Return the error for a file that is not `expected` ("a token shard"): what it seems to be and what to do."""
     kind, advice = _recognise(first_bytes)
-    return UserError(f"{path}: not {expected}: it is {kind}; {advice or _GENERAL_ADVICE}")
+    ways_out = {
+        "tokenize": command("tokenize", "--input", path, "--output", "TOKENS", "--shards", "SHARDS"),
+        "hellaswag": command("convert", "hellaswag", path, "NEW.bin"),
+        "shakespeare": command("convert", "shakespeare", path, "SHARDS"),
+    }
+    return UserError(f"{path}: not {expected}: it is {kind}; {(advice or _GENERAL_ADVICE).format(**ways_out)}")
 
 
 def read_first(path: str, size: int = HEADER_BYTES) -> tuple[bytes, int]:
@@ -129,8 +135,11 @@ def _recognise(first: bytes) -> tuple[str, str]:
             return name, advice
     if _is_text(first):
         if first.lstrip().startswith((b"{", b"[")):
-            return "JSON", "tokenise or convert it first (sparkprep tokenize, sparkprep convert)"
-        return "plain text", "tokenise or convert it first (sparkprep tokenize, sparkprep convert)"
+            return (
+                "JSON",
+                "tokenise documents (`{tokenize}`), convert HellaSwag's questions (`{hellaswag}`)",
+            )
+        return "plain text", "make shards of it: `{shakespeare}`"
     return (
         f"of an unknown kind (its first bytes are {first[:8].hex(' ')})",
         "if it holds bare tokens without a header, as nanoGPT writes them, make it anew from the texts",

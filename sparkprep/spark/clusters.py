@@ -60,12 +60,12 @@ SIZES: Mapping[str, Size] = MappingProxyType(
 )
 
 
-def submit_line(size: Size, script: str, args: Sequence[str] = ()) -> str:
+def submit_line(size: Size, script: str, args: Sequence[str] = (), launcher: str = "spark-submit") -> str:
     """Return the spark-submit command, in one line and quoted for a shell, that starts `script args` with all it needs.
 
     On YARN for the sizes that want a cluster; `args` are passed on as they are.
     """
-    words = ["spark-submit"]
+    words = [launcher]
     if size.cluster:
         words += ["--master", "yarn", "--deploy-mode", "client"]
         words += ["--num-executors", str(size.cluster.executors), "--executor-cores", str(size.cluster.cores)]

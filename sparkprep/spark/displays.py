@@ -18,6 +18,10 @@ from sparkprep.units import human_duration, time_of_day
 QUIET_INTERVAL = 30.0
 """Seconds between two lines of progress where there is no bar."""
 BAR_INTERVAL = 0.5
+_WIDE = 120
+"""Columns of a notebook's bar."""
+_BESIDE = 11 + 10 + len(" 100 %, ") + 1
+"""Columns that the other parts of a bar take: the stage, the bar itself, and one that terminals want free."""
 TERMINAL_VARIABLE = "SPARKPREP_TERMINAL"
 """Set by the launcher `spark-submit` to the columns of the terminal that what a job prints goes to: Spark gives the job
 a pipe in its place."""
@@ -39,9 +43,12 @@ class Look:
         """Return it in words: documents or tasks, time so far and time left."""
         return ", ".join(filter(None, [self._done, self._so_far, self._left]))
 
-    def brief(self) -> str:
-        """Return it in words for a terminal, which may cut off what comes last."""
-        return ", ".join(filter(None, [self._left or self._so_far, self._done]))
+    def brief(self, room: int) -> str:
+        """Return it in so many characters: time, and documents or tasks as far as these fit whole."""
+        time_told = self._left or self._so_far
+        done = self._done
+        texts = [", ".join(filter(None, [time_told, each])) for each in (done, done.removesuffix(" documents"))]
+        return next((text for text in texts if len(text) <= room), time_told)
 
     @property
     def _so_far(self) -> str:
@@ -55,8 +62,8 @@ class Look:
     def _done(self) -> str:
         finished, total = self.pace.finished, self.pace.total
         if self.documents:
-            done = f"{self.documents * finished // total:,} of " if finished and total else ""
-            return f"{done}{self.documents:,} documents"
+            done = self.documents * finished // total if total else 0
+            return f"{done:,} of {self.documents:,} documents"
         return f"{finished:,} of {total:,} tasks" if finished else ""
 
 
@@ -124,7 +131,7 @@ class Bar:
         if self._bar is None:
             self._bar = self._new(f"{look.stage:<11}")
         self._bar.set_description_str(f"{look.stage:<11}", refresh=False)
-        self._bar.set_postfix_str(look.brief(), refresh=False)
+        self._bar.set_postfix_str(look.brief((self._bar.ncols or _WIDE) - _BESIDE), refresh=False)
         self._bar.n = round(100 * look.share)
         self._bar.refresh()
 
@@ -138,7 +145,7 @@ class Bar:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a notebook without ipywidgets gets a bar of text
             from tqdm.auto import tqdm
-        layout = "{desc}{bar:16} {percentage:3.0f} %{postfix}"
+        layout = "{desc}{bar:10} {percentage:3.0f} %{postfix}"
         columns = self._columns or (shutil.get_terminal_size().columns if self._stream is not None else None)
         options = {} if self._stream is None else {"file": self._stream, "ncols": columns}
         return tqdm(total=100, desc=stage, leave=False, bar_format=layout, **options)

@@ -7,6 +7,7 @@ which Spark buries: in the text of a task's traceback, or in the last of a chain
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
 import uuid
@@ -224,6 +225,11 @@ def _has_ended() -> bool:
 
 
 def _died() -> UserError:
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        return UserError(
+            "spark-submit, in which Spark's driver runs, has ended before its job: by a signal, or because the machine "
+            "ran out of memory (close other programs, or give the driver less or more: --driver-memory 4g)"
+        )
     words = jvm.last_words()
     said = f" (its last line: {words})" if words else ""
     return UserError(

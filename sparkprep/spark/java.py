@@ -241,7 +241,8 @@ def main() -> int:
         print(f"spark-submit: {NO_JAVA}", file=sys.stderr)
         return 2
     if "SPARK_HOME" not in settings:
-        print("spark-submit: no PySpark in this environment: run `make setup`", file=sys.stderr)
+        checkout = shlex.quote(str(Path(__file__).resolve().parents[2]))
+        print(f"spark-submit: no PySpark in this environment: run `make -C {checkout} setup`", file=sys.stderr)
         return 2
     if warning := passed_over(settings["JAVA_HOME"]):
         print(f"spark-submit: {warning}", file=sys.stderr)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import threading
 from collections import deque
 from typing import IO
 
+from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.java_gateway import launch_gateway
@@ -115,6 +117,29 @@ def start(conf: SparkConf) -> None:
         each.release()
     gateway.heard = stderr
     SparkContext._ensure_initialized(conf=conf, gateway=gateway)
+
+
+def hand_on_signals() -> None:
+    """Let the JVM hand on to this process the signals that this process answers itself, instead of ending by them.
+
+    Ctrl-C, and whatever is sent to a process group, strikes both; what is sent to `spark-submit` strikes the JVM alone.
+    It would end under the tasks that are being cancelled, and with it the pipe through which the last line goes. So it
+    stays until this process has ended, and ends with the same exit code. A program that answers no SIGTERM (a notebook,
+    a script) is left alone, and so is Java without its package java.beans.
+    """
+    answered = [
+        number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(number))
+    ]
+    java = SparkContext._jvm
+    if signal.SIGTERM not in answered or java is None:
+        return
+    with contextlib.suppress(Py4JError, TypeError):  # a TypeError: a package in a class's place
+        interface = java.java.lang.Class.forName("sun.misc.SignalHandler")
+        for number in answered:
+            name = number.name.removeprefix("SIG")
+            kill = java.java.lang.ProcessBuilder(["/bin/sh", "-c", f"kill -{name} {os.getpid()}"])
+            handler = java.java.beans.EventHandler.create(interface, kill, "start")
+            java.sun.misc.Signal.handle(java.sun.misc.Signal(name), handler)
 
 
 def last_words() -> str:

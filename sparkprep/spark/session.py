@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from pyspark import SparkConf
+from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -17,6 +16,7 @@ from sparkprep.console import say_line, signals_held_back
 from sparkprep.errors import UserError
 from sparkprep.spark import jvm
 from sparkprep.spark.clusters import WORKER_DAEMON, Size
+from sparkprep.spark.failures import explained
 from sparkprep.spark.java import NO_JAVA, passed_over, spark_environment
 
 # For every session of ours, wherever it runs.
@@ -65,26 +65,15 @@ def get_session(
     master = master or given.get("spark.master") or "local[*]"
     if master.startswith("local"):
         wanted = {**_LOCAL, **wanted}
-    builder = SparkSession.builder.appName(app_name).master(master)
+    given.setAppName(app_name).setMaster(master)
     for key, value in wanted.items():
-        if not given.contains(key):
-            builder = builder.config(key, value)
-    with _own_interrupt():
-        return builder.getOrCreate()
-
-
-@contextmanager
-def _own_interrupt() -> Iterator[None]:
-    """Keep the answer to Ctrl-C as it was: PySpark's is a call to the JVM over the very connection that waits for an
-    answer, which breaks it."""
-    if threading.current_thread() is not threading.main_thread():  # only there are handlers set, PySpark's too
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+        given.setIfMissing(key, value)
+    with signals_held_back(), explained():
+        # In the main thread PySpark would answer Ctrl-C itself: by a call to the JVM over the very connection that
+        # waits for an answer, which breaks it.
+        with ThreadPoolExecutor(1) as other:
+            other.submit(SparkContext.getOrCreate, given).result()
+        return SparkSession.builder.getOrCreate()
 
 
 def _start_jvm(settings: Size | Mapping[str, str] | None) -> SparkConf:
@@ -102,9 +91,11 @@ def _start_jvm(settings: Size | Mapping[str, str] | None) -> SparkConf:
         explicit = {} if isinstance(settings, Size) else settings or {}
         at_start.setAll(list({**_PLAIN_PYTHON, **explicit}.items()))
     # The builder would start it too, but then it is too late to see what the user has set.
-    with signals_held_back():
+    with signals_held_back(), explained():
         jvm.start(at_start)
-    given = SparkConf()
+        given = SparkConf()
+    if given.get("spark.submit.deployMode") != "cluster":  # there YARN's own answer to a signal must run
+        jvm.hand_on_signals()
     workers = given.get("spark.pyspark.python")
     if workers:  # only spark-submit itself looks at this key
         os.environ["PYSPARK_PYTHON"] = workers

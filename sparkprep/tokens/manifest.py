@@ -27,9 +27,11 @@ MANIFEST = "manifest.json"
 NOTES = "_progress"
 """The folder with a note of each finished shard, until the manifest tells of all."""
 
+_SHARD = re.compile(r"(.+)_(?:val|train)_\d{6}\.bin")
 _HASHERS = 4
 _MEND = "delete it, or choose another folder"
-_AGAIN = "delete {} and run `sparkprep shards` again, which makes what is missing"
+_AGAIN = "delete {} and give the command that made the shards again, which makes what is missing"
+_OF_SHARDS = "name a folder that `shards` or `tokenize --shards` has made"
 _MOST_NAMED = 10
 
 
@@ -89,13 +91,13 @@ def read_notes(folder: str) -> dict[str, Note]:
     return notes
 
 
-def _read_manifest(path: str) -> dict[str, Any]:
+def _read_manifest(path: str, advice: str = _MEND) -> dict[str, Any]:
     """Return a manifest, which names one shard at least. Raises UserError where the file is no manifest of ours."""
-    manifest = read_json(path, _MEND, _MANIFEST_KEYS)
+    manifest = read_json(path, advice, _MANIFEST_KEYS)
     if not manifest["shards"]:
-        raise UserError(f"{path}: a manifest without any shard; {_MEND}")
+        raise UserError(f"{path}: a manifest without any shard; {advice}")
     for shard in manifest["shards"]:
-        _entry(path, checked_object(shard, path, _MEND, _MANIFEST_SHARD_KEYS))
+        _entry(path, checked_object(shard, path, advice, _MANIFEST_SHARD_KEYS))
     return manifest
 
 
@@ -154,8 +156,8 @@ def verify(folder: str) -> dict[str, Any]:
     """
     path = join_path(normalise(folder), MANIFEST)
     if not exists(path):
-        raise UserError(f"{folder}: no {MANIFEST}: the shards are not finished; run `sparkprep shards` again")
-    manifest = _read_manifest(path)
+        raise UserError(f"{folder}: {_why_none(normalise(folder))}")
+    manifest = _read_manifest(path, _OF_SHARDS)
     with ThreadPoolExecutor(_HASHERS) as pool:
         found = pool.map(lambda shard: _fault(join_path(folder, shard["file"]), shard), manifest["shards"])
         faults = [fault for fault in found if fault]
@@ -171,10 +173,19 @@ def verify(folder: str) -> dict[str, Any]:
     return manifest
 
 
+def _why_none(folder: str) -> str:
+    """Return why a folder has no manifest, and the way out."""
+    names = list(file_names(folder))
+    if any(file_names(join_path(folder, NOTES))) or any(_SHARD.fullmatch(name) for name in names):
+        return f"no {MANIFEST}: the shards are not finished; give the command that makes them again"
+    what = f"holds no shards of ours, as there is no {MANIFEST}" if names or exists(folder) else "no such folder"
+    return f"{what}; {_OF_SHARDS}"
+
+
 def _refuse_others(folder: str, manifest: dict[str, Any]) -> None:
     """Refuse shards of the manifest's name that it does not tell of: a trainer's glob would take them for its own."""
     listed = {shard["file"] for shard in manifest["shards"]}
-    names = {re.escape(match[1]) for file in listed if (match := re.fullmatch(r"(.+)_(?:val|train)_\d{6}\.bin", file))}
+    names = {re.escape(match[1]) for file in listed if (match := _SHARD.fullmatch(file))}
     for file in file_names(normalise(folder)):
         if file not in listed and any(re.fullmatch(rf"{name}_(val|train)_\d{{6}}\.bin", file) for name in names):
             raise UserError(f"{join_path(folder, file)}: a shard that the manifest does not tell of; move it away")

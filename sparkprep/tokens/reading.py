@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from sparkprep.commands import command
 from sparkprep.documents.keys import DEFAULT_ID
 from sparkprep.documents.parquet.footers import summarise
 from sparkprep.documents.parquet.pieces import Documents, plan
@@ -116,7 +117,7 @@ def open_rows(paths: Sequence[str], tokens_column: str, id_column: str | None, t
     listing = list_input(paths, tokens_column)
     files = listing.files
     if files[0].format != PARQUET:
-        raise UserError(f"{files[0].path}: token rows are Parquet; run `sparkprep tokenize` on documents first")
+        raise UserError(f"{files[0].path}: token rows are Parquet; {_tokenise(paths)}")
     check = partial(_check_column, tokens_column)
     summary = summarise(files, tokens_column, [id_column or DEFAULT_ID], check)
     if not _holds_tokens(summary.schema.field(tokens_column).type):
@@ -145,8 +146,12 @@ def _holds_tokens(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
+def _tokenise(paths: Sequence[str]) -> str:
+    return f"make some of documents: `{command('tokenize', '--input', *paths, '--output', 'TOKENS')}`"
+
+
 def _no_tokens(path: str, schema: pa.Schema, tokens_column: str) -> UserError:
     kind = schema.field(tokens_column).type
     is_text = pa.types.is_string(plain_type(kind)) or pa.types.is_large_string(plain_type(kind))
-    hint = "run `sparkprep tokenize` on it first" if is_text else f"name another with {argument('tokens_column')}"
+    hint = _tokenise([path]) if is_text else f"name another with {argument('tokens_column')}"
     return UserError(f"{path}: column {tokens_column!r} is {kind}, not lists of numbers or binary; {hint}")

@@ -20,6 +20,7 @@ from sparkprep.errors import UserError, argument
 from sparkprep.io.files import delete_file, delete_folder, delete_partials, exists, file_names, make_folder, write_text
 from sparkprep.io.listing import stamps
 from sparkprep.io.locks import held
+from sparkprep.io.overlap import refuse_same_place
 from sparkprep.io.paths import is_local, join_path, normalise
 from sparkprep.spark.external_sort import sort
 from sparkprep.spark.failures import explained, tasks_ended
@@ -59,6 +60,7 @@ def make_shards(
     holds shards made from something else (without `overwrite`, which deletes them), or another run writes there.
     """
     folder = normalise(folder)
+    refuse_same_place(paths, output=folder)
     preflight(spark)
     rows = open_rows(paths, tokens_column, id_column, cores(spark))
     before = stamps(rows.documents.summary.files)

@@ -12,6 +12,7 @@ from sparkprep.console import add_debug, if_interrupted, say_line
 from sparkprep.errors import UserError
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
+from sparkprep.io.overlap import refuse_same_place
 from sparkprep.options import add_options, from_arguments
 from sparkprep.tokens.settings import ShardSettings, TokenRowsSettings
 
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.input:
         raise UserError("--input is missing: name the token rows, or take --verify to check --output")
     settings, columns = from_arguments(ShardSettings, args), from_arguments(TokenRowsSettings, args)
+    refuse_same_place(args.input, output=args.output)
     list_files(args.input, columns.tokens_column)  # refuses at once, rather than when Spark has started
 
     from sparkprep.spark.session import get_session

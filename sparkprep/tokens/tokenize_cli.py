@@ -12,6 +12,7 @@ from sparkprep.errors import UserError
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
+from sparkprep.io.overlap import refuse_same_place
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
 from sparkprep.options import add_options, add_work, flags_given, from_arguments
 from sparkprep.tokens.contents import MADE, METRICS, asked_of, finished
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     check_arguments(output=args.output, work=args.work, shards=args.shards)
     if not args.shards and (unused := flags_given(ShardSettings, args.words)):
         raise UserError(f"{unused[0]} is of the shards: name their folder with --shards, or leave it out")
+    refuse_same_place(args.input, output=args.output, shards=args.shards)
     with if_interrupted(NOTHING_IN_PLACE):
         _try(args, settings)
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -78,6 +79,20 @@ def test_every_command_of_every_page_is_run_or_has_its_reason() -> None:
     ]
     assert left == []
     assert set(NOT_RUN) <= {line for lines in printed.values() for line in lines}, "a reason for what is not printed"
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout of git's")
+def test_what_the_commands_and_notebooks_write_is_left_alone_by_git() -> None:
+    lines = [line for page in PAGES for _, lines in blocks(page) for line in lines]
+    flags = r"(?:--output |--shards |-o |OUT=)(?!s3:)([\w./-]+)"
+    written = {folder for line in lines for folder in re.findall(flags, line)}
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        source = notebook.read_text(encoding="utf-8")
+        written |= {f"notebooks/{name}" for name in re.findall(r'(?:output=|place = .*)\\"(\w+)\\"', source)}
+    assert {"clean", "tokens", "shards", "strict", "notebooks/shards"} <= {folder.rstrip("/") for folder in written}
+    for folder in written:
+        check = ["git", "check-ignore", "--quiet", os.path.join(folder, "any")]
+        assert subprocess.run(check, cwd=ROOT, check=False).returncode == 0, folder
 
 
 @pytest.fixture

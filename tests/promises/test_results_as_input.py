@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from sparkprep import Settings, deduplicate
 from sparkprep.cli import main
 from sparkprep.dedup.cli import summary
+from sparkprep.io.left_out import left_out_row
 from sparkprep.spark.progress import Progress
 from sparkprep.tokens.pipeline import make_tokens
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings
@@ -84,14 +85,18 @@ def test_a_result_of_tokenization_with_bad_lines_is_made_into_shards(
 ) -> None:
     folder, metrics = tokens
     assert pq.read_table(folder / "_rejected" / "part-00000.snappy.parquet").num_rows == metrics["rejected"] == 1
+    (other := tmp_path / "other").mkdir()
     for each in folder.glob("part-*.parquet"):
-        (tmp_path / each.name).write_bytes(each.read_bytes())
-    (tmp_path / "more.orc").write_bytes(b"ORC...")
-    for source, warnings in ((folder, 0), (tmp_path, 1)):
+        (other / each.name).write_bytes(each.read_bytes())
+    (other / "more.orc").write_bytes(b"ORC...")
+    for source, warnings in ((folder, 0), (other, 1)):
         shards = make_shards(spark, [str(source)], f"{tmp_path}/_{warnings}", SMALL, Progress(spark, None))
         assert (shards["documents"], len(shards["warnings"])) == (50, warnings)
+        assert left_out_row(shards, "manifest.json") == [
+            ("left out", "1 of the input's files, named in manifest.json") for _ in range(warnings)
+        ]
     print_warnings(shards["warnings"], "manifest.json")
-    assert capsys.readouterr().out == f"  warning: 1 file of other kinds left out: {tmp_path}/more.orc\n"
+    assert capsys.readouterr().out == f"  warning: 1 file of other kinds left out: {other}/more.orc\n"
     print_warnings(["w"] * 7, "manifest.json")
     assert capsys.readouterr().out == "  warning: w\n" * 5 + "  and 2 more warnings in manifest.json\n"
 

@@ -62,6 +62,27 @@ def test_plain_python_gets_a_quiet_local_session_and_the_users_settings_win() ->
     assert not [line for line in done.stderr.splitlines() if "INFO" in line or "WARN " in line or "[Stage" in line]
 
 
+ANSWERS_SIGNALS = """\
+import os, signal, time
+from sparkprep.spark.session import get_session
+got = []
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda number, frame: got.append(number))
+mine = signal.getsignal(signal.SIGINT)
+spark = get_session("signals", master="local[1]")
+java = spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid()
+os.kill(java, signal.SIGTERM)
+while not got:
+    time.sleep(0.05)
+print(got == [signal.SIGTERM], signal.getsignal(signal.SIGINT) is mine, spark.range(3).count())
+"""
+
+
+def test_the_jvm_hands_a_signal_on_to_a_program_that_answers_it_and_its_own_answers_stay() -> None:
+    done = run_python(ANSWERS_SIGNALS)
+    assert done.stdout == "True True 3\n", done.stderr
+
+
 def test_without_java_the_message_says_what_to_install(tmp_path: Path) -> None:
     code = "import sparkprep.spark.java as e; e._package_folder = lambda name: None; print(e.java_home())"
     assert run_python(code, PATH=str(tmp_path), JAVA_HOME="").stdout.strip() == "None"

@@ -1,8 +1,12 @@
 """A job's bar behind `spark-submit`, which gives the job a pipe: on a terminal there is one, elsewhere lines."""
 
+import fcntl
 import os
+import re
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -29,9 +33,10 @@ def command(folder: Path) -> list[str]:
     return [str(folder / "spark-submit"), "--master", "local[2]", str(script)]
 
 
-def on_terminal(words: list[str]) -> str:
+def on_terminal(words: list[str], columns: int = 80) -> str:
     """What a program shows on a terminal of its own."""
     reader, writer = os.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer) as process:
         os.close(writer)
         shown = b""
@@ -50,6 +55,14 @@ def test_on_a_terminal_there_is_a_bar_which_goes_in_the_end(tmp_path: Path) -> N
     *bar, line = text.rstrip().split("\r")
     assert any(" %, about " in each and " of 800 documents" in each for each in bar)
     assert line.strip().startswith("verify               800 documents")
+
+
+@pytest.mark.slow
+def test_on_a_narrow_terminal_the_bar_shows_whole_words_alone(tmp_path: Path) -> None:
+    *bar, _ = on_terminal(command(tmp_path), columns=60).rstrip().split("\r")
+    assert max(map(len, bar)) < 60
+    assert any(re.search(r"\d %, about \d+ seconds? left$", each.rstrip()) for each in bar)
+    assert not [each for each in bar if "docu" in each]
 
 
 @pytest.mark.slow

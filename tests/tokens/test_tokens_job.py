@@ -193,7 +193,9 @@ def test_a_second_run_makes_only_what_is_missing_or_wrong(
         verify(str(tmp_path))
     said = [f"{files[0]}: missing", f"{files[1]}: ", f"{files[2]}: not the file that the manifest tells of"]
     assert all(each in str(caught.value) for each in said)
-    assert str(caught.value).endswith("; delete them and run `sparkprep shards` again, which makes what is missing")
+    assert str(caught.value).endswith(
+        "; delete them and give the command that made the shards again, which makes what is missing"
+    )
     make(spark, token_rows, tmp_path)
     assert digests(tmp_path) == digests(shards)
     assert {p.name for p in files if p.stat().st_mtime_ns == before[p.name]} == {p.name for p in files[3:]}
@@ -363,9 +365,23 @@ def test_token_rows_with_damaged_pages_are_named_when_they_are_counted(
     assert not (tmp_path / "shards").exists()
 
 
-def test_verify_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no manifest\.json.*run `sparkprep shards` again"):
-        verify(str(tmp_path))
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("d_train_000001.bin", "", r"no manifest\.json: the shards are not finished; give the command .* again"),
+        ("photo.jpg", "", r"holds no shards of ours, as there is no manifest\.json; name a folder that `shards`"),
+        ("manifest.json", '{"name": "an app"}', r"manifest\.json: .*; name a folder that `shards`"),
+        (None, "", r"no such folder; name a folder that `shards`"),
+    ],
+)
+def test_what_verify_cannot_check_is_told_in_a_line_with_the_way_out(
+    tmp_path: Path, name: str | None, content: str, said: str
+) -> None:
+    if name is not None:
+        (tmp_path / "in").mkdir()
+        (tmp_path / "in" / name).write_text(content)
+    with pytest.raises(UserError, match=said):
+        verify(str(tmp_path / "in"))
 
 
 def test_what_a_killed_run_had_begun_to_write_is_deleted_by_the_next_one(

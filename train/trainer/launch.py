@@ -5,6 +5,7 @@ Nothing but Python's own modules is imported here, so that it can be told where 
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import sys
@@ -17,6 +18,7 @@ _OUR_OWN = ("trainer", "sparkprep")
 
 def launch(face: str) -> int:
     """Run a module of trainer/commands with the command line and return the exit code, 2 where a package lacks."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of caches that it cannot write, and goes on
     try:
         module = import_module(f"trainer.commands.{face}")
     except ModuleNotFoundError as error:
@@ -45,18 +47,32 @@ def guarded(work: Callable[[], int], **how: Any) -> int:
 
 def not_installed(package: str) -> str:
     """Return what to do where a package lacks."""
-    script = os.path.basename(sys.argv[0])
+    checkout, python = _above(__file__, 3), sys.executable or "python3"
+    words = f"{package} is not installed for this Python ({python}); "
+    if not os.path.isfile(os.path.join(checkout, "Makefile")):
+        return f"{words}`{shlex.join([python, '-m', 'pip', 'install', package])}` installs it"
+    make = ["make", *([] if os.path.samefile(checkout, os.curdir) else ["-C", checkout]), "setup-train"]
+    own = os.path.join(checkout, ".venv", "bin", "python")
+    run = shlex.join(map(_from_here, [own, os.path.join(checkout, "train", os.path.basename(sys.argv[0]))]))
     return (
-        f"{package} is not installed for this Python ({sys.executable or 'python'}); in a checkout `make setup-train` "
-        f"installs it into .venv, so that .venv/bin/python train/{script} runs; elsewhere do `pip install . ./train`"
+        f"{words}`{shlex.join(make)}` makes a Python that has it, with which `{run}` runs; "
+        f"`{shlex.join([python, '-m', 'pip', 'install', checkout, os.path.join(checkout, 'train')])}` installs it here"
     )
 
 
 def command_of(script: str) -> str:
     """Return the words that run a script of train/ from here, by the Python that runs now."""
-    path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), script)
+    path = os.path.join(_above(__file__, 2), script)
     words = (sys.executable or "python", path if os.path.exists(path) else f"train/{script}")
     return shlex.join(map(_from_here, words))
+
+
+def _above(path: str, levels: int) -> str:
+    """Return the folder so many levels above a file."""
+    path = os.path.abspath(path)
+    for _ in range(levels):
+        path = os.path.dirname(path)
+    return path
 
 
 def _from_here(path: str) -> str:

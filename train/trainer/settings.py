@@ -247,7 +247,9 @@ def _problems(s: TrainSettings) -> list[str]:
             f"take {max(1, s.val_tokens // s.seq_len) * s.seq_len}"
         )
     if "://" in s.output:
-        problems.append(f"-o {s.output}: checkpoints are written to a local folder; train/upload_to_s3.py copies them")
+        problems.append(
+            f"-o {s.output}: checkpoints are written to a local folder; train/upload_to_s3.py --all copies them"
+        )
     elif Path(s.output).exists() and not Path(s.output).is_dir():
         problems.append(f"-o {s.output} is a file; name a folder")
     return problems

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     parser.epilog = EPILOG
     parser.add_argument("output", metavar="OUTPUT", help="the output folder of a finished `dedup`")
-    parser.add_argument("id", metavar="ID", help="the document's identifier")
+    parser.add_argument("id", type=str, metavar="ID", help="the document's identifier (null: of those that have none)")
     parser.add_argument("--whole", action="store_true", help="print the whole texts too")
     add_debug(parser)
 

@@ -33,7 +33,8 @@ from sparkprep.io.paths import join_path, normalise
 
 BATCH_ROWS = 8192
 TEXT_ROWS = 256
-_ADVICE = "name the output folder of a finished `sparkprep dedup`"
+_ADVICE = "name the output folder of a finished dedup"
+_NULL = ("None", "null")
 _KEYS = {"settings": dict, "counts": dict, "parts": dict}
 
 
@@ -195,7 +196,7 @@ def _with_id(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
 
 
 def _equal(ids: pa.Array, name: str) -> npt.NDArray[np.bool_]:
-    """Return which of the identifiers are shown so: bool (n,)."""
+    """Return which of the identifiers are shown so: bool (n,). A null is shown as Python's None, and is null too."""
     if pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type):
-        return np.asarray(pc.fill_null(pc.equal(ids, pa.scalar(name, ids.type)), name == "None"))
-    return np.array([str(value) == name for value in python_values(ids)], np.bool_)
+        return np.asarray(pc.fill_null(pc.equal(ids, pa.scalar(name, ids.type)), name in _NULL))
+    return np.array([str(value) == name or (value is None and name in _NULL) for value in python_values(ids)], np.bool_)

@@ -137,6 +137,18 @@ def test_identifiers_of_any_type_are_given_as_they_are_shown(
     assert lines(explain(run, str(ids[2].as_py())))["stands"] == "for no removed document"
 
 
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
+def test_documents_whose_id_is_null_are_found_by_that_word(
+    spark: SparkSession, tmp_path: Path, kind: pa.DataType
+) -> None:
+    ids = pa.array([None, 2, 3, None], pa.int64()).cast(kind)
+    pq.write_table(pa.table({"id": ids, "text": [prose(n) for n in (1, 1, 2, 2)]}), tmp_path / "docs.parquet")
+    deduplicate(tmp_path / "docs.parquet", SURE, output=tmp_path / "clean", spark=spark)
+    run = FinishedRun(str(tmp_path / "clean"))
+    assert explain(run, "null") == explain(run, "None")
+    assert explain(run, "null").startswith("2 documents are named so")
+
+
 def test_a_result_on_s3_answers_too(audited_run: Audited, bucket: str) -> None:
     remote = FinishedRun(put_folder(audited_run.folder, f"{bucket}/clean"))
     local = FinishedRun(str(audited_run.folder))

@@ -51,7 +51,8 @@ def test_without_the_trainers_packages_one_line_tells_the_way_out(script: str, t
     (line,) = done.stderr.splitlines()
     package = {"plot.py": "matplotlib", "upload_to_s3.py": "boto3"}.get(script, "torch")
     assert line.startswith(f"error: {package} is not installed for this Python ({sys.executable}); ")
-    assert f"`make setup-train` installs it into .venv, so that .venv/bin/python train/{script} runs" in line
+    assert f"`make -C {ROOT} setup-train` makes a Python that has it, with which `" in line
+    assert f"`{sys.executable} -m pip install {ROOT} {TRAIN}` installs it here" in line
     assert os.listdir(tmp_path) == []
 
 
@@ -62,10 +63,17 @@ def test_a_python_without_any_of_it_is_told_the_same(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: sparkprep is not installed for this Python")
 
 
+def test_a_python_that_is_too_old_is_told_so_in_a_line() -> None:
+    code = f"import sys; sys.version_info = (3, 6, 15); sys.path[0] = {str(TRAIN)!r}; import trainer.launch"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "is older than the Python 3.11 that the trainer wants; `make setup-train`" in done.stderr
+
+
 def test_a_file_of_ours_that_is_lost_is_no_package_to_install(tmp_path: Path) -> None:
     done = run(str(TRAIN / "plot.py"), "log", cwd=tmp_path, lacking="trainer.runs.plots")
     assert done.returncode == 70
-    assert "make setup-train" not in done.stderr
+    assert "setup-train" not in done.stderr
 
 
 @pytest.mark.parametrize("folder", ["checkout", "elsewhere"])

@@ -94,7 +94,7 @@ def test_the_result_is_told_even_where_its_file_cannot_be_written(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["{saved}", "--data", "nothing.bin"], "nothing.bin: no such file; make it with `sparkprep convert hellaswag"),
+        (["{saved}", "--data", "nothing.bin"], "nothing.bin: no such file; make it with `"),
         (["nothing.bin", "--data", "{asked}"], "nothing.bin: cannot be read"),
         (["{asked}", "--data", "{asked}"], "not a model file: it is an evaluation file of llm.c"),
         (["{saved}", "--data", "{saved}"], "not a HellaSwag file: it is a model file"),

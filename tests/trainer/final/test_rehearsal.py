@@ -10,6 +10,7 @@ import torch
 from checkout import ROOT
 from runs_of_training import write_shards
 
+from sparkprep.commands import make as make_line
 from trainer.checkpoints.folder import held
 from trainer.commands.final import main
 from trainer.final.rehearsal import MARK
@@ -43,17 +44,23 @@ def test_a_real_run_and_a_rehearsal_do_not_share_a_folder(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU the real run would start")
 @pytest.mark.parametrize(
-    "words", [["--seed-model", "s.bin"], ["--learning-rate=0.01"], ["-b", "32"], ["--output", "x"]]
+    "words", [[], ["--seed-model", "s.bin"], ["--learning-rate=0.01"], ["-b", "32"], ["--output", "x"]]
 )
-def test_without_a_gpu_what_is_named_is_no_rehearsal(
+def test_without_a_gpu_nothing_rehearses_that_was_not_asked_to(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: no CUDA device was found, which the final run wants, so nothing was started")
-    assert "--rehearse (make train-final REHEARSE=1)" in said
+    assert f"--rehearse (`{make_line('train-final', 'REHEARSE=1')}`)" in said
     assert os.listdir(tmp_path) == []
+
+
+def test_make_says_that_it_rehearses_where_nothing_is_named() -> None:
+    words = make("train-final").split()
+    assert "echo" in words
+    assert words[words.index("exec") + 1 :][1:3] == ["train/train_final.py", "--rehearse;"]
 
 
 def test_a_rehearsal_is_no_dry_run(

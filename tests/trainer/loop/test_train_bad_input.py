@@ -132,8 +132,9 @@ def test_cuda_that_is_not_there_is_refused(data: Path, tmp_path: Path, capsys: C
 
 
 def test_a_model_file_that_is_not_there_is_named(data: Path, tmp_path: Path, capsys: Capsys) -> None:
-    said = refused(capsys, tmp_path / "out", data, e=tmp_path / "none.bin")
-    assert f"{tmp_path}/none.bin: cannot be read" in said
+    for shards in (data, tmp_path / "no shards either"):
+        said = refused(capsys, tmp_path / "out", shards, e=tmp_path / "none.bin")
+        assert f"{tmp_path}/none.bin: cannot be read" in said
 
 
 def test_a_model_whose_checkpoint_has_lost_it_is_named(out: Path, data: Path, tmp_path: Path, capsys: Capsys) -> None:

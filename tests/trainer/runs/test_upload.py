@@ -190,7 +190,7 @@ def test_an_answer_that_ends_all_hope_is_an_error_and_another_a_failure(tmp_path
         (["bucket", "s3://x/y", "c"], "only a local folder can be uploaded"),
         (["Bad_Bucket", "d12", "c"], "'Bad_Bucket' is no bucket"),
         (["s3://bucket/path", "d12", "c"], "'s3://bucket/path' is no bucket"),
-        (["bucket", "d12", ""], "'' cannot be a cluster's name"),
+        (["bucket", "d12", ""], "CLUSTER: an empty value was given"),
         (["bucket", "d12", ".."], "'..' cannot be a cluster's name"),
         (["bucket", "d12", "/c"], "'/c' cannot be a cluster's name"),
         (["bucket", "d12", "a/../b"], "'a/../b' cannot be a cluster's name"),

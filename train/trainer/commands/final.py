@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sparkprep.commands import make
 from sparkprep.console import Exit, add_debug, say, say_line
 from sparkprep.errors import UserError
 from sparkprep.options import Parser, add_options, from_arguments, options_of
@@ -28,8 +29,8 @@ examples:
   python train/train_final.py --rehearse           the same path in small, on any machine: minutes
   make train-final REHEARSE=1                      the same
 
-Without a GPU the plain command, with no word of what to train, rehearses too; where a seed model or anything else is
-named it is an error, unless --device cpu says that the real thing is meant for a CPU.
+Without a GPU it is an error, unless --device cpu says that the real thing is meant for a CPU; only make train-final
+with nothing named rehearses then too.
 
 Interrupted, it goes on where it stopped when the same command is given again.
 
@@ -74,7 +75,7 @@ def named(words: Sequence[str]) -> list[str]:
 def run(args: argparse.Namespace, flags: Sequence[str]) -> int:
     """Check, estimate and train as the arguments say, and show the run. Raises UserError for what stands in the way.
 
-    flags: what the command line names. Nothing of it is ever left aside: a rehearsal is no answer to a seed model.
+    flags: what the command line names; a rehearsal leaves nothing of it aside.
     """
     # Here, as PyTorch takes seconds to import, which --help must not.
     import torch
@@ -84,24 +85,24 @@ def run(args: argparse.Namespace, flags: Sequence[str]) -> int:
     final = from_arguments(FinalRun, args)
     ending = final.ending()
     without_gpu = final.device == "auto" and not torch.cuda.is_available()
-    rehearsal = args.rehearse or (without_gpu and not flags and not args.check_only)
     if args.rehearse and args.check_only:
         raise UserError("--rehearse goes the whole way in small, and --dry-run goes none; give one of both")
-    if rehearsal:
+    if args.rehearse:
         _refuse_beside_rehearsal(flags)
-        _announce(asked=args.rehearse)
+        _announce()
         final = rehearse(final, say_line)
         ending = ending and replace(ending, prefix=f"{ending.prefix}/rehearsal")
     elif without_gpu:
         raise UserError(
             "no CUDA device was found, which the final run wants, so nothing was started; --device cpu trains on this "
-            "CPU all the same, in weeks where a GPU takes hours; --rehearse (make train-final REHEARSE=1) goes the "
-            f"same way in small, and takes {', '.join(_OF_REHEARSAL)} alone"
+            "CPU all the same, in weeks where a GPU takes hours; --rehearse "
+            f"(`{make('train-final', 'REHEARSE=1')}`) goes the same way in small, and takes "
+            f"{', '.join(_OF_REHEARSAL)} alone"
         )
     elif os.path.exists(os.path.join(final.folder, MARK)):
         raise UserError(f"{final.folder}: holds a rehearsal; delete it, or choose another folder (OUT=, --output)")
-    code = train_and_end(final, ending, rehearsal=rehearsal, check_only=args.check_only)
-    if rehearsal:
+    code = train_and_end(final, ending, rehearsal=args.rehearse, check_only=args.check_only)
+    if args.rehearse:
         say("This was the REHEARSAL: every part of the final run works here. The real one wants a GPU.")
     return code
 
@@ -144,10 +145,9 @@ def _refuse_beside_rehearsal(flags: Sequence[str]) -> None:
         )
 
 
-def _announce(*, asked: bool) -> None:
-    why = "as asked" if asked else "since no CUDA device was found and nothing is named"
+def _announce() -> None:
     say(
-        f"REHEARSAL, {why}: a tiny model on a few tokens goes through the very steps of the final run. It tells\n"
+        "REHEARSAL: a tiny model on a few tokens goes through the very steps of the final run. It tells\n"
         "that they work, and nothing about the final loss, time or cost."
     )
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sparkprep.commands import command
 from sparkprep.console import add_debug, safe_text, say
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists
@@ -122,8 +123,8 @@ def _parser() -> Parser:
 def _existing(data: str) -> str:
     if not exists(data):
         raise UserError(
-            f"{data}: no such file; make it with `sparkprep convert hellaswag hellaswag_val.jsonl {DATA}`, or name "
-            "another with --data"
+            f"{data}: no such file; make it with `{command('convert', 'hellaswag', 'hellaswag_val.jsonl', data)}`, or "
+            "name another with --data"
         )
     return data
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sparkprep.commands import command
 from sparkprep.errors import UserError
 from sparkprep.llmc.shard import ShardFile, check_tokens, open_shard
 from sparkprep.tokenizer.vocabulary import VOCABULARY_SIZE
@@ -30,8 +31,8 @@ def open_shards(pattern: str, flag: str) -> list[ShardFile]:
     paths = sorted(glob.glob(pattern))
     if not paths:
         raise UserError(
-            f"{flag} {pattern}: no shard matches; make some with `sparkprep tokenize … --shards FOLDER`, or name "
-            f"others with {flag} 'FOLDER/NAME_*.bin' (in quotes)"
+            f"{flag} {pattern}: no shard matches; name others with {flag} 'FOLDER/NAME_*.bin' (in quotes), or make "
+            f"some: `{command('tokenize', '--input', 'DOCUMENTS', '--output', 'TOKENS', '--shards', 'SHARDS')}`"
         )
     return [open_shard(path) for path in paths]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from sparkprep.commands import in_checkout, make
 from sparkprep.errors import UserError
 from sparkprep.io.files import make_folder, open_whole, write_text
 from sparkprep.io.paths import normalise
@@ -40,7 +41,6 @@ _SIZES: dict[str, Any] = {
 }
 _SHAPE: dict[str, Any] = {"layers": 2, "channels": 64, "heads": 2}
 _LEARNING_RATE = 0.003
-DATA = "demo/shards"
 MARK = ".rehearsal"
 """The file that says that a folder is a rehearsal's, and may be deleted by the next one."""
 
@@ -51,9 +51,10 @@ def rehearse(final: FinalRun, say: Callable[[str], None]) -> FinalRun:
     Of `final` data, output, device, price and budget count. Raises UserError where the folder holds something that no
     rehearsal made, and where there are no data.
     """
-    data, output = final.data or DATA, normalise(final.output or "rehearsal")
+    demo = in_checkout("demo", "shards")
+    data, output = final.data or demo, normalise(final.output or "rehearsal")
     if not os.path.isdir(data):
-        raise UserError(f"{data}: no such folder of shards; `make demo` makes {DATA}, or name one with --data")
+        raise UserError(f"{data}: no such folder of shards; `{make('demo')}` makes {demo}, or name one with --data")
     train_data, val_data = shard_patterns(data)
     shards = open_shards(train_data, "--data")
     _begin_anew(output)

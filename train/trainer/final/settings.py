@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sparkprep.commands import command
 from sparkprep.errors import UserError
 from sparkprep.io.paths import normalise
 from sparkprep.options import Integer, Number, OneOf, Switch, Text, check_options, option
@@ -112,6 +113,6 @@ def shard_patterns(data: str) -> tuple[str, str]:
         folder, name = os.path.split(data)
         return data, os.path.join(folder, name.replace("_train_", "_val_"))
     raise UserError(
-        f"--data {data}: neither a folder of shards nor a pattern with _train_ in it; `sparkprep tokenize … --shards "
-        "FOLDER` makes such a folder"
+        f"--data {data}: neither a folder of shards nor a pattern with _train_ in it; such a folder is made by "
+        f"`{command('tokenize', '--input', 'DOCUMENTS', '--output', 'TOKENS', '--shards', 'SHARDS')}`"
     )

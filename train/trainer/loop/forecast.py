@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sparkprep.commands import make
 from sparkprep.llmc.shard import ShardFile
 from trainer.device import synchronise
 from trainer.evaluate.hellaswag import Questions
@@ -158,6 +159,6 @@ def warning(run: Run, seconds: float) -> str | None:
     else:
         way = f"a small model on few tokens takes a minute or two: {_FOR_A_CPU}"
     return (
-        f"warning: without a GPU this run takes about {about(seconds)}; {way}; `make train-final REHEARSE=1` shows the "
-        "whole way in minutes. Ctrl-C ends this one"
+        f"warning: without a GPU this run takes about {about(seconds)}; {way}; "
+        f"`{make('train-final', 'REHEARSE=1')}` shows the whole way in minutes. Ctrl-C ends this one"
     )

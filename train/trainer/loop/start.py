@@ -48,9 +48,11 @@ def begin(settings: TrainSettings, folder: str) -> Run:
         torch.set_num_threads(settings.threads)
     if settings.deterministic:
         machine.make_deterministic()
+    checkpoints = checkpoint.find(folder) if settings.resume else []
+    if settings.model_file is not None and not checkpoints:
+        model_file.read_header(settings.model_file)  # what is named is missed before the shards, which have a default
     loader, val_shards, val_loader = _open_data(settings)
     steps = _steps(settings, loader)
-    checkpoints = checkpoint.find(folder) if settings.resume else []
     changes: list[str] = []
     if settings.steps == 0 and not checkpoints and settings.model is None:
         raise UserError("-x 0 evaluates a model: name it with -e, or give -y 1 for the newest checkpoint in -o")

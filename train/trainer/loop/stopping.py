@@ -8,10 +8,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
 
-from sparkprep.console import Ended
+from sparkprep.console import Ended, passing_over_repeats
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ONE_REQUEST = 1.0
@@ -53,7 +53,8 @@ class Stopping:
                 if self._number is None or handler is signal.SIG_IGN:
                     signal.signal(each, handler)  # type: ignore[arg-type]
                 else:
-                    signal.signal(each, _passing_over_repeats(handler, self._at))
+                    # A small model is saved before `timeout` has sent its signal twice.
+                    signal.signal(each, passing_over_repeats(handler, self._at, _ONE_REQUEST))
                     # Python's last act but a few is to take its handlers back, and then a repeat would kill it.
                     atexit.register(signal.signal, each, signal.SIG_IGN)
 
@@ -87,20 +88,6 @@ class Stopping:
                 elif time.monotonic() - first > _ONE_REQUEST:
                     os._exit(128 + number)
         os.close(read)
-
-
-def _passing_over_repeats(before: object, since: float) -> Callable[[int, FrameType | None], None]:
-    """Return a handler that does as `before`, but for what still belongs to a request that has been met.
-
-    A small model is saved before `timeout` has sent its signal twice; by the second one the process would die of it.
-    """
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if time.monotonic() - since > _ONE_REQUEST:
-            signal.signal(number, before)  # type: ignore[arg-type]
-            signal.raise_signal(number)
-
-    return handle
 
 
 def _write_to_stderr(text: str) -> None:
