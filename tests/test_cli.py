@@ -134,7 +134,7 @@ def test_a_run_that_is_told_to_end_while_it_starts_ends_so(
         time.sleep(seconds)
         send(job.pid, signal.SIGINT)
         said, _ = job.communicate(timeout=120)
-    assert job.returncode == 130, said
+    assert job.returncode in (130, -signal.SIGINT), said  # the latter of the shell that starts Java
     assert "Traceback" not in said
     assert "py4j" not in said.lower()
     assert listing(tmp_path) == before

@@ -22,7 +22,7 @@ NODE_ENVIRONMENT = "/opt/sparkprep"
 """The virtual environment on every node."""
 NODE_PYTHON = f"{NODE_ENVIRONMENT}/bin/python"
 NODE_NUMBA_CACHE = f"{NODE_ENVIRONMENT}/numba"
-"""NUMBA_CACHE_DIR of driver and executors: filled by the bootstrap, readable and writable by all users of the node."""
+"""NUMBA_CACHE_DIR of driver and executors: filled by the bootstrap, writable by the group hadoop, readable by all."""
 
 STOP_AFTER = "--stop-after-hours"
 """Argument of the bootstrap, with a whole number of hours behind it."""

@@ -84,6 +84,8 @@ def stage(
     place, own_wheels = place_of(prefix), Path(wheels_in).expanduser().resolve() if wheels_in else None
     if own_wheels is not None and not own_wheels.is_dir():
         raise UserError(f"{argument('wheels_in', wheels_in)}: is no folder; name the one with the wheels")
+    if not dry_run:
+        bucket_client(split_s3(place.prefix)[0], place.prefix)  # says what is wrong with it before minutes of work
     package = find_package()
     sources = {**_scripts(place, package), **dict(_samples(place, samples, tell))}
     with tempfile.TemporaryDirectory(prefix="sparkprep-wheelhouse-") as folder:

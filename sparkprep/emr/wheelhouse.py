@@ -170,7 +170,7 @@ def _take(folder: Path, wheels_in: Path, pins: Mapping[str, str]) -> Mapping[str
 
 
 def _needed(wheels: Sequence[Wheel], folder: Path, left_aside: Mapping[str, list[str]]) -> Iterator[Wheel]:
-    """Yield the wheels that the package needs, and its own. Raises UserError where one is missing, or must not be."""
+    """Yield the wheels that are needed, by name. Raises UserError where one is missing, or must not be there."""
     by_name = {wheel.name: wheel for wheel in sorted(wheels, key=lambda wheel: Version(wheel.version))}
     waiting: list[tuple[str, frozenset[str]]] = [(_ROOT, frozenset())]
     seen: set[tuple[str, frozenset[str]]] = set()
@@ -191,7 +191,7 @@ def _needed(wheels: Sequence[Wheel], folder: Path, left_aside: Mapping[str, list
                 raise UserError(f"{file} requires {requirement}, as a wheel for {_NODE}: {has}; mend that, or the pins")
             waiting.append((other, frozenset(requirement.extras)))
     names = {name for name, _ in seen}
-    yield from (wheel for wheel in by_name.values() if wheel.name in names)
+    yield from (by_name[name] for name in sorted(names))
 
 
 def _requirements(wheel: Path, extras: frozenset[str]) -> Iterator[Requirement]:
@@ -209,7 +209,7 @@ def _requirements(wheel: Path, extras: frozenset[str]) -> Iterator[Requirement]:
 
 
 def _write_requirements(folder: Path, wheels: Sequence[Wheel]) -> None:
-    lines = [f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}" for wheel in _by_name(wheels)]
+    lines = [f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}" for wheel in wheels]
     write_text(str(folder / REQUIREMENTS), "\n".join([f"# For {_NODE}; for pip with --require-hashes.", *lines, ""]))
 
 
@@ -221,13 +221,9 @@ def _write_manifest(folder: Path, wheels: Sequence[Wheel]) -> None:
         "sparkprep": next(wheel.version for wheel in wheels if wheel.name == _ROOT),
         "bytes": sum(wheel.bytes for wheel in wheels),
         "installed_bytes": sum(wheel.installed_bytes for wheel in wheels),
-        "wheels": [asdict(wheel) for wheel in _by_name(wheels)],
+        "wheels": [asdict(wheel) for wheel in wheels],
     }
     write_text(str(folder / MANIFEST), json.dumps(manifest, indent=1) + "\n")
-
-
-def _by_name(wheels: Sequence[Wheel]) -> list[Wheel]:
-    return sorted(wheels, key=lambda wheel: wheel.name)
 
 
 def _shown(tags: frozenset[Tag]) -> str:

@@ -167,3 +167,12 @@ def test_an_environment_that_was_there_stays_where_another_cannot_be_made(fresh:
     assert "the environment that was there before is back" in done.output
     assert (fresh.root / NODE_ENVIRONMENT.lstrip("/") / "bin" / "mine").exists()
     assert [path.name for path in (fresh.root / "opt").iterdir()] == ["sparkprep"]
+
+
+def test_a_run_that_is_told_to_end_says_so_and_leaves_nothing(fresh: Node, staged: Path) -> None:
+    fresh.bootstrap("s3://bucket/else")  # puts the script there
+    words = ("timeout", "--signal=TERM", "4", "bash", "/home/hadoop/bootstrap.sh", STAGED.prefix)
+    done = fresh.run("hadoop", *words)
+    assert "it was told to end (SIGTERM)" in done.last, done.output
+    assert list((fresh.root / "tmp").glob("tmp.*")) == []
+    assert not (fresh.root / NODE_ENVIRONMENT.lstrip("/") / ".made-of").exists()

@@ -90,6 +90,15 @@ def test_a_second_run_is_quick_and_copies_no_wheel(node: Node) -> None:
     assert done.seconds < 20
 
 
+def test_an_installed_sparkprep_can_stage_a_cluster_itself(node: Node) -> None:
+    wheels = f"/srv/s3/{STAGED.wheelhouse.removeprefix('s3://')}"
+    words = ("emr", "stage", STAGED.prefix, "--wheels-in", wheels, "--dry-run", "--samples")
+    done = node.python("hadoop", "-m", "sparkprep", *words)
+    assert done.code == 0, done.output
+    for path in (STAGED.bootstrap, STAGED.job("shards.py"), STAGED.requirements):
+        assert path in done.output
+
+
 def test_a_second_run_mends_an_environment_that_does_not_work(node: Node) -> None:
     site = node.root / f"{NODE_ENVIRONMENT.lstrip('/')}/lib/python3.11/site-packages"
     shutil.rmtree(site / "orjson")

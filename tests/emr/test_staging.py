@@ -248,9 +248,16 @@ def test_a_prefix_that_is_no_folder_of_a_bucket_is_refused(prefix: str) -> None:
         staging.stage(prefix)
 
 
+def test_a_bucket_that_is_not_there_is_told_before_anything_is_built(bucket: str) -> None:
+    told: list[str] = []
+    with pytest.raises(UserError, match="s3://elsewhere/staged: no such bucket"):
+        staging.stage("s3://elsewhere/staged", tell=told.append)
+    assert told == []
+
+
 def test_a_sample_that_is_neither_a_size_nor_a_folder_is_refused(small: SmallPackage) -> None:
     with pytest.raises(UserError, match="samples='2k': is no folder with files; the sizes are 1k and 10k"):
-        staging.stage("s3://bucket/staged", samples=["2k"])
+        staging.stage("s3://bucket/staged", samples=["2k"], dry_run=True)
 
 
 def test_a_folder_of_wheels_that_is_not_there_is_named(small: SmallPackage, sample: str) -> None:

@@ -204,6 +204,5 @@ def test_a_step_is_counted_against_the_one_that_the_run_stops_at(
     with trainer(tmp_path / "out", data, x=60, es=3) as run:
         run.train()
     assert [line.split(" |")[0] for line in capsys.readouterr().out.splitlines() if line.startswith("step")] == [
-        f"step    {step}/3"
-        for step in (0, 1, 2)  # as main.log counts
+        f"step    {step}/3" for step in (1, 2, 3)
     ]

@@ -43,7 +43,7 @@ def finite_checkpoints(folder: Path) -> list[int]:
 def test_a_loss_that_is_no_number_stops_the_run(data: Path, tmp_path: Path, capsys: Capsys) -> None:
     path = seed_model(tmp_path / "seed.bin", scale=1e30)
     said = refused(capsys, tmp_path / "out", data, e=path, n=1)
-    assert "step 0: the loss is" in said
+    assert "step 1: the loss is" in said
     assert "no checkpoint has been written yet" in said
     assert "--on-nan skip" in said
     assert steps(tmp_path / "out") == []
@@ -51,7 +51,7 @@ def test_a_loss_that_is_no_number_stops_the_run(data: Path, tmp_path: Path, caps
 
 def test_a_run_that_explodes_names_its_last_good_checkpoint(out: Path, data: Path, capsys: Capsys) -> None:
     said = refused(capsys, out, data, y=1, l=1e30)
-    assert "step 9: the loss is nan" in said
+    assert "step 10: the loss is nan" in said
     assert f"the last good checkpoint is {out}/model_00000008.bin" in said
     assert "lower -l" in said
     assert finite_checkpoints(out) == [4, 8]
@@ -94,7 +94,7 @@ def test_ten_updates_in_a_row_that_are_no_numbers_stop_a_run_that_skips_them(
 ) -> None:
     path = seed_model(tmp_path / "seed.bin", scale=1e30)
     said = refused(capsys, tmp_path / "out", data, e=path, n=6, x=30, **{"-on-nan": "skip"})
-    assert "step 9: the loss is" in said
+    assert "step 10: the loss is" in said
     assert ", the 10th in a row, so the run was stopped; the last good checkpoint is" in said
     assert "--on-nan" not in said
     assert finite_checkpoints(tmp_path / "out") == [6]

@@ -208,7 +208,9 @@ class Trainer:
         if s.overfit:
             run.loader.reset()
         total = torch.zeros((), device=run.device)
-        with self.progress.of(f"step {step}/{run.stop}", s.micro_steps, "micro-batches", self._step_seconds) as advance:
+        with self.progress.of(
+            f"step {step + 1}/{run.stop}", s.micro_steps, "micro-batches", self._step_seconds
+        ) as advance:
             for _ in range(s.micro_steps):
                 loss = self.loss_of(*to_device(run.loader.next(), s.micro_batch, run.device)) / s.micro_steps
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -262,7 +264,7 @@ class Trainer:
         if skips and self.nans < NAN_LIMIT:
             return
         raise UserError(
-            f"step {step}: the loss is {update.loss} and the norm of the gradient {update.norm}"
+            f"step {step + 1}: the loss is {update.loss} and the norm of the gradient {update.norm}"
             f"{f', the {self.nans}th in a row' if skips else ''}, so the run was stopped; {self._last_good()}. "
             f"Give a lower -l{'' if skips else ', or skip such updates with --on-nan skip'}"
         )
@@ -332,14 +334,14 @@ class Trainer:
             peak = machine.measured_peak(run.device, run.model.dtype)
             self.speed.peak = max(self.speed.peak, self.speed.reached, peak)
         say(
-            f"step {step:4d}/{run.stop} | loss {update.loss:7.6f} ({update.loss_score:+.2f}z)"
+            f"step {step + 1:4d}/{run.stop} | loss {update.loss:7.6f} ({update.loss_score:+.2f}z)"
             f"| norm {update.norm:6.4f} ({update.norm_score:+.2f}z)| lr {update.rate:.2e} "
             f"| {1000 * update.seconds:.2f} ms | {100 * self.speed.utilisation:.1f}% "
             f"{machine.precision_name(run.model.dtype).lower()} MFU | {self.speed.tokens_per_second:.0f} tok/s "
             f"| {self.speed.left(run.stop - step - 1, self.evaluations.seconds_left(step))} left"
         )
         if update.skipped:
-            say(f"step {step}: update skipped: {update.skipped}")
+            say(f"step {step + 1}: update skipped: {update.skipped}")
         if s.gpu_info_every > 0 and (step + 1) % s.gpu_info_every == 0:
             say_line(machine.gpu_line(run.device))
         if display.hung_up and not self._told_of_hang_up:
