@@ -94,7 +94,7 @@ def _comparable(name: str, version: str) -> str:
 
 
 def driver_versions() -> dict[str, str]:
-    """Return name -> version for Python, its executable and `packages()`; "" for a package that is not there."""
+    """Return name -> version for Python, its executable, host, free bytes of Spark's disks, and `packages()`; "" for none."""
     return dict(_look(packages()))
 
 
