@@ -83,10 +83,10 @@ def no_connection(url: str | None = None) -> str:
     at = f" at {server}" if server else ""
     if variable and server == _server(os.environ[variable]):
         return f"no connection to S3{at}; check the network, and {variable}, which names that server"
-    if (region := _REGION.search(server)) is not None:
-        return f"no connection to S3{at}; check the network, and whether there is a region {region[1]}, which is set"
     if not server or _AMAZON.search(server):
-        return f"no connection to S3{at}; check the network; {ENDPOINTS[0]} names another server than Amazon's"
+        region = _REGION.search(server)
+        also = f", AWS_DEFAULT_REGION another region than {region[1]}" if region else ""
+        return f"no connection to S3{at}; check the network; {ENDPOINTS[0]} names another server than Amazon's{also}"
     return f"no connection to S3{at}; check the network, and the endpoint that is set"
 
 

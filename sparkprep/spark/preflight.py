@@ -94,7 +94,7 @@ def _comparable(name: str, version: str) -> str:
 
 
 def driver_versions() -> dict[str, str]:
-    """Return name -> version for Python, its executable and `packages()`; "" for a package that is not there."""
+    """Return name -> version for Python and `packages()`, "" for what is not there; executable, host, free bytes."""
     return dict(_look(packages()))
 
 

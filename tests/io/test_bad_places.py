@@ -1,6 +1,7 @@
 """A place on S3 that cannot work is told in one line, by every face and on each side, before anything is begun."""
 
 import os
+import re
 import socket
 import time
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_a_server_that_is_silent_is_given_up_within_half_a_minute(
     ("region", "message"),
     [
         ("US East (Ohio)", "'US East (Ohio)' doesn't match a supported format; set AWS_DEFAULT_REGION to one such as"),
-        ("us-esat-1", "check the network, and whether there is a region us-esat-1, which is set"),
+        ("us-esat-1", "names another server than Amazon's, AWS_DEFAULT_REGION another region than us-esat-1"),
     ],
 )
 def test_a_region_that_is_none_is_told(bucket: str, monkeypatch: pytest.MonkeyPatch, region: str, message: str) -> None:
@@ -111,9 +112,9 @@ def test_a_name_that_no_bucket_has_is_told_in_a_line(bucket: str) -> None:
 @pytest.mark.parametrize(
     ("source", "output", "work", "message"),
     [
-        ("in", "in", None, "lies inside the input s3://bucket/in"),
+        ("in", "in", None, "(lies inside|is) the input s3://bucket/in"),
         ("in", "in/out", None, "lies inside the input s3://bucket/in"),
-        ("in/deep", "in", None, "lies inside --output s3://bucket/in, which is replaced"),
+        ("in/deep", "in", None, "(lies inside --output s3://bucket/in,|has inside it the input s3://bucket/in/deep)"),
         ("", "out", None, "lies inside the input s3://bucket"),
         ("in", "out", "in/tmp", "--work s3://bucket/in/tmp lies inside the input"),
         ("in", "out", "out/tmp", "--work s3://bucket/out/tmp lies inside --output"),
@@ -133,7 +134,7 @@ def test_output_and_work_may_not_lie_in_the_input_nor_in_each_other(
     places = {"input": f"s3://bucket/{source}", "output": f"s3://bucket/{output}"}
     places |= {"work": f"s3a://bucket/{work}/"} if work else {}
     line = said([verb, *(word for name, place in places.items() for word in (f"--{name}", place))], capsys)
-    assert message in line
+    assert re.search(message, line)
     assert set(s3_buckets.objects()) == {"in/deep/a.jsonl"}
 
 

@@ -212,7 +212,7 @@ def test_local_workers_are_forked_with_the_kernels_loaded_from_a_process_of_one_
 def test_the_workers_tell_their_versions(spark: SparkSession) -> None:
     there = worker_versions(spark)
     assert there == preflight(spark)
-    assert set(there) == {"python", "executable", *packages()}
+    assert set(there) == {"python", "executable", "host", "free", *packages()}
 
 
 def test_the_packages_that_a_worker_must_have_are_those_of_the_base_install() -> None:
