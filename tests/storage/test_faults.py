@@ -16,7 +16,7 @@ from proxy import Proxy, Request, once
 from remote import names, put_folder, table
 from strikes import Strike
 
-pytestmark = pytest.mark.storage
+pytestmark = [pytest.mark.storage, pytest.mark.cluster]
 
 Rows = tuple[pa.Table, pa.Table]
 MINUTE = 60.0

@@ -19,7 +19,7 @@ from whole_runs import RESULTS, End, Step, end_of, steps
 
 from sparkprep.sample import Subset, embedded
 
-pytestmark = pytest.mark.storage
+pytestmark = [pytest.mark.storage, pytest.mark.cluster]
 
 SEEDS = range(int(os.environ.get("STORAGE_SEEDS", "4")))
 """As many moments are tried: of each of four seeds, one for every victim."""

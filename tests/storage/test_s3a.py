@@ -12,7 +12,7 @@ from remote import put_folder, table
 
 from sparkprep.tokens.manifest import verify
 
-pytestmark = pytest.mark.storage
+pytestmark = [pytest.mark.storage, pytest.mark.cluster]
 
 JARS = os.environ.get("S3A_JARS", "")
 NAMES = ("hadoop-aws-3.3.1.jar", "aws-java-sdk-bundle-1.11.901.jar")
