@@ -1,10 +1,6 @@
 """What every test may use: one Spark session for the whole run, a bucket, and how hypothesis behaves."""
 
 import os
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -13,6 +9,7 @@ import pytest
 from hypothesis import settings
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
+from s3_buckets import server
 
 from sparkprep.spark.session import get_session
 
@@ -39,27 +36,8 @@ def spark() -> Iterator[SparkSession]:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The URL of a server of S3's protocol, for the whole run. Its listings come in pages of 50 keys, not 1,000."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-p", str(port)],
-        env=os.environ | {"MOTO_S3_DEFAULT_MAX_KEYS": "50"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    with server() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ from botocore.exceptions import (
     ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSLError,
     SSOError,
 )
 
@@ -116,7 +117,9 @@ def arrow_filesystem(bucket: str, subject: str) -> pafs.FileSystem:
             if how is Keys.GIVEN:
                 frozen = credentials.get_frozen_credentials()
                 keys = (frozen.access_key, frozen.secret_key, frozen.token)
-    return _arrow_filesystem(os.getpid(), client.meta.endpoint_url, client.meta.region_name, how, *keys)
+    # botocore's own session knows the variable AWS_CA_BUNDLE and the profile's setting.
+    authorities = _session(os.getpid(), _settings())._session.get_config_variable("ca_bundle")
+    return _arrow_filesystem(os.getpid(), client.meta.endpoint_url, client.meta.region_name, authorities, how, *keys)
 
 
 def answers_boto3(operation: str, bucket: str, key: str) -> bool:
@@ -161,6 +164,8 @@ def explain(error: Exception) -> str:
         return NO_CREDENTIALS
     if isinstance(error, NO_ANSWER):
         return no_connection(error.kwargs.get("endpoint_url"))
+    if isinstance(error, SSLError):
+        return f"{_line(error)}; where an authority of your own has signed it, name its certificate in AWS_CA_BUNDLE"
     if isinstance(error, ProfileNotFound):
         return f"{_line(error)}; check AWS_PROFILE and ~/.aws/config"
     if isinstance(error, ParamValidationError):
@@ -290,6 +295,7 @@ def _arrow_filesystem(
     process: int,
     endpoint: str,
     region: str,
+    authorities: str | None,
     how: Keys,
     access_key: str | None = None,
     secret_key: str | None = None,
@@ -298,6 +304,8 @@ def _arrow_filesystem(
     options: dict[str, Any] = {"anonymous": True} if how is Keys.NONE else {}
     if not _is_amazon(endpoint):
         options["endpoint_override"] = endpoint
+    if authorities is not None:
+        options["tls_ca_file_path"] = authorities
     return pafs.S3FileSystem(
         access_key=access_key,
         secret_key=secret_key,

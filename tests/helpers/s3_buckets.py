@@ -2,6 +2,10 @@
 
 import json
 import os
+import socket
+import subprocess
+import sys
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +13,32 @@ from functools import lru_cache
 from typing import Any
 
 import boto3
+
+
+@contextmanager
+def server(*options: str) -> Iterator[str]:
+    """Run a server of S3's protocol, moto's, and yield its URL. Its listings come in pages of 50 keys, not 1,000."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-p", str(port), *options],
+        env=os.environ | {"MOTO_S3_DEFAULT_MAX_KEYS": "50"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield f"http{'s' if options else ''}://127.0.0.1:{port}"
+    finally:
+        running.terminate()
+        running.wait(timeout=30)
 
 
 def client() -> Any:

@@ -123,7 +123,7 @@ def test_a_server_that_takes_the_connection_and_is_silent_is_given_up_within_hal
         assert time.monotonic() - start < 30
         # Arrow, which may have been at work already when the server fell silent, and is patient then.
         monkeypatch.setattr(aws, "ARROW_ATTEMPTS", 2)
-        system = aws._arrow_filesystem(os.getpid(), url, "us-east-1", aws.Keys.GIVEN, "a", "b", None)
+        system = aws._arrow_filesystem(os.getpid(), url, "us-east-1", None, aws.Keys.GIVEN, "a", "b", None)
         start = time.monotonic()
         with pytest.raises(OSError, match="NETWORK_CONNECTION") as caught:
             system.get_file_info("bucket/key")

@@ -12,7 +12,7 @@ PAGE = (ROOT / "docs" / "environment.md").read_text(encoding="utf-8")
 # Read by others than our Python code: by AWS's clients, PySpark, Numba, make.
 READ_BY_OTHERS = {
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_REGION"),
-    *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "PYSPARK_SUBMIT_ARGS", "PYTHON"),
+    *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "PYSPARK_SUBMIT_ARGS", "PYTHON"),
 }
 
 
