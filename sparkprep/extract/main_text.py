@@ -11,7 +11,10 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
 from sparkprep.errors import UserError
+from sparkprep.extract.blocks import blocks_of
 from sparkprep.extract.charset import decode
+from sparkprep.extract.choosing import main_blocks
+from sparkprep.extract.rendering import text_of
 
 _BLANK = re.compile(r"[^\S\n]+\n")
 _GAPS = re.compile(r"\n{3,}")
@@ -70,10 +73,18 @@ def _trafilatura(tree: HTMLTree, html: str) -> str:
     return trafilatura.extract(html, include_comments=False, favor_precision=False) or ""
 
 
+def _blocks(tree: HTMLTree, html: str) -> str:
+    if tree.body is None:
+        return ""
+    page = blocks_of(tree.body.html)
+    return text_of(page, main_blocks(page))
+
+
 Extractor = Callable[[HTMLTree, str], str]
 """The text of a page, by its tree or the text that this was made of. It may change the tree."""
 
 EXTRACTORS: dict[str, Extractor] = {
+    "blocks": _blocks,
     "resiliparse": _resiliparse,
     "all": _all_text,
     "trafilatura": _trafilatura,

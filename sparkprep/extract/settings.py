@@ -7,9 +7,9 @@ from typing import TypedDict
 
 from sparkprep.options import Integer, Keywords, Number, OneOf, Switch, Text, check_options, option
 
-EXTRACTOR_NAMES = ("resiliparse", "all", "trafilatura")
+EXTRACTOR_NAMES = ("blocks", "resiliparse", "all", "trafilatura")
 """`main_text.EXTRACTORS` has them; named here, where no parser of HTML is loaded."""
-DEFAULT_EXTRACTOR = "resiliparse"
+DEFAULT_EXTRACTOR = "blocks"
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class ExtractSettings(Keywords):
 
     extractor: str = option(
         DEFAULT_EXTRACTOR,
-        "what tells the main text of a page: resiliparse; all of its text; trafilatura, where that is installed",
+        "what tells the main text of a page: its blocks; resiliparse's rules; none (all); trafilatura, "
+        "where it is installed",
         OneOf(EXTRACTOR_NAMES),
     )
     max_bytes: int = option(

@@ -17,7 +17,7 @@ PACKINGS: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("gzip", gzip.compress),
     ("deflate", zlib.compress),
     ("deflate", lambda data: zlib.compress(data, wbits=-15)),
-    ("br", brotli.compress),
+    ("br", lambda data: brotli.compress(data, quality=5)),
     ("zstd", zstandard.compress),
 ]
 
@@ -49,7 +49,7 @@ def test_a_body_that_ends_too_early_gives_what_there_is(name: str, pack: Callabl
 
 @pytest.mark.parametrize(("name", "pack"), PACKINGS)
 def test_a_bomb_is_unpacked_to_the_limit(name: str, pack: Callable[[bytes], bytes]) -> None:
-    assert body(pack(bytes(1 << 26)), Content_Encoding=name) == Body(bytes(LIMIT), is_cut=True)
+    assert body(pack(bytes(1 << 25)), Content_Encoding=name) == Body(bytes(LIMIT), is_cut=True)
 
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd", "identity", "nobody knows", "gzip, gzip"])
