@@ -22,6 +22,7 @@ _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _LOOKED_AT = 1 << 12
 """Bytes in which a page may declare its characters; the standard says 1,024, pages do not keep to it."""
 _DETECTED_IN = 1 << 17
+_LONGEST_HEADER = 1_000
 _CODECS = {
     "iso-8859-1": "cp1252",
     "latin-1": "cp1252",
@@ -146,7 +147,7 @@ _ZEROS = (
 
 
 def _of_header(content_type: str) -> str | None:
-    label = _LABEL.search(content_type)
+    label = _LABEL.search(content_type[:_LONGEST_HEADER])
     return _codec(label[1]) if label else None
 
 
@@ -178,21 +179,22 @@ def _detected(data: bytes) -> str:
     name = detect_encoding(data, max_len=_DETECTED_IN, html5_compatible=False)
     codec = _codec(name) if name else None
     if codec in (None, "ascii", "utf-8"):
-        return _of_east_asia(b"\n".join(_FOREIGN.findall(data[:_DETECTED_IN]))) or "cp1252"
+        return _of_east_asia(data[:_DETECTED_IN]) or "cp1252"
     return str(codec)
 
 
-_FOREIGN = re.compile(rb"[^<>\n]*[\x80-\xff][^<>\n]*")
+_BORDER = re.compile(rb"[<>\n]")
 _COMMON = re.compile("[\u3041-\u30ff\uac00-\ud7a3]")
 """Kana and Hangul syllables, of which Japanese and Korean are full, and what is decoded wrongly is not."""
 _CODECS_OF_COMMON = ("cp932", "euc_jp", "cp949")
 
 
-def _of_east_asia(sample: bytes) -> str | None:
+def _of_east_asia(data: bytes) -> str | None:
     """Return the codec of Japanese or Korean by which lines decode to what these languages write; None for others.
 
     For pages of few such letters among much ASCII, of which the detector says nothing.
     """
+    sample = b"\n".join(part for part in _BORDER.split(data) if not part.isascii())
     best, most = None, 0.3
     for codec in _CODECS_OF_COMMON:
         text = _strict(sample, codec)

@@ -16,10 +16,12 @@ from sparkprep.extract.charset import decode
 from sparkprep.extract.choosing import main_blocks
 from sparkprep.extract.rendering import text_of
 
-_BLANK = re.compile(r"[^\S\n]+\n")
 _GAPS = re.compile(r"\n{3,}")
 _SPACE = re.compile(r"\s+")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
+_ROOT = re.compile(r"<html\s[^>]*>", re.IGNORECASE)
+_ROOT_WITHIN = 10_000
+"""Characters in which a page's root element must begin."""
+_LANG = re.compile(r"\s(?:xml:)?lang\s*=\s*[\"']?([a-z]{2,3}(?:[-_][a-z0-9]{2,8})*)[\"'\s>]", re.IGNORECASE)
 _LONGEST_TITLE = 1_000
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -40,7 +42,7 @@ def page_of(data: bytes, content_type: str, extractor: str) -> Page:
     """
     html = decode(data, content_type).text
     tree = HTMLTree.parse(html)
-    title, language = _title(tree), _language(tree)
+    title, language = _title(tree), _language(html)
     text = EXTRACTORS[extractor](tree, html)
     return Page(_tidy(text), title, language)
 
@@ -49,15 +51,16 @@ def _title(tree: HTMLTree) -> str:
     return _SPACE.sub(" ", _UNWRITABLE.sub("", tree.title or "")).strip()[:_LONGEST_TITLE]
 
 
-def _language(tree: HTMLTree) -> str:
-    root = tree.document.query_selector("html") if tree.document else None
-    declared = (root.getattr("lang") or root.getattr("xml:lang") or "").strip() if root else ""
-    return declared.replace("_", "-").lower() if _LANGUAGE.fullmatch(declared) else ""
+def _language(html: str) -> str:
+    root = _ROOT.search(html, 0, _ROOT_WITHIN)
+    declared = _LANG.search(root[0]) if root else None
+    return declared[1].replace("_", "-").lower() if declared else ""
 
 
 def _tidy(text: str) -> str:
     """Return a text without blanks at the ends of lines, and with one empty line at most between two."""
-    return _GAPS.sub("\n\n", _BLANK.sub("\n", f"{_UNWRITABLE.sub('', text)}\n")).strip("\n")
+    lines = [line.rstrip() for line in _UNWRITABLE.sub("", text).split("\n")]
+    return _GAPS.sub("\n\n", "\n".join(lines)).strip("\n")
 
 
 def _resiliparse(tree: HTMLTree, html: str) -> str:

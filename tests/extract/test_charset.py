@@ -1,5 +1,7 @@
 """The characters of a page, whoever tells of them and whether that is true."""
 
+import time
+
 import pytest
 
 from sparkprep.extract.charset import decode
@@ -67,3 +69,9 @@ def test_utf_8_with_some_bad_bytes_stays_utf_8() -> None:
 @pytest.mark.parametrize("label", ["\x00", "utf-7", "base64", "zlib", "rot13", "idna", "undefined", "x" * 10_000, ""])
 def test_no_label_makes_it_fail(label: str) -> None:
     assert "heure" in decode(page(FRENCH).encode("cp1252"), f"text/html; charset={label}").text
+
+
+def test_a_long_line_costs_time_in_proportion() -> None:
+    start = time.process_time()
+    decode(b"<div class='" + b"x " * 500_000 + b"'>\xff\xfe\xfd", "text/html; charset" + " " * 60_000)
+    assert time.process_time() - start < 5
