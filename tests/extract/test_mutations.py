@@ -8,7 +8,7 @@ import pytest
 from mutations import mutated
 from warc_files import html
 
-from sparkprep.extract.documents import CRASHED, REASONS, TOO_SLOW, outcomes
+from sparkprep.extract.outcomes import CRASHED, REASONS, TOO_SLOW, outcomes
 from sparkprep.extract.page_process import PageFailed, PageProcess
 from sparkprep.extract.settings import ExtractSettings
 

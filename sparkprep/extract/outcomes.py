@@ -54,7 +54,7 @@ _NO_HTML = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"RIF
 _LOOKED_AT = 1_024
 
 
-class Extractor(Protocol):
+class PageReader(Protocol):
     """What tells the text of a page, as `PageProcess` does."""
 
     def page_of(self, data: bytes, content_type: str, extractor: str) -> Page:
@@ -70,17 +70,17 @@ class Outcome:
     rejected: dict[str, object] | None = None
 
 
-def outcomes(stream: Readable, archive: str, settings: ExtractSettings, extractor: Extractor) -> Iterator[Outcome]:
+def outcomes(stream: Readable, archive: str, settings: ExtractSettings, pages: PageReader) -> Iterator[Outcome]:
     """Yield what each record of an archive gives, in its order; damage between records counts as one."""
     for record in read_records(stream, settings.max_bytes + _MOST_HTTP_HEAD):
-        yield _Extraction(archive, settings, extractor).outcome(record)
+        yield _Extraction(archive, settings, pages).outcome(record)
 
 
 @dataclass(frozen=True)
 class _Extraction:
     archive: str
     settings: ExtractSettings
-    extractor: Extractor
+    pages: PageReader
 
     def outcome(self, record: Record | Damage) -> Outcome:
         if isinstance(record, Damage):
@@ -127,7 +127,7 @@ class _Extraction:
         if (body.is_broken and not self.settings.keep_truncated) or self._is_cut(record):
             return Outcome(reason=TRUNCATED)
         try:
-            page = self.extractor.page_of(body.data, answer.headers.get("content-type", ""), self.settings.extractor)
+            page = self.pages.page_of(body.data, answer.headers.get("content-type", ""), self.settings.extractor)
         except PageFailed as failed:
             return self._without(record, url, failed.reason, f"{len(body.data):,} bytes of HTML")
         if not page.text:
