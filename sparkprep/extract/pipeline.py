@@ -105,7 +105,7 @@ def _extract(
     def task(number: int) -> Iterator[_Told]:
         yield _extract_archive(number, files[number].path, settings, write_parts)
 
-    with explained(), progress.stage("extract", size=sum(file.size for file in files)) as stage:
+    with explained(), progress.stage("extract", size=sum(file.size for file in files), things="archives") as stage:
         told = sorted(run(spark, order, task), key=lambda each: each.archive)
         stage.documents = sum(each.counts.get("", 0) for each in told)
     for which, table in enumerate(tables):

@@ -2,19 +2,25 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from s3_buckets import client
 from warc_files import answer, archive, html, record, responses
 
 from sparkprep.cli import main
 from sparkprep.errors import UserError
 from sparkprep.extract.pipeline import extract
 from sparkprep.extract.settings import ExtractSettings
+from sparkprep.io.paths import filesystem
 
 OTHERS = {
     "not a page": [record("warcinfo", b"software: x"), record("request", b"GET / HTTP/1.1\r\n\r\n")],
@@ -161,3 +167,33 @@ def test_the_command_prints_what_was_counted_and_what_comes_next(
     said = capsys.readouterr().out
     assert "records         4" in said
     assert f"Next: sparkprep dedup --input {tmp_path}/out/documents --output clean/" in said
+
+
+def test_the_parts_are_the_same_bytes_in_every_run(spark: SparkSession, tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{n}.warc.gz", responses(3 + n)) for n in range(4)]
+    one, two = run(spark, paths, tmp_path / "one"), run(spark, paths[::-1], tmp_path / "two")
+    assert one["parts"] == two["parts"]
+    assert len(one["parts"]) == 4
+
+
+@pytest.mark.slow
+def test_the_rows_are_the_same_with_one_worker_and_from_and_to_s3(bucket: str, tmp_path: Path) -> None:
+    """The job as a process of its own: the server's address must be there when Spark starts its workers."""
+    paths = [save(tmp_path / "in" / f"{n}.warc.gz", responses(3 + n)) for n in range(3)]
+    for path in paths:
+        client().put_object(Bucket="bucket", Key=f"in/{path.name}", Body=path.read_bytes())
+    for source, output, master in (
+        (str(tmp_path / "in"), str(tmp_path / "out"), "local[1]"),
+        (f"{bucket}/in/*.warc.gz", f"{bucket}/out", "local[2]"),
+    ):
+        command = [sys.executable, "-m", "sparkprep", "extract", "--input", source, "--output", output, "--quiet"]
+        environment = os.environ | {"PYSPARK_SUBMIT_ARGS": f"--master {master} pyspark-shell"}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=240, env=environment)
+    local, remote = (read_parquet(folder) for folder in (f"{tmp_path}/out/documents", f"{bucket}/out/documents"))
+    assert local.drop(["archive"]).equals(remote.drop(["archive"]))
+    assert set(remote["archive"].to_pylist()) == {f"{bucket}/in/{path.name}" for path in paths}
+
+
+def read_parquet(folder: str) -> pa.Table:
+    system, inner = filesystem(folder)
+    return pq.read_table(inner, filesystem=system)
