@@ -7,11 +7,13 @@ of links and what its element says is none goes.
 
 from __future__ import annotations
 
+import re
+
 from sparkprep.extract.blocks import Block, Blocks
 
 _LONG = 80
 """Characters from which a block looks like running text."""
-_MOST_LINKED = 0.33
+_MOST_LINKED = 1 / 3
 """Share of links in running text."""
 _MOST_LINKED_INSIDE = 0.5
 """Share of links in what stays inside the main text."""
@@ -23,6 +25,7 @@ _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _TEXT_TAGS = frozenset(("p", "pre", "blockquote", "dd", "figcaption"))
 _PARTS = frozenset(("li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "caption"))
 _WEIGHT_OF_OTHERS = 1.0
+_WEIGHT_OF_PARTS = 0.5
 
 
 def main_blocks(page: Blocks) -> list[Block]:
@@ -33,7 +36,7 @@ def main_blocks(page: Blocks) -> list[Block]:
         if sum(block.chars for block in chosen) >= _LEAST:
             return chosen
         best = max(best, chosen, key=lambda each: sum(block.chars for block in each))
-    return best
+    return best or [block for block in page.blocks if not page.elements[block.element].boilerplate] or page.blocks
 
 
 def _choose(page: Blocks, is_out: list[bool]) -> list[Block]:
@@ -65,14 +68,28 @@ def _choose(page: Blocks, is_out: list[bool]) -> list[Block]:
 
 
 def _value(block: Block, tag: str) -> float:
-    """Return what a block counts for the element that it is in: its characters, or less than nothing."""
+    """Return what a block counts for the element that it is in: its characters, or less than nothing.
+
+    Short items and cells count by both, so that the links of a list or table decide of the whole: more than a third of
+    its text makes it worth less than nothing.
+    """
+    if tag in _PARTS and block.chars < _LONG:
+        return _WEIGHT_OF_PARTS * (block.chars - block.linked / _MOST_LINKED)
     if block.linked > _MOST_LINKED * block.chars:
         return -_WEIGHT_OF_OTHERS * block.chars
-    if block.chars >= _LONG or tag in _TEXT_TAGS:
+    if tag in _TEXT_TAGS or block.chars >= _LONG or _looks_long(block.text):
         return float(block.chars)
     if tag in _HEADINGS:
         return 0.0
     return -_WEIGHT_OF_OTHERS * block.chars
+
+
+def _looks_long(text: str) -> bool:
+    """Return whether a text is long for its script: of Chinese, Japanese and Korean a third of the characters do."""
+    return 3 * len(text) >= _LONG and not text.isascii() and len(text) + 2 * len(_DENSE.findall(text)) >= _LONG
+
+
+_DENSE = re.compile("[\u3040-\u9fff\uac00-\ud7a3]")
 
 
 def _is_list_of_links(tag: str, chars: int, linked: int) -> bool:

@@ -74,6 +74,25 @@ def test_a_rule_that_would_take_everything_is_given_up() -> None:
     assert text_of("<div class='comments'>a few words</div>") == "a few words"
 
 
+def test_a_table_of_short_cells_is_the_main_text_where_links_are_the_less_of_it() -> None:
+    row = "<tr><td><a href='/x'>Name{0}</a></td><td>what the name {0} stands for</td></tr>"
+    rows = "".join(row.format(n) for n in range(50))
+    text = text_of(f"<div><a href='/'>Home</a> <a href='/news'>News</a></div><p>{LONG}</p><table>{rows}</table>")
+    assert "Name7\twhat the name 7 stands for" in text
+    assert "News" not in text
+
+
+def test_a_short_line_of_chinese_or_japanese_is_running_text() -> None:
+    text = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。"
+    nav = "<div><a href='/'>ホーム</a></div><div>検索</div>"
+    assert text_of(f"<div>{nav}</div>" + f"<div><div>{text}</div></div>" * 9).split() == [text] * 9
+
+
+def test_a_page_of_links_alone_has_their_text() -> None:
+    links = "".join(f"<li><a href='/{n}'>Place {n}</a>" for n in range(9))
+    assert "Place 8" in text_of(f"<ul>{links}</ul>")
+
+
 @pytest.mark.parametrize("extractor", sorted(set(EXTRACTORS) - {"trafilatura"}))
 def test_every_extractor_gives_text_title_and_language(extractor: str) -> None:
     html = f"<html lang=pt_BR><title>\n A &amp; B </title><body>{article('')}"
