@@ -172,9 +172,10 @@ def _metrics(archives: Archives, settings: ExtractSettings, documents: Table, to
     warnings = archives.warnings
     if damaged:
         shown = ", ".join(damaged[:_SHOWN]) + (f" and {len(damaged) - _SHOWN:,} more" if len(damaged) > _SHOWN else "")
+        archive = "archive" if len(damaged) == 1 else "archives"
         warnings = [
             *warnings,
-            f"{len(damaged):,} damaged, of which the rest was read (rejected/ names places): {shown}",
+            f"{len(damaged):,} damaged {archive}, read but for the places that {REJECTED}/ names: {shown}",
         ]
     if repeated := names_repeated(archives.files):
         warnings = [*warnings, f"archives of one name in several folders, read as different ones: {repeated[0]}"]
