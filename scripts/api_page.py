@@ -38,6 +38,16 @@ on this Python: set `os.environ["PYSPARK_PYTHON"] = sys.executable` before you m
 """
 # Title -> what it is about, and the names, as module:name.
 SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Crawl archives": (
+        "The job needs Spark, the others do not.",
+        (
+            "sparkprep.extract.pipeline:extract",
+            "sparkprep.extract.settings:ExtractSettings",
+            "sparkprep.extract.records:read_records",
+            "sparkprep.extract.main_text:page_of",
+            "sparkprep.extract.charset:decode",
+        ),
+    ),
     "Near-duplicates": (
         "All that most callers want is in `sparkprep` itself.",
         (

@@ -6,12 +6,14 @@ from pathlib import Path
 from sparkprep.dedup.settings import Settings
 from sparkprep.emr.jobs import RunSettings
 from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.extract.settings import ExtractSettings
 from sparkprep.grade.settings import GradeSettings
 from sparkprep.options import markdown_table, options_of
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 SECTIONS = {
+    "Archives to documents: `sparkprep extract`": ExtractSettings,
     "Near-duplicate removal: `sparkprep dedup`": Settings,
     "Tokens: `sparkprep tokenize`": TokenizeSettings,
     "Token rows from elsewhere: `sparkprep shards`": TokenRowsSettings,

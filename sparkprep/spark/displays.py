@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from sparkprep.spark.forecast import Pace
-from sparkprep.units import human_duration, time_of_day
+from sparkprep.units import human_bytes, human_duration, time_of_day
 
 QUIET_INTERVAL = 30.0
 """Seconds between two lines of progress where there is no bar."""
@@ -30,7 +30,10 @@ _LOG = logging.getLogger("sparkprep")
 
 @dataclass(frozen=True)
 class Look:
-    """How far a run is. share (0..1) and left (seconds) are of the run, or of the stage where that is all one knows."""
+    """How far a run is. share (0..1) and left (seconds) are of the run, or of the stage where that is all one knows.
+
+    things: what its tasks are, such as archives, of `size` bytes in all; "" where that says nothing.
+    """
 
     stage: str
     documents: int
@@ -38,6 +41,8 @@ class Look:
     elapsed: float
     left: float | None = None
     share: float = 0.0
+    things: str = ""
+    size: int = 0
 
     def __str__(self) -> str:
         """Return it in words: documents or tasks, time so far and time left."""
@@ -47,7 +52,8 @@ class Look:
         """Return it in so many characters: time, and documents or tasks as far as these fit whole."""
         time_told = self._left or self._so_far
         done = self._done
-        texts = [", ".join(filter(None, [time_told, each])) for each in (done, done.removesuffix(" documents"))]
+        shorter = done.removesuffix(" documents").partition(", ")[0]
+        texts = [", ".join(filter(None, [time_told, each])) for each in (done, shorter)]
         return next((text for text in texts if len(text) <= room), time_told)
 
     @property
@@ -64,6 +70,9 @@ class Look:
         if self.documents:
             done = self.documents * finished // total if total else 0
             return f"{done:,} of {self.documents:,} documents"
+        if self.things and total:
+            done_bytes = human_bytes(self.size * finished // total)
+            return f"{finished:,} of {total:,} {self.things}, {done_bytes} of {human_bytes(self.size)}"
         return f"{finished:,} of {total:,} tasks" if finished else ""
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TextIO
 
 from pyspark.errors import PySparkException
@@ -70,12 +70,15 @@ class Progress:
             self._display.warn(f"warning: {safe_text(text)}")
 
     @contextmanager
-    def stage(self, name: str, documents: int = 0, size: int = 0) -> Iterator[Stage]:
-        """Time the block and label its Spark jobs; print its line when it has ended without an error."""
+    def stage(self, name: str, documents: int = 0, size: int = 0, things: str = "") -> Iterator[Stage]:
+        """Time the block and label its Spark jobs; print its line when it has ended without an error.
+
+        things: what its tasks are, where each is one of the input's, and `size` that of all of them.
+        """
         stage = Stage(name, documents, size)
         start = time.monotonic()
         done = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(stage, done), daemon=True)
+        watcher = threading.Thread(target=self._watch, args=(stage, done, things), daemon=True)
         if not isinstance(self._display, Nowhere):
             watcher.start()
         try:
@@ -96,13 +99,13 @@ class Progress:
         size = f"{human_bytes(stage.bytes):>10}" if stage.bytes else " " * 10
         self._display.line(f"{stage.name:<12}{volume}{size}{stage.seconds:>9.1f} s")
 
-    def _watch(self, stage: Stage, done: threading.Event) -> None:
+    def _watch(self, stage: Stage, done: threading.Event, things: str) -> None:
         start = time.monotonic()
         if done.wait(SLOW) or not self._can_count():
             return
         tasks = _Tasks(self._spark, start)
         while not done.wait(self._display.interval):
-            look = self._look(stage, time.monotonic() - start, tasks.pace())
+            look = replace(self._look(stage, time.monotonic() - start, tasks.pace()), things=things, size=stage.bytes)
             self._estimate(look)
             self._display.show(look)
         self._display.clear()

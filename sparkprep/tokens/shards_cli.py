@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from sparkprep.arguments import check_arguments
@@ -15,9 +14,8 @@ from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.overlap import refuse_same_place
 from sparkprep.options import add_options, from_arguments
+from sparkprep.summary import print_rows, print_warnings
 from sparkprep.tokens.settings import ShardSettings, TokenRowsSettings
-
-_SHOWN = 5
 
 EPILOG = """\
 examples:
@@ -120,17 +118,3 @@ def _print_manifest(manifest: dict[str, Any], folder: str) -> None:
         ("output", folder),
     ]
     print_rows(rows)
-
-
-def print_warnings(warnings: Sequence[str], file: str) -> None:
-    """Print the first warnings of a run, below its summary. file: where all of them are."""
-    for warning in warnings[:_SHOWN]:
-        say_line(f"  warning: {warning}")
-    if len(warnings) > _SHOWN:
-        say_line(f"  and {len(warnings) - _SHOWN} more warnings in {file}")
-
-
-def print_rows(rows: list[tuple[str, str]]) -> None:
-    """Print a summary, one value on a line."""
-    for name, value in rows:
-        say_line(f"  {name:<15} {value}")

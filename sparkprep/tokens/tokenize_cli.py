@@ -16,9 +16,10 @@ from sparkprep.io.output import try_output
 from sparkprep.io.overlap import refuse_same_place
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
 from sparkprep.options import add_options, add_work, flags_given, from_arguments
+from sparkprep.summary import print_rows, print_warnings
 from sparkprep.tokens.contents import MADE, METRICS, asked_of, finished
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
-from sparkprep.tokens.shards_cli import add_common, make, print_rows, print_warnings
+from sparkprep.tokens.shards_cli import add_common, make
 
 EPILOG = """\
 examples:

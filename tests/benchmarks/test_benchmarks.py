@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from checkout import BENCHMARKS
+from warc_files import archive, responses
 
 # A parent that ignores SIGCHLD, as PySpark's daemon does: the kernel then forgets what its children used.
 FORGETFUL = """\
@@ -108,6 +109,17 @@ def test_the_kernel_is_timed_against_datasketch(corpus: Path) -> None:
     name, value = run("kernel.py", "--data", corpus, "--runs", "1")[-1].split()
     assert name == "ratio"
     assert float(value) > 1
+
+
+def test_main_text_is_compared_with_gold(tmp_path: Path) -> None:
+    (tmp_path / "a.warc.gz").write_bytes(archive(responses(3)))
+    gold = {"uri": [f"https://example.org/{n}" for n in range(3)], "gold_text": ["This is the paragraph of page"] * 3}
+    pq.write_table(pa.table(gold), tmp_path / "gold.parquet")
+    lines = run("extract.py", "--pages", tmp_path / "a.warc.gz", "--gold", tmp_path / "gold.parquet", "--runs", "1")
+    (ours,) = [line.split("|")[2:5] for line in lines if "blocks (default)" in line]
+    precision, recall, f1 = map(float, ours)
+    assert recall == 1
+    assert 0 < precision < f1 < 1
 
 
 def test_the_datasketch_loop_removes_the_later_of_a_pair(

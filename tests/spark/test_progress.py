@@ -253,3 +253,8 @@ def test_where_tasks_cannot_be_counted_the_stages_are_told_without_a_bar(monkeyp
     with Progress(Connect(), stream).stage("verify"):  # type: ignore[arg-type]
         time.sleep(0.1)
     assert re.fullmatch(r"verify +0\.\d s\n", stream.getvalue())
+
+
+def test_a_stage_whose_tasks_are_of_the_input_tells_of_them_and_their_bytes() -> None:
+    look = displays.Look("extract", 0, Pace(3, 12, 30.0), 31.0, 90.0, 0.25, "archives", 12_000_000_000)
+    assert str(look) == "3 of 12 archives, 3.0 GB of 12.0 GB, 31 seconds so far, about 2 minutes left"

@@ -1,0 +1,174 @@
+"""Which archives an input is: files, folders, patterns and lists of paths, each archive once."""
+
+from __future__ import annotations
+
+import gzip
+import posixpath
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import translate
+
+import pyarrow as pa
+
+from sparkprep.errors import UserError, argument
+from sparkprep.io.files import cause, open_input
+from sparkprep.io.left_out import LeftOut, tell_left_out
+from sparkprep.io.listing import DataFile
+from sparkprep.io.paths import is_local, normalise, scheme_of
+from sparkprep.io.walking import Entry, entry_of, walk
+
+_ARCHIVE = re.compile(r".+\.(?:warc|wet|arc)(?:\.gz|\.zst)?", re.IGNORECASE)
+_OLD = re.compile(r".+\.arc(?:\.gz|\.zst)?", re.IGNORECASE)
+_LIST = re.compile(r".+\.(?:paths|list|txt)(?:\.gz)?", re.IGNORECASE)
+_COMMON_CRAWL = "crawl-data/"
+_KNOWN = ".warc, .wet (also with .gz or .zst), and lists of them: .paths, .list, .txt (also with .gz)"
+_TWICE = "given twice"
+_ASKED_AT_ONCE = 16
+_LARGEST_LIST = 1 << 28
+
+
+@dataclass(frozen=True)
+class Archives:
+    """The archives of an input, sorted by path, and what in it is not read."""
+
+    files: list[DataFile]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def bytes(self) -> int:
+        """The size of all of them, as they lie."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is to be told of what is not read: a line for each reason."""
+        return tell_left_out(self.left_out)
+
+
+def list_archives(paths: Sequence[str], list_prefix: str) -> Archives:
+    """Return the archives at `paths`: files, folders searched to the bottom, patterns (`*`, `?`, `[a-z]`) in a file's
+    or folder's name, also on S3, and lists of paths, one a line.
+
+    A path in a list that begins with `crawl-data/` is taken behind `list_prefix`, another that is not absolute from the
+    list's folder. An archive that is reached twice is read once, and told of. Raises UserError for a path without an
+    archive, a list that names one that is not there, and a file that is none.
+    """
+    if not paths:
+        raise UserError(f"no input was given; name archives as {argument('input')}")
+    files: dict[str, DataFile] = {}
+    left_out: list[LeftOut] = []
+    for path in paths:
+        entries, others = _at(normalise(path), list_prefix)
+        left_out += others
+        for entry in sorted(entries, key=lambda each: each.path):
+            if entry.real in files:
+                left_out.append(LeftOut(entry.path, _TWICE))
+            else:
+                files[entry.real] = DataFile(entry.path, entry.size, "warc", mtime_ns=entry.mtime_ns)
+    return Archives(sorted(files.values(), key=lambda file: file.path), tuple(left_out))
+
+
+def _at(path: str, list_prefix: str) -> tuple[list[Entry], list[LeftOut]]:
+    """Return the archives at one path, and what is left out there."""
+    try:
+        if _is_pattern(path):
+            return _in_folder(*_split_pattern(path))
+        entry = entry_of(path)
+        if entry is None:
+            return _in_folder(path, None)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be listed: {cause(error)}") from error
+    name = posixpath.basename(path)
+    if _LIST.fullmatch(name):
+        return _listed(path, list_prefix), []
+    if not _ARCHIVE.fullmatch(name) or _OLD.fullmatch(name):
+        raise UserError(f"{path}: no archive by its name; known are {_KNOWN}")
+    return [entry], []
+
+
+def _is_pattern(path: str) -> bool:
+    """Return whether a path is meant as a pattern: a file of that very name wins."""
+    if not set(path) & set("*?["):
+        return False
+    try:
+        entry_of(path)
+    except UserError:
+        return True
+    return False
+
+
+def _split_pattern(path: str) -> tuple[str, re.Pattern[str]]:
+    """Return the folder above the first name with a pattern, and what paths below it match."""
+    head, separator, rest = path.partition("://") if not is_local(path) else ("", "", path)
+    parts = rest.split("/")
+    first = next(number for number, part in enumerate(parts) if set(part) & set("*?["))
+    folder = head + separator + ("/".join(parts[:first]) or "/")
+    names = [translate(part).removesuffix(r"\Z").removesuffix(r"\z") for part in parts[first:]]
+    return folder, re.compile("/".join(name.replace(".*", "[^/]*") for name in names) + "(?:/.*)?")
+
+
+def _in_folder(folder: str, pattern: re.Pattern[str] | None) -> tuple[list[Entry], list[LeftOut]]:
+    tree = walk(folder)
+    matching = [each for each in tree.files if pattern is None or pattern.fullmatch(each.relative)]
+    archives = [each for each in matching if _ARCHIVE.fullmatch(each.relative) and not _OLD.fullmatch(each.relative)]
+    if not archives:
+        what = "no file matches" if pattern is not None and not matching else "no archive"
+        raise UserError(f"{folder}: {what}; known are {_KNOWN}")
+    chosen = {each.path for each in archives}
+    others = [LeftOut(each.path, "that are no archives", is_data=False) for each in matching if each.path not in chosen]
+    return archives, others
+
+
+def _listed(path: str, prefix: str) -> list[Entry]:
+    """Return the archives that a list names. Raises UserError naming list and line."""
+    lines = list(_lines(path))
+    if not lines:
+        raise UserError(f"{path}: names no archive")
+
+    def look(line: tuple[int, str]) -> Entry:
+        number, name = line
+        place = _place(name, path, prefix)
+        try:
+            entry = entry_of(place)
+        except (UserError, OSError, pa.ArrowException) as error:
+            why = str(error) if isinstance(error, UserError) else f"{place}: {cause(error)}"
+            raise UserError(f"{path}, line {number}: {why}") from error
+        if entry is None:
+            raise UserError(f"{path}, line {number}: {place} is a folder; a list names archives")
+        return entry
+
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        return list(pool.map(look, lines))
+
+
+def _lines(path: str) -> Iterator[tuple[int, str]]:
+    """Yield (number, path) of the lines that name one; those that are empty or begin with # do not."""
+    with open_input(path) as stream:
+        data = stream.read(_LARGEST_LIST)
+    try:
+        text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: no list of archives: {error}") from error
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.startswith("#"):
+            yield number, line.strip()
+
+
+def _place(name: str, path: str, prefix: str) -> str:
+    if name.startswith(_COMMON_CRAWL):
+        return normalise(prefix.rstrip("/") + "/" + name)
+    if scheme_of(name) or name.startswith("/"):
+        return normalise(name)
+    return normalise(path.rpartition("/")[0] + "/" + name)
+
+
+def names_repeated(files: Iterable[DataFile]) -> list[str]:
+    """Return the names that several archives in different folders bear, sorted."""
+    seen: dict[str, int] = {}
+    for file in files:
+        name = file.path.rpartition("/")[2]
+        seen[name] = seen.get(name, 0) + 1
+    return sorted(name for name, count in seen.items() if count > 1)

@@ -1,0 +1,88 @@
+"""The face of extraction: arguments, and the summary at the end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from sparkprep.arguments import check_arguments
+from sparkprep.console import add_debug, if_interrupted, say_line
+from sparkprep.extract.archives import list_archives
+from sparkprep.extract.contents import DOCUMENTS, MADE, METRICS
+from sparkprep.extract.settings import ExtractSettings
+from sparkprep.io.left_out import left_out_row
+from sparkprep.io.output import try_output
+from sparkprep.io.paths import join_path
+from sparkprep.io.run_folders import NOTHING_IN_PLACE
+from sparkprep.options import add_options, add_work, from_arguments
+from sparkprep.summary import print_rows, print_warnings
+from sparkprep.units import human_bytes
+
+EPILOG = """\
+examples:
+  spark-submit jobs/extract.py --input crawl/ --output pages/         all archives of a folder
+  sparkprep extract --input warc.paths.gz --output s3://bucket/pages/      those that a list of Common Crawl names
+  sparkprep extract --input 'crawl/CC-MAIN-*.warc.gz' --output pages/ --extractor all
+
+output folder: documents/ (Parquet: id, url, text, title, language, date, archive, offset, payload_bytes), rejected/
+(what is damaged, and where), metrics.json (records by what they gave).
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sparkprep extract`."""
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "--input", nargs="+", required=True, metavar="PATH", help="WARC or WET archives, folders or lists of them"
+    )
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="folder to make")
+    add_work(parser)
+    add_options(parser, ExtractSettings)
+    parser.add_argument("--overwrite", action="store_true", help="replace an output that an earlier run has made")
+    parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
+    add_debug(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Extract as the arguments say and print the summary."""
+    settings = from_arguments(ExtractSettings, args)
+    check_arguments(output=args.output, work=args.work)
+    with if_interrupted(NOTHING_IN_PLACE):
+        archives = list_archives(args.input, settings.list_prefix)
+        try_output(args.output, args.overwrite, [file.path for file in archives.files], MADE, args.work)
+
+        from sparkprep.extract.pipeline import extract
+        from sparkprep.spark.session import get_session
+
+        spark = get_session("sparkprep extract")
+    metrics = extract(
+        spark,
+        args.input,
+        args.output,
+        settings,
+        overwrite=args.overwrite,
+        stream=None if args.quiet else sys.stderr,
+        work=args.work,
+        keep_work=args.keep_work,
+    )
+    _tell(metrics, args.output)
+    return 0
+
+
+def _tell(metrics: dict[str, Any], output: str) -> None:
+    """Print the summary of a run that is finished."""
+    without = metrics["without_document"]
+    print_rows(
+        [
+            ("archives", f"{metrics['archives']:,} ({human_bytes(metrics['archive_bytes'])})"),
+            ("records", f"{metrics['records']:,}"),
+            ("documents", f"{metrics['documents']:,} ({human_bytes(metrics['text_bytes'])} of text)"),
+            *((f"  {reason}", f"{count:,}") for reason, count in without.items()),
+            *left_out_row(metrics, METRICS),
+            ("seconds", f"{metrics['seconds']:.1f}"),
+            ("output", output),
+        ]
+    )
+    print_warnings(metrics["warnings"], METRICS)
+    say_line(f"Next: sparkprep dedup --input {join_path(output, DOCUMENTS)} --output clean/")

@@ -1,0 +1,182 @@
+"""One archive's records -> documents, and the reason for each record that gives none. No Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from sparkprep.extract.bodies import Answer, answer_of, body_of
+from sparkprep.extract.main_text import Page
+from sparkprep.extract.members import Readable
+from sparkprep.extract.page_process import PageFailed
+from sparkprep.extract.records import Damage, Record, read_records
+from sparkprep.extract.settings import ExtractSettings
+
+DOCUMENTS_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("url", pa.string()),
+        ("text", pa.string()),
+        ("title", pa.string()),
+        ("language", pa.string()),
+        ("date", pa.timestamp("us", tz="UTC")),
+        ("archive", pa.string()),
+        ("offset", pa.int64()),
+        ("payload_bytes", pa.int64()),
+    ]
+)
+REJECTED_SCHEMA = pa.schema(
+    [
+        ("archive", pa.string()),
+        ("offset", pa.int64()),
+        ("bytes", pa.int64()),
+        ("url", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
+DAMAGED, TOO_LARGE, TRUNCATED, TOO_SLOW, CRASHED = "damaged", "too large", "truncated", "too slow", "crashed"
+NO_PAGE, NOT_HTTP, NOT_OK, NOT_HTML = "not a page", "not HTTP", "not status 200", "not HTML"
+EMPTY, NO_TEXT = "empty", "no text"
+REASONS = (NO_PAGE, NOT_HTTP, NOT_OK, NOT_HTML, EMPTY, NO_TEXT, TOO_LARGE, TRUNCATED, TOO_SLOW, CRASHED, DAMAGED)
+"""Why a record gives no document. "not a page": requests, metadata, warcinfo, revisits."""
+_NAMED = {DAMAGED, TOO_SLOW, CRASHED}
+"""Reasons for which each record is named in rejected/: those that are no property of the page's kind."""
+_MOST_HTTP_HEAD = 1 << 16
+_HTML_TYPES = ("text/html", "application/xhtml+xml", "application/xhtml")
+_UNTOLD_TYPES = ("", "application/octet-stream", "unknown/unknown", "content/unknown")
+_NO_HTML = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"RIFF", b"\x1f\x8b", b"\x00\x00\x01\x00")
+_LOOKED_AT = 1_024
+
+
+class PageReader(Protocol):
+    """What tells the text of a page, as `PageProcess` does."""
+
+    def page_of(self, data: bytes, content_type: str, extractor: str) -> Page:
+        """Return what a page says. Raises PageFailed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a record has given: a row of DOCUMENTS_SCHEMA, or the reason for none and perhaps a row of rejected/."""
+
+    document: dict[str, object] | None = None
+    reason: str = ""
+    rejected: dict[str, object] | None = None
+
+
+def outcomes(stream: Readable, archive: str, settings: ExtractSettings, pages: PageReader) -> Iterator[Outcome]:
+    """Yield what each record of an archive gives, in its order; damage between records counts as one."""
+    for record in read_records(stream, settings.max_bytes + _MOST_HTTP_HEAD):
+        yield _Extraction(archive, settings, pages).outcome(record)
+
+
+@dataclass(frozen=True)
+class _Extraction:
+    archive: str
+    settings: ExtractSettings
+    pages: PageReader
+
+    def outcome(self, record: Record | Damage) -> Outcome:
+        if isinstance(record, Damage):
+            return self._without(record, "", DAMAGED, record.fault)
+        url = record.headers.get("warc-target-uri", "").strip("<>")
+        if record.length > self.settings.max_bytes + _MOST_HTTP_HEAD:
+            return self._without(record, url, TOO_LARGE, record.fault)
+        if record.fault:
+            return self._without(record, url, DAMAGED, record.fault)
+        if record.type == "conversion":
+            return self._of_text(record, url)
+        if record.type not in ("response", "resource"):
+            return Outcome(reason=NO_PAGE)
+        answer = _answer(record)
+        if answer is None:
+            return Outcome(reason=NOT_HTTP if record.block else EMPTY)
+        return self._of_answer(record, url, answer)
+
+    def _of_text(self, record: Record, url: str) -> Outcome:
+        """Return what a record of a WET file gives, which is text already."""
+        if not record.block.strip():
+            return Outcome(reason=EMPTY)
+        if len(record.block) > self.settings.max_bytes:
+            return Outcome(reason=TOO_LARGE)
+        if self._is_cut(record):
+            return Outcome(reason=TRUNCATED)
+        text = record.block.decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "").strip("\n")
+        languages = record.headers.get("warc-identified-content-language", "")
+        return Outcome(self._row(record, url, Page(text, "", languages.partition(",")[0].strip()), len(record.block)))
+
+    def _of_answer(self, record: Record, url: str, answer: Answer) -> Outcome:
+        if answer.status != 200:
+            return Outcome(reason=NOT_OK)
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in (*_HTML_TYPES, *_UNTOLD_TYPES):
+            return Outcome(reason=NOT_HTML)
+        body = body_of(answer, self.settings.max_bytes)
+        if body.is_cut:
+            return Outcome(reason=TOO_LARGE)
+        if not body.data.strip():
+            return Outcome(reason=TRUNCATED if body.is_broken or self._is_cut(record) else EMPTY)
+        if not _may_be_html(body.data, kind in _HTML_TYPES):
+            return Outcome(reason=NOT_HTML)
+        if (body.is_broken and not self.settings.keep_truncated) or self._is_cut(record):
+            return Outcome(reason=TRUNCATED)
+        try:
+            page = self.pages.page_of(body.data, answer.headers.get("content-type", ""), self.settings.extractor)
+        except PageFailed as failed:
+            return self._without(record, url, failed.reason, f"{len(body.data):,} bytes of HTML")
+        if not page.text:
+            return Outcome(reason=NO_TEXT)
+        return Outcome(self._row(record, url, page, len(body.data)))
+
+    def _is_cut(self, record: Record) -> bool:
+        return "warc-truncated" in record.headers and not self.settings.keep_truncated
+
+    def _row(self, record: Record, url: str, page: Page, size: int) -> dict[str, object]:
+        name = record.headers.get("warc-record-id", "").strip("<>").removeprefix("urn:uuid:")
+        return {
+            "id": name or f"{self.archive.rpartition('/')[2]}:{record.offset}",
+            "url": url,
+            "text": page.text,
+            "title": page.title or None,
+            "language": page.language or None,
+            "date": _date(record.headers.get("warc-date", "")),
+            "archive": self.archive,
+            "offset": record.offset,
+            "payload_bytes": size,
+        }
+
+    def _without(self, record: Record | Damage, url: str, reason: str, detail: str) -> Outcome:
+        if reason not in _NAMED and not detail:
+            return Outcome(reason=reason)
+        row = {"archive": self.archive, "offset": record.offset, "bytes": record.lost, "url": url or None}
+        return Outcome(reason=reason, rejected={**row, "reason": reason, "detail": detail})
+
+
+def _answer(record: Record) -> Answer | None:
+    if record.type == "resource":  # without a head of HTTP, as of files that a crawler has found in another way
+        return Answer(200, {"content-type": record.headers.get("content-type", "")}, record.block)
+    return answer_of(record.block)
+
+
+def _may_be_html(data: bytes, is_told: bool) -> bool:
+    """Return whether a body can be HTML by its first bytes: where it is said to be, unless it is known for another."""
+    head = data[:_LOOKED_AT].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if is_told:
+        return not head.startswith(_NO_HTML)
+    head = head.replace(b"\0", b"").lower()
+    return head.startswith(b"<") and (b"<html" in head or b"<!doctype html" in head or b"<body" in head)
+
+
+def _date(text: str) -> datetime | None:
+    """Return WARC-Date as a time; None for what is none."""
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo is not None and 1900 < date.year < 2200 else None

@@ -1,0 +1,63 @@
+"""Blocks as text: paragraphs apart, items and cells as such, code as it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparkprep.extract.blocks import Block, Blocks
+
+_TELLING = frozenset(("li", "ul", "ol", "td", "th", "tr", "dl", "table"))
+"""Elements by which a block is written otherwise than a paragraph."""
+
+
+def text_of(page: Blocks, blocks: Sequence[Block]) -> str:
+    """Return the text of some blocks of a page, in their order.
+
+    Paragraphs are separated by an empty line; items of a list by a line's end, each behind "- " or its number, nested
+    ones indented; rows of a table by a line's end, cells by tabs.
+    """
+    parts: list[str] = []
+    before: list[int] = []
+    numbers: dict[int, int] = {}
+    for block in blocks:
+        path = _path(page, block.element)
+        if parts:
+            parts.append(_between(page, before, path))
+        parts.append(_marked(page, block, path, before, numbers))
+        before = path
+    return "".join(parts)
+
+
+def _path(page: Blocks, number: int) -> list[int]:
+    """Return the elements around a block that tell how it is written, the innermost first."""
+    path = []
+    while number > 0:
+        if page.elements[number].tag in _TELLING:
+            path.append(number)
+        number = page.elements[number].parent
+    return path
+
+
+def _between(page: Blocks, before: list[int], path: list[int]) -> str:
+    """Return what stands between two blocks: by the innermost element that is around both."""
+    shared = next((number for number in before if number in path), 0)
+    tag = page.elements[shared].tag
+    if tag == "tr":
+        return "\t"
+    return "\n" if tag in _TELLING else "\n\n"
+
+
+def _marked(page: Blocks, block: Block, path: list[int], before: list[int], numbers: dict[int, int]) -> str:
+    """Return a block's text, behind the mark of its item where it is the first in it. numbers: of the lists so far."""
+    items = [number for number in path if page.elements[number].tag == "li"]
+    if not items:
+        return block.text
+    item, around = items[0], page.elements[items[0]].parent
+    mark = "- "
+    if page.elements[around].tag == "ol":
+        numbers[around] = numbers.get(around, 0) + (item not in before)
+        mark = f"{numbers[around]}. "
+    indent = "  " * (len(items) - 1)
+    if item in before:
+        mark = " " * len(mark)
+    return indent + mark + block.text.replace("\n", "\n" + " " * (len(indent) + len(mark)))

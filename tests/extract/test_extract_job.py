@@ -1,0 +1,199 @@
+"""Archives to documents on Spark: what comes out, what is counted, what is refused."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+from s3_buckets import client
+from warc_files import answer, archive, html, record, responses
+
+from sparkprep.cli import main
+from sparkprep.errors import UserError
+from sparkprep.extract.pipeline import extract
+from sparkprep.extract.settings import ExtractSettings
+from sparkprep.io.paths import filesystem
+
+OTHERS = {
+    "not a page": [record("warcinfo", b"software: x"), record("request", b"GET / HTTP/1.1\r\n\r\n")],
+    "not HTTP": [record("response", b"20240101 dns")],
+    "not status 200": [record("response", answer(html(0), "404 Not Found"))],
+    "not HTML": [
+        record("response", answer(b"%PDF-1.4 binary")),
+        record("response", answer(html(0), Content_Type="text/plain")),
+        record("response", answer(b"{}", Content_Type="application/octet-stream")),
+    ],
+    "empty": [record("response", answer(b"  ")), record("response", b"")],
+    "no text": [record("response", answer(b"<html><body><script>x</script></body></html>"))],
+    "too large": [record("response", answer(gzip.compress(bytes(200_000)), Content_Encoding="gzip"))],
+    "truncated": [
+        record("response", answer(html(0)), WARC_Truncated="length"),
+        record("response", answer(gzip.compress(html(0))[:-20], Content_Encoding="gzip")),
+    ],
+}
+SETTINGS = ExtractSettings(max_bytes=100_000)
+
+
+def save(path: Path, records: Sequence[bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(archive(records))
+    return path
+
+
+def run(spark: SparkSession, source: Path | Sequence[Path], output: Path, **options: Any) -> dict[str, Any]:
+    paths = [source] if isinstance(source, Path) else source
+    return extract(spark, [str(path) for path in paths], str(output), SETTINGS, **options)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return pq.read_table(folder).to_pylist()
+
+
+def test_every_record_is_a_document_or_counted_by_its_reason(spark: SparkSession, tmp_path: Path) -> None:
+    others = [each for some in OTHERS.values() for each in some]
+    metrics = run(spark, save(tmp_path / "a.warc.gz", [*responses(7), *others]), tmp_path / "out")
+    assert metrics["without_document"] == {reason: len(some) for reason, some in OTHERS.items()}
+    assert metrics["records"] == 7 + len(others) == metrics["documents"] + sum(metrics["without_document"].values())
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
+
+
+def test_a_document_tells_where_it_comes_from(spark: SparkSession, tmp_path: Path) -> None:
+    path = save(tmp_path / "a.warc.gz", responses(3))
+    run(spark, path, tmp_path / "out")
+    document = rows(tmp_path / "out" / "documents")[1]
+    assert document["text"].startswith("This is the paragraph of page number 1,")
+    assert gzip.decompress(path.read_bytes()[document["offset"] :]).startswith(responses(3)[1])
+    told = {name: document[name] for name in ("id", "url", "title", "language", "archive", "payload_bytes")}
+    told_date = document["date"].isoformat()
+    assert told == {
+        "id": "1",
+        "url": "https://example.org/1",
+        "title": "Page 1",
+        "language": "en",
+        "archive": str(path),
+        "payload_bytes": len(html(1)),
+    }
+    assert told_date == "2024-05-18T01:58:10+00:00"
+
+
+def test_a_damaged_archive_gives_what_is_before_and_after_and_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    packed = [gzip.compress(each) for each in responses(5)]
+    packed[2] = packed[2][:60] + bytes(30) + packed[2][90:]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "b.warc.gz").write_bytes(b"".join(packed))
+    save(tmp_path / "in" / "a.warc.gz", responses(2))
+    metrics = run(spark, tmp_path / "in", tmp_path / "out")
+    assert (metrics["documents"], metrics["without_document"]) == (6, {"damaged": 1})
+    assert metrics["damaged_archives"] == [str(tmp_path / "in" / "b.warc.gz")]
+    (place,) = rows(tmp_path / "out" / "rejected")
+    assert (place["offset"], place["bytes"]) == (len(packed[0] + packed[1]), len(packed[2]))
+    assert "cannot be unpacked" in place["detail"]
+
+
+def test_archives_of_one_name_are_told_apart_and_one_given_twice_is_read_once(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    one, two = (save(tmp_path / folder / "x.warc.gz", responses(2)) for folder in "ab")
+    metrics = run(spark, [one, two, tmp_path / "a"], tmp_path / "out")
+    places = {(row["archive"], row["offset"]) for row in rows(tmp_path / "out" / "documents")}
+    assert len(places) == metrics["documents"] == 4
+    assert any("given twice" in warning and str(one) in warning for warning in metrics["warnings"])
+    assert any("one name" in warning for warning in metrics["warnings"])
+
+
+def test_text_records_are_documents_as_they_are(spark: SparkSession, tmp_path: Path) -> None:
+    text = "Línea uno\nLínea dos".encode()
+    wet = record("conversion", text, "https://example.org/", WARC_Identified_Content_Language="spa,eng")
+    run(spark, save(tmp_path / "a.warc.wet.gz", [record("warcinfo", b"x"), wet]), tmp_path / "out")
+    (document,) = rows(tmp_path / "out" / "documents")
+    assert (document["text"], document["language"]) == (text.decode(), "spa")
+
+
+def test_lists_and_patterns_name_archives(spark: SparkSession, tmp_path: Path) -> None:
+    save(tmp_path / "crawl-data" / "s" / "1.warc.gz", responses(1))
+    save(tmp_path / "other" / "2.warc.gz", responses(2))
+    (tmp_path / "warc.paths.gz").write_bytes(gzip.compress(b"crawl-data/s/1.warc.gz\nother/2.warc.gz\n"))
+    settings = ExtractSettings(list_prefix=f"{tmp_path}/")
+    assert extract(spark, [str(tmp_path / "warc.paths.gz")], str(tmp_path / "a"), settings)["documents"] == 3
+    assert run(spark, Path(f"{tmp_path}/*/2.*"), tmp_path / "b")["documents"] == 2
+    (tmp_path / "warc.paths").write_text("other/2.warc.gz\nother/3.warc.gz\n")
+    with pytest.raises(UserError, match=r"warc\.paths, line 2: .*3\.warc\.gz: no such file"):
+        run(spark, tmp_path / "warc.paths", tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("a.warc.gz", b"hello", "no record of WARC could be read"),
+        ("a.warc", b"", "no record of WARC could be read"),
+        ("a.parquet", b"PAR1", "no archive by its name"),
+        ("a.arc.gz", b"", "no archive by its name"),
+    ],
+)
+def test_what_is_no_archive_is_refused_and_nothing_left(
+    spark: SparkSession, tmp_path: Path, name: str, data: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=said):
+        run(spark, tmp_path / name, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_an_output_stays_without_overwrite(spark: SparkSession, tmp_path: Path) -> None:
+    path = save(tmp_path / "a.warc.gz", responses(1))
+    run(spark, path, tmp_path / "out")
+    with pytest.raises(UserError, match="exists; pass overwrite=True"):
+        run(spark, path, tmp_path / "out")
+    (tmp_path / "out" / "mine.txt").write_text("x")
+    with pytest.raises(UserError, match=r"does not make \(mine\.txt\)"):
+        run(spark, path, tmp_path / "out", overwrite=True)
+    (tmp_path / "out" / "mine.txt").unlink()
+    assert run(spark, path, tmp_path / "out", overwrite=True)["documents"] == 1
+
+
+def test_the_command_prints_what_was_counted_and_what_comes_next(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = save(tmp_path / "a.warc.gz", [*responses(2), *OTHERS["empty"]])
+    assert main(["extract", "--input", str(path), "--output", str(tmp_path / "out"), "--quiet"]) == 0
+    said = capsys.readouterr().out
+    assert "records         4" in said
+    assert f"Next: sparkprep dedup --input {tmp_path}/out/documents --output clean/" in said
+
+
+def test_the_parts_are_the_same_bytes_in_every_run(spark: SparkSession, tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{n}.warc.gz", responses(3 + n)) for n in range(4)]
+    one, two = run(spark, paths, tmp_path / "one"), run(spark, paths[::-1], tmp_path / "two")
+    assert one["parts"] == two["parts"]
+    assert len(one["parts"]) == 4
+
+
+@pytest.mark.slow
+def test_the_rows_are_the_same_with_one_worker_and_from_and_to_s3(bucket: str, tmp_path: Path) -> None:
+    """The job as a process of its own: the server's address must be there when Spark starts its workers."""
+    paths = [save(tmp_path / "in" / f"{n}.warc.gz", responses(3 + n)) for n in range(3)]
+    for path in paths:
+        client().put_object(Bucket="bucket", Key=f"in/{path.name}", Body=path.read_bytes())
+    for source, output, master in (
+        (str(tmp_path / "in"), str(tmp_path / "out"), "local[1]"),
+        (f"{bucket}/in/*.warc.gz", f"{bucket}/out", "local[2]"),
+    ):
+        command = [sys.executable, "-m", "sparkprep", "extract", "--input", source, "--output", output, "--quiet"]
+        environment = os.environ | {"PYSPARK_SUBMIT_ARGS": f"--master {master} pyspark-shell"}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=240, env=environment)
+    local, remote = (read_parquet(folder) for folder in (f"{tmp_path}/out/documents", f"{bucket}/out/documents"))
+    assert local.drop(["archive"]).equals(remote.drop(["archive"]))
+    assert set(remote["archive"].to_pylist()) == {f"{bucket}/in/{path.name}" for path in paths}
+
+
+def read_parquet(folder: str) -> pa.Table:
+    system, inner = filesystem(folder)
+    return pq.read_table(inner, filesystem=system)

@@ -1,0 +1,113 @@
+"""The main text of a page: what it keeps, what goes, and how it is written."""
+
+import pytest
+
+from sparkprep.extract.main_text import EXTRACTORS, page_of
+
+LONG = "This is a paragraph of running text, which goes on for long enough to look like one, and then some more. "
+
+
+def text_of(body: str, extractor: str = "blocks") -> str:
+    return page_of(f"<html><body>{body}</body></html>".encode(), "text/html; charset=utf-8", extractor).text
+
+
+def article(inner: str) -> str:
+    return f"<article><p>{LONG * 3}</p>{inner}<p>{LONG}</p></article>"
+
+
+def between(inner: str) -> str:
+    """The text of something inside an article."""
+    text = text_of(article(inner))
+    assert text.startswith(LONG.strip())
+    return text.removeprefix((LONG * 3).strip()).removesuffix(LONG.strip()).strip("\n")
+
+
+@pytest.mark.parametrize(
+    ("inner", "text"),
+    [
+        ("<p>one</p><p>two</p>", "one\n\ntwo"),
+        ("<p>one<br>two</p>", "one\ntwo"),
+        ("<div>one</div>two<section>three</section>", "one\n\ntwo\n\nthree"),
+        ("<p><b>bo</b>ld and <i>sl</i><em>anted</em> <span>words</span></p>", "bold and slanted words"),
+        ("<ul><li>one</li><li>two<ul><li>deep</li></ul></li></ul>", "- one\n- two\n  - deep"),
+        ("<ol><li>one</li><li><p>two</p><p>more</p></li><li>three</li></ol>", "1. one\n2. two\n   more\n3. three"),
+        ("<pre>def f():\n    return 1 &lt; 2\n\n\tx</pre>", "def f():\n    return 1 < 2\n\n\tx"),
+        ("<table><tr><th>a<th>b<tr><td>1<td>2</table>", "a\tb\n1\t2"),
+        ("<p>AT&amp;T &lt;tag&gt; caf&eacute; &#x4e2d;&nbsp;x</p>", "AT&T <tag> café 中 x"),
+        ("<p>a <!-- gone --> b<script>var gone = '</p>';</script><style>gone</style></p>", "a b"),
+        ("<p title='a > b'>one</p><p title=\"<p>\">two</p>", "one\n\ntwo"),
+    ],
+)
+def test_text_is_written_as_the_page_shows_it(inner: str, text: str) -> None:
+    assert between(inner) == text
+
+
+@pytest.mark.parametrize(
+    "boilerplate",
+    [
+        "<nav><p>{}</p></nav>",
+        "<footer>{}</footer>",
+        "<div role='navigation'>{}</div>",
+        "<div class='page-sidebar'>{}</div>",
+        "<div id='relatedPosts related'>{}</div>",
+        "<div style='color: red; display: none'>{}</div>",
+        "<div hidden=''>{}</div>",
+        "<ul><li><a href='/1'>{}</a></li><li><a href='/2'>other</a></li></ul>",
+        "<noscript>{}</noscript>",
+    ],
+)
+def test_what_is_no_main_text_goes(boilerplate: str) -> None:
+    boilerplate = boilerplate.format("Boilerplate that nobody wants to read")
+    assert "Boilerplate" not in text_of(f"<div>{boilerplate}{article('')}{boilerplate}</div>")
+    assert "Boilerplate" not in text_of(article(boilerplate))
+
+
+def test_a_list_of_links_around_the_text_goes_and_links_inside_it_stay() -> None:
+    links = "".join(f"<td><a href='/{n}'>Section {n}</a></td>" for n in range(50))
+    text = text_of(f"<table><tr>{links}</tr></table>{article('<p>See <a href=x>the other page</a> of it.</p>')}")
+    assert "Section" not in text
+    assert "See the other page of it." in text
+
+
+def test_a_rule_that_would_take_everything_is_given_up() -> None:
+    assert text_of(f"<div class='sidebar'><p>{LONG * 3}</p></div>") == (LONG * 3).strip()
+    assert text_of("<div class='comments'>a few words</div>") == "a few words"
+
+
+def test_a_table_of_short_cells_is_the_main_text_where_links_are_the_less_of_it() -> None:
+    row = "<tr><td><a href='/x'>Name{0}</a></td><td>what the name {0} stands for</td></tr>"
+    rows = "".join(row.format(n) for n in range(50))
+    text = text_of(f"<div><a href='/'>Home</a> <a href='/news'>News</a></div><p>{LONG}</p><table>{rows}</table>")
+    assert "Name7\twhat the name 7 stands for" in text
+    assert "News" not in text
+
+
+def test_a_short_line_of_chinese_or_japanese_is_running_text() -> None:
+    text = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。"
+    nav = "<div><a href='/'>ホーム</a></div><div>検索</div>"
+    assert text_of(f"<div>{nav}</div>" + f"<div><div>{text}</div></div>" * 9).split() == [text] * 9
+
+
+def test_a_page_of_links_alone_has_their_text() -> None:
+    links = "".join(f"<li><a href='/{n}'>Place {n}</a>" for n in range(9))
+    assert "Place 8" in text_of(f"<ul>{links}</ul>")
+
+
+@pytest.mark.parametrize("extractor", sorted(set(EXTRACTORS) - {"trafilatura"}))
+def test_every_extractor_gives_text_title_and_language(extractor: str) -> None:
+    html = f"<html lang=pt_BR><title>\n A &amp; B </title><body>{article('')}"
+    page = page_of(html.encode(), "text/html", extractor)
+    assert LONG.strip() in page.text
+    assert (page.title, page.language) == ("A & B", "pt-br")
+
+
+def test_deep_nesting_costs_time_in_proportion() -> None:
+    for tag in ("div", "b", "table", "li", "a", "span"):
+        assert text_of(f"<{tag}>" * 20_000 + "hello") in ("hello", "- hello")
+
+
+@pytest.mark.parametrize("html", ["", " ", "<", "<html", "<!--", "<p", "\0", "<frameset>", "&#0;&#xd800;&#1114112;"])
+def test_a_page_without_text_is_no_error(html: str) -> None:
+    page = page_of(html.encode(), "text/html", "blocks")
+    page.text.encode()
+    assert len(page.text) <= len(html)
