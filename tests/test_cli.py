@@ -68,7 +68,7 @@ def test_a_run_tells_its_stages_on_stderr_and_its_summary_on_stdout(tmp_path: Pa
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     # What a slow machine says, and Java of a module that Spark 4 asks for.
-    others = (" so far", "incubator modules")
+    others = (" so far", "(first estimate)", "incubator modules")
     lines = [line for line in done.stderr.splitlines() if not any(other in line for other in others)]
     assert [line.split()[0] for line in lines] == ["read", *STAGES]
     for line in lines:
