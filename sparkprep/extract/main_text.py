@@ -101,5 +101,5 @@ def check_extractor(name: str) -> None:
             import_module("trafilatura")
         except ImportError:
             raise UserError(
-                "the extractor trafilatura is not installed: `pip install trafilatura` on every node, or take another"
+                "the extractor trafilatura is not installed: install that package on every node, or take another"
             ) from None

@@ -171,7 +171,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, ParamValidationError):
         return f"{_line(error).partition(': Bucket name must match')[0]}; check the name of the bucket"
     if isinstance(error, InvalidRegionError):
-        return f"{_line(error).rstrip('.')}; set AWS_DEFAULT_REGION to one such as us-east-1"
+        return f"{_line(error).rstrip('.')}; give one such as us-east-1, here or in AWS_DEFAULT_REGION"
     if isinstance(error, ClientError):
         return wording(code_of(error), error.operation_name, _line(error))
     return f"{_line(error)}; check endpoint and region: what was given, or AWS_ENDPOINT_URL_S3 and AWS_DEFAULT_REGION"

@@ -5,10 +5,10 @@ A table format's log says which files count, and which rows of them; a run of ou
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from sparkprep.commands import command
 from sparkprep.errors import UserError
 from sparkprep.io.files import UNFINISHED, exists, file_names
 from sparkprep.io.heartbeat import HEARTBEAT
@@ -73,7 +73,7 @@ def _refuse(folder: str, mark: str) -> None:
     if mark == HEARTBEAT:
         raise UserError(
             f"{folder}: where a run works that has not finished ({mark} is its mark), so that it is not whole; take "
-            f"the run's result, or, if it was killed, remove this with `sparkprep clean {shlex.quote(folder)}`"
+            f"the run's result, or, if it was killed, remove this with `{command('clean', folder)}`"
         )
     if mark in _TABLES:
         what, read = _TABLES[mark]

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import sys
 
+from sparkprep.commands import command
 from sparkprep.console import safe_text, say
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import UNFINISHED, cause, delete_file, delete_folder, write_text
@@ -208,7 +209,7 @@ def _tell_of_finished(folder: str) -> None:
 
 
 def _command_to_delete(folder: str) -> str:
-    return f"sparkprep clean {shlex.quote(folder)}"
+    return command("clean", folder)
 
 
 def _locked(path: str) -> tuple[int, str]:

@@ -86,7 +86,10 @@ def test_a_server_that_is_silent_is_given_up_within_half_a_minute(
 @pytest.mark.parametrize(
     ("region", "message"),
     [
-        ("US East (Ohio)", "'US East (Ohio)' doesn't match a supported format; set AWS_DEFAULT_REGION to one such as"),
+        (
+            "US East (Ohio)",
+            "'US East (Ohio)' doesn't match a supported format; give one such as",
+        ),
         ("us-esat-1", "names another server than Amazon's, AWS_DEFAULT_REGION another region than us-esat-1"),
     ],
 )

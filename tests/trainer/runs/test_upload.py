@@ -197,7 +197,7 @@ def test_an_answer_that_ends_all_hope_is_an_error_and_another_a_failure(tmp_path
         (["nobody-has-this", "d12", "c"], "bucket nobody-has-this: no such bucket"),
         (["bucket", "d12", "c", "--endpoint-url", "http://127.0.0.1:1"], "no connection to S3 at http://127.0.0.1:1"),
         (["bucket", "d12", "c", "--endpoint-url", "nonsense"], "Invalid endpoint: nonsense"),
-        (["bucket", "d12", "c", "--region", "no where"], "check endpoint and region: what was given"),
+        (["bucket", "d12", "c", "--region", "no where"], "'no where' doesn't match a supported format; give one such"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
