@@ -7,13 +7,13 @@ import sys
 from typing import Any
 
 from sparkprep.arguments import check_arguments
+from sparkprep.commands import command
 from sparkprep.console import add_debug, if_interrupted, say_line
 from sparkprep.extract.archives import list_archives
-from sparkprep.extract.contents import DOCUMENTS, MADE, METRICS
+from sparkprep.extract.contents import MADE, METRICS
 from sparkprep.extract.settings import ExtractSettings
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.output import try_output
-from sparkprep.io.paths import join_path
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
 from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.summary import print_rows, print_warnings
@@ -85,4 +85,4 @@ def _tell(metrics: dict[str, Any], output: str) -> None:
         ]
     )
     print_warnings(metrics["warnings"], METRICS)
-    say_line(f"Next: sparkprep dedup --input {join_path(output, DOCUMENTS)} --output clean/")
+    say_line(f"Next: {command('dedup', '--input', output, '--output', 'clean')}")

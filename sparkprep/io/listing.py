@@ -215,7 +215,7 @@ def _data_files(path: str, text_column: str) -> tuple[list[tuple[str, DataFile]]
         raise UserError(_nothing_in(path, unknown, others))
     told = [LeftOut(row.path, "of other kinds") for row in others]
     told += [LeftOut(hidden, _HIDDEN) for hidden in tree.hidden_files if _is_hidden_data(hidden)]
-    told += [LeftOut(each.path, "beside the kept documents of a result") for each in strangers]
+    told += [LeftOut(each.path, "beside the documents of a result") for each in strangers]
     return files, [*told, *_without_data(path, tree, {row.path for row in (*rows, *strangers)}, unread, told)]
 
 

@@ -12,12 +12,13 @@ from sparkprep.io.json_files import read_json
 from sparkprep.io.paths import join_path
 from sparkprep.io.walking import Entry, Tree
 
-_DEDUP_METRICS, _KEPT = "metrics.json", "kept/"
+_METRICS, _KEPT, _DOCUMENTS = "metrics.json", "kept/", "documents/"
 _TOKENS_METRICS, _REJECTED = "_metrics.json", "rejected/"
 _OF_DEDUP = {"counts": dict, "settings": dict, "versions": dict}
+_OF_EXTRACT = {"records": int, "documents": int, "without_document": dict}
 _OF_TOKENIZE = {"asked": dict, "tokens": int, "vocabulary_sha256": str}
 _NO_ROWS = re.compile(r"metrics\.json|report\.html|kept-\w+\.snappy\.parquet|(?:removed|rejected|audit)/.*")
-"""What else a result of near-duplicate removal holds, beside kept/."""
+"""What else a result of `dedup` or `extract` holds, beside kept/ or documents/."""
 _PART_OF_REMOVED = re.compile(r"((?:.*/)?)removed/part-\d{5,}\.snappy\.parquet")
 
 
@@ -38,22 +39,24 @@ def place_of(given: Any) -> Any:
 def rows_of_results(path: str, tree: Tree) -> tuple[list[Entry], list[Entry]]:
     """Return the files of a folder without those of our results that are no rows, and those that no run of ours made.
 
-    Of a result of `dedup`, at any depth, kept/ is taken and nothing beside it; of one of `tokenize`, all but rejected/.
+    Of a result of `dedup`, at any depth, kept/ is taken and nothing beside it; of one of `extract`, documents/; of one
+    of `tokenize`, all but rejected/.
     Raises UserError where such a result is not whole: its metrics are not there, which are written last, or a part that
     they list.
     """
     visible = [entry.relative for entry in tree.files]
-    kept = {
-        folder for name in (*visible, *tree.hidden) for folder in _above(name) if name.startswith(_KEPT, len(folder))
-    }
-    dedup = _ours(path, kept.intersection(_folders_with(_DEDUP_METRICS, visible)), _DEDUP_METRICS, _OF_DEDUP)
-    tokens = _ours(path, _folders_with(_TOKENS_METRICS, tree.hidden), _TOKENS_METRICS, _OF_TOKENIZE)
-    _refuse_without_metrics(path, visible, kept - dedup.keys())
+    with_metrics = _folders_with(_METRICS, visible)
+    rows_in: dict[str, str] = {}
     there = set(visible)
-    for folder, metrics in dedup.items():
-        parts = metrics.get("parts")  # a result of an earlier version has none
-        of_kept = parts.get("kept") if isinstance(parts, dict) else None
-        _refuse_without_parts(path, there, folder, _DEDUP_METRICS, _KEPT, of_kept)
+    for place, keys in ((_KEPT, _OF_DEDUP), (_DOCUMENTS, _OF_EXTRACT)):
+        holding = _folders_holding(place, (*visible, *tree.hidden))
+        for folder, metrics in _ours(path, holding & with_metrics, _METRICS, keys).items():
+            rows_in[folder] = place
+            parts = metrics.get("parts")  # a result of an earlier version has none
+            of_rows = parts.get(place.removesuffix("/")) if isinstance(parts, dict) else parts
+            _refuse_without_parts(path, there, folder, _METRICS, place, of_rows)
+    _refuse_without_metrics(path, visible, _folders_holding(_KEPT, (*visible, *tree.hidden)) - rows_in.keys())
+    tokens = _ours(path, _folders_with(_TOKENS_METRICS, tree.hidden), _TOKENS_METRICS, _OF_TOKENIZE)
     for folder, metrics in tokens.items():
         _refuse_without_parts(path, there, folder, _TOKENS_METRICS, "", metrics.get("parts"))
     rows: list[Entry] = []
@@ -62,10 +65,10 @@ def rows_of_results(path: str, tree: Tree) -> tuple[list[Entry], list[Entry]]:
         above = _above(entry.relative)
         if any(entry.relative.startswith(_REJECTED, len(folder)) for folder in above if folder in tokens):
             continue
-        inside = [entry.relative[len(folder) :] for folder in above if folder in dedup]
-        if all(name.startswith(_KEPT) for name in inside):
+        inside = {folder: entry.relative[len(folder) :] for folder in above if folder in rows_in}
+        if all(name.startswith(rows_in[folder]) for folder, name in inside.items()):
             rows.append(entry)
-        elif not any(_NO_ROWS.fullmatch(name) for name in inside):
+        elif not any(_NO_ROWS.fullmatch(name) for name in inside.values()):
             strangers.append(entry)
     return rows, strangers
 
@@ -73,6 +76,11 @@ def rows_of_results(path: str, tree: Tree) -> tuple[list[Entry], list[Entry]]:
 def _above(relative: str) -> list[str]:
     """Return the folders that a path leads through, from "" on, each with "/" at its end."""
     return ["", *(relative[: slash.end()] for slash in re.finditer("/", relative))]
+
+
+def _folders_holding(name: str, paths: Iterable[str]) -> set[str]:
+    """Return the folders, as `_above` writes them, in which something lies in a folder of this name."""
+    return {folder for path in paths for folder in _above(path) if path.startswith(name, len(folder))}
 
 
 def _folders_with(name: str, paths: Iterable[str]) -> set[str]:
@@ -95,7 +103,7 @@ def _refuse_without_metrics(path: str, visible: Iterable[str], folders: Iterable
     if half:
         folder = _place(path, half[0])
         raise UserError(
-            f"{folder}: holds kept/ and removed/ as a result of `dedup` does, and no {_DEDUP_METRICS} of one, which is "
+            f"{folder}: holds kept/ and removed/ as a result of `dedup` does, and no {_METRICS} of one, which is "
             f"written last, so that it is not whole: copy or make it again, or name {join_path(folder, 'kept')} to "
             "take what is there"
         )

@@ -17,6 +17,7 @@ from s3_buckets import client
 from warc_files import answer, archive, html, record, responses
 
 from sparkprep.cli import main
+from sparkprep.commands import command
 from sparkprep.errors import UserError
 from sparkprep.extract.pipeline import extract
 from sparkprep.extract.settings import ExtractSettings
@@ -166,7 +167,7 @@ def test_the_command_prints_what_was_counted_and_what_comes_next(
     assert main(["extract", "--input", str(path), "--output", str(tmp_path / "out"), "--quiet"]) == 0
     said = capsys.readouterr().out
     assert "records         4" in said
-    assert f"Next: sparkprep dedup --input {tmp_path}/out/documents --output clean/" in said
+    assert f"Next: {command('dedup', '--input', f'{tmp_path}/out', '--output', 'clean')}\n" in said
 
 
 def test_the_parts_are_the_same_bytes_in_every_run(spark: SparkSession, tmp_path: Path) -> None:

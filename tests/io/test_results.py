@@ -20,6 +20,13 @@ def dedup_result(folder: Path, metrics: str = DEDUP) -> None:
     put(folder / "metrics.json", metrics)
 
 
+def extract_result(folder: Path) -> None:
+    for name in ("documents/part-0.parquet", "rejected/part-0.parquet"):
+        put(folder / name)
+    parts = [{"name": "part-0.parquet"}]
+    put(folder / "metrics.json", json.dumps({"records": 2, "documents": 1, "without_document": {}, "parts": parts}))
+
+
 def names(folder: Path, *paths: Path) -> list[str]:
     return [str(Path(file.path).relative_to(folder)) for file in list_input(paths or [folder]).files]
 
@@ -28,6 +35,21 @@ def test_of_a_result_of_dedup_the_kept_documents_are_taken(tmp_path: Path) -> No
     dedup_result(tmp_path)
     assert names(tmp_path) == ["kept/part-0.parquet"]
     assert list_input([tmp_path]).warnings == []
+
+
+def test_of_a_result_of_extract_the_documents_are_taken(tmp_path: Path) -> None:
+    extract_result(tmp_path / "pages")
+    mine = put(tmp_path / "pages/more.parquet")
+    assert names(tmp_path) == ["pages/documents/part-0.parquet"]
+    assert list_input([tmp_path]).warnings == [f"1 file beside the documents of a result left out: {mine}"]
+
+
+def test_a_result_of_extract_that_lacks_a_part_is_refused(tmp_path: Path) -> None:
+    extract_result(tmp_path)
+    (tmp_path / "documents/part-0.parquet").unlink()
+    put(tmp_path / "documents/part-1.parquet")
+    with pytest.raises(UserError, match=r"documents/part-0.parquet, which metrics.json lists, is not there"):
+        names(tmp_path)
 
 
 def test_results_lie_at_any_depth_beside_other_documents(tmp_path: Path) -> None:
@@ -51,7 +73,7 @@ def test_what_no_run_put_beside_the_kept_documents_is_told(tmp_path: Path) -> No
     dedup_result(tmp_path)
     mine = put(tmp_path / "later/more.parquet")
     assert names(tmp_path) == ["kept/part-0.parquet"]
-    assert list_input([tmp_path]).warnings == [f"1 file beside the kept documents of a result left out: {mine}"]
+    assert list_input([tmp_path]).warnings == [f"1 file beside the documents of a result left out: {mine}"]
 
 
 def test_a_part_of_a_result_named_outright_is_what_is_read(tmp_path: Path) -> None:
