@@ -23,8 +23,11 @@ def create(serverless: Any, request: Json) -> str:
 
 
 def start(serverless: Any, request: Json, token: str) -> str:
-    """Start a job run and return its id; the same token starts no second one. Raises UserError."""
-    with signals_held_back(), explained(request["applicationId"]):
+    """Start a job run and return its id; the same token starts no second one. Raises UserError.
+
+    A signal waits until the id is known; what ends the program then says that the job may go on.
+    """
+    with _that_runs(request["applicationId"]), signals_held_back(), explained(request["applicationId"]):
         return str(serverless.start_job_run(**request, clientToken=token)["jobRunId"])
 
 

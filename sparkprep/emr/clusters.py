@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import leave_word, say_line, signals_held_back
-from sparkprep.emr.control import explained, is_unanswered
+from sparkprep.emr.control import cut_off, explained, may_be_done
 from sparkprep.emr.places import STOP_AFTER, Staged
 from sparkprep.errors import UserError
 from sparkprep.io.paths import normalise
@@ -136,10 +136,12 @@ def staged_of(emr: Any, cluster: str) -> tuple[Staged, int | None]:
     )
 
 
-def launch(emr: Any, request: Json) -> str:
-    """Launch a cluster and return its id, or raise UserError; a signal waits until its id is known.
+@contextmanager
+def launched(emr: Any, request: Json) -> Iterator[str]:
+    """Launch a cluster and yield its id; whatever ends the block then says that it runs (`that_runs`).
 
-    emr: a client that asks once. EMR would launch a second one of the same name without a word: it is refused here.
+    A signal waits until the id is known, or that none will be. emr: a client that asks once. Raises UserError; EMR
+    would launch a second one of the same name without a word, so that this is refused here.
     """
     for cluster, name, state in active(emr):
         if name == request["Name"]:
@@ -147,16 +149,16 @@ def launch(emr: Any, request: Json) -> str:
                 f"{cluster} is named {name}, too, and is {state}: use it (`{command('emr', 'status', cluster)}`), "
                 f"end it (`{command('emr', 'terminate', cluster)}`), or take another --name"
             )
-    try:
-        with signals_held_back(), explained("the cluster was not launched"):
-            return str(emr.run_job_flow(**request)["JobFlowId"])
-    except UserError as error:
-        if is_unanswered(error.__context__):
-            raise UserError(
-                f"EMR did not answer in time, and the cluster may be there: `{command('emr', 'status')}` lists what "
-                "is billed"
-            ) from None
-        raise
+    with ExitStack() as stack:
+        try:
+            with signals_held_back():
+                cluster = _asked_for(emr, request)
+                stack.enter_context(that_runs(cluster))  # before a signal that was held back is answered
+        except KeyboardInterrupt as error:
+            if isinstance(error.__context__, UserError):  # it was held back while the request failed
+                leave_word(error, str(error.__context__))
+            raise
+        yield cluster
 
 
 def add_steps(emr: Any, cluster: str, steps: Sequence[Json]) -> tuple[list[str], list[Step]]:
@@ -192,6 +194,19 @@ def terminate(emr: Any, cluster: str) -> Cluster:
         if after.is_active:
             raise UserError(f"{cluster} is still {after.state}: is it protected from termination?")
         return after
+
+
+def _asked_for(emr: Any, request: Json) -> str:
+    try:
+        with explained("the cluster was not launched"):
+            return str(emr.run_job_flow(**request)["JobFlowId"])
+    except UserError as error:
+        if may_be_done(error.__context__):
+            raise UserError(
+                f"EMR did not say whether it launched the cluster ({cut_off(error.__context__)}), and it may be there: "
+                f"`{command('emr', 'status')}` lists what is billed"
+            ) from None
+        raise
 
 
 def _step(found: Json) -> Step:

@@ -18,9 +18,13 @@ from botocore.exceptions import (
     ConnectionClosedError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    HTTPClientError,
+    ProxyConnectionError,
     ReadTimeoutError,
+    SSLError,
     WaiterError,
 )
+from botocore.parsers import ResponseParserError
 
 from sparkprep.commands import command
 from sparkprep.emr.model import EMR
@@ -34,8 +38,11 @@ ATTEMPTS = 3
 READ_SECONDS = 8
 """With the attempts, an endpoint that does not answer takes under 30 s."""
 ONCE_SECONDS = 25
-_BUSY = ("throttling", "throttlingexception", "requestlimitexceeded", "toomanyrequestsexception", "serviceunavailable",
-         "internalservererror", "internalserverexception", "internalfailure")  # fmt: skip
+_THROTTLED = ("throttling", "throttlingexception", "throttledexception", "requestlimitexceeded",
+              "toomanyrequestsexception", "requestthrottled")  # fmt: skip
+_FAILING = ("serviceunavailable", "internalservererror", "internalserverexception", "internalfailure")
+_BUSY = (*_THROTTLED, *_FAILING)
+_UNSENT = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError, SSLError)
 _DENIED = ("accessdenied", "accessdeniedexception", "unauthorizedoperation")
 _REFUSED = ("validationexception", "invalidrequestexception")
 _MOST_SHOWN = 400
@@ -104,9 +111,23 @@ def explain_emr(error: Exception) -> str:
     return f"{code}: {text}"
 
 
-def is_unanswered(error: BaseException | None) -> bool:
-    """Return whether a request was sent and nothing came back, so that it may have been done."""
-    return isinstance(error, ReadTimeoutError | ConnectionClosedError)
+def may_be_done(error: BaseException | None) -> bool:
+    """Return whether a request that failed may have been done all the same.
+
+    It was not where it was never sent, where EMR is too busy to take it (throttling), or refuses it (HTTP status 4xx).
+    A server that fails (5xx) may do so after its work.
+    """
+    if isinstance(error, ClientError):
+        code = code_of(error).replace("_", "").lower()
+        return code not in _THROTTLED and (code in _FAILING or _status(error) >= 500)
+    return isinstance(error, HTTPClientError | ResponseParserError) and not isinstance(error, _UNSENT)
+
+
+def cut_off(error: BaseException | None) -> str:
+    """Return in a few words how a request failed that may have been done."""
+    if isinstance(error, ClientError):
+        return f"{code_of(error)}, a failure of its own"
+    return "no answer in time" if isinstance(error, ReadTimeoutError) else "the connection was cut"
 
 
 def is_busy(error: Exception) -> bool:
@@ -154,6 +175,10 @@ def _server(url: str) -> str:
     """Return ` at HOST`: what else stands in a URL may be a secret."""
     host = urlsplit(url).hostname
     return f" at {host}" if host else ""
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _line(error: ClientError) -> str:

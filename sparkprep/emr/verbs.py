@@ -69,8 +69,7 @@ def launch(args: argparse.Namespace) -> int:
         check_bucket_region(place, made.region)
     check_staged(made.staged)
     emr = client(made.region, once=True)
-    cluster = clusters.launch(emr, made.request)
-    with clusters.that_runs(cluster):
+    with clusters.launched(emr, made.request) as cluster:
         say_line(f"{cluster} is launched; it stops itself after {made.stop_after} hours")
         if args.follow:
             return _follow(emr, cluster, status.LINES, args)

@@ -1,13 +1,17 @@
 """Clusters are launched once, given steps once, and ended; where something fails, what runs and is billed is said."""
 
 import json
+import signal
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 from checkout import ROOT
 from emr_stubs import CLUSTER, STAGED, cluster, job_run, step, stubbed
 
-from sparkprep.console import what_is_left
+from sparkprep.console import guarded, what_is_left
 from sparkprep.emr import applications, clusters
 from sparkprep.emr.places import Staged
 from sparkprep.errors import UserError
@@ -22,11 +26,17 @@ def args_of(made: dict[str, Any]) -> list[str]:
     return list(made["HadoopJarStep"]["Args"])
 
 
+def launch(emr: Any) -> None:
+    with clusters.launched(emr, REQUEST):
+        pass
+
+
 def test_a_launch_asks_for_the_whole_request_and_returns_the_id() -> None:
     with stubbed() as (emr, stubber):
         stubber.add_response("list_clusters", {"Clusters": []}, ACTIVE)
         stubber.add_response("run_job_flow", {"JobFlowId": CLUSTER}, REQUEST)
-        assert clusters.launch(emr, REQUEST) == CLUSTER
+        with clusters.launched(emr, REQUEST) as cluster:
+            assert cluster == CLUSTER
 
 
 def test_no_second_cluster_of_the_same_name_is_launched() -> None:
@@ -34,7 +44,7 @@ def test_no_second_cluster_of_the_same_name_is_launched() -> None:
     with stubbed() as (emr, stubber):
         stubber.add_response("list_clusters", {"Clusters": [there]}, ACTIVE)
         with pytest.raises(UserError, match="j-1 is named sparkprep, too, and is WAITING: use it"):
-            clusters.launch(emr, REQUEST)
+            launch(emr)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +70,94 @@ def test_what_emr_refuses_is_one_line_with_the_way_out(code: str, message: str, 
         stubber.add_response("list_clusters", {"Clusters": []}, ACTIVE)
         stubber.add_client_error("run_job_flow", code, message)
         with pytest.raises(UserError) as caught:
-            clusters.launch(emr, REQUEST)
+            launch(emr)
     assert str(caught.value).startswith("the cluster was not launched: ")
     assert words in str(caught.value)
+
+
+class Signalled:
+    """EMR whose answer to a request comes after a signal has."""
+
+    def __init__(self, number: signal.Signals, error: Exception | None = None) -> None:
+        self.number, self.error = number, error
+
+    def get_paginator(self, _: str) -> Any:
+        return SimpleNamespace(paginate=lambda **_: [{"Clusters": []}])
+
+    def run_job_flow(self, **_: Any) -> dict[str, str]:
+        signal.raise_signal(self.number)
+        if self.error is not None:
+            raise self.error
+        return {"JobFlowId": CLUSTER}
+
+    def start_job_run(self, **_: Any) -> dict[str, str]:
+        signal.raise_signal(self.number)
+        return {"jobRunId": "00job"}
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Give signals back to whom they belonged: a program that has ended by one passes over its repeats for a while."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def last_words(work: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    def whole() -> int:
+        work()
+        return 0
+
+    return guarded(whole, debug=False), capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_during_the_request_says_what_runs(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = last_words(lambda: launch(Signalled(number)), capsys)
+    assert (code, said) == (128 + number, f"interrupted: {RUNS}\n")
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_while_a_job_is_started_says_that_it_may_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    job = {"applicationId": "00f1r2h3o4m5e6d7"}
+    code, said = last_words(lambda: applications.start(Signalled(signal.SIGTERM), job, "token"), capsys)
+    assert code == 143
+    assert "00f1r2h3o4m5e6d7 may go on; `sparkprep emr terminate 00f1r2h3o4m5e6d7`" in said
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_during_a_request_that_is_cut_off_says_that_the_cluster_may_be_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cut = ConnectionClosedError(endpoint_url="https://emr")
+    code, said = last_words(lambda: launch(Signalled(signal.SIGTERM, cut)), capsys)
+    assert code == 143
+    assert "it may be there: `sparkprep emr status` lists what is billed" in said
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "may_be"),
+    [
+        ("InternalServerException", 400, True),
+        ("InternalServerError", 500, True),
+        ("GatewayTimeout", 504, True),
+        ("504", 504, True),
+        ("ServiceUnavailable", 503, True),
+        ("ThrottlingException", 503, False),
+        ("InvalidRequestException", 400, False),
+        ("ExpiredTokenException", 403, False),
+    ],
+)
+def test_only_a_refusal_proves_that_nothing_was_launched(code: str, status: int, may_be: bool) -> None:
+    with stubbed() as (emr, stubber):
+        stubber.add_response("list_clusters", {"Clusters": []}, ACTIVE)
+        stubber.add_client_error("run_job_flow", code, "said", http_status_code=status)
+        with pytest.raises(UserError) as caught:
+            launch(emr)
+    assert ("it may be there: `sparkprep emr status` lists what is billed" in str(caught.value)) is may_be
+    assert str(caught.value).startswith("the cluster was not launched: ") is not may_be
 
 
 def test_steps_that_wait_run_or_are_done_are_not_given_again_and_failed_ones_are() -> None:

@@ -299,7 +299,7 @@ def test_a_launch_that_is_not_answered_is_asked_for_once_and_may_have_been_done(
             server.accept()
         connections[0].close()
     assert len(asked) == 1
-    assert "the cluster may be there: `sparkprep emr status` lists what is billed" in said
+    assert "it may be there: `sparkprep emr status` lists what is billed" in said
 
 
 def test_the_plan_as_json_holds_the_request_and_the_cost(capsys: pytest.CaptureFixture[str]) -> None:
