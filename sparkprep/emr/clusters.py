@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from typing import Any
 from sparkprep.commands import command
 from sparkprep.console import leave_word, say_line, signals_held_back
 from sparkprep.emr.control import cut_off, explained, may_be_done
+from sparkprep.emr.jobs import inputs_of, output_of
 from sparkprep.emr.places import STOP_AFTER, Staged
 from sparkprep.errors import UserError
 from sparkprep.io.paths import normalise
@@ -161,11 +162,17 @@ def launched(emr: Any, request: Json) -> Iterator[str]:
         yield cluster
 
 
-def add_steps(emr: Any, cluster: str, steps: Sequence[Json]) -> tuple[list[str], list[Step]]:
+def add_steps(
+    emr: Any,
+    cluster: str,
+    steps: Sequence[Json],
+    check_inputs: Callable[[Sequence[str], Sequence[str]], None] = lambda needed, soon: None,
+) -> tuple[list[str], list[Step]]:
     """Give a cluster those of the steps that it does not have; return the new ones' ids and those that were there.
 
     emr: a client that asks once. A step is there if it waits, runs or is done with the same words; one that failed is
-    given again. Raises UserError where the cluster takes no steps.
+    given again. check_inputs: is given what the new ones read, and where others still write. Raises UserError where the
+    cluster takes no steps, and as that does.
     """
     found = describe(emr, cluster)
     if not found.is_active:
@@ -173,11 +180,14 @@ def add_steps(emr: Any, cluster: str, steps: Sequence[Json]) -> tuple[list[str],
             f"{cluster} is {found.state} and takes no steps; `{command('emr', 'launch', 'S3-PREFIX')}` makes another"
         )
     with that_runs(cluster):
-        known = {step.args: step for step in steps_of(emr, cluster) if step.state in _GOING}
+        going = [step for step in steps_of(emr, cluster) if step.state in _GOING]
+        known = {step.args: step for step in going}
         new = [step for step in steps if tuple(step["HadoopJarStep"]["Args"]) not in known]
         same = [known[args] for step in steps if (args := tuple(step["HadoopJarStep"]["Args"])) in known]
         if not new:
             return [], same
+        waited_for = (output_of(step.args) for step in going if step.state != "COMPLETED")
+        check_inputs(inputs_of(new), [each for each in waited_for if each is not None])
         with signals_held_back(), explained(cluster):
             return list(emr.add_job_flow_steps(JobFlowId=cluster, Steps=new)["StepIds"]), same
 

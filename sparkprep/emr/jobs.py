@@ -13,6 +13,7 @@ from sparkprep.dedup import cli as dedup_cli
 from sparkprep.emr.model import EMR, Enumerated, check_request
 from sparkprep.emr.places import Staged
 from sparkprep.errors import UserError
+from sparkprep.io.files import exists
 from sparkprep.io.paths import join_path, lies_in, normalise
 from sparkprep.options import Keywords, Parser, Text, check_options, option
 from sparkprep.tokens import shards_cli, tokenize_cli
@@ -130,9 +131,41 @@ def step(name: str, words: Sequence[str], staged: Staged, on_failure: str) -> Js
 
 def output_of(args: Sequence[str]) -> str | None:
     """Return where a step of ours writes, by its words; None for a step of another kind."""
-    if "--output" not in args[:-1] or "spark-submit" not in args[:1]:
+    return _last(args, "--output")
+
+
+def input_of(args: Sequence[str]) -> str | None:
+    """Return what a step of ours reads, by its words; None for a step of another kind."""
+    return _last(args, "--input")
+
+
+def inputs_of(steps: Sequence[Json]) -> list[str]:
+    """Return what steps read and none before them writes: what must be there when they begin."""
+    written: set[str] = set()
+    needed = []
+    for args in (step["HadoopJarStep"]["Args"] for step in steps):
+        read, writes = input_of(args), output_of(args)
+        if read is not None and read not in written:
+            needed.append(read)
+        written |= {writes} if writes is not None else set()
+    return needed
+
+
+def check_inputs(needed: Sequence[str], soon: Sequence[str] = ()) -> None:
+    """Raise UserError for what is to be read and is not there: it would be found out on nodes that are billed.
+
+    soon: places that steps still write.
+    """
+    for each in needed:
+        if not any(lies_in(each, place) for place in soon) and not exists(each):
+            raise UserError(f"--input {each}: nothing lies there; name what is, or run the job that writes it first")
+
+
+def _last(args: Sequence[str], name: str) -> str | None:
+    """Return what stands behind the last flag of the name in the words of a step of ours."""
+    if name not in args[:-1] or "spark-submit" not in args[:1]:
         return None
-    return args[len(args) - 1 - list(reversed(args)).index("--output") + 1]
+    return args[len(args) - 1 - list(reversed(args)).index(name) + 1]
 
 
 def _check_places(source: str, target: str, staged: Staged) -> None:

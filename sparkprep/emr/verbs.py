@@ -68,6 +68,7 @@ def launch(args: argparse.Namespace) -> int:
     for place in places:
         check_bucket_region(place, made.region)
     check_staged(made.staged)
+    jobs.check_inputs(jobs.inputs_of(made.request.get("Steps", [])))
     emr = client(made.region, once=True)
     with clusters.launched(emr, made.request) as cluster:
         say_line(f"{cluster} is launched; it stops itself after {made.stop_after} hours")
@@ -94,7 +95,7 @@ def submit(args: argparse.Namespace) -> int:
         check_bucket_region(place, region)
     emr = client(region, once=True)
     staged = given_place or clusters.staged_of(emr, cluster)[0]
-    new, there = clusters.add_steps(emr, cluster, jobs.steps(settings, staged))
+    new, there = clusters.add_steps(emr, cluster, jobs.steps(settings, staged), jobs.check_inputs)
     with clusters.that_runs(cluster):
         for step in there:
             say_line(f"{step.id} {step.name} is there already, {step.state}: not given again")

@@ -104,6 +104,7 @@ def submit(args: argparse.Namespace) -> int:
         return Exit.DONE
     for place in filter(None, (settings.input, settings.output, args.environment)):
         check_bucket_region(place, region)
+    jobs.check_inputs([each for each in (jobs.input_of(["spark-submit", *words]),) if each is not None])
     asked = client(region, SERVERLESS)
     runs = applications.job_runs(asked, args.cluster)
     over = sorted(each["id"] for each in runs if each["state"] not in applications.GOING)  # after these it runs anew

@@ -28,6 +28,8 @@ def staged(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
     manifest = {"sparkprep": __version__, "python": "3.11", "machine": "x86_64", "files": []}
     s3_buckets.put("sparkprep/staged.json", json.dumps(manifest))
+    for key in ("docs/0.parquet", "sparkprep/samples/10k/documents.parquet"):
+        s3_buckets.put(key)
     yield PREFIX
     s3_buckets.clear()
     emr = boto3.client("emr", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
@@ -88,6 +90,28 @@ def test_a_second_launch_and_a_second_submission_do_nothing_twice(
     again = told(capsys, "submit", cluster, *RUN)
     assert again.count("is there already") == 3
     assert "0 steps given: none" in again
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/nothing", "s3://bucket/doc", "s3://bucket/docs/0"])
+def test_nothing_is_launched_or_given_that_reads_what_is_not_there(
+    staged: str, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["--input", place, "--output", "s3://bucket/run"]
+    words = f"--input {place}: nothing lies there"
+    assert words in told(capsys, "launch", staged, *run, code=2)
+    assert "no cluster is billed" in told(capsys, "status")
+    cluster = cluster_in(told(capsys, "launch", staged))
+    said = told(capsys, "submit", cluster, *run, code=2)
+    assert words in said
+    assert f"{cluster} runs and is billed" in said
+
+
+def test_what_an_earlier_step_still_writes_may_be_read(staged: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = cluster_in(told(capsys, "launch", staged))
+    shards = ["submit", cluster, *RUN, "--jobs", "tokens,shards"]
+    assert "--input s3://bucket/run/clean: nothing lies there" in told(capsys, *shards, code=2)
+    told(capsys, "submit", cluster, *RUN, "--jobs", "dedup")
+    assert "2 steps given" in told(capsys, *shards)
 
 
 def test_a_cluster_with_its_jobs_ends_with_them(staged: str, capsys: pytest.CaptureFixture[str]) -> None:
