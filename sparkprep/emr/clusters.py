@@ -187,6 +187,7 @@ def add_steps(
         if not new:
             return [], same
         waited_for = (output_of(step.args) for step in going if step.state != "COMPLETED")
+        _check_outputs(cluster, new, going)
         check_inputs(inputs_of(new), [each for each in waited_for if each is not None])
         with signals_held_back(), explained(cluster):
             return list(emr.add_job_flow_steps(JobFlowId=cluster, Steps=new)["StepIds"]), same
@@ -204,6 +205,21 @@ def terminate(emr: Any, cluster: str) -> Cluster:
         if after.is_active:
             raise UserError(f"{cluster} is still {after.state}: is it protected from termination?")
         return after
+
+
+def _check_outputs(cluster: str, new: Sequence[Json], going: Sequence[Step]) -> None:
+    """Raise UserError where steps would write where one with other words has written, or will.
+
+    What it wrote is taken for done by those behind it, so that a run would be made of two.
+    """
+    writers = {output_of(step.args): step for step in going}
+    for args in (step["HadoopJarStep"]["Args"] for step in new):
+        other = writers.get(place) if (place := output_of(args)) is not None else None
+        if other is not None:
+            raise UserError(
+                f"{place}: {other.id} {other.name} of {cluster} writes there with other words ({other.state}), and "
+                "what is behind it would be of two runs; take another --output"
+            )
 
 
 def _asked_for(emr: Any, request: Json) -> str:

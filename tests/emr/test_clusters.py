@@ -251,3 +251,18 @@ def test_jobs_of_an_application_are_cancelled_before_it_is_stopped() -> None:
         stubber.add_response("list_job_runs", {"jobRuns": [job_run("CANCELLED")]}, application)
         stubber.add_response("stop_application", {}, application)
         assert applications.end(serverless, application["applicationId"]) == []
+
+
+@pytest.mark.parametrize("job", [0, 1, 2])
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING", "COMPLETED"])
+def test_a_run_with_other_words_takes_another_output(job: int, state: str) -> None:
+    there = [step(number, state, args_of(each)) for number, each in enumerate(STEPS)]
+    changed = json.loads(json.dumps(STEPS))
+    changed[job]["HadoopJarStep"]["Args"] += ["--seed", "7"]
+    with stubbed() as (emr, stubber):
+        stubber.add_response("describe_cluster", cluster("WAITING"), {"ClusterId": CLUSTER})
+        stubber.add_response("list_steps", {"Steps": there[::-1]}, {"ClusterId": CLUSTER})
+        with pytest.raises(UserError, match=f"s-{job} step {job} of {CLUSTER} writes there with other words") as caught:
+            clusters.add_steps(emr, CLUSTER, changed)
+    assert "take another --output" in str(caught.value)
+    assert what_is_left(caught.value) == RUNS
