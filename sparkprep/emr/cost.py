@@ -1,7 +1,7 @@
 """What a cluster costs an hour, and what a run on it will take, with an interval.
 
     core-seconds = GB x CPU seconds a GB x slower core x through S3 x growth
-    hours        = start + core-seconds / (tasks at once x share of them that works) + idle
+    hours        = start + jobs x seconds a job + core-seconds / (tasks at once x share of them that works) + idle
     dollars      = hours x dollars an hour
 
 Each factor has a low, an expected and a high value; the interval takes every factor at the same end, so that it is
@@ -10,12 +10,13 @@ wider than what is likely. Those from measurements are in docs/benchmarks.md; do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sparkprep.emr.fits import Fit
+from sparkprep.emr.jobs import JOBS
 from sparkprep.emr.prices import Prices
-from sparkprep.emr.settings import MOST_HOURS, ClusterSettings, WorkSettings
+from sparkprep.emr.settings import MOST_HOURS, MOST_STOP_HOURS, ClusterSettings, WorkSettings
 from sparkprep.errors import UserError
 
 
@@ -56,6 +57,10 @@ GROWTH = Factor(1.0, 1.5, 4.0)
 BUSY = Factor(0.8, 0.5, 0.25)
 # Assumed, not measured: from the request to the first step, with the bootstrap.
 START_HOURS = Factor(0.1, 0.17, 0.33)
+# Assumed, not measured: what a job takes without data, from its spark-submit to the first task and to its end.
+JOB_SECONDS = Factor(30, 60, 90)
+# Assumed, not measured: executors of EMR Serverless compile the kernels when they start.
+KERNEL_SECONDS = Factor(30, 60, 120)
 
 
 @dataclass(frozen=True)
@@ -110,14 +115,14 @@ def core_seconds(work: WorkSettings) -> tuple[Factor, Factor]:
 
 
 def work_hours(seconds: Factor, tasks: int) -> Factor:
-    """Return the hours that so many seconds of one core take, with so many tasks at once."""
+    """Return the hours that so many seconds of one core take, with so many tasks at once, beside `JOB_SECONDS`."""
     return Factor(*(each / (tasks * share * 3600) for each, share in zip(seconds, BUSY, strict=True)))
 
 
 def estimate(settings: ClusterSettings, work: WorkSettings, placed: Fit, an_hour: float) -> Estimate:
     """Return what a run takes on a cluster that costs so many dollars an hour."""
     gigabytes, seconds = core_seconds(work)
-    jobs = work_hours(seconds, placed.tasks)
+    jobs = work_hours(seconds, placed.tasks).plus(JOB_SECONDS * (len(JOBS) / 3600))
     idle = settings.idle_minutes / 60
     hours = START_HOURS.plus(jobs).plus(Factor(idle, idle, idle))
     return Estimate(gigabytes, seconds, jobs, hours, hours * an_hour)
@@ -147,13 +152,29 @@ def hard_stop(settings: ClusterSettings, taken: Estimate, an_hour: float) -> int
             f"--max-hours {hours} cost up to ${most:.2f}, more than --max-dollars {settings.max_dollars:g}; give "
             f"--max-hours {affordable}, or --max-dollars {_up(most)}"
         )
-    if taken.hours.expected > hours:
-        needed = int(taken.hours.high) + 1
+    to_its_end = until_done(taken)
+    if to_its_end.expected > hours:
+        needed = next(
+            (int(each) + 1 for each in (to_its_end.high, to_its_end.expected) if each < MOST_STOP_HOURS), None
+        )
+        longer = f"--max-dollars {_up(at_most(needed, an_hour))} --max-hours {needed}, or " if needed else ""
         raise UserError(
-            f"the run takes {taken.hours.expected:.1f} hours (${taken.dollars.expected:.2f}), and the cluster stops "
-            f"after {hours}; give --max-dollars {_up(at_most(needed, an_hour))} --max-hours {needed}, or more nodes"
+            f"the run takes {to_its_end.expected:.1f} hours (${to_its_end.expected * an_hour:.2f}), and the cluster "
+            f"stops after {hours}; give {longer}more or larger nodes"
         )
     return hours
+
+
+def until_done(taken: Estimate) -> Factor:
+    """Return the hours from the request to the end of the jobs, which must come before the hard stop."""
+    return START_HOURS.plus(taken.work)
+
+
+def stopped(taken: Estimate, stop_after: int, an_hour: float) -> Estimate:
+    """Return an estimate as a hard stop bounds it: neither idle minutes nor jobs are paid for after that."""
+    ends = zip(taken.hours, START_HOURS, strict=True)
+    hours = Factor(*(min(each, start + stop_after) for each, start in ends))
+    return replace(taken, hours=hours, dollars=hours * an_hour)
 
 
 def _up(dollars: float) -> int:

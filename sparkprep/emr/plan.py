@@ -117,10 +117,13 @@ def make_plan(
     stop_after = cost.hard_stop(settings, taken, an_hour.total)
     support, is_doubtful = support_of(settings.release, today)
     warnings = [*prices.warnings(today, region), *([support] if is_doubtful else []), *_of_market(settings)]
-    if taken.hours.high > stop_after:
+    longest = cost.until_done(taken).high
+    if longest > stop_after:
         warnings.append(
-            f"the run may take up to {taken.hours.high:.1f} hours, and the cluster stops after {stop_after}"
+            f"the run may take up to {longest:.1f} hours (${longest * an_hour.total:.2f}), and the cluster stops after "
+            f"{stop_after}: what is not done then must be done anew"
         )
+    taken = cost.stopped(taken, stop_after, an_hour.total)
     request = run_job_flow(settings, staged, placed, stop_after, _one_shot(run, staged))
     return Plan(settings, region, staged, placed, an_hour, taken, work, prices.oldest(), stop_after,
                 tuple(warnings), support, request)  # fmt: skip

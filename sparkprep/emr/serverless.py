@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkprep import __version__
-from sparkprep.emr.cost import Factor, core_seconds, work_hours
+from sparkprep.emr.cost import JOB_SECONDS, KERNEL_SECONDS, Factor, core_seconds, work_hours
 from sparkprep.emr.fits import Fit, megabytes
 from sparkprep.emr.jobs import JOBS, check_uri
 from sparkprep.emr.model import SERVERLESS, check_request
@@ -82,9 +82,10 @@ def hourly(workers: Workers, prices: Prices) -> float:
 
 
 def dollars(workers: Workers, work: WorkSettings, placed: Fit, prices: Prices) -> Factor:
-    """Return what a run costs: its jobs' hours alone, as neither start nor idleness is billed."""
+    """Return what a run costs: its jobs' hours alone, as neither machines' start nor idleness is billed."""
     _, seconds = core_seconds(work)
-    return work_hours(seconds, placed.tasks) * hourly(workers, prices)
+    starts = JOB_SECONDS.plus(KERNEL_SECONDS) * (len(JOBS) / 3600)
+    return work_hours(seconds, placed.tasks).plus(starts) * hourly(workers, prices)
 
 
 def create_application(settings: ClusterSettings, workers: Workers) -> Json:

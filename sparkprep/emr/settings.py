@@ -16,6 +16,8 @@ from sparkprep.spark.clusters import R5_XLARGE_X7, SIZES
 
 MOST_HOURS = 12
 """A cluster is stopped after so many hours, however much money there is: the time that the course gives a run."""
+MOST_STOP_HOURS = 168
+"""The most that --max-hours takes: a week."""
 _LARGE = SIZES["5m"]
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -81,7 +83,9 @@ class ClusterSettings(Keywords):
         25.0, "the most that the cluster may cost until its hard stop", Number(0, above=True), "X"
     )
     max_hours: int | None = option(
-        None, f"hours until the hard stop (default: what --max-dollars buys, at most {MOST_HOURS})", Integer(1, 168)
+        None,
+        f"hours until the hard stop (default: what --max-dollars buys, at most {MOST_HOURS})",
+        Integer(1, MOST_STOP_HOURS),
     )
     step_concurrency: int = option(1, "steps that run at once", Integer(1, 256))
     key_name: str | None = option(None, "EC2 key pair, for ssh to the primary node", Text(), "NAME")

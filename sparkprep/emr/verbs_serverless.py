@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 
 from sparkprep.console import Exit, say, say_line
@@ -168,3 +169,6 @@ def _tell_price(workers: serverless.Workers, made: Plan, prices: Prices) -> None
     an_hour, cost = serverless.hourly(workers, prices), serverless.dollars(workers, made.work, made.placed, prices)
     say_line(f"  serverless  ${an_hour:.2f} an hour while jobs run: {workers.all_vcpus} vCPUs, {workers.all_gb} GB; "
              f"${cost.expected:.2f} (${cost.low:.2f} to ${cost.high:.2f})")  # fmt: skip
+    if cost.high > made.settings.max_dollars:
+        say_line(f"warning: the run may cost up to ${cost.high:.2f} on EMR Serverless, more than --max-dollars "
+                 f"{made.settings.max_dollars:g}", sys.stderr)  # fmt: skip

@@ -41,7 +41,7 @@ def test_a_run_is_estimated_by_the_formula_that_is_documented() -> None:
     taken = planned(text_gb=10).taken
     seconds = 10 * (27.4 + 24.7) * 1.85 * 1.2 * 1.5
     assert taken.core_seconds.expected == pytest.approx(seconds)
-    assert taken.work.expected == pytest.approx(seconds / (28 * 0.5) / 3600)
+    assert taken.work.expected == pytest.approx(3 * 60 / 3600 + seconds / (28 * 0.5) / 3600)
     assert taken.hours.expected == pytest.approx(0.17 + taken.work.expected + 10 / 60)
     assert taken.dollars.expected == pytest.approx(taken.hours.expected * planned().an_hour.total)
     for factor in (taken.core_seconds, taken.work, taken.hours, taken.dollars):
@@ -105,6 +105,20 @@ def test_what_costs_more_than_it_may_is_refused_with_a_way_out(settings: dict[st
 def test_the_way_out_of_a_run_that_is_too_long_is_one() -> None:
     words = refusal(documents=500_000_000).split("give ")[1].split(",")[0].split()
     assert planned(documents=500_000_000, max_dollars=float(words[1]), max_hours=int(words[3]))
+
+
+def test_idle_minutes_are_paid_for_until_the_hard_stop_and_do_not_count_as_work() -> None:
+    made = planned(core_nodes=1, documents=10_000, max_hours=1, idle_minutes=120)
+    assert made.stop_after == 1
+    assert made.taken.hours.high == pytest.approx(1.33)
+    assert made.taken.dollars.high == pytest.approx(made.at_most)
+    assert made.warnings == ()
+
+
+def test_a_run_that_no_hard_stop_is_long_enough_for_is_told_to_take_more_nodes() -> None:
+    said = refusal(text_gb=100_000)
+    assert "more or larger nodes" in said
+    assert "--max-hours" not in said
 
 
 def test_old_prices_and_those_of_another_region_are_told() -> None:
