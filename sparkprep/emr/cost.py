@@ -10,6 +10,7 @@ wider than what is likely. Those from measurements are in docs/benchmarks.md; do
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -140,27 +141,24 @@ def hard_stop(settings: ClusterSettings, taken: Estimate, an_hour: float) -> int
     is expected.
     """
     affordable = int(settings.max_dollars / an_hour - START_HOURS.high)
+    to_its_end = until_done(taken)
+    least = int(to_its_end.expected) + 1
+    hours = settings.max_hours or min(affordable, MOST_HOURS)
     if affordable < 1:
         raise UserError(
             f"--max-dollars {settings.max_dollars:g}: an hour of this cluster costs ${an_hour:.2f}, with its start up "
-            f"to ${at_most(1, an_hour):.2f}; give --max-dollars {_up(at_most(1, an_hour))} or more, or fewer nodes"
+            f"to ${at_most(1, an_hour):.2f}; give {_ways([max(hours, least)], an_hour, 'fewer nodes')}"
         )
-    hours = settings.max_hours or min(affordable, MOST_HOURS)
     if hours > affordable:
-        most = at_most(hours, an_hour)
+        shorter = [f"--max-hours {affordable}"] if affordable >= least else []
         raise UserError(
-            f"--max-hours {hours} cost up to ${most:.2f}, more than --max-dollars {settings.max_dollars:g}; give "
-            f"--max-hours {affordable}, or --max-dollars {_up(most)}"
+            f"--max-hours {hours} cost up to ${at_most(hours, an_hour):.2f}, more than --max-dollars "
+            f"{settings.max_dollars:g}; give {_ways([max(hours, least)], an_hour, 'fewer nodes', shorter)}"
         )
-    to_its_end = until_done(taken)
     if to_its_end.expected > hours:
-        needed = next(
-            (int(each) + 1 for each in (to_its_end.high, to_its_end.expected) if each < MOST_STOP_HOURS), None
-        )
-        longer = f"--max-dollars {_up(at_most(needed, an_hour))} --max-hours {needed}, or " if needed else ""
         raise UserError(
             f"the run takes {to_its_end.expected:.1f} hours (${to_its_end.expected * an_hour:.2f}), and the cluster "
-            f"stops after {hours}; give {longer}more or larger nodes"
+            f"stops after {hours}; give {_ways([int(to_its_end.high) + 1, least], an_hour, 'more or larger nodes')}"
         )
     return hours
 
@@ -175,6 +173,14 @@ def stopped(taken: Estimate, stop_after: int, an_hour: float) -> Estimate:
     ends = zip(taken.hours, START_HOURS, strict=True)
     hours = Factor(*(min(each, start + stop_after) for each, start in ends))
     return replace(taken, hours=hours, dollars=hours * an_hour)
+
+
+def _ways(hours: Sequence[int], an_hour: float, nodes: str, further: Sequence[str] = ()) -> str:
+    """Return the flags that buy the first of the hours that --max-hours takes, and the other ways out."""
+    bought = [
+        f"--max-dollars {_up(at_most(each, an_hour))} --max-hours {each}" for each in hours if each <= MOST_STOP_HOURS
+    ]
+    return ", or ".join([*further, *bought[:1], nodes])
 
 
 def _up(dollars: float) -> int:

@@ -17,6 +17,12 @@ ALLOCATION_MB = 32
 """Containers are multiples of this (`yarn.scheduler.minimum-allocation-mb` on EMR)."""
 MASTER_MB = 512 + 384
 """The application master of client mode: `spark.yarn.am.memory` and its least overhead."""
+LEAST_HEAP_MB = 450
+"""Spark starts no JVM with less: one and a half times the 300 MB that it keeps for itself."""
+LEAST_OVERHEAD_MB = 384
+"""What Spark puts beside a heap at the least."""
+LEAST_PYTHON_MB = 1024
+"""What a Python worker of the jobs needs; with less it may be killed, and its task begun anew."""
 EMR_OVERHEAD = 0.1875
 """Overhead as a share of the heap, where a job on EMR names none."""
 _JVM_SHARE = 0.1
@@ -24,6 +30,8 @@ _JVM_SHARE = 0.1
 _DRIVER_LEAVES_MB = 10 * 1024
 """What a primary node keeps for YARN's and HDFS's masters, the history server and JupyterHub."""
 _MEMORY = re.compile(r"(\d+)\s*([kmgt]?)b?", re.IGNORECASE)
+_LEAST_GB = 2
+"""Of an executor that is worth offering: for each of its cores, of which Python gets half, or, if need be, in all."""
 _KB = {"k": 1, "m": 1024, "g": 1024**2, "t": 1024**3}
 
 
@@ -50,7 +58,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Fit:
-    """How the executors of a job lie on the nodes. executors: that are asked for, all of which are placed."""
+    """How the executors of a job lie on the nodes. executors: that are asked for, all of which are placed.
+
+    better: the flags of executors that leave no node without one, "" where there are none such.
+    """
 
     node: Node
     nodes: int
@@ -60,6 +71,7 @@ class Fit:
     overhead_mb: int
     container_mb: int
     per_node: int
+    better: str
 
     @property
     def tasks(self) -> int:
@@ -70,6 +82,28 @@ class Fit:
     def python_mb(self) -> int:
         """The memory for each Python worker: of the overhead, without what the JVM takes, one for each core."""
         return (self.overhead_mb - int(self.heap_mb * _JVM_SHARE)) // self.cores
+
+    def warnings(self) -> list[str]:
+        """Return what is paid for and not used, and what will not go well, with the way out."""
+        told = []
+        without, cores = max(0, self.nodes - self.executors), self.nodes * self.node.vcpus
+        wider = self.node.vcpus // math.ceil(self.executors / self.nodes)
+        way = f"--executor-cores {wider}" if not without and wider > self.cores else self.better
+        out = f"; {way} does better" if way else ""
+        if without:
+            gets = "gets" if without == 1 else "get"
+            told.append(
+                f"{without} of {self.nodes} core nodes {gets} no executor, and {cores - self.tasks} of {cores} cores "
+                f"no task, though they are paid for{out}"
+            )
+        elif self.tasks < cores:
+            told.append(f"{cores - self.tasks} of {cores} cores get no task, though they are paid for{out}")
+        if self.python_mb < LEAST_PYTHON_MB:
+            told.append(
+                f"a Python worker has {max(0, self.python_mb):,} MB and needs about {LEAST_PYTHON_MB:,}, or it is "
+                "killed in mid-task; give less --executor-memory and more --executor-overhead"
+            )
+        return told
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the arithmetic as rows of name and text."""
@@ -119,45 +153,56 @@ def fit(
     overhead_mb = megabytes(overhead) if overhead is not None else max(384, int(heap_mb * EMR_OVERHEAD))
     container_mb = math.ceil((heap_mb + overhead_mb) / ALLOCATION_MB) * ALLOCATION_MB
     what = f"an executor of {heap_mb:,} + {overhead_mb:,} MB"
+    wrong = []
     if cores > node.vcpus:
-        raise UserError(
-            f"{cores} cores an executor: a {node.name} has {node.vcpus}; give --executor-cores {node.vcpus}"
-        )
-    if container_mb > node.yarn_mb:
-        raise UserError(
-            f"{what} does not fit: YARN has {node.yarn_mb:,} MB on a {node.name}; give {_smaller(node, cores)}"
-        )
+        wrong.append(f"{cores} cores an executor: a {node.name} has {node.vcpus}; give --executor-cores {node.vcpus}")
+        cores = node.vcpus
+    most = nodes * (node.vcpus // cores)
     by_memory = placed(node, nodes, container_mb, queue_percent)
-    if by_memory == 0 and queue_percent < 100:
-        raise UserError(
-            f"{what} does not fit: the queue may take {queue_percent} % of the {node.yarn_mb * nodes:,} MB that YARN "
-            f"has, and the application master needs {MASTER_MB} MB of it; give {_smaller(node, cores)}, or take "
-            "another queue"
-        )
-    if by_memory == 0:
-        raise UserError(
-            f"no executor can be placed: the application master needs {MASTER_MB} MB beside {what} on {nodes} "
-            f"{node.name} with {node.yarn_mb:,} MB; {_smaller(node, cores)}"
-        )
-    at_most = min(by_memory, nodes * (node.vcpus // cores))
-    if executors is not None and executors > at_most:
-        raise UserError(_too_many(node, nodes, executors, at_most, container_mb, cores, what, by_memory))
+    at_most = min(by_memory, most)
+    if at_most == 0:
+        why = _why_none(node, nodes, container_mb, queue_percent, what)
+        wrong.append(f"{why}; {_instead(node, nodes, cores, queue_percent, executors or most)}")
+    elif executors is not None and executors > at_most:
+        wrong.append(_too_many(node, nodes, executors, at_most, container_mb, cores, by_memory, queue_percent))
+    if wrong:
+        raise UserError("; ".join(wrong))
+    better = _sizes(node, nodes, cores, queue_percent, most)
+    is_better = better is not None and better[0] > (executors or at_most)
+    words = "" if better is None or not is_better else _flags(better, executors is not None)
+    if executors is not None and executors < at_most:
+        words = f"without --executors {at_most} are placed, which"
     per_node = min(node.yarn_mb // container_mb, node.vcpus // cores)
-    return Fit(node, nodes, executors or at_most, cores, heap_mb, overhead_mb, container_mb, per_node)
+    return Fit(node, nodes, executors or at_most, cores, heap_mb, overhead_mb, container_mb, per_node, words)
 
 
 def check_driver(primary: Node, memory: str) -> None:
     """Raise UserError where a driver's heap leaves a primary node too little for its other services."""
     most = primary.memory_mb - _DRIVER_LEAVES_MB
     if megabytes(memory) > most:
+        way = f"give --driver-memory {most // 1024}g or less" if most >= 1024 else "take a larger --primary-type"
         raise UserError(
             f"a driver of {memory} does not fit on a {primary.name} of {primary.memory_mb:,} MB, whose services need "
-            f"{_DRIVER_LEAVES_MB:,}; give --driver-memory {most // 1024}g or less"
+            f"{_DRIVER_LEAVES_MB:,}; {way}"
         )
 
 
+def _why_none(node: Node, nodes: int, container_mb: int, queue_percent: int, what: str) -> str:
+    if container_mb > node.yarn_mb:
+        return f"{what} does not fit: YARN has {node.yarn_mb:,} MB on a {node.name}"
+    if queue_percent < 100:
+        return (
+            f"{what} does not fit: the queue may take {queue_percent} % of the {node.yarn_mb * nodes:,} MB that YARN "
+            f"has, and the application master needs {MASTER_MB} MB of it"
+        )
+    return (
+        f"no executor can be placed: the application master needs {MASTER_MB} MB beside {what} on {nodes} {node.name} "
+        f"with {node.yarn_mb:,} MB"
+    )
+
+
 def _too_many(
-    node: Node, nodes: int, executors: int, at_most: int, container_mb: int, cores: int, what: str, by_memory: int
+    node: Node, nodes: int, executors: int, at_most: int, container_mb: int, cores: int, by_memory: int, percent: int
 ) -> str:
     if at_most < by_memory:
         why = f"{cores} cores each on {nodes} {node.name} of {node.vcpus}"
@@ -166,15 +211,43 @@ def _too_many(
             f"{container_mb:,} MB each on {nodes} {node.name} with {node.yarn_mb:,} MB, and the application master "
             f"needs {MASTER_MB} MB on one of them"
         )
-    or_smaller = f", or {_smaller(node, cores)}" if executors <= nodes * (node.vcpus // cores) else ", or more nodes"
+    sizes = _sizes(node, nodes, cores, percent, executors)
+    is_way = sizes is not None and sizes[0] == executors
+    or_else = f", or {_flags(sizes, False)}" if sizes is not None and is_way else ", or more nodes"
     return (
         f"{executors} executors: YARN places {at_most} of them ({why}), and the rest would wait for ever; give "
-        f"--executors {at_most}{or_smaller}"
+        f"--executors {at_most}{or_else}"
     )
 
 
-def _smaller(node: Node, cores: int) -> str:
-    """Say what does fit so often on each node as its cores allow, in the proportion that Python-heavy work wants."""
-    each = (node.yarn_mb - MASTER_MB) // max(1, node.vcpus // cores) // 1024
-    heap = max(1, round(each * 10 / 22))
-    return f"--executor-memory {heap}g --executor-overhead {max(1, each - heap)}g"
+def _instead(node: Node, nodes: int, cores: int, queue_percent: int, wanted: int) -> str:
+    sizes = _sizes(node, nodes, cores, queue_percent, wanted)
+    other = ", or take another queue" if queue_percent < 100 else ""
+    return (
+        f"give {_flags(sizes, sizes[0] < wanted)}{other}"
+        if sizes
+        else f"take larger machines{other or ' or more of them'}"
+    )
+
+
+def _flags(sizes: tuple[int, int, int], with_number: bool) -> str:
+    executors, heap, overhead = sizes
+    number = f" --executors {executors}" if with_number else ""
+    return f"--executor-memory {heap}g --executor-overhead {overhead}g{number}"
+
+
+def _sizes(node: Node, nodes: int, cores: int, queue_percent: int, wanted: int) -> tuple[int, int, int] | None:
+    """Return (executors, GB of heap, GB of overhead) of the largest that fit, in the proportion of the profile.
+
+    They are as many as are wanted, or fewer where cores or a queue give no room for so many. Enough for Python comes
+    before their number; None for no room at all.
+    """
+    for least in (_LEAST_GB * cores, _LEAST_GB):
+        for executors in range(min(wanted, nodes * (node.vcpus // cores)), 0, -1):
+            on_node = (node.yarn_mb - MASTER_MB) // math.ceil(executors / nodes)
+            in_queue = (node.yarn_mb * nodes * queue_percent // 100 - MASTER_MB) // executors
+            each = min(on_node, in_queue) // 1024
+            if each >= least:
+                heap = max(1, round(each * 10 / 22))
+                return executors, heap, each - heap
+    return None

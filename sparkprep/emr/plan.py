@@ -8,13 +8,14 @@ from datetime import date
 from typing import Any
 
 from sparkprep.emr import cost
-from sparkprep.emr.fits import Fit, check_driver, fit
+from sparkprep.emr.fits import Fit, Node, check_driver, fit
 from sparkprep.emr.jobs import RunSettings, check_uri, steps
 from sparkprep.emr.places import Staged
 from sparkprep.emr.prices import Prices
 from sparkprep.emr.releases import support_of
 from sparkprep.emr.request import run_job_flow
 from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.errors import UserError
 from sparkprep.units import human_duration
 
 EXAMPLE = "s3://my-bucket/sparkprep"
@@ -102,21 +103,18 @@ def make_plan(
     today = today or date.today()
     staged = Staged(EXAMPLE if prefix is None else check_uri(prefix, "the prefix"))
     core = prices.node(settings.instance_type)
-    placed = fit(
-        core,
-        settings.core_nodes,
-        cores=settings.executor_cores,
-        memory=settings.executor_memory,
-        overhead=settings.executor_overhead,
-        executors=settings.executors,
-        queue_percent=settings.queue_percent,
-    )
-    check_driver(prices.node(settings.primary_type or settings.instance_type), settings.driver_memory)
+    primary = prices.node(settings.primary_type or settings.instance_type)
+    placed = _placed(settings, core, primary)
     an_hour = cost.hourly(settings, prices)
     taken = cost.estimate(settings, work, placed, an_hour.total)
     stop_after = cost.hard_stop(settings, taken, an_hour.total)
     support, is_doubtful = support_of(settings.release, today)
-    warnings = [*prices.warnings(today, region), *([support] if is_doubtful else []), *_of_market(settings)]
+    warnings = [
+        *prices.warnings(today, region),
+        *([support] if is_doubtful else []),
+        *_of_market(settings),
+        *placed.warnings(),
+    ]
     longest = cost.until_done(taken).high
     if longest > stop_after:
         warnings.append(
@@ -127,6 +125,30 @@ def make_plan(
     request = run_job_flow(settings, staged, placed, stop_after, _one_shot(run, staged))
     return Plan(settings, region, staged, placed, an_hour, taken, work, prices.oldest(), stop_after,
                 tuple(warnings), support, request)  # fmt: skip
+
+
+def _placed(settings: ClusterSettings, core: Node, primary: Node) -> Fit:
+    """Return how the executors lie; what does not fit of executors and driver is told at once."""
+    placed, wrong = None, []
+    try:
+        placed = fit(
+            core,
+            settings.core_nodes,
+            cores=settings.executor_cores,
+            memory=settings.executor_memory,
+            overhead=settings.executor_overhead,
+            executors=settings.executors,
+            queue_percent=settings.queue_percent,
+        )
+    except UserError as error:
+        wrong.append(str(error))
+    try:
+        check_driver(primary, settings.driver_memory)
+    except UserError as error:
+        wrong.append(str(error))
+    if placed is None or wrong:
+        raise UserError("; ".join(wrong))
+    return placed
 
 
 def _one_shot(run: RunSettings | None, staged: Staged) -> Sequence[dict[str, Any]]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sparkprep.emr.fits import megabytes
+from sparkprep.emr.fits import LEAST_HEAP_MB, LEAST_OVERHEAD_MB, megabytes
 from sparkprep.emr.model import Enumerated
 from sparkprep.emr.releases import applications_of, check_applications
 from sparkprep.errors import UserError
@@ -22,19 +22,27 @@ _LARGE = SIZES["5m"]
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
+@dataclass(frozen=True)
 class Memory:
-    """An amount in Spark's notation, such as 10g."""
+    """An amount in Spark's notation, with its unit, such as 10g; `least_mb` of it at the least."""
+
+    least_mb: int
 
     def __call__(self, word: str) -> str:
         return self.check(word)
 
     def check(self, value: Any) -> str:
         """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
+        text = str(value).strip()
         try:
-            megabytes(str(value))
+            given = megabytes(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
-        return str(value)
+        if re.fullmatch(r"\d+b?", text, re.IGNORECASE):  # MB to Spark or bytes, which nobody means
+            raise argparse.ArgumentTypeError(f"{text!r} has no unit; give {text.rstrip('bB')}g")
+        if given < self.least_mb:
+            raise argparse.ArgumentTypeError(f"{text!r} is below {self.least_mb}m, with which Spark does not start")
+        return text
 
 
 class Name:
@@ -72,12 +80,17 @@ class ClusterSettings(Keywords):
     primary_gb: int = option(64, "GB of the primary node's disk", Integer(10, 1024))
     executors: int | None = option(None, "executors (default: as many as fit)", Integer(1))
     executor_cores: int = option(R5_XLARGE_X7.cores, "tasks at once in an executor", Integer(1, 64))
-    executor_memory: str = option(R5_XLARGE_X7.memory, "heap of an executor", Memory(), "10g")
+    executor_memory: str = option(R5_XLARGE_X7.memory, "heap of an executor", Memory(LEAST_HEAP_MB), "10g")
     executor_overhead: str = option(
-        R5_XLARGE_X7.overhead, "memory beside the heap, in which Python and Arrow live", Memory(), "12g"
+        R5_XLARGE_X7.overhead,
+        "memory beside the heap, in which Python and Arrow live",
+        Memory(LEAST_OVERHEAD_MB),
+        "12g",
     )
     queue_percent: int = option(100, "of YARN's memory, that the queue of the jobs may take", Integer(1, 100))
-    driver_memory: str = option(_LARGE.driver_memory, "heap of the driver, on the primary node", Memory(), "8g")
+    driver_memory: str = option(
+        _LARGE.driver_memory, "heap of the driver, on the primary node", Memory(LEAST_HEAP_MB), "8g"
+    )
     idle_minutes: int = option(10, "the cluster ends after so many minutes without work", Integer(1, 10080))
     max_dollars: float = option(
         25.0, "the most that the cluster may cost until its hard stop", Number(0, above=True), "X"
