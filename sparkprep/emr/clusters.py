@@ -13,7 +13,7 @@ from typing import Any
 from sparkprep.commands import command
 from sparkprep.console import leave_word, say_line, signals_held_back
 from sparkprep.emr.control import cut_off, explained, may_be_done
-from sparkprep.emr.jobs import inputs_of, output_of
+from sparkprep.emr.jobs import input_of, inputs_of, output_of
 from sparkprep.emr.places import STOP_AFTER, Staged
 from sparkprep.errors import UserError
 from sparkprep.io.paths import normalise
@@ -43,7 +43,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster as EMR tells of it. codes: why it ended, in EMR's words; details: what EMR adds to them."""
+    """A cluster as EMR tells of it. code, message: why it ended, in EMR's words; details: what EMR adds to them.
+
+    at_once: how many steps it runs at once.
+    """
 
     id: str
     name: str
@@ -54,6 +57,7 @@ class Cluster:
     created: datetime | None
     ended: datetime | None
     log_uri: str
+    at_once: int = 1
 
     @property
     def is_active(self) -> bool:
@@ -100,6 +104,7 @@ def describe(emr: Any, cluster: str) -> Cluster:
         created=timeline.get("CreationDateTime"),
         ended=timeline.get("EndDateTime"),
         log_uri=normalise(found["LogUri"]) if found.get("LogUri") else "",
+        at_once=int(found.get("StepConcurrencyLevel", 1)),
     )  # fmt: skip
 
 
@@ -188,6 +193,7 @@ def add_steps(
             return [], same
         waited_for = (output_of(step.args) for step in going if step.state != "COMPLETED")
         _check_outputs(cluster, new, going)
+        _check_order(found, new, going)
         check_inputs(inputs_of(new), [each for each in waited_for if each is not None])
         with signals_held_back(), explained(cluster):
             return list(emr.add_job_flow_steps(JobFlowId=cluster, Steps=new)["StepIds"]), same
@@ -220,6 +226,21 @@ def _check_outputs(cluster: str, new: Sequence[Json], going: Sequence[Step]) -> 
                 f"{place}: {other.id} {other.name} of {cluster} writes there with other words ({other.state}), and "
                 "what is behind it would be of two runs; take another --output"
             )
+
+
+def _check_order(cluster: Cluster, new: Sequence[Json], going: Sequence[Step]) -> None:
+    """Raise UserError where a cluster that runs steps at once would start one before what it reads is written.
+
+    Nor does it take the word that cancels the others where one fails.
+    """
+    if cluster.at_once == 1:
+        return
+    at_once = f"{cluster.id} runs {cluster.at_once} steps at once"
+    written = {output_of(step.args) for step in going if step.state != "COMPLETED"}
+    if len(new) > 1 or any(input_of(each["HadoopJarStep"]["Args"]) in written for each in new):
+        raise UserError(f"{at_once}: give the jobs one after the other's end, with --jobs dedup first")
+    if any(each["ActionOnFailure"] == "CANCEL_AND_WAIT" for each in new):
+        raise UserError(f"{at_once}, where none cancels the others; give --on-failure CONTINUE")
 
 
 def _asked_for(emr: Any, request: Json) -> str:

@@ -108,11 +108,17 @@ def make_plan(
     an_hour = cost.hourly(settings, prices)
     taken = cost.estimate(settings, work, placed, an_hour.total)
     stop_after = cost.hard_stop(settings, taken, an_hour.total)
+    if run is not None and settings.step_concurrency > 1:
+        raise UserError(
+            f"--step-concurrency {settings.step_concurrency}: each job reads what the one before writes, and all would "
+            "start at once; leave it out"
+        )
     support, is_doubtful = support_of(settings.release, today)
     warnings = [
         *prices.warnings(today, region),
         *([support] if is_doubtful else []),
         *_of_market(settings),
+        *_of_concurrency(settings),
         *placed.warnings(),
     ]
     longest = cost.until_done(taken).high
@@ -159,6 +165,15 @@ def _one_shot(run: RunSettings | None, staged: Staged) -> Sequence[dict[str, Any
 def _of_market(settings: ClusterSettings) -> list[str]:
     if settings.market == "SPOT":
         return ["core nodes on the spot market may be taken away in mid-run; their price is reckoned as on demand"]
+    return []
+
+
+def _of_concurrency(settings: ClusterSettings) -> list[str]:
+    if settings.step_concurrency > 1:
+        return [
+            f"{settings.step_concurrency} steps run at once, each with executors for the whole cluster: `submit` gives "
+            "it one job at a time (--jobs dedup --on-failure CONTINUE)"
+        ]
     return []
 
 

@@ -266,3 +266,23 @@ def test_a_run_with_other_words_takes_another_output(job: int, state: str) -> No
             clusters.add_steps(emr, CLUSTER, changed)
     assert "take another --output" in str(caught.value)
     assert what_is_left(caught.value) == RUNS
+
+
+@pytest.mark.parametrize(
+    ("given", "there", "words"),
+    [
+        (STEPS, [], "give the jobs one after the other's end, with --jobs dedup first"),
+        (STEPS[1:2], [step(0, "RUNNING", args_of(STEPS[0]))], "give the jobs one after the other's end"),
+        (STEPS[1:2], [step(0, "COMPLETED", args_of(STEPS[0]))], "give --on-failure CONTINUE"),
+    ],
+)
+def test_a_cluster_that_runs_steps_at_once_is_given_none_that_waits_for_another(
+    given: list[dict[str, Any]], there: list[dict[str, Any]], words: str
+) -> None:
+    waiting = cluster("WAITING")
+    waiting["Cluster"]["StepConcurrencyLevel"] = 3
+    with stubbed() as (emr, stubber):
+        stubber.add_response("describe_cluster", waiting, {"ClusterId": CLUSTER})
+        stubber.add_response("list_steps", {"Steps": there}, {"ClusterId": CLUSTER})
+        with pytest.raises(UserError, match=f"{CLUSTER} runs 3 steps at once.*{words}"):
+            clusters.add_steps(emr, CLUSTER, given)

@@ -92,6 +92,12 @@ def test_a_cluster_with_jobs_ends_when_they_have_or_when_one_fails() -> None:
     assert planned().request["Instances"]["KeepJobFlowAliveWhenNoSteps"] is True
 
 
+def test_jobs_that_read_one_anothers_results_do_not_start_at_once() -> None:
+    with pytest.raises(UserError, match="--step-concurrency 3: each job reads what the one before writes"):
+        planned(RUN, step_concurrency=3)
+    assert any("3 steps run at once" in each for each in planned(step_concurrency=3).warnings)
+
+
 def test_each_job_reads_what_the_one_before_wrote_by_a_list_of_words() -> None:
     made = steps(RUN, Staged(STAGED))
     assert made == golden("steps.json")
