@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -10,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from sparkprep.emr.fits import Node
+from sparkprep.emr.places import MACHINE
 from sparkprep.errors import UserError, argument
 from sparkprep.io.json_files import read_json
 from sparkprep.options import did_you_mean
@@ -24,6 +27,9 @@ _PARTS = {
     "serverless": ("vcpu_hour", "gb_hour", "disk_gb_hour"),
 }
 """Each part of a table and the numbers of its prices; instances and volumes hold one entry for each kind."""
+CURRENCY = "USD"
+_GRAVITON = re.compile(r"(a1|[a-z]+\d+g[a-z]*)\.")
+"""Names of AWS's ARM machines: a `g` behind the generation, as in r6g, c7gn; the first family was a1."""
 _OF_KINDS = ("instances", "volumes")
 
 
@@ -38,6 +44,11 @@ class Prices:
     def node(self, instance_type: str) -> Node:
         """Return a kind of machine. Raises UserError for one that the table does not have."""
         entry = self._entry("instances", instance_type)
+        if entry.get("architecture", MACHINE) != MACHINE or _GRAVITON.match(instance_type):
+            raise UserError(
+                f"{instance_type}: an ARM machine, and the wheels are of {MACHINE}: its bootstrap would fail; take an x86 "
+                "one"
+            )
         memory_mb, yarn_mb = int(entry["memory_gb"] * 1024), int(entry["yarn_mb"])
         return Node(instance_type, int(entry["vcpus"]), memory_mb, yarn_mb)
 
@@ -58,9 +69,15 @@ class Prices:
         """Return the date of the table's oldest price."""
         return min(date.fromisoformat(entry["date"]) for _, entry in _entries(self.table))
 
+    def newest(self) -> date:
+        """Return the date of the table's newest price."""
+        return max(date.fromisoformat(entry["date"]) for _, entry in _entries(self.table))
+
     def warnings(self, today: date, region: str) -> list[str]:
-        """Return what makes the prices doubtful: their age, another region."""
+        """Return what makes the prices doubtful: their date, another region."""
         told = []
+        if self.newest() > today:
+            told.append(f"{self.origin} has prices of {self.newest()}, a day that has not come: is that so?")
         if (today - self.oldest()).days > STALE_DAYS:
             told.append(
                 f"the prices are of {self.oldest()}, more than {STALE_DAYS} days old ({self.origin}); "
@@ -74,10 +91,11 @@ class Prices:
         entry = self.table[part].get(kind)
         if entry is None:
             known = sorted(self.table[part])
+            alone = f" (x86 alone: the wheels are of {MACHINE})" if part == "instances" else ""
             near = did_you_mean(kind, known)
             raise UserError(
-                f"{kind}: not in the table of prices ({self.origin}), which has {', '.join(known)}{near}; --prices "
-                "FILE takes a table with it (x86 alone: the wheels are of x86_64)"
+                f"{kind}: not among the {part} in the table of prices ({self.origin}), which has {', '.join(known)}"
+                f"{near}; --prices FILE takes a table with it{alone}"
             )
         return dict(entry)
 
@@ -97,6 +115,8 @@ def load(path: str | None = None) -> Prices:
 
 def _check(table: Mapping[str, Any], path: str) -> None:
     """Raise UserError where a table lacks a part, a price or its date and source."""
+    if table.get("currency", CURRENCY) != CURRENCY:
+        raise UserError(f"{path}: currency is {table['currency']!r}; give prices in {CURRENCY}, as AWS lists them")
     for part in _PARTS:
         if not isinstance(table.get(part), dict) or not table[part]:
             raise UserError(f"{path}: no prices of {part}; take sparkprep/emr/prices.json for an example")
@@ -107,14 +127,27 @@ def _check(table: Mapping[str, Any], path: str) -> None:
             raise UserError(f"{path}: {name} is no object with prices")
         for number in numbers:
             value = entry.get(number)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise UserError(f"{path}: {name}.{number} is {value!r}, no price")
+        if part == "instances":
+            _check_machine(entry, f"{path}: {name}")
         if not isinstance(entry.get("source"), str):
             raise UserError(f"{path}: {name} has no source")
         try:
             date.fromisoformat(str(entry.get("date")))
         except ValueError:
             raise UserError(f"{path}: {name}.date is {entry.get('date')!r}; write it like 2026-11-22") from None
+
+
+def _check_machine(entry: Mapping[str, Any], name: str) -> None:
+    for number in ("vcpus", "memory_gb", "yarn_mb"):
+        if entry[number] < 1:
+            raise UserError(f"{name}.{number} is {entry[number]!r}: a machine has some")
+    if entry["yarn_mb"] > entry["memory_gb"] * 1024:
+        raise UserError(
+            f"{name}.yarn_mb is {entry['yarn_mb']}, more than the machine's memory_gb of {entry['memory_gb']}; EMR's "
+            "release guide, Task configuration, has what YARN gets"
+        )
 
 
 def _entries(table: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -151,6 +151,10 @@ def test_a_table_of_ones_own_takes_the_place_of_the_packages(tmp_path: Path) -> 
     ("of", "change", "words"),
     [
         (("serverless",), None, "no prices of serverless"),
+        (("instances", "r5.xlarge"), {"ec2_hour": float("nan")}, "instances.r5.xlarge.ec2_hour is nan, no price"),
+        (("address",), {"hour": float("inf")}, "address.hour is inf, no price"),
+        (("instances", "r5.xlarge"), {"yarn_mb": 40_000}, "yarn_mb is 40000, more than the machine's memory_gb of 32"),
+        (("instances", "r5.xlarge"), {"vcpus": 0}, "instances.r5.xlarge.vcpus is 0: a machine has some"),
         (("volumes", "gp3"), {"gb_month": "cheap"}, "volumes.gp3.gb_month is 'cheap', no price"),
         (("address",), {"date": "yesterday"}, "address.date is 'yesterday'; write it like 2026-11-22"),
         (("address",), {"source": None}, "address has no source"),
@@ -161,3 +165,40 @@ def test_a_table_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=words.replace("?", r"\?")):
         load(table(tmp_path, change, of))
+
+
+def test_a_disk_that_the_table_lacks_is_not_called_a_machine(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="gp3: not among the volumes in the table of prices") as caught:
+        planned(table(tmp_path, None, ("volumes", "gp3")))
+    assert "x86" not in str(caught.value)
+
+
+def test_a_table_in_another_currency_is_refused_and_one_of_a_day_to_come_is_doubted(tmp_path: Path) -> None:
+    path = table(tmp_path, {"date": "2027-03-01"}, ("address",))
+    assert any("has prices of 2027-03-01, a day that has not come" in each for each in planned(path).warnings)
+    Path(path).write_text(Path(path).read_text().replace('"USD"', '"EUR"'))
+    with pytest.raises(UserError, match="currency is 'EUR'; give prices in USD"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "is_arm"),
+    [
+        *[(name, {}, True) for name in ("r6g.xlarge", "m7gd.2xlarge", "c6gn.xlarge", "a1.xlarge", "im4gn.xlarge")],
+        *[(name, {}, False) for name in ("r6i.xlarge", "g5.xlarge", "r6id.xlarge", "i4i.xlarge")],
+        ("x9.xlarge", {"architecture": "arm64"}, True),
+        ("x9.xlarge", {"architecture": "x86_64"}, False),
+    ],
+)
+def test_an_arm_machine_is_refused_whatever_the_table_says(
+    name: str, architecture: dict[str, str], is_arm: bool, tmp_path: Path
+) -> None:
+    path = table(tmp_path, {}, ("instances", "r5.xlarge"))
+    content = json.loads(Path(path).read_text())
+    content["instances"][name] = content["instances"]["r5.xlarge"] | architecture
+    Path(path).write_text(json.dumps(content))
+    if is_arm:
+        with pytest.raises(UserError, match=f"{name}: an ARM machine, and the wheels are of x86_64"):
+            planned(path, instance_type=name)
+    else:
+        assert planned(path, instance_type=name, primary_type="r5.xlarge").settings.instance_type == name
