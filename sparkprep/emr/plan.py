@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from sparkprep.emr import cost
-from sparkprep.emr.fits import Fit, Node, check_driver, fit
+from sparkprep.emr import cost, disks
+from sparkprep.emr.fits import Fit, check_driver, fit
 from sparkprep.emr.jobs import RunSettings, check_uri, steps
 from sparkprep.emr.places import Staged
 from sparkprep.emr.prices import Prices
@@ -104,10 +104,25 @@ def make_plan(
     staged = Staged(EXAMPLE if prefix is None else check_uri(prefix, "the prefix"))
     core = prices.node(settings.instance_type)
     primary = prices.node(settings.primary_type or settings.instance_type)
-    placed = _placed(settings, core, primary)
+    placed, _ = _all_of(
+        lambda: fit(
+            core,
+            settings.core_nodes,
+            cores=settings.executor_cores,
+            memory=settings.executor_memory,
+            overhead=settings.executor_overhead,
+            executors=settings.executors,
+            queue_percent=settings.queue_percent,
+        ),
+        lambda: check_driver(primary, settings.driver_memory),
+    )
     an_hour = cost.hourly(settings, prices)
     taken = cost.estimate(settings, work, placed, an_hour.total)
-    stop_after = cost.hard_stop(settings, taken, an_hour.total)
+    larger = disks.larger(taken.gigabytes, settings.core_nodes)
+    stop_after, of_disks = _all_of(
+        lambda: cost.hard_stop(settings, taken, an_hour.total),
+        lambda: disks.room(taken.gigabytes, settings.core_gb, settings.core_nodes, "the core nodes'", larger),
+    )
     if run is not None and settings.step_concurrency > 1:
         raise UserError(
             f"--step-concurrency {settings.step_concurrency}: each job reads what the one before writes, and all would "
@@ -120,6 +135,7 @@ def make_plan(
         *_of_market(settings),
         *_of_concurrency(settings),
         *placed.warnings(),
+        *of_disks,
     ]
     longest = cost.until_done(taken).high
     if longest > stop_after:
@@ -127,34 +143,23 @@ def make_plan(
             f"the run may take up to {longest:.1f} hours (${longest * an_hour.total:.2f}), and the cluster stops after "
             f"{stop_after}: what is not done then must be done anew"
         )
-    taken = cost.stopped(taken, stop_after, an_hour.total)
+    bounded = cost.stopped(taken, stop_after, an_hour.total)
     request = run_job_flow(settings, staged, placed, stop_after, _one_shot(run, staged))
-    return Plan(settings, region, staged, placed, an_hour, taken, work, prices.oldest(), stop_after,
+    return Plan(settings, region, staged, placed, an_hour, bounded, work, prices.oldest(), stop_after,
                 tuple(warnings), support, request)  # fmt: skip
 
 
-def _placed(settings: ClusterSettings, core: Node, primary: Node) -> Fit:
-    """Return how the executors lie; what does not fit of executors and driver is told at once."""
-    placed, wrong = None, []
-    try:
-        placed = fit(
-            core,
-            settings.core_nodes,
-            cores=settings.executor_cores,
-            memory=settings.executor_memory,
-            overhead=settings.executor_overhead,
-            executors=settings.executors,
-            queue_percent=settings.queue_percent,
-        )
-    except UserError as error:
-        wrong.append(str(error))
-    try:
-        check_driver(primary, settings.driver_memory)
-    except UserError as error:
-        wrong.append(str(error))
-    if placed is None or wrong:
+def _all_of(*checks: Callable[[], Any]) -> list[Any]:
+    """Return what each returns; what they refuse is told at once, not one after another."""
+    found, wrong = [], []
+    for check in checks:
+        try:
+            found.append(check())
+        except UserError as error:
+            wrong.append(str(error))
+    if wrong:
         raise UserError("; ".join(wrong))
-    return placed
+    return found
 
 
 def _one_shot(run: RunSettings | None, staged: Staged) -> Sequence[dict[str, Any]]:

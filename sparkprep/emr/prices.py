@@ -46,8 +46,8 @@ class Prices:
         entry = self._entry("instances", instance_type)
         if entry.get("architecture", MACHINE) != MACHINE or _GRAVITON.match(instance_type):
             raise UserError(
-                f"{instance_type}: an ARM machine, and the wheels are of {MACHINE}: its bootstrap would fail; take an x86 "
-                "one"
+                f"{instance_type}: an ARM machine, and the wheels are of {MACHINE}: its bootstrap would fail; take "
+                "one of x86"
             )
         memory_mb, yarn_mb = int(entry["memory_gb"] * 1024), int(entry["yarn_mb"])
         return Node(instance_type, int(entry["vcpus"]), memory_mb, yarn_mb)

@@ -18,6 +18,9 @@ MOST_HOURS = 12
 """A cluster is stopped after so many hours, however much money there is: the time that the course gives a run."""
 MOST_STOP_HOURS = 168
 """The most that --max-hours takes: a week."""
+MOST_NODES = 100
+"""Core nodes, a bound against a slip of the hand: the course has seven."""
+MOST_DISK_GB = 1024
 _LARGE = SIZES["5m"]
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -72,11 +75,11 @@ class ClusterSettings(Keywords):
     )
     instance_type: str = option("r5.xlarge", "machine of the core nodes", Text(), "TYPE")
     primary_type: str | None = option(None, "machine of the primary node (default: the same)", Text(), "TYPE")
-    core_nodes: int = option(R5_XLARGE_X7.executors, "core nodes, beside one primary", Integer(1, 100))
+    core_nodes: int = option(R5_XLARGE_X7.executors, "core nodes, beside one primary", Integer(1, MOST_NODES))
     market: str = option("ON_DEMAND", "how core nodes are bought: ON_DEMAND or SPOT", Enumerated("MarketType"), "WORD")
     volume_type: str = option("gp3", "kind of the disks", OneOf(("gp3", "gp2")))
     root_gb: int = option(100, "GB of each node's root disk", Integer(15, 1024))
-    core_gb: int = option(200, "GB of each core node's disk for HDFS and shuffles", Integer(10, 1024))
+    core_gb: int = option(200, "GB of each core node's disk for HDFS and shuffles", Integer(10, MOST_DISK_GB))
     primary_gb: int = option(64, "GB of the primary node's disk", Integer(10, 1024))
     executors: int | None = option(None, "executors (default: as many as fit)", Integer(1))
     executor_cores: int = option(R5_XLARGE_X7.cores, "tasks at once in an executor", Integer(1, 64))

@@ -69,8 +69,8 @@ def launch(args: argparse.Namespace) -> int:
     made = plan_of(args, None)
     workers = serverless.workers_of(made.settings, made.placed)
     request = serverless.create_application(made.settings, workers)
+    _tell_price(workers, made, load(args.prices))
     if args.dry_run:
-        _tell_price(workers, made, load(args.prices))
         tell_calls([("CreateApplication", request)])
         return Exit.DONE
     check_bucket_region(made.staged.prefix, made.region)
@@ -169,6 +169,8 @@ def _tell_price(workers: serverless.Workers, made: Plan, prices: Prices) -> None
     an_hour, cost = serverless.hourly(workers, prices), serverless.dollars(workers, made.work, made.placed, prices)
     say_line(f"  serverless  ${an_hour:.2f} an hour while jobs run: {workers.all_vcpus} vCPUs, {workers.all_gb} GB; "
              f"${cost.expected:.2f} (${cost.low:.2f} to ${cost.high:.2f})")  # fmt: skip
+    for warning in serverless.disk_warnings(made.work, workers):
+        say_line(f"warning: {warning}", sys.stderr)
     if cost.high > made.settings.max_dollars:
         say_line(f"warning: the run may cost up to ${cost.high:.2f} on EMR Serverless, more than --max-dollars "
                  f"{made.settings.max_dollars:g}", sys.stderr)  # fmt: skip

@@ -103,8 +103,8 @@ def test_what_costs_more_than_it_may_is_refused_with_a_way_out(settings: dict[st
 
 
 def test_the_way_out_of_a_run_that_is_too_long_is_one() -> None:
-    words = refusal(documents=500_000_000).split("give ")[1].split(",")[0].split()
-    assert planned(documents=500_000_000, max_dollars=float(words[1]), max_hours=int(words[3]))
+    words = refusal(documents=500_000_000, core_gb=1024).split("give ")[1].split(",")[0].split()
+    assert planned(documents=500_000_000, core_gb=1024, max_dollars=float(words[1]), max_hours=int(words[3]))
 
 
 def test_idle_minutes_are_paid_for_until_the_hard_stop_and_do_not_count_as_work() -> None:
@@ -116,9 +116,30 @@ def test_idle_minutes_are_paid_for_until_the_hard_stop_and_do_not_count_as_work(
 
 
 def test_a_run_that_no_hard_stop_is_long_enough_for_is_told_to_take_more_nodes() -> None:
-    said = refusal(text_gb=100_000)
+    said = refusal(text_gb=100_000).split("; give it in several runs")[0]
     assert "more or larger nodes" in said
     assert "--max-hours" not in said
+
+
+def test_a_run_whose_shuffles_have_no_room_is_refused_and_one_that_may_have_none_is_warned_of() -> None:
+    said = refusal(text_gb=305, core_gb=20, max_dollars=100)
+    assert "305 GB of text make 488 to 549 GB of shuffle files, and the core nodes' 7 x 20 GB have room for 119" in said
+    enough = int(said.split("--core-gb ")[1])
+    assert not any("shuffle" in each for each in planned(text_gb=305, core_gb=enough, max_dollars=100).warnings)
+    tight = planned(text_gb=305, core_gb=85, max_dollars=100)
+    assert any(f"give --core-gb {enough}" in each for each in tight.warnings)
+
+
+def test_disks_that_are_too_small_at_their_largest_take_more_nodes() -> None:
+    way = refusal(text_gb=2000, core_nodes=2, max_dollars=10_000.0, max_hours=168).split("give ")[1].split()
+    assert way == ["--core-gb", "848", "--core-nodes", "5"]
+    assert planned(text_gb=2000, core_nodes=5, core_gb=848, max_dollars=10_000.0, max_hours=168)
+
+
+def test_the_disks_of_serverless_are_reckoned_too() -> None:
+    plan = planned(text_gb=305, max_dollars=100)
+    with pytest.raises(UserError, match="the workers' 7 x 20 GB have room for 119; take a cluster"):
+        serverless.disk_warnings(plan.work, serverless.workers_of(plan.settings, plan.placed))
 
 
 def test_old_prices_and_those_of_another_region_are_told() -> None:

@@ -72,7 +72,7 @@ def test_memory_and_cores_that_a_refusal_offers_are_placed(settings: dict[str, A
 @given(
     money=st.floats(0.1, 100),
     hours=st.none() | st.integers(1, 168),
-    gigabytes=st.floats(1, 900),
+    gigabytes=st.floats(1, 400),
     nodes=st.integers(1, 9),
 )
 def test_hours_and_dollars_that_a_refusal_offers_are_enough(
