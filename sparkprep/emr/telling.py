@@ -50,6 +50,14 @@ def tell_next(*words: str) -> None:
     say_line(f"next: {command('emr', *words)}")
 
 
+def tell_first(prefix: str | None, *launch: str) -> None:
+    """Print the command behind a plan: the launch, or, where no prefix was named, the staging that comes before it."""
+    if prefix is None:
+        tell_next("stage", "S3-PREFIX")
+    else:
+        tell_next("launch", prefix, *launch)
+
+
 def given(args: argparse.Namespace, settings: type) -> list[str]:
     """Return the flags of a class of settings that differ from their defaults, as words."""
     made = changed(from_arguments(settings, args))

@@ -25,6 +25,7 @@ from sparkprep.emr.telling import (
     region_words,
     rehearsal,
     tell_calls,
+    tell_first,
     tell_next,
     tell_plan,
 )
@@ -42,7 +43,7 @@ def plan(args: argparse.Namespace) -> int:
         return Exit.DONE
     tell_plan(made)
     tell_calls([("RunJobFlow", made.request)])
-    tell_next("launch", made.staged.prefix, *all_given(args))
+    tell_first(args.prefix, *all_given(args))
     return Exit.DONE
 
 

@@ -23,6 +23,7 @@ from sparkprep.emr.telling import (
     region_words,
     rehearsal,
     tell_calls,
+    tell_first,
     tell_next,
     tell_plan,
 )
@@ -57,7 +58,7 @@ def plan(args: argparse.Namespace) -> int:
     tell_plan(made)
     _tell_price(workers, made, prices)
     tell_calls([("CreateApplication", application), ("StartJobRun", job)])
-    tell_next("launch", made.staged.prefix, "--serverless", *all_given(args))
+    tell_first(args.prefix, "--serverless", *all_given(args))
     return Exit.DONE
 
 

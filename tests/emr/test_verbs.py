@@ -326,6 +326,11 @@ def test_a_launch_that_is_not_answered_is_asked_for_once_and_may_have_been_done(
     assert "it may be there: `sparkprep emr status` lists what is billed" in said
 
 
+def test_a_plan_without_a_prefix_leads_to_the_staging(capsys: pytest.CaptureFixture[str]) -> None:
+    assert next_words(told(capsys, "plan")) == ["stage", "S3-PREFIX"]
+    assert next_words(told(capsys, "plan", "--serverless")) == ["stage", "S3-PREFIX"]
+
+
 def test_the_plan_as_json_holds_the_request_and_the_cost(capsys: pytest.CaptureFixture[str]) -> None:
     plan = json.loads(told(capsys, "plan", "--json"))
     assert plan["request"]["Instances"]["InstanceGroups"][1]["InstanceCount"] == 7
