@@ -14,6 +14,7 @@ from sparkprep.commands import command
 from sparkprep.console import Exit
 from sparkprep.emr.clusters import FAILED, Cluster, Step, describe, staged_of, steps_of
 from sparkprep.emr.control import explained, is_busy
+from sparkprep.emr.jobs import output_of
 from sparkprep.emr.places import Staged
 from sparkprep.emr.prices import Prices
 from sparkprep.errors import UserError
@@ -97,7 +98,9 @@ class Status:
         if step.started is not None:
             took = f", {human_duration(((step.ended or self.now) - step.started).total_seconds())}"
         why = "".join(f": {each}" for each in (step.reason, step.log) if each)
-        return f"  {step.id} {step.name}: {step.state}{took}{why}"
+        output = output_of(step.args)
+        where = f", to {output}" if output is not None else ""
+        return f"  {step.id} {step.name}: {step.state}{took}{where}{why}"
 
 
 def look(emr: Any, cluster: str, prices: Prices) -> Status:

@@ -57,6 +57,13 @@ def test_steps_stand_in_the_order_in_which_they_were_given() -> None:
     assert "s-1 step 1: COMPLETED, 5 minutes" in now.lines()[1]
 
 
+def test_steps_of_two_runs_are_told_apart_by_where_they_write() -> None:
+    words = [["spark-submit", "x.py", "--input", "s3://b/docs", "--output", f"s3://b/{run}/clean"] for run in "xy"]
+    told = looked("RUNNING", [step(1, "COMPLETED", words[0]), step(2, "RUNNING", words[1])]).lines()
+    assert told[-2].endswith(", to s3://b/x/clean")
+    assert told[-1].endswith(", to s3://b/y/clean")
+
+
 def test_what_it_has_cost_so_far_and_a_hard_stop_that_did_not_come_are_told() -> None:
     now = looked("WAITING", [])
     later = Status(now.cluster, now.steps, now.an_hour, now.staged, now.stop_after, START + timedelta(hours=9))
