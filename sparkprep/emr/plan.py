@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -77,6 +77,9 @@ class Plan:
             },
             "cost": {
                 "an_hour": self.an_hour.total,
+                "an_hour_of": asdict(self.an_hour),
+                "text_gb": self.taken.gigabytes._asdict(),
+                "job_hours": self.taken.work._asdict(),
                 "hours": self.taken.hours._asdict(),
                 "dollars": self.taken.dollars._asdict(),
                 "stops_after_hours": self.stop_after,

@@ -338,6 +338,10 @@ def test_the_plan_as_json_holds_the_request_and_the_cost(capsys: pytest.CaptureF
         "placed": 7, "per_node": 1, "container_mb": 22528, "yarn_mb": 24576, "python_worker_mb": 2816,
     }  # fmt: skip
     assert plan["cost"]["at_most"] < 25
+    cost = plan["cost"]
+    assert sum(cost["an_hour_of"].values()) == pytest.approx(cost["an_hour"])
+    assert cost["text_gb"]["expected"] == pytest.approx(30.5)
+    assert 0 < cost["job_hours"]["expected"] < cost["hours"]["expected"]
     both = json.loads(told(capsys, "plan", "--json", "--serverless"))
     assert both["serverless"]["dollars"]["expected"] < both["cluster"]["cost"]["dollars"]["expected"]
 
