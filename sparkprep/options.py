@@ -36,9 +36,15 @@ class Kind(Protocol):
         """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
 
 
+_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+
+
 @dataclass(frozen=True)
 class Integer:
-    """Whole numbers from `least` to `most`; `special` is allowed beside them (-1 often means "not set")."""
+    """Whole numbers from `least` to `most`; `special` is allowed beside them (-1 often means "not set").
+
+    A word may group them by commas, as they are printed here (5,000).
+    """
 
     least: int | None = None
     most: int | None = None
@@ -46,7 +52,7 @@ class Integer:
 
     def __call__(self, word: str) -> int:
         try:
-            value = int(word)
+            value = int(word.replace(",", "") if _GROUPED.fullmatch(word) else word)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{word!r} is not a whole number{hint(word)}") from None
         return self.check(value)

@@ -72,7 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     status.add_argument("--lines", type=Integer(0, 1000), default=LINES, metavar="N",
                         help=f"last lines of the driver's log (default {LINES})")  # fmt: skip
     _add_region(status)
-    fetch = kind("fetch", "bring a cluster's logs, reports, shards or rows into a folder; a file of another size is replaced")
+    fetch = kind(
+        "fetch", "bring a cluster's logs, reports, shards or rows into a folder; a file of another size is replaced"
+    )
     fetch.add_argument("cluster", metavar="ID")
     fetch.add_argument("folder", metavar="FOLDER")
     fetch.add_argument("--parts", default="logs,reports", metavar="A,B", help="of logs, reports, shards, rows")

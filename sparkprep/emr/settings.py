@@ -75,7 +75,7 @@ class ClusterSettings(Keywords):
     )
     instance_type: str = option("r5.xlarge", "machine of the core nodes", Text(), "TYPE")
     primary_type: str | None = option(None, "machine of the primary node (default: the same)", Text(), "TYPE")
-    core_nodes: int = option(R5_XLARGE_X7.executors, "core nodes, beside one primary", Integer(1, MOST_NODES))
+    core_nodes: int = option(R5_XLARGE_X7.executors, "core nodes, beside one primary", Integer(1))
     market: str = option("ON_DEMAND", "how core nodes are bought: ON_DEMAND or SPOT", Enumerated("MarketType"), "WORD")
     volume_type: str = option("gp3", "kind of the disks", OneOf(("gp3", "gp2")))
     root_gb: int = option(100, "GB of each node's root disk", Integer(15, 1024))
@@ -112,6 +112,11 @@ class ClusterSettings(Keywords):
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.core_nodes > MOST_NODES:
+            raise UserError(
+                f"--core-nodes {self.core_nodes:,}: more than {MOST_NODES}, where this program stops a slip of the "
+                f"hand; give up to {MOST_NODES}, of larger machines"
+            )
         check_applications(self.release, self.application_names)
         if self.subnet is not None and not re.fullmatch(r"subnet-[0-9a-f]+", self.subnet):
             raise UserError(f"--subnet: {self.subnet!r} is no subnet; write it like subnet-0123abcd")

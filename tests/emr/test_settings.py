@@ -20,6 +20,7 @@ from sparkprep.errors import UserError
         ({"idle_minutes": 10081}, "idle_minutes: 10081 is above 10,080"),
         ({"step_concurrency": 257}, "step_concurrency: 257 is above 256"),
         ({"core_gb": 0}, "core_gb: 0 is below 10"),
+        ({"core_nodes": 1000}, "--core-nodes 1,000: more than 100, where this program stops a slip of the hand"),
         ({"core_nodes": 0}, "core_nodes: 0 is below 1"),
         ({"max_dollars": 0.0}, "max_dollars: 0 is not above 0"),
         ({"executor_memory": "lots"}, "executor_memory: 'lots' is no amount of memory"),

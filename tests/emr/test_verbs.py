@@ -351,5 +351,10 @@ def test_the_flags_of_a_plan_go_on_to_its_launch(capsys: pytest.CaptureFixture[s
     assert words == ["launch", PREFIX, "--core-nodes", "3", "--market", "SPOT", "--documents", "1000"]
 
 
+def test_a_number_of_documents_is_taken_as_the_help_writes_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "500,000 documents" in told(capsys, "plan", "--documents", "500,000")
+    assert "'5,00' is not a whole number" in told(capsys, "plan", "--documents", "5,00", code=2)
+
+
 def test_every_verb_has_its_two_sides() -> None:
     assert set(verbs.VERBS) == set(verbs_serverless.VERBS)
