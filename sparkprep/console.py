@@ -86,12 +86,38 @@ def say(text: str, end: str = "\n", stream: TextIO | None = None, steers: bool =
     """Print at once what the stream's encoding can show, the rest as escapes; by default to stdout.
 
     Control characters become escapes too, but for those that end a line or indent it. steers: what is printed colours
-    or moves the cursor on purpose, and holds other texts as `safe_text` returns them.
+    or moves the cursor on purpose, and holds other texts as `safe_text` returns them. Raises UserError where stdout
+    takes no more (a full disk), but BrokenPipeError for a reader that has gone.
     """
     stream = stream or sys.stdout
     encoding = stream.encoding or "utf-8"
     text = text if steers else control_escaped(text, keep="\n\t\r")
-    print(text.encode(encoding, "backslashreplace").decode(encoding), end=end, file=stream, flush=True)
+    with _stdout_taken() if stream is sys.stdout else contextlib.nullcontext():
+        print(text.encode(encoding, "backslashreplace").decode(encoding), end=end, file=stream, flush=True)
+
+
+@contextmanager
+def _stdout_taken() -> Iterator[None]:
+    """Turn what ends the writing to stdout, such as a full disk, into a UserError; the rest of it goes nowhere."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _into_nothing(sys.stdout)  # Python flushes it once more at its end
+        raise UserError(f"what the program prints cannot be written: {error.strerror}") from error
+
+
+def _flush_stdout() -> None:
+    with _stdout_taken():
+        sys.stdout.flush()
+
+
+def _open_closed_streams() -> None:
+    """Let what is written to a stream that was closed before the program began (`>&-`) go nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the program)
 
 
 def say_line(text: str, stream: TextIO | None = None) -> None:
@@ -231,16 +257,17 @@ def guarded(
     other exceptions `explain` may give the line for Spark's failures; else it is a fault of ours, told with its
     traceback. expendable: the work is worth more than its display, and goes on without (`expendable_display`).
     """
+    _open_closed_streams()
     if expendable:
         with expendable_display():
             code = guarded(work, debug=debug, signals=signals, explain=explain)
-            sys.stdout.flush()
+            _flush_stdout()
             return code
     _hold_behind_submit()
     try:
         with _ended_by(signals), called_by_flags():
             code = work()
-            sys.stdout.flush()  # a reader that has gone is met here rather than at interpreter exit
+            _flush_stdout()  # a reader that has gone is met here rather than at interpreter exit
             return code
     except UserError as error:
         left = what_is_left(error)

@@ -160,6 +160,20 @@ def test_a_reader_that_has_gone_ends_a_program_in_silence() -> None:
         assert program.wait(timeout=60) == Exit.BROKEN_PIPE
 
 
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-", ">&- 2>&-"])
+def test_a_stdout_that_takes_nothing_is_no_fault_of_ours(redirection: str) -> None:
+    code = (
+        "import sys; from sparkprep.console import guarded, say; sys.exit(guarded(lambda: say('x') or 0, debug=False))"
+    )
+    line = f'exec "$0" -c "$1" {redirection}'
+    done = subprocess.run(["bash", "-c", line, sys.executable, code], capture_output=True, text=True, timeout=60)
+    if redirection == ">/dev/full":
+        assert done.stderr == "error: what the program prints cannot be written: No space left on device\n"
+        assert done.returncode == Exit.USER_ERROR
+    else:
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 GONE = """
 import os, pty, sys
 from sparkprep.console import display, guarded, say

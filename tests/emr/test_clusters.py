@@ -1,7 +1,10 @@
 """Clusters are launched once, given steps once, and ended; where something fails, what runs and is billed is said."""
 
+import contextlib
 import json
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +14,7 @@ from botocore.exceptions import ConnectionClosedError
 from checkout import ROOT
 from emr_stubs import CLUSTER, STAGED, cluster, job_run, step, stubbed
 
-from sparkprep.console import guarded, what_is_left
+from sparkprep.console import guarded, say_line, what_is_left
 from sparkprep.emr import applications, clusters
 from sparkprep.emr.places import Staged
 from sparkprep.errors import UserError
@@ -201,6 +204,21 @@ def test_a_reader_that_has_gone_leaves_no_cluster_untold(capsys: pytest.CaptureF
     with pytest.raises(BrokenPipeError), clusters.that_runs(CLUSTER):
         raise BrokenPipeError
     assert capsys.readouterr().err == f"{RUNS}\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full disk to write to")
+def test_a_full_disk_leaves_no_cluster_untold(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> int:
+        with clusters.that_runs(CLUSTER):
+            say_line("it is launched")
+        return 0
+
+    with open("/dev/full", "w") as full, contextlib.suppress(OSError):
+        monkeypatch.setattr(sys, "stdout", full)
+        code = guarded(work, debug=False)
+    assert (code, capsys.readouterr().err.partition("; ")[2]) == (2, f"{RUNS}\n")
 
 
 def test_a_cluster_is_terminated_once_and_one_that_has_ended_is_left() -> None:
