@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sparkprep.commands import command
-from sparkprep.console import leave_word, say_line, signals_held_back
+from sparkprep.console import leave_word, say_line, signals_held_back, what_is_left
 from sparkprep.emr.control import cut_off, explained, may_be_done
 from sparkprep.emr.jobs import input_of, inputs_of, output_of
 from sparkprep.emr.places import STOP_AFTER, Staged
@@ -81,8 +81,9 @@ def that_runs(cluster: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        is_told = what_is_left(error) is not None
         leave_word(error, words)
-        if isinstance(error, BrokenPipeError):  # of which a program tells nothing
+        if isinstance(error, BrokenPipeError) and not is_told:  # of which a program tells nothing
             say_line(words, sys.stderr)
         raise
 

@@ -201,7 +201,7 @@ def test_an_interrupt_says_that_the_cluster_runs_and_how_it_is_ended() -> None:
 
 
 def test_a_reader_that_has_gone_leaves_no_cluster_untold(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(BrokenPipeError), clusters.that_runs(CLUSTER):
+    with pytest.raises(BrokenPipeError), clusters.that_runs(CLUSTER), clusters.that_runs(CLUSTER):
         raise BrokenPipeError
     assert capsys.readouterr().err == f"{RUNS}\n"
 

@@ -306,7 +306,7 @@ def test_a_launch_that_is_not_answered_is_asked_for_once_and_may_have_been_done(
     staged: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(control, "ONCE_SECONDS", 1)
+    monkeypatch.setattr(control, "ONCE_SECONDS", 3)  # in which the server of the tests lists clusters
     with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and says nothing
 
         def run_job_flow(params: dict[str, object], **_: object) -> None:
