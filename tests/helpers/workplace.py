@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import warc_files
 from checkout import ROOT
 from made_runs import make_run
 
@@ -95,7 +96,9 @@ def write_grading(folder: Path) -> None:
 
 
 def write_documents(folder: Path) -> None:
-    """crawl/, docs.jsonl and docs.jsonl.gz, tokens.parquet and pairs.parquet, of the embedded thousand."""
+    """crawl/, docs.jsonl and docs.jsonl.gz, tokens.parquet and pairs.parquet, of the embedded thousand; warcs/."""
+    (folder / "warcs").mkdir()
+    (folder / "warcs" / "CC-MAIN-0.warc.gz").write_bytes(warc_files.archive(warc_files.responses(20)))
     subset = embedded("1k")
     documents = pq.read_table(subset.documents)
     paired = {key for column in pq.read_table(subset.pairs).columns[:2] for key in column.to_pylist()}
