@@ -1,4 +1,4 @@
-"""Turn crawl archives into documents: spark-submit jobs/extract.py --input crawl/ --output pages/"""
+"""Turn crawl archives into documents: spark-submit jobs/extract.py --input warcs/ --output pages/"""
 
 import os
 import sys

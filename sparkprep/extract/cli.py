@@ -21,9 +21,9 @@ from sparkprep.units import human_bytes
 
 EPILOG = """\
 examples:
-  spark-submit jobs/extract.py --input crawl/ --output pages/         all archives of a folder
+  spark-submit jobs/extract.py --input warcs/ --output pages/         all archives of a folder
   sparkprep extract --input warc.paths.gz --output s3://bucket/pages/      those that a list of Common Crawl names
-  sparkprep extract --input 'crawl/CC-MAIN-*.warc.gz' --output pages/ --extractor all
+  sparkprep extract --input 'warcs/CC-MAIN-*.warc.gz' --output whole/ --extractor all
 
 output folder: documents/ (Parquet: id, url, text, title, language, date, archive, offset, payload_bytes), rejected/
 (what is damaged, and where), metrics.json (records by what they gave).

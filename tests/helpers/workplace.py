@@ -1,5 +1,6 @@
 """A folder in which commands of helps and documents find what they name: tiny models, shards, runs, documents."""
 
+import gzip
 import json
 import os
 import shutil
@@ -96,9 +97,10 @@ def write_grading(folder: Path) -> None:
 
 
 def write_documents(folder: Path) -> None:
-    """crawl/, docs.jsonl and docs.jsonl.gz, tokens.parquet and pairs.parquet, of the embedded thousand; warcs/."""
+    """crawl/, docs.jsonl(.gz), tokens.parquet and pairs.parquet, of the embedded thousand; warcs/ and a list of it."""
     (folder / "warcs").mkdir()
     (folder / "warcs" / "CC-MAIN-0.warc.gz").write_bytes(warc_files.archive(warc_files.responses(20)))
+    (folder / "warc.paths.gz").write_bytes(gzip.compress(b"warcs/CC-MAIN-0.warc.gz\n"))
     subset = embedded("1k")
     documents = pq.read_table(subset.documents)
     paired = {key for column in pq.read_table(subset.pairs).columns[:2] for key in column.to_pylist()}

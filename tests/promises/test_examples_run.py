@@ -51,6 +51,7 @@ ELSEWHERE = {
 WITH_SPARK = (
     "sparkprep.dedup.cli",
     "sparkprep.dedup.audit.explain_cli",
+    "sparkprep.extract.cli",
     "sparkprep.tokens.shards_cli",
     "sparkprep.tokens.tokenize_cli",
 )
