@@ -1,6 +1,6 @@
 """What a cluster costs an hour, and what a run on it will take, with an interval.
 
-    core-seconds = GB x CPU seconds a GB x slower core x through S3 x growth
+    core-seconds = GB x CPU seconds a GB x slower core x through S3 x growth (extraction does not grow so)
     hours        = start + jobs x seconds a job + core-seconds / (tasks at once x share of them that works) + idle
     dollars      = hours x dollars an hour
 
@@ -10,12 +10,12 @@ wider than what is likely. Those from measurements are in docs/benchmarks.md; do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sparkprep.emr.fits import Fit
-from sparkprep.emr.jobs import JOBS
+from sparkprep.emr.jobs import USUAL_JOBS
 from sparkprep.emr.prices import Prices
 from sparkprep.emr.settings import MOST_HOURS, MOST_STOP_HOURS, ClusterSettings, WorkSettings
 from sparkprep.errors import UserError
@@ -47,6 +47,9 @@ DOCUMENT_KB = Factor(4.25, 6.1, 8.7)
 # in the middle 33.6.
 DEDUP_SECONDS = Factor(24.1, 27.4, 29.2)
 TOKENS_AND_SHARDS_SECONDS = Factor(21.4, 24.7, 29.2)
+# A GB of text out of archives: 57.5 CPU seconds for 20,000 pages of 7.4 kB of text. Other sites have more or less of
+# their pages around it: half and twice are assumed.
+EXTRACT_SECONDS = Factor(195, 390, 780)
 # Spark's own copy of the same 1.36 GB: 43.5 and 48.4 CPU seconds on a Xeon of 2.80 GHz, 21.4 to 24.3 on the EPYC of the
 # figures above. r5 is a Xeon, too.
 CORE = Factor(1.0, 1.85, 2.25)
@@ -106,13 +109,21 @@ def hourly(settings: ClusterSettings, prices: Prices) -> Hourly:
     )
 
 
-def core_seconds(work: WorkSettings) -> tuple[Factor, Factor]:
-    """Return the GB of a run's texts and the seconds of one core that its jobs take: dedup, tokens, shards."""
+def text_gigabytes(work: WorkSettings) -> Factor:
+    """Return the GB of a run's texts."""
     if work.text_gb is None:
-        gigabytes = DOCUMENT_KB * (work.documents / 1e6)
-    else:
-        gigabytes = Factor(work.text_gb, work.text_gb, work.text_gb)
-    return gigabytes, gigabytes * DEDUP_SECONDS.plus(TOKENS_AND_SHARDS_SECONDS) * CORE * THROUGH_S3 * GROWTH
+        return DOCUMENT_KB * (work.documents / 1e6)
+    return Factor(work.text_gb, work.text_gb, work.text_gb)
+
+
+def core_seconds(work: WorkSettings, jobs: Collection[str] = USUAL_JOBS) -> Factor:
+    """Return the seconds of one core that the jobs of a run take. jobs: their names."""
+    nothing = Factor(0, 0, 0)
+    growing = DEDUP_SECONDS if "dedup" in jobs else nothing
+    if not {"tokens", "shards"}.isdisjoint(jobs):
+        growing = growing.plus(TOKENS_AND_SHARDS_SECONDS)
+    a_gigabyte = (growing * GROWTH).plus(EXTRACT_SECONDS if "extract" in jobs else nothing)
+    return text_gigabytes(work) * a_gigabyte * CORE * THROUGH_S3
 
 
 def work_hours(seconds: Factor, tasks: int) -> Factor:
@@ -120,13 +131,15 @@ def work_hours(seconds: Factor, tasks: int) -> Factor:
     return Factor(*(each / (tasks * share * 3600) for each, share in zip(seconds, BUSY, strict=True)))
 
 
-def estimate(settings: ClusterSettings, work: WorkSettings, placed: Fit, an_hour: float) -> Estimate:
-    """Return what a run takes on a cluster that costs so many dollars an hour."""
-    gigabytes, seconds = core_seconds(work)
-    jobs = work_hours(seconds, placed.tasks).plus(JOB_SECONDS * (len(JOBS) / 3600))
+def estimate(
+    settings: ClusterSettings, work: WorkSettings, placed: Fit, an_hour: float, jobs: Collection[str] = USUAL_JOBS
+) -> Estimate:
+    """Return what a run takes on a cluster that costs so many dollars an hour. jobs: the names of what it runs."""
+    seconds = core_seconds(work, jobs)
+    in_jobs = work_hours(seconds, placed.tasks).plus(JOB_SECONDS * (len(jobs) / 3600))
     idle = settings.idle_minutes / 60
-    hours = START_HOURS.plus(jobs).plus(Factor(idle, idle, idle))
-    return Estimate(gigabytes, seconds, jobs, hours, hours * an_hour)
+    hours = START_HOURS.plus(in_jobs).plus(Factor(idle, idle, idle))
+    return Estimate(text_gigabytes(work), seconds, in_jobs, hours, hours * an_hour)
 
 
 def at_most(stop_after: int, an_hour: float) -> float:

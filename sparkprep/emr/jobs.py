@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,6 +13,7 @@ from sparkprep.dedup import cli as dedup_cli
 from sparkprep.emr.model import EMR, Enumerated, check_request
 from sparkprep.emr.places import Staged
 from sparkprep.errors import UserError
+from sparkprep.extract import cli as extract_cli
 from sparkprep.io.files import exists
 from sparkprep.io.paths import join_path, lies_in, normalise
 from sparkprep.options import Keywords, Parser, Text, check_options, option
@@ -26,7 +27,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a run. reads, writes: names of folders within the run's; None: the run's input."""
+    """A job of a run. reads, writes: names of folders within the run's.
+
+    reads: None for the run's input; so reads the job that would read pages/, too, where the run extracts none.
+    """
 
     name: str
     file: str
@@ -35,21 +39,31 @@ class Job:
     add_arguments: Callable[[Any], None]
 
 
+_PAGES = "pages"
 JOBS = (
-    Job("dedup", "dedup.py", None, "clean", dedup_cli.add_arguments),
+    Job("extract", "extract.py", None, _PAGES, extract_cli.add_arguments),
+    Job("dedup", "dedup.py", _PAGES, "clean", dedup_cli.add_arguments),
     Job("tokens", "tokens.py", "clean", "tokens", tokenize_cli.add_arguments),
     Job("shards", "shards.py", "tokens", "shards", shards_cli.add_arguments),
 )
 """In the order in which they run."""
+USUAL_JOBS = ("dedup", "tokens", "shards")
+"""Those of a run that does not say which."""
 
 
 @dataclass(frozen=True)
 class RunSettings(Keywords):
     """What is run on a cluster. Raises UserError on a value that cannot be."""
 
-    input: str | None = option(None, "documents: an s3:// prefix of Parquet or JSON Lines", Text(), "S3-URI")
-    output: str | None = option(None, "an s3:// prefix for clean/, tokens/ and shards/", Text(), "S3-URI")
-    jobs: str = option("dedup,tokens,shards", "which jobs, with commas", Text(), "A,B")
+    input: str | None = option(
+        None, "documents: an s3:// prefix of Parquet or JSON Lines; for extract, archives or a list of them", Text(),
+        "S3-URI",
+    )  # fmt: skip
+    output: str | None = option(None, "an s3:// prefix for pages/, clean/, tokens/ and shards/", Text(), "S3-URI")
+    jobs: str = option(
+        ",".join(USUAL_JOBS), "which jobs, with commas: extract,dedup,tokens,shards or some of them", Text(), "A,B"
+    )
+    extract: str = option("", "further flags of the job extract, in quotation marks", Text(empty=True), "'FLAGS'")
     dedup: str = option("", "further flags of the job dedup, in quotation marks", Text(empty=True), "'FLAGS'")
     tokens: str = option("", "further flags of the job tokens", Text(empty=True), "'FLAGS'")
     shards: str = option("", "further flags of the job shards", Text(empty=True), "'FLAGS'")
@@ -70,6 +84,11 @@ class RunSettings(Keywords):
         if not names:
             raise UserError(f"--jobs: names none; there are {', '.join(known)}")
         return [job for job in JOBS if job.name in names]
+
+
+def names_of(run: RunSettings | None) -> list[str]:
+    """Return the names of a run's jobs, in their order; of a cluster that waits for steps, the usual ones."""
+    return list(USUAL_JOBS) if run is None else [job.name for job in run.chosen()]
 
 
 def check_uri(uri: str, what: str) -> str:
@@ -98,11 +117,13 @@ def commands(settings: RunSettings, staged: Staged) -> dict[str, list[str]]:
         raise UserError(f"{missing} is missing: name an s3:// prefix")
     source, target = check_uri(settings.input, "--input"), check_uri(settings.output, "--output")
     _check_places(source, target, staged)
-    further: Mapping[str, str] = {"dedup": settings.dedup, "tokens": settings.tokens, "shards": settings.shards}
+    chosen = settings.chosen()
+    outside = {None} if any(job.writes == _PAGES for job in chosen) else {None, _PAGES}
     made = {}
-    for job in settings.chosen():
-        read = source if job.reads is None else join_path(target, job.reads)
-        words = ["--input", read, "--output", join_path(target, job.writes), *_split(job, further[job.name])]
+    for job in chosen:
+        read = source if job.reads in outside else join_path(target, str(job.reads))
+        further = str(getattr(settings, job.name))
+        words = ["--input", read, "--output", join_path(target, job.writes), *_split(job, further)]
         _check_flags(job, words)
         made[job.name] = words
     return made

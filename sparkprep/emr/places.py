@@ -16,7 +16,7 @@ PYTHON_VERSION = "3.11"
 """The one Python that EMR 7.1 and later and EMR's releases of Spark 4 have in common."""
 MACHINE = "x86_64"
 
-JOBS = ("dedup.py", "tokens.py", "shards.py", "grade.py")
+JOBS = ("extract.py", "dedup.py", "tokens.py", "shards.py", "grade.py")
 
 NODE_ENVIRONMENT = "/opt/sparkprep"
 """The virtual environment on every node."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from sparkprep.emr import cost, disks
 from sparkprep.emr.fits import Fit, check_driver, fit
-from sparkprep.emr.jobs import RunSettings, check_uri, steps
+from sparkprep.emr.jobs import RunSettings, check_uri, names_of, steps
 from sparkprep.emr.places import Staged
 from sparkprep.emr.prices import Prices
 from sparkprep.emr.releases import support_of
@@ -120,7 +120,7 @@ def make_plan(
         lambda: check_driver(primary, settings.driver_memory),
     )
     an_hour = cost.hourly(settings, prices)
-    taken = cost.estimate(settings, work, placed, an_hour.total)
+    taken = cost.estimate(settings, work, placed, an_hour.total, names_of(run))
     larger = disks.larger(taken.gigabytes, settings.core_nodes)
     stop_after, of_disks = _all_of(
         lambda: cost.hard_stop(settings, taken, an_hour.total),

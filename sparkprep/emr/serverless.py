@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkprep import __version__
-from sparkprep.emr.cost import JOB_SECONDS, KERNEL_SECONDS, Factor, core_seconds, work_hours
+from sparkprep.emr.cost import JOB_SECONDS, KERNEL_SECONDS, Factor, core_seconds, text_gigabytes, work_hours
 from sparkprep.emr.disks import room
 from sparkprep.emr.fits import Fit, megabytes
-from sparkprep.emr.jobs import JOBS, check_uri
+from sparkprep.emr.jobs import JOBS, USUAL_JOBS, check_uri
 from sparkprep.emr.model import SERVERLESS, check_request
 from sparkprep.emr.places import Staged
 from sparkprep.emr.prices import Prices
@@ -84,16 +84,18 @@ def hourly(workers: Workers, prices: Prices) -> float:
 
 def dollars(workers: Workers, work: WorkSettings, placed: Fit, prices: Prices) -> Factor:
     """Return what a run costs: its jobs' hours alone, as neither machines' start nor idleness is billed."""
-    _, seconds = core_seconds(work)
-    starts = JOB_SECONDS.plus(KERNEL_SECONDS) * (len(JOBS) / 3600)
-    return work_hours(seconds, placed.tasks).plus(starts) * hourly(workers, prices)
+    starts = JOB_SECONDS.plus(KERNEL_SECONDS) * (len(USUAL_JOBS) / 3600)
+    return work_hours(core_seconds(work), placed.tasks).plus(starts) * hourly(workers, prices)
 
 
 def disk_warnings(work: WorkSettings, workers: Workers) -> list[str]:
     """Return a warning where a run may not have room on the workers' disks. Raises UserError where it cannot have."""
-    gigabytes, _ = core_seconds(work)
     return room(
-        gigabytes, _FREE_DISK_GB, workers.executors, "the workers'", "take a cluster, or give it in several runs"
+        text_gigabytes(work),
+        _FREE_DISK_GB,
+        workers.executors,
+        "the workers'",
+        "take a cluster, or give it in several runs",
     )
 
 

@@ -12,6 +12,7 @@ from sparkprep.console import add_debug, if_interrupted, say_line
 from sparkprep.extract.archives import list_archives
 from sparkprep.extract.contents import MADE, METRICS
 from sparkprep.extract.settings import ExtractSettings
+from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.output import try_output
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder to make")
     add_work(parser)
     add_options(parser, ExtractSettings)
+    add_access(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an output that an earlier run has made")
     parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
     add_debug(parser)
@@ -48,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Extract as the arguments say and print the summary."""
     settings = from_arguments(ExtractSettings, args)
     check_arguments(output=args.output, work=args.work)
+    tell_access(args, [*args.input, settings.list_prefix])
     with if_interrupted(NOTHING_IN_PLACE):
         archives = list_archives(args.input, settings.list_prefix)
         try_output(args.output, args.overwrite, [file.path for file in archives.files], MADE, args.work)

@@ -48,6 +48,18 @@ def test_a_run_is_estimated_by_the_formula_that_is_documented() -> None:
         assert factor.low < factor.expected < factor.high
 
 
+def test_the_jobs_that_a_run_has_are_those_that_are_reckoned() -> None:
+    def seconds(*jobs: str) -> float:
+        return cost.core_seconds(WorkSettings(text_gb=1), jobs).expected
+
+    assert seconds("dedup", "tokens", "shards") == pytest.approx(seconds("dedup") + seconds("tokens"))
+    assert seconds("extract") == pytest.approx(390 * 1.85 * 1.2)
+    assert seconds("extract", "dedup") == pytest.approx(seconds("extract") + seconds("dedup"))
+    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert "57.5" in text
+    assert cost.EXTRACT_SECONDS.expected == pytest.approx(57.5 / (20_000 * 7.4e-6), rel=0.01)
+
+
 def test_the_estimate_of_the_documents_is_the_one_that_the_code_makes() -> None:
     rows = dict(planned().rows())
     assert rows["it costs"].split(";")[0] in (ROOT / "README.md").read_text()

@@ -106,6 +106,19 @@ def test_each_job_reads_what_the_one_before_wrote_by_a_list_of_words() -> None:
     ]
 
 
+def test_documents_come_from_archives_where_they_are_extracted_first() -> None:
+    run = RunSettings(
+        input="s3://my-bucket/warc.paths.gz",
+        output="s3://my-bucket/run",
+        jobs="dedup,extract",
+        extract="--max-seconds 5",
+    )
+    extract, dedup = (step["HadoopJarStep"]["Args"] for step in steps(run, Staged(STAGED)))
+    assert extract[5:8] == [f"{STAGED}/jobs/extract.py", "--input", "s3://my-bucket/warc.paths.gz"]
+    assert extract[8:] == ["--output", "s3://my-bucket/run/pages", "--max-seconds", "5"]
+    assert dedup[5:8] == [f"{STAGED}/jobs/dedup.py", "--input", "s3://my-bucket/run/pages"]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -115,7 +128,7 @@ def test_each_job_reads_what_the_one_before_wrote_by_a_list_of_words() -> None:
         ({"input": "s3://my-bucket/run/clean/kept"}, "lie in one another"),
         ({"output": f"{STAGED}/samples"}, "and what is staged"),
         ({"input": None}, "--input is missing"),
-        ({"jobs": "dedup,grade"}, "--jobs: 'grade' is none of dedup, tokens, shards"),
+        ({"jobs": "dedup,grade"}, "--jobs: 'grade' is none of extract, dedup, tokens, shards"),
         ({"jobs": ","}, "--jobs: names none"),
         ({"dedup": "--treshold 0.7"}, "unknown flag or value --treshold; did you mean --threshold?"),
         ({"dedup": "--threshold 2"}, "--threshold: 2 is above 1"),

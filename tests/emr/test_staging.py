@@ -161,7 +161,7 @@ def prefix(bucket: str) -> str:
 
 
 KEYS = {
-    *("bootstrap.sh", "jobs/dedup.py", "jobs/tokens.py", "jobs/shards.py", "jobs/grade.py"),
+    *("bootstrap.sh", "jobs/extract.py", "jobs/dedup.py", "jobs/tokens.py", "jobs/shards.py", "jobs/grade.py"),
     *("samples/tiny/documents.parquet", "samples/tiny/parts/one.parquet"),
     *("wheelhouse/requirements.txt", "wheelhouse/wheelhouse.json", f"wheelhouse/{FAST}"),
     *("wheelhouse/sparkprep-0.1.0-py3-none-any.whl", f"wheelhouse/{PURE}"),
