@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import s3_buckets
+import warc_files
 from dedup_runs import prose
 from pyspark.sql import SparkSession
 from role_server import Asked, gate
@@ -29,7 +30,7 @@ def public_only(asked: Asked) -> str | None:
 
 @pytest.fixture
 def others(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket with documents, and with token rows."""
+    """A bucket with documents, with token rows, and with an archive."""
     client = s3_buckets.client()
     client.create_bucket(Bucket="others")
     client.put_bucket_acl(Bucket="others", ACL="public-read")
@@ -39,10 +40,12 @@ def others(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         pq.write_table(pa.table({"id": [1, 2], **column}), sink)
         body = sink.getvalue().to_pybytes()
         client.put_object(Bucket="others", Key=f"{key}/a.parquet", Body=body, ACL="public-read")
+    archive = warc_files.archive(warc_files.responses(3))
+    client.put_object(Bucket="others", Key="pages/a.warc.gz", Body=archive, ACL="public-read")
     for name in VARIABLES:
         monkeypatch.setenv(name, "")  # so that it is put back
     yield "s3://others"
-    for key in ("docs/a.parquet", "rows/a.parquet"):
+    for key in ("docs/a.parquet", "rows/a.parquet", "pages/a.warc.gz"):
         client.delete_object(Bucket="others", Key=key)
     client.delete_bucket(Bucket="others")
     s3_buckets.clear()
@@ -54,6 +57,7 @@ def others(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         ("--request-payer", payer_only, "dedup"),
         ("--no-sign-request", public_only, "tokenize"),
         ("--request-payer", payer_only, "shards"),
+        ("--no-sign-request", public_only, "extract"),
     ],
 )
 def test_a_job_reads_it_in_its_tasks_too_and_writes_to_a_bucket_of_our_own(
@@ -63,11 +67,10 @@ def test_a_job_reads_it_in_its_tasks_too_and_writes_to_a_bucket_of_our_own(
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
         for name in [name for name in os.environ if name.startswith("AWS_")]:  # of workers of a session that was there
             monkeypatch.setitem(spark.sparkContext.environment, name, os.environ[name])
-        source = f"{others}/{'rows' if verb == 'shards' else 'docs'}"
+        source = f"{others}/{ {'shards': 'rows', 'extract': 'pages'}.get(verb, 'docs') }"
         assert main([verb, "--input", source, "--output", "s3://bucket/out", "--quiet", flag]) == 0
-    assert {"dedup": "out/metrics.json", "tokenize": "out/_metrics.json", "shards": "out/manifest.json"}[
-        verb
-    ] in s3_buckets.objects("out/")
+    written = {"tokenize": "out/_metrics.json", "shards": "out/manifest.json"}.get(verb, "out/metrics.json")
+    assert written in s3_buckets.objects("out/")
     assert any(each.path.startswith("/others") for each in asked)
     assert not any("x-amz-request-payer" in each.headers for each in asked if each.path.startswith("/bucket"))
 
