@@ -1,14 +1,14 @@
 """Pages extracted in a process of their own, which is ended where one takes too long, too much memory, or crashes it.
 
 What parses HTML is compiled code that works on what anyone has written: a page that it cannot bear would end Spark's
-worker, and with it the job.
+worker, and with it the job. What it answers is JSON: a process that a page has taken over could put code into a pickle.
 """
 
 from __future__ import annotations
 
 import atexit
+import json
 import os
-import pickle
 import resource
 import select
 import struct
@@ -46,15 +46,16 @@ class PageProcess:
         """Return what `main_text.page_of` returns. Raises PageFailed."""
         process = self._running()
         try:
-            _send(process.stdin, pickle.dumps((data, content_type, extractor), pickle.HIGHEST_PROTOCOL))
+            _send(process.stdin, json.dumps([content_type, extractor]).encode())
+            _send(process.stdin, data)
             answer = self._receive(process, self._seconds)
         except (OSError, EOFError):
             self.close()
             raise PageFailed("crashed") from None
-        page = pickle.loads(answer)
-        if isinstance(page, Page):
-            return page
-        raise PageFailed("crashed")
+        fields = json.loads(answer)
+        if fields is None:
+            raise PageFailed("crashed")
+        return Page(*fields)
 
     def close(self) -> None:
         """End the process."""
@@ -117,14 +118,15 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     _send(answers, _READY)
     while True:
         try:
-            data, content_type, extractor = pickle.loads(_message(requests))
+            content_type, extractor = json.loads(_message(requests))
+            data = _message(requests)
         except EOFError:
             return
         try:
             page: Page | None = page_of(data, content_type, extractor)
         except Exception:  # whatever a library raises of what anyone has written
             page = None
-        _send(answers, pickle.dumps(page, pickle.HIGHEST_PROTOCOL))
+        _send(answers, json.dumps(page).encode())
 
 
 if __name__ == "__main__":
