@@ -157,9 +157,13 @@ def test_a_long_stage_on_a_terminal_has_a_bar_with_the_time_left_which_goes_in_t
     os.close(reader)
     text = b"".join(shown).decode()
     assert re.search(r"verify .* [1-9]\d? %, about \d seconds? left, [1-8] of 10 documents", text)
-    *bar, line = text.rstrip().split("\r")
-    assert re.search(r" 0 %, \d seconds? so far, 0 of 10 documents", "".join(bar))
+    line = text.rstrip().split("\r")[-1]
     assert re.fullmatch(r"verify +10 documents +\d+\.\d s", line.strip())
+
+
+def test_a_bar_tells_the_time_so_far_until_a_task_has_ended() -> None:
+    look = displays.Look("verify", 10, Pace(0, 8, 4.0), 4.0)
+    assert look.brief(99) == "4 seconds so far, 0 of 10 documents"
 
 
 @pytest.mark.parametrize(
