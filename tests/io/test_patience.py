@@ -57,7 +57,7 @@ def test_patience_ends(proxy: Proxy) -> None:
     begun = time.monotonic()
     with proxy.meddling(lambda request: True), pytest.raises((ClientError, BotoCoreError)):
         client.head_object(Bucket="bucket", Key="in/a")
-    assert 1 <= time.monotonic() - begun < 5
+    assert 1 <= time.monotonic() - begun < 60  # of the minutes that it is without the limit
 
 
 def test_what_will_not_change_is_told_at_once(proxy: Proxy) -> None:

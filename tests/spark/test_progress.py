@@ -112,7 +112,8 @@ def slow_job(spark: SparkSession, tasks: int, seconds: float) -> None:
 def watched(spark: SparkSession, stream: TextIO, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stage of a few seconds of Spark work, watched closely."""
     monkeypatch.setattr(progress, "SLOW", 0.1)
-    monkeypatch.setattr(displays, "QUIET_INTERVAL", 0.3)
+    monkeypatch.setattr(displays, "QUIET_INTERVAL", 0.1)
+    monkeypatch.setattr(displays.Bar, "interval", 0.1)
     with Progress(spark, stream).stage("verify", 10):
         slow_job(spark, tasks=8, seconds=0.5)
 

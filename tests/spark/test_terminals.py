@@ -18,7 +18,7 @@ from sparkprep.spark import displays, progress
 from sparkprep.spark.session import get_session
 from sparkprep.spark.tasks import run
 
-progress.SLOW, displays.QUIET_INTERVAL = 0.2, 0.5
+progress.SLOW, displays.QUIET_INTERVAL, displays.Bar.interval = 0.1, 0.2, 0.1
 spark = get_session("terminals")
 with progress.Progress(spark, sys.stderr).stage("verify", 800):
     run(spark, range(8), lambda number: [time.sleep(0.4)])
