@@ -45,7 +45,7 @@ _WORDS_OF_BOILERPLATE = frozenset(
     (
         *("ad", "ads", "advert", "advertisement", "advertisements", "advertising", "advertorial", "banner", "bio"),
         *("breadcrumb", "breadcrumbs", "byline", "comment", "comments", "cookie", "cookies", "copyright", "disqus"),
-        *("footer", "hidden", "legal", "login", "masthead", "menu", "menus", "modal", "nav", "navbar", "navigation"),
+        *("footer", "hidden", "legal", "login", "masthead", "menu", "menus", "modal", "nav", "navbar", "navfooter", "navheader", "navigation"),
         *("newsletter", "outbrain", "pager", "pagination", "popup", "print", "promo", "promos", "promotion", "rail"),
         *("recirc", "recirculation", "recommendations", "recommended", "related", "share", "sharing", "sidebar"),
         *("signup", "skip", "social", "sponsor", "sponsored", "sponsors", "subscribe", "subscription", "taboola"),

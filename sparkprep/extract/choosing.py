@@ -31,12 +31,47 @@ _WEIGHT_OF_PARTS = 0.5
 def main_blocks(page: Blocks) -> list[Block]:
     """Return the blocks of the main text, in their order."""
     best: list[Block] = []
+    if index := _index(page):
+        return index
     for by_name in (True, False):
         chosen = _choose(page, [e.boilerplate or (by_name and e.by_name) for e in page.elements])
         if sum(block.chars for block in chosen) >= _LEAST:
             return chosen
         best = max(best, chosen, key=lambda each: sum(block.chars for block in each))
     return best or [block for block in page.blocks if not page.elements[block.element].boilerplate] or page.blocks
+
+
+def _index(page: Blocks) -> list[Block]:
+    """Return the blocks of a page that is an index, such as a table of contents or a list of names; none of another.
+
+    It is one where a single list or table has most of the text that is not said to be boilerplate, most of it links.
+    """
+    elements = page.elements
+    chars, linked = [0] * len(elements), [0] * len(elements)
+    for block in page.blocks:
+        if not elements[block.element].boilerplate:
+            chars[block.element] += block.chars
+            linked[block.element] += block.linked
+    for number in range(len(elements) - 1, 0, -1):
+        chars[elements[number].parent] += chars[number]
+        linked[elements[number].parent] += linked[number]
+    least = _SHARE_OF_INDEX * chars[0]
+    around = next((n for n, e in enumerate(elements) if e.tag in _LISTS and not e.by_name and chars[n] > least), 0)
+    if not around or linked[around] <= _MOST_LINKED * chars[around]:
+        return []
+    while elements[around].parent > 0 and chars[elements[around].parent] * _SHARE_OF_LIST < chars[around]:
+        around = elements[around].parent
+    top = elements[around]
+    return [
+        block
+        for block in page.blocks[top.first : top.last]
+        if not elements[block.element].boilerplate and not elements[block.element].by_name
+    ]
+
+
+_LISTS = frozenset(("ul", "ol", "dl", "table"))
+_SHARE_OF_INDEX = 0.5
+_SHARE_OF_LIST = 0.9
 
 
 def _choose(page: Blocks, is_out: list[bool]) -> list[Block]:
@@ -73,6 +108,8 @@ def _value(block: Block, tag: str) -> float:
     Short items and cells count by both, so that the links of a list or table decide of the whole: more than a third of
     its text makes it worth less than nothing.
     """
+    if tag == "dt":
+        return 0.0
     if tag in _PARTS and block.chars < _LONG:
         return _WEIGHT_OF_PARTS * (block.chars - block.linked / _MOST_LINKED)
     if block.linked > _MOST_LINKED * block.chars:
