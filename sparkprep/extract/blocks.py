@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _REST_OF_TAG = r'[^>"]*(?:"[^"]*"[^>"]*)*>'
-_TAG = re.compile(rf"<(/?)([a-z][a-z0-9-]*)({_REST_OF_TAG[:-1]})>")
+_TAG = re.compile(rf"<(/?[a-z][a-z0-9-]*)({_REST_OF_TAG[:-1]})>")
 _UNSEEN = re.compile(
     r"<(?:(script|style|noscript|svg|template|iframe|object|canvas|audio|video|select|textarea|button|datalist)"
     r"(?=[ >])[^<]*(?:<(?!/\1>)[^<]*)*</\1>"
@@ -31,6 +31,8 @@ _BLOCKS = frozenset(
         *("summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul", "xmp"),
     )
 )
+_END = ""
+_BORDERS = _BLOCKS | {"/" + name for name in _BLOCKS} | {_END}
 _KEPT_LINES = frozenset(("pre", "listing", "xmp"))
 
 _BOILERPLATE_TAGS = frozenset(("nav", "footer", "aside", "dialog", "menu", "search", "form"))
@@ -72,15 +74,20 @@ class Block:
 
 @dataclass(slots=True)
 class Element:
-    """An element that makes a block. first, last: the blocks inside it are blocks[first:last]. boilerplate: whether it
-    or one above it says that it is, by its tag, role, class or name; by_name: by the last two alone."""
+    """An element that makes a block, with text in it. first, last: the blocks inside it are blocks[first:last].
+
+    said: what it says of itself, one of NOTHING, BY_NAME, BY_TAG.
+    """
 
     tag: str
     parent: int
     first: int
-    boilerplate: bool
-    by_name: bool
+    said: int
     last: int = 0
+
+
+NOTHING, BY_NAME, BY_TAG = 0, 1, 2
+"""An element says that it is boilerplate by its tag, its role or its style, or by its class or name alone, or not."""
 
 
 @dataclass
@@ -93,45 +100,45 @@ class Blocks:
 
 def blocks_of(html: str) -> Blocks:
     """Return the blocks of a page. html: as a parser has written it out, every element closed."""
-    page = Blocks([], [Element("", -1, 0, False, False)])
-    blocks, elements = page.blocks, page.elements
-    stack = [0]
+    blocks: list[Block] = []
+    elements = [Element("", -1, 0, NOTHING)]
+    stack: list[tuple[str, str]] = []  # the open elements, of which only those with text in them get a number
+    numbers = [0]
     pieces: list[str] = []
     linked = keeps_lines = 0
     in_link = False
-    parts = iter([*_TAG.split(_UNSEEN.sub("", html.replace(_BREAK, " "))), "", "", ""])
-    for text, closing, name, attributes in zip(parts, parts, parts, parts, strict=True):
+    parts = iter([*_TAG.split(_UNSEEN.sub("", html.replace(_BREAK, " "))), _END, ""])
+    for text, name, attributes in zip(parts, parts, parts, strict=True):
         if text and (pieces or not text.isspace()):
             pieces.append(text)
             if in_link:
-                linked += len(" ".join(text.split()))
-        if name in _BLOCKS or not name:
+                linked += len(text.strip())
+        if name in _BORDERS:
             if pieces:
                 text = _joined(pieces, keeps_lines > 0)
                 if text:
-                    blocks.append(Block(text, stack[-1], len(text), linked if linked < len(text) else len(text)))
+                    for tag, its in stack[len(numbers) - 1 :]:
+                        elements.append(Element(tag, numbers[-1], len(blocks), _said(tag, its)))
+                        numbers.append(len(elements) - 1)
+                    blocks.append(Block(text, numbers[-1], len(text), linked if linked < len(text) else len(text)))
                 pieces, linked = [], 0
-            if not closing and name:
-                above = elements[stack[-1]]
-                by_tag, by_name = _is_boilerplate(name, attributes)
-                element = Element(name, stack[-1], len(blocks), above.boilerplate or by_tag, above.by_name or by_name)
-                stack.append(len(elements))
-                elements.append(element)
+            if name in _BLOCKS:
+                stack.append((name, attributes))
                 keeps_lines += name in _KEPT_LINES
-            elif len(stack) > 1 and elements[stack[-1]].tag == name:
-                number = stack.pop()
-                if elements[number].first == len(blocks):
-                    del elements[number:]  # there is nothing in it
-                else:
-                    elements[number].last = len(blocks)
-                keeps_lines -= name in _KEPT_LINES
+            elif stack and stack[-1][0] == name[1:]:
+                stack.pop()
+                if len(numbers) > len(stack) + 1:
+                    elements[numbers.pop()].last = len(blocks)
+                keeps_lines -= name[1:] in _KEPT_LINES
         elif name == "a":
-            in_link = not closing
+            in_link = True
+        elif name == "/a":
+            in_link = False
         elif name == "br" or name == "hr":
             pieces.append(_BREAK)
-    for number in stack:
+    for number in numbers:
         elements[number].last = len(blocks)
-    return page
+    return Blocks(blocks, elements)
 
 
 def _joined(pieces: list[str], keeps_lines: bool) -> str:
@@ -149,18 +156,22 @@ def _joined(pieces: list[str], keeps_lines: bool) -> str:
 
 
 @lru_cache(maxsize=20_000)
-def _is_boilerplate(tag: str, attributes: str) -> tuple[bool, bool]:
-    """Return whether an element's tag, role or style says that it is no main text, and whether its name does."""
-    by_tag, by_name = tag in _BOILERPLATE_TAGS, False
-    if attributes:
-        for name, value in _ATTRIBUTE.findall(attributes):
-            if name == "role":
-                by_tag = by_tag or value in _BOILERPLATE_ROLES
-            elif name == "style":
-                by_tag = by_tag or bool(_UNSEEN_STYLE.search(value))
-            elif name == "hidden" or name.startswith("aria"):
-                by_tag = by_tag or value != "false"
-            elif not by_name:
-                words = _NAME.findall(value) if value.islower() else list(map(str.lower, _NAME.findall(value)))
-                by_name = not _WORDS_OF_BOILERPLATE.isdisjoint(words) and _WORDS_OF_CONTENT.isdisjoint(words)
-    return by_tag, by_name and tag not in ("body", "article", "main")
+def _said(tag: str, attributes: str) -> int:
+    """Return whether an element says that it is boilerplate, and by what."""
+    if tag in _BOILERPLATE_TAGS:
+        return BY_TAG
+    by_name = False
+    for name, value in _ATTRIBUTE.findall(attributes) if attributes else ():
+        if name == "role":
+            if value in _BOILERPLATE_ROLES:
+                return BY_TAG
+        elif name == "style":
+            if _UNSEEN_STYLE.search(value):
+                return BY_TAG
+        elif name == "hidden" or name.startswith("aria"):
+            if value != "false":
+                return BY_TAG
+        elif not by_name:
+            words = _NAME.findall(value) if value.islower() else list(map(str.lower, _NAME.findall(value)))
+            by_name = not _WORDS_OF_BOILERPLATE.isdisjoint(words) and _WORDS_OF_CONTENT.isdisjoint(words)
+    return BY_NAME if by_name and tag not in ("body", "article", "main") else NOTHING

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from sparkprep.extract.blocks import Block, Blocks
+from sparkprep.extract.blocks import BY_NAME, BY_TAG, Block, Blocks
 
 _LONG = 80
 """Characters from which a block looks like running text."""
@@ -31,14 +31,21 @@ _WEIGHT_OF_PARTS = 0.5
 def main_blocks(page: Blocks) -> list[Block]:
     """Return the blocks of the main text, in their order."""
     best: list[Block] = []
-    if index := _index(page):
-        return index
-    for by_name in (True, False):
-        chosen = _choose(page, [e.boilerplate or (by_name and e.by_name) for e in page.elements])
+    for weakest in (BY_NAME, BY_TAG):
+        chosen = _choose(page, _outside(page, weakest))
         if sum(block.chars for block in chosen) >= _LEAST:
-            return chosen
+            return _index(page) or chosen
         best = max(best, chosen, key=lambda each: sum(block.chars for block in each))
-    return best or [block for block in page.blocks if not page.elements[block.element].boilerplate] or page.blocks
+    out = _outside(page, BY_TAG)
+    return _index(page) or best or [block for block in page.blocks if not out[block.element]] or page.blocks
+
+
+def _outside(page: Blocks, weakest: int) -> list[bool]:
+    """Return of each element whether it or one above it says that it is boilerplate, by nothing weaker than that."""
+    out: list[bool] = []
+    for element in page.elements:
+        out.append(element.said >= weakest or (element.parent >= 0 and out[element.parent]))
+    return out
 
 
 def _index(page: Blocks) -> list[Block]:
@@ -47,30 +54,27 @@ def _index(page: Blocks) -> list[Block]:
     It is one where a single list or table has most of the text that is not said to be boilerplate, most of it links.
     """
     elements = page.elements
+    out, named = _outside(page, BY_TAG), _outside(page, BY_NAME)
     chars, linked = [0] * len(elements), [0] * len(elements)
     for block in page.blocks:
-        if not elements[block.element].boilerplate:
+        if not out[block.element]:
             chars[block.element] += block.chars
             linked[block.element] += block.linked
     for number in range(len(elements) - 1, 0, -1):
         chars[elements[number].parent] += chars[number]
         linked[elements[number].parent] += linked[number]
     least = _SHARE_OF_INDEX * chars[0]
-    around = next((n for n, e in enumerate(elements) if e.tag in _LISTS and not e.by_name and chars[n] > least), 0)
+    around = next((n for n, e in enumerate(elements) if e.tag in _LISTS and not named[n] and chars[n] > least), 0)
     if not around or linked[around] <= _MOST_LINKED * chars[around]:
         return []
     while elements[around].parent > 0 and chars[elements[around].parent] * _SHARE_OF_LIST < chars[around]:
         around = elements[around].parent
     top = elements[around]
-    return [
-        block
-        for block in page.blocks[top.first : top.last]
-        if not elements[block.element].boilerplate and not elements[block.element].by_name
-    ]
+    return [block for block in page.blocks[top.first : top.last] if not named[block.element]]
 
 
 _LISTS = frozenset(("ul", "ol", "dl", "table"))
-_SHARE_OF_INDEX = 0.5
+_SHARE_OF_INDEX = 2 / 3
 _SHARE_OF_LIST = 0.9
 
 
