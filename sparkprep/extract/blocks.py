@@ -13,7 +13,7 @@ from functools import lru_cache
 _REST_OF_TAG = r'[^>"]*(?:"[^"]*"[^>"]*)*>'
 _TAG = re.compile(rf"<(/?[a-z][a-z0-9-]*)({_REST_OF_TAG[:-1]})>")
 _UNSEEN = re.compile(
-    r"<(?:(script|style|noscript|svg|template|iframe|object|canvas|audio|video|select|textarea|button|datalist)"
+    r"<(?:(script|style|noscript|svg|annotation|annotation-xml|template|iframe|object|canvas|audio|video|select|textarea|button|datalist)"
     r"(?=[ >])[^<]*(?:<(?!/\1>)[^<]*)*</\1>"
     r"|!--[^-]*(?:-(?!->)[^-]*)*-->"
     r"|/?(?:span|b|i|em|strong|u|s|small|font|img|code|tt|sub|sup|abbr|cite|time|picture|source|input|label|wbr|mark)"
@@ -47,14 +47,16 @@ _WORDS_OF_BOILERPLATE = frozenset(
     (
         *("ad", "ads", "advert", "advertisement", "advertisements", "advertising", "advertorial", "banner", "bio"),
         *("breadcrumb", "breadcrumbs", "byline", "comment", "comments", "cookie", "cookies", "copyright", "disqus"),
-        *("footer", "hidden", "legal", "login", "masthead", "menu", "menus", "modal", "nav", "navbar", "navfooter", "navheader", "navigation"),
-        *("newsletter", "outbrain", "pager", "pagination", "popup", "print", "promo", "promos", "promotion", "rail"),
-        *("recirc", "recirculation", "recommendations", "recommended", "related", "share", "sharing", "sidebar"),
-        *("signup", "skip", "social", "sponsor", "sponsored", "sponsors", "subscribe", "subscription", "taboola"),
-        *("tag", "tags", "toolbar", "tools", "tooltip", "trending", "widget", "widgets"),
+        *("footer", "hidden", "legal", "login", "masthead", "menu", "menus", "modal", "nav", "navbar", "navfooter"),
+        *("navheader", "navigation", "newsletter", "outbrain", "pager", "pagination", "popup", "print", "promo"),
+        *("promos", "promotion", "rail", "recirc", "recirculation", "recommendations", "recommended", "related"),
+        *("share", "sharing", "sidebar", "signup", "skip", "social", "sponsor", "sponsored", "sponsors", "subscribe"),
+        *("subscription", "taboola", "tag", "tags", "toolbar", "tools", "tooltip", "trending", "widget", "widgets"),
     )
 )
 _WORDS_OF_CONTENT = frozenset(("article", "main", "content", "body", "post", "entry", "story", "text"))
+_WORDS_OF_HEADING = 4
+"""Words in an identifier from which it is no name."""
 _NAME = re.compile(r"[a-z]+|[A-Z]+[a-z]*")
 _UNSEEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 
@@ -173,5 +175,7 @@ def _said(tag: str, attributes: str) -> int:
                 return BY_TAG
         elif not by_name:
             words = _NAME.findall(value) if value.islower() else list(map(str.lower, _NAME.findall(value)))
+            if name == "id" and len(words) >= _WORDS_OF_HEADING:
+                continue  # it was made of a heading
             by_name = not _WORDS_OF_BOILERPLATE.isdisjoint(words) and _WORDS_OF_CONTENT.isdisjoint(words)
     return BY_NAME if by_name and tag not in ("body", "article", "main") else NOTHING

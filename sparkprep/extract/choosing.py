@@ -21,6 +21,11 @@ _MOST_LINKED_IN_PARAGRAPH = 0.8
 """The same of a paragraph, in which words around a link make a sentence."""
 _LEAST = 200
 """Characters of main text below which a rule has taken too much, and is given up."""
+_SHARE_OF_PAGE = 2 / 3
+"""Share of a page's text that makes what has it the page."""
+_SHARE_OF_SURROUNDINGS = 0.8
+"""Share of an element's text in the list inside it, where the rest is the list's heading and foreword."""
+_LISTS = frozenset(("ul", "ol", "dl", "table"))
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _TEXT_TAGS = frozenset(("p", "pre", "blockquote", "dd", "figcaption"))
 _PARTS = frozenset(("li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "caption"))
@@ -31,51 +36,62 @@ _WEIGHT_OF_PARTS = 0.5
 def main_blocks(page: Blocks) -> list[Block]:
     """Return the blocks of the main text, in their order."""
     best: list[Block] = []
+    chars = _chars(page)
     for weakest in (BY_NAME, BY_TAG):
-        chosen = _choose(page, _outside(page, weakest))
+        is_out = _outside(page, chars, weakest)
+        chosen = _index(page, is_out) or _choose(page, is_out)
         if sum(block.chars for block in chosen) >= _LEAST:
-            return _index(page) or chosen
+            return chosen
         best = max(best, chosen, key=lambda each: sum(block.chars for block in each))
-    out = _outside(page, BY_TAG)
-    return _index(page) or best or [block for block in page.blocks if not out[block.element]] or page.blocks
+    is_out = _outside(page, chars, BY_TAG)
+    return best or [block for block in page.blocks if not is_out[block.element]] or page.blocks
 
 
-def _outside(page: Blocks, weakest: int) -> list[bool]:
-    """Return of each element whether it or one above it says that it is boilerplate, by nothing weaker than that."""
+def _chars(page: Blocks) -> list[int]:
+    """Return the characters in each element, those inside it included."""
+    chars = [0] * len(page.elements)
+    for block in page.blocks:
+        chars[block.element] += block.chars
+    for number in range(len(chars) - 1, 0, -1):  # an element comes before those inside it
+        chars[page.elements[number].parent] += chars[number]
+    return chars
+
+
+def _outside(page: Blocks, chars: list[int], weakest: int) -> list[bool]:
+    """Return of each element whether it or one above it says that it is boilerplate, by nothing weaker than that.
+
+    What has most of a page's text is around the main text, whatever its name: `no-sidebar`, or a form around all.
+    """
+    most = _SHARE_OF_PAGE * chars[0]
     out: list[bool] = []
-    for element in page.elements:
-        out.append(element.said >= weakest or (element.parent >= 0 and out[element.parent]))
+    for number, element in enumerate(page.elements):
+        says = element.said >= weakest and (chars[number] < most or (element.said == BY_TAG and element.tag != "form"))
+        out.append(says or (element.parent >= 0 and out[element.parent]))
     return out
 
 
-def _index(page: Blocks) -> list[Block]:
+def _index(page: Blocks, is_out: list[bool]) -> list[Block]:
     """Return the blocks of a page that is an index, such as a table of contents or a list of names; none of another.
 
-    It is one where a single list or table has most of the text that is not said to be boilerplate, most of it links.
+    It is one where a single list or table, most of it links, has most of the text that is not said to be boilerplate.
     """
     elements = page.elements
-    out, named = _outside(page, BY_TAG), _outside(page, BY_NAME)
     chars, linked = [0] * len(elements), [0] * len(elements)
     for block in page.blocks:
-        if not out[block.element]:
+        if not is_out[block.element]:
             chars[block.element] += block.chars
             linked[block.element] += block.linked
     for number in range(len(elements) - 1, 0, -1):
         chars[elements[number].parent] += chars[number]
         linked[elements[number].parent] += linked[number]
-    least = _SHARE_OF_INDEX * chars[0]
-    around = next((n for n, e in enumerate(elements) if e.tag in _LISTS and not named[n] and chars[n] > least), 0)
-    if not around or linked[around] <= _MOST_LINKED * chars[around]:
+    least = max(1.0, _SHARE_OF_PAGE * chars[0])
+    around = next((n for n, each in enumerate(elements) if each.tag in _LISTS and chars[n] >= least), 0)
+    if linked[around] <= _MOST_LINKED * chars[around] or not around:
         return []
-    while elements[around].parent > 0 and chars[elements[around].parent] * _SHARE_OF_LIST < chars[around]:
+    while elements[around].parent > 0 and chars[around] >= _SHARE_OF_SURROUNDINGS * chars[elements[around].parent]:
         around = elements[around].parent
     top = elements[around]
-    return [block for block in page.blocks[top.first : top.last] if not named[block.element]]
-
-
-_LISTS = frozenset(("ul", "ol", "dl", "table"))
-_SHARE_OF_INDEX = 2 / 3
-_SHARE_OF_LIST = 0.9
+    return [block for block in page.blocks[top.first : top.last] if not is_out[block.element]]
 
 
 def _choose(page: Blocks, is_out: list[bool]) -> list[Block]:
@@ -112,7 +128,7 @@ def _value(block: Block, tag: str) -> float:
     Short items and cells count by both, so that the links of a list or table decide of the whole: more than a third of
     its text makes it worth less than nothing.
     """
-    if tag == "dt":
+    if tag == "dt":  # the heading of what follows
         return 0.0
     if tag in _PARTS and block.chars < _LONG:
         return _WEIGHT_OF_PARTS * (block.chars - block.linked / _MOST_LINKED)
