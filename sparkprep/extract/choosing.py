@@ -7,9 +7,13 @@ of links and what its element says is none goes.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
+from operator import mul
+from typing import TypeVar, cast
 
-from sparkprep.extract.blocks import BY_NAME, BY_TAG, Block, Blocks
+from sparkprep.extract.blocks import BY_NAME, BY_TAG, Blocks
+
+Number = TypeVar("Number", int, float)
 
 _LONG = 80
 """Characters from which a block looks like running text."""
@@ -33,28 +37,29 @@ _WEIGHT_OF_OTHERS = 1.0
 _WEIGHT_OF_PARTS = 0.5
 
 
-def main_blocks(page: Blocks) -> list[Block]:
-    """Return the blocks of the main text, in their order."""
-    best: list[Block] = []
-    chars = _chars(page)
+def main_blocks(page: Blocks) -> list[int]:
+    """Return the numbers of the blocks of the main text, in their order."""
+    best: list[int] = []
+    chars = _summed(page, page.chars)
     for weakest in (BY_NAME, BY_TAG):
         is_out = _outside(page, chars, weakest)
-        chosen = _index(page, is_out) or _choose(page, is_out)
-        if sum(block.chars for block in chosen) >= _LEAST:
+        chosen = _choose(page, is_out)
+        if sum(page.chars[block] for block in chosen) >= _LEAST:
             return chosen
-        best = max(best, chosen, key=lambda each: sum(block.chars for block in each))
+        best = max(best, chosen, key=lambda each: sum(page.chars[block] for block in each))
     is_out = _outside(page, chars, BY_TAG)
-    return best or [block for block in page.blocks if not is_out[block.element]] or page.blocks
+    whole = range(len(page.chars))
+    return best or [block for block in whole if not is_out[page.element[block]]] or list(whole)
 
 
-def _chars(page: Blocks) -> list[int]:
-    """Return the characters in each element, those inside it included."""
-    chars = [0] * len(page.elements)
-    for block in page.blocks:
-        chars[block.element] += block.chars
-    for number in range(len(chars) - 1, 0, -1):  # an element comes before those inside it
-        chars[page.elements[number].parent] += chars[number]
-    return chars
+def _summed(page: Blocks, of_blocks: Sequence[Number]) -> list[Number]:
+    """Return for each element the sum over the blocks in it, those of the elements inside it included."""
+    sums = cast(list[Number], [0] * len(page.tag))
+    for element, value in zip(page.element, of_blocks, strict=True):
+        sums[element] += value
+    for number in range(len(sums) - 1, 0, -1):  # an element comes before those inside it
+        sums[page.parent[number]] += sums[number]
+    return sums
 
 
 def _outside(page: Blocks, chars: list[int], weakest: int) -> list[bool]:
@@ -63,90 +68,67 @@ def _outside(page: Blocks, chars: list[int], weakest: int) -> list[bool]:
     What has most of a page's text is around the main text, whatever its name: `no-sidebar`, or a form around all.
     """
     most = _SHARE_OF_PAGE * chars[0]
-    out: list[bool] = []
-    for number, element in enumerate(page.elements):
-        says = element.said >= weakest and (chars[number] < most or (element.said == BY_TAG and element.tag != "form"))
-        out.append(says or (element.parent >= 0 and out[element.parent]))
+    out = [False]
+    for tag, parent, said, inside in zip(page.tag[1:], page.parent[1:], page.said[1:], chars[1:], strict=True):
+        says = said >= weakest and (inside < most or (said == BY_TAG and tag != "form"))
+        out.append(says or out[parent])
     return out
 
 
-def _index(page: Blocks, is_out: list[bool]) -> list[Block]:
-    """Return the blocks of a page that is an index, such as a table of contents or a list of names; none of another.
+def _choose(page: Blocks, is_out: list[bool]) -> list[int]:
+    """Return the blocks of the best element, without what goes from it, or those of an index. Changes is_out."""
+    tag, parent = page.tag, page.parent
+    seen = [not is_out[element] for element in page.element]
+    chars = _summed(page, list(map(mul, page.chars, seen)))
+    linked = _summed(page, list(map(mul, page.linked, seen)))
+    top = _index(page, chars, linked)
+    if not top:
+        values = map(_value, map(tag.__getitem__, page.element), page.chars, page.linked, page.dense)
+        score = _summed(page, list(map(mul, values, seen)))
+        top = max(range(len(tag)), key=lambda number: (score[number], number))
+        for number in range(top + 1, len(tag)):
+            above = parent[number]
+            if above < top:
+                break
+            is_out[number] = (
+                is_out[number] or is_out[above] or _is_list_of_links(tag[number], chars[number], linked[number])
+            )
+    return [block for block in range(page.first[top], page.end[top]) if not is_out[page.element[block]]]
 
-    It is one where a single list or table, most of it links, has most of the text that is not said to be boilerplate.
+
+def _index(page: Blocks, chars: list[int], linked: list[int]) -> int:
+    """Return the element that is the main text of an index, such as a table of contents or a list of names, or 0.
+
+    A page is one where a single list or table, most of it links, has most of the text that is not said to be
+    boilerplate. chars, linked: of each element, without boilerplate.
     """
-    elements = page.elements
-    chars, linked = [0] * len(elements), [0] * len(elements)
-    for block in page.blocks:
-        if not is_out[block.element]:
-            chars[block.element] += block.chars
-            linked[block.element] += block.linked
-    for number in range(len(elements) - 1, 0, -1):
-        chars[elements[number].parent] += chars[number]
-        linked[elements[number].parent] += linked[number]
     least = max(1.0, _SHARE_OF_PAGE * chars[0])
-    around = next((n for n, each in enumerate(elements) if each.tag in _LISTS and chars[n] >= least), 0)
-    if linked[around] <= _MOST_LINKED * chars[around] or not around:
-        return []
-    while elements[around].parent > 0 and chars[around] >= _SHARE_OF_SURROUNDINGS * chars[elements[around].parent]:
-        around = elements[around].parent
-    top = elements[around]
-    return [block for block in page.blocks[top.first : top.last] if not is_out[block.element]]
+    around = next((n for n, tag in enumerate(page.tag) if chars[n] >= least and tag in _LISTS), 0)
+    if linked[around] <= _MOST_LINKED * chars[around]:
+        return 0
+    while page.parent[around] > 0 and chars[around] >= _SHARE_OF_SURROUNDINGS * chars[page.parent[around]]:
+        around = page.parent[around]
+    return around
 
 
-def _choose(page: Blocks, is_out: list[bool]) -> list[Block]:
-    blocks, elements = page.blocks, page.elements
-    score = [0.0] * len(elements)
-    chars, linked = [0] * len(elements), [0] * len(elements)
-    for block in blocks:
-        number = block.element
-        if is_out[number]:
-            continue
-        chars[number] += block.chars
-        linked[number] += block.linked
-        score[number] += _value(block, elements[number].tag)
-    for number in range(len(elements) - 1, 0, -1):  # an element comes before those inside it
-        above = elements[number].parent
-        score[above] += score[number]
-        chars[above] += chars[number]
-        linked[above] += linked[number]
-    best = max(range(len(elements)), key=lambda number: (score[number], number))
-    top = elements[best]
-    for number in range(best + 1, len(elements)):
-        above = elements[number].parent
-        if above < best:
-            break
-        is_out[number] = (
-            is_out[number] or is_out[above] or _is_list_of_links(elements[number].tag, chars[number], linked[number])
-        )
-    return [block for block in blocks[top.first : top.last] if not is_out[block.element]]
-
-
-def _value(block: Block, tag: str) -> float:
+def _value(tag: str, chars: int, linked: int, dense: int) -> float:
     """Return what a block counts for the element that it is in: its characters, or less than nothing.
 
     Short items and cells count by both, so that the links of a list or table decide of the whole: more than a third of
-    its text makes it worth less than nothing.
+    its text makes it worth less than nothing. A text is long for its script: of Chinese, Japanese and Korean a third
+    of the characters do.
     """
     if tag == "dt":  # the heading of what follows
         return 0.0
-    if tag in _PARTS and block.chars < _LONG:
-        return _WEIGHT_OF_PARTS * (block.chars - block.linked / _MOST_LINKED)
-    if block.linked > _MOST_LINKED * block.chars:
-        return -_WEIGHT_OF_OTHERS * block.chars
-    if tag in _TEXT_TAGS or block.chars >= _LONG or _looks_long(block.text):
-        return float(block.chars)
+    if tag in _PARTS and chars < _LONG:
+        return _WEIGHT_OF_PARTS * (chars - linked / _MOST_LINKED)
+    if linked > _MOST_LINKED * chars:
+        return -_WEIGHT_OF_OTHERS * chars
+    if tag in _TEXT_TAGS or chars + 2 * dense >= _LONG:
+        return float(chars)
     if tag in _HEADINGS:
         return 0.0
-    return -_WEIGHT_OF_OTHERS * block.chars
-
-
-def _looks_long(text: str) -> bool:
-    """Return whether a text is long for its script: of Chinese, Japanese and Korean a third of the characters do."""
-    return 3 * len(text) >= _LONG and not text.isascii() and len(text) + 2 * len(_DENSE.findall(text)) >= _LONG
-
-
-_DENSE = re.compile("[\u3040-\u9fff\uac00-\ud7a3]")
+    return -_WEIGHT_OF_OTHERS * chars
 
 
 def _is_list_of_links(tag: str, chars: int, linked: int) -> bool:
