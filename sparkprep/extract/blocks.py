@@ -44,7 +44,7 @@ NOTHING, BY_NAME, BY_TAG = 0, 1, 2
 
 @dataclass(slots=True)
 class Blocks:
-    """The blocks of a page and the elements with text in them, both numbered in document order; element 0 is around all.
+    """The blocks of a page and the elements with text in them, both by number, in document order; 0 is around all.
 
     A block is text without a border in it: a paragraph, an item, a cell, a heading. Of block n: `text_of(n)`, with
     single blanks, or with its lines where these are kept; element[n], the innermost around it; chars[n]; linked[n] and
@@ -75,7 +75,9 @@ def blocks_of(html: str) -> Blocks:
     names, parent, first, end, begins, ends = found.elements.tolist()
     tags = [NAMES[name] for name in names]
     said = [_said(tag, data[begin:end]) for tag, begin, end in zip(tags, begins, ends, strict=True)]
-    return Blocks(*found.blocks.tolist(), tags, parent, first, end, said, found.text, found.starts.tolist())
+    element, chars, linked, dense = found.blocks.tolist()
+    starts: list[int] = found.starts.tolist()
+    return Blocks(element, chars, linked, dense, tags, parent, first, end, said, found.text, starts)
 
 
 @lru_cache(maxsize=20_000)

@@ -32,6 +32,8 @@ def between(inner: str) -> str:
         ("<ul><li>one</li><li>two<ul><li>deep</li></ul></li></ul>", "- one\n- two\n  - deep"),
         ("<ol><li>one</li><li><p>two</p><p>more</p></li><li>three</li></ol>", "1. one\n2. two\n   more\n3. three"),
         ("<pre>def f():\n    return 1 &lt; 2\n\n\tx</pre>", "def f():\n    return 1 < 2\n\n\tx"),
+        ("<xmp>\n<p>shown as it is</ul>\n</xmp>after", "<p>shown as it is</ul>\n\nafter"),
+        ("<noframes><ul><li>no</noframes><iframe><p>no</iframe>after", "after"),
         ("<table><tr><th>a<th>b<tr><td>1<td>2</table>", "a\tb\n1\t2"),
         ("<p>AT&amp;T &lt;tag&gt; caf&eacute; &#x4e2d;&nbsp;x</p>", "AT&T <tag> café 中 x"),
         ("<p>a <!-- gone --> b<script>var gone = '</p>';</script><style>gone</style></p>", "a b"),
