@@ -1,7 +1,7 @@
-"""A page as its blocks of text, in their order, and the elements that contain them.
+"""A page as its blocks of text, in their order, and the elements that contain them, with what these say of themselves.
 
 The tree is built by the parser of browsers (lexbor) and written out again, so that every element that was opened is
-closed in its place: one pass over the tags of that, in time linear in them, needs no tree of Python objects.
+closed in its place: one pass over the bytes of that, in time linear in them, needs no tree of Python objects.
 """
 
 from __future__ import annotations
@@ -10,28 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-_REST_OF_TAG = r'[^>"]*(?:"[^"]*"[^>"]*)*>'
-_TAG = re.compile(rf"<(/?)([a-z][a-z0-9-]*)({_REST_OF_TAG[:-1]})>")
-_UNSEEN = re.compile(
-    r"<(?:(script|style|noscript|svg|template|iframe|object|canvas|audio|video|select|textarea|button|datalist)"
-    r"(?=[ >])[^<]*(?:<(?!/\1>)[^<]*)*</\1>"
-    r"|!--[^-]*(?:-(?!->)[^-]*)*-->"
-    r"|/?(?:span|b|i|em|strong|u|s|small|font|img|code|tt|sub|sup|abbr|cite|time|picture|source|input|label|wbr|mark)"
-    rf"(?=[ >]){_REST_OF_TAG})",
-    re.DOTALL,
-)
-"""What a browser shows no text of, or text of its controls alone; and tags that make no border between words."""
-_BREAK = "\0"
-"""Stands for <br> until a block has its end: there is no such character in a page."""
-_BLOCKS = frozenset(
-    (
-        *("address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "dir"),
-        *("div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6"),
-        *("header", "hgroup", "legend", "li", "listing", "main", "menu", "nav", "ol", "p", "pre", "search", "section"),
-        *("summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul", "xmp"),
-    )
-)
-_KEPT_LINES = frozenset(("pre", "listing", "xmp"))
+from sparkprep.extract.scanning import NAMES, scan
 
 _BOILERPLATE_TAGS = frozenset(("nav", "footer", "aside", "dialog", "menu", "search", "form"))
 _BOILERPLATE_ROLES = frozenset(
@@ -45,122 +24,81 @@ _WORDS_OF_BOILERPLATE = frozenset(
     (
         *("ad", "ads", "advert", "advertisement", "advertisements", "advertising", "advertorial", "banner", "bio"),
         *("breadcrumb", "breadcrumbs", "byline", "comment", "comments", "cookie", "cookies", "copyright", "disqus"),
-        *("footer", "hidden", "legal", "login", "masthead", "menu", "menus", "modal", "nav", "navbar", "navigation"),
-        *("newsletter", "outbrain", "pager", "pagination", "popup", "print", "promo", "promos", "promotion", "rail"),
-        *("recirc", "recirculation", "recommendations", "recommended", "related", "share", "sharing", "sidebar"),
-        *("signup", "skip", "social", "sponsor", "sponsored", "sponsors", "subscribe", "subscription", "taboola"),
-        *("tag", "tags", "toolbar", "tools", "tooltip", "trending", "widget", "widgets"),
+        *("footer", "hidden", "legal", "login", "masthead", "menu", "menus", "modal", "nav", "navbar", "navfooter"),
+        *("navheader", "navigation", "newsletter", "outbrain", "pager", "pagination", "popup", "print", "promo"),
+        *("promos", "promotion", "rail", "recirc", "recirculation", "recommendations", "recommended", "related"),
+        *("share", "sharing", "sidebar", "signup", "skip", "social", "sponsor", "sponsored", "sponsors", "subscribe"),
+        *("subscription", "taboola", "tag", "tags", "toolbar", "tools", "tooltip", "trending", "widget", "widgets"),
     )
 )
 _WORDS_OF_CONTENT = frozenset(("article", "main", "content", "body", "post", "entry", "story", "text"))
+_WORDS_OF_HEADING = 4
+"""Words in an identifier from which it is no name."""
 _NAME = re.compile(r"[a-z]+|[A-Z]+[a-z]*")
 _UNSEEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 
 
-@dataclass(slots=True)
-class Block:
-    """Text without a border in it: a paragraph, an item, a cell, a heading. element: number of the one that it is in.
+NOTHING, BY_NAME, BY_TAG = 0, 1, 2
+"""An element says that it is boilerplate by its tag, its role or its style, or by its class or name alone, or not."""
 
-    text: with single blanks, or as it lies where lines are kept. chars, linked: characters, and those that are links.
+
+@dataclass(slots=True)
+class Blocks:
+    """The blocks of a page and the elements with text in them, both by number, in document order; 0 is around all.
+
+    A block is text without a border in it: a paragraph, an item, a cell, a heading. Of block n: `text_of(n)`, with
+    single blanks, or with its lines where these are kept; element[n], the innermost around it; chars[n]; linked[n] and
+    dense[n], the characters in links, and those of Chinese, Japanese and Korean. Of element n: tag[n]; parent[n];
+    first[n] and end[n], the blocks inside; said[n], one of NOTHING, BY_NAME, BY_TAG.
     """
 
-    text: str
-    element: int
-    chars: int
-    linked: int
+    element: list[int]
+    chars: list[int]
+    linked: list[int]
+    dense: list[int]
+    tag: list[str]
+    parent: list[int]
+    first: list[int]
+    end: list[int]
+    said: list[int]
+    text: bytes
+    starts: list[int]
 
-
-@dataclass(slots=True)
-class Element:
-    """An element that makes a block. first, last: the blocks inside it are blocks[first:last]. boilerplate: whether it
-    or one above it says that it is, by its tag, role, class or name; by_name: by the last two alone."""
-
-    tag: str
-    parent: int
-    first: int
-    boilerplate: bool
-    by_name: bool
-    last: int = 0
-
-
-@dataclass
-class Blocks:
-    """The blocks of a page and its elements, both in document order: element 0 is around all of them."""
-
-    blocks: list[Block]
-    elements: list[Element]
+    def text_of(self, number: int) -> str:
+        return self.text[self.starts[number] : self.starts[number + 1]].decode("utf-8", "replace")
 
 
 def blocks_of(html: str) -> Blocks:
     """Return the blocks of a page. html: as a parser has written it out, every element closed."""
-    page = Blocks([], [Element("", -1, 0, False, False)])
-    blocks, elements = page.blocks, page.elements
-    stack = [0]
-    pieces: list[str] = []
-    linked = keeps_lines = 0
-    in_link = False
-    parts = iter([*_TAG.split(_UNSEEN.sub("", html.replace(_BREAK, " "))), "", "", ""])
-    for text, closing, name, attributes in zip(parts, parts, parts, parts, strict=True):
-        if text and (pieces or not text.isspace()):
-            pieces.append(text)
-            if in_link:
-                linked += len(" ".join(text.split()))
-        if name in _BLOCKS or not name:
-            if pieces:
-                text = _joined(pieces, keeps_lines > 0)
-                if text:
-                    blocks.append(Block(text, stack[-1], len(text), linked if linked < len(text) else len(text)))
-                pieces, linked = [], 0
-            if not closing and name:
-                above = elements[stack[-1]]
-                by_tag, by_name = _is_boilerplate(name, attributes)
-                element = Element(name, stack[-1], len(blocks), above.boilerplate or by_tag, above.by_name or by_name)
-                stack.append(len(elements))
-                elements.append(element)
-                keeps_lines += name in _KEPT_LINES
-            elif len(stack) > 1 and elements[stack[-1]].tag == name:
-                number = stack.pop()
-                if elements[number].first == len(blocks):
-                    del elements[number:]  # there is nothing in it
-                else:
-                    elements[number].last = len(blocks)
-                keeps_lines -= name in _KEPT_LINES
-        elif name == "a":
-            in_link = not closing
-        elif name == "br" or name == "hr":
-            pieces.append(_BREAK)
-    for number in stack:
-        elements[number].last = len(blocks)
-    return page
-
-
-def _joined(pieces: list[str], keeps_lines: bool) -> str:
-    """Return the text of a block; empty where it is all blanks."""
-    text = "".join(pieces)
-    if keeps_lines:
-        text = text.replace(_BREAK, "\n").strip("\n") if text.strip() else ""
-    elif _BREAK in text:
-        text = "\n".join(" ".join(line.split()) for line in text.split(_BREAK)).strip("\n")
-    else:
-        text = " ".join(text.split())
-    if "&" in text:
-        text = text.replace("&nbsp;", " ").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    return text
+    data = html.encode("utf-8", "replace")
+    found = scan(data)
+    names, parent, first, end, begins, ends = found.elements.tolist()
+    tags = [NAMES[name] for name in names]
+    said = [_said(tag, data[begin:end]) for tag, begin, end in zip(tags, begins, ends, strict=True)]
+    element, chars, linked, dense = found.blocks.tolist()
+    starts: list[int] = found.starts.tolist()
+    return Blocks(element, chars, linked, dense, tags, parent, first, end, said, found.text, starts)
 
 
 @lru_cache(maxsize=20_000)
-def _is_boilerplate(tag: str, attributes: str) -> tuple[bool, bool]:
-    """Return whether an element's tag, role or style says that it is no main text, and whether its name does."""
-    by_tag, by_name = tag in _BOILERPLATE_TAGS, False
-    if attributes:
-        for name, value in _ATTRIBUTE.findall(attributes):
-            if name == "role":
-                by_tag = by_tag or value in _BOILERPLATE_ROLES
-            elif name == "style":
-                by_tag = by_tag or bool(_UNSEEN_STYLE.search(value))
-            elif name == "hidden" or name.startswith("aria"):
-                by_tag = by_tag or value != "false"
-            elif not by_name:
-                words = _NAME.findall(value) if value.islower() else list(map(str.lower, _NAME.findall(value)))
-                by_name = not _WORDS_OF_BOILERPLATE.isdisjoint(words) and _WORDS_OF_CONTENT.isdisjoint(words)
-    return by_tag, by_name and tag not in ("body", "article", "main")
+def _said(tag: str, attributes: bytes) -> int:
+    """Return whether an element says that it is boilerplate, and by what."""
+    if tag in _BOILERPLATE_TAGS:
+        return BY_TAG
+    by_name = False
+    for name, value in _ATTRIBUTE.findall(attributes.decode("utf-8", "replace")) if attributes else ():
+        if name == "role":
+            if value in _BOILERPLATE_ROLES:
+                return BY_TAG
+        elif name == "style":
+            if _UNSEEN_STYLE.search(value):
+                return BY_TAG
+        elif name == "hidden" or name.startswith("aria"):
+            if value != "false":
+                return BY_TAG
+        elif not by_name:
+            words = _NAME.findall(value) if value.islower() else list(map(str.lower, _NAME.findall(value)))
+            if name == "id" and len(words) >= _WORDS_OF_HEADING:
+                continue  # it was made of a heading
+            by_name = not _WORDS_OF_BOILERPLATE.isdisjoint(words) and _WORDS_OF_CONTENT.isdisjoint(words)
+    return BY_NAME if by_name and tag not in ("body", "article", "main") else NOTHING

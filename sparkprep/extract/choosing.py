@@ -7,9 +7,13 @@ of links and what its element says is none goes.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
+from operator import mul
+from typing import TypeVar, cast
 
-from sparkprep.extract.blocks import Block, Blocks
+from sparkprep.extract.blocks import BY_NAME, BY_TAG, Blocks
+
+Number = TypeVar("Number", int, float)
 
 _LONG = 80
 """Characters from which a block looks like running text."""
@@ -21,6 +25,11 @@ _MOST_LINKED_IN_PARAGRAPH = 0.8
 """The same of a paragraph, in which words around a link make a sentence."""
 _LEAST = 200
 """Characters of main text below which a rule has taken too much, and is given up."""
+_SHARE_OF_PAGE = 2 / 3
+"""Share of a page's text that makes what has it the page."""
+_SHARE_OF_SURROUNDINGS = 0.8
+"""Share of an element's text in the list inside it, where the rest is the list's heading and foreword."""
+_LISTS = frozenset(("ul", "ol", "dl", "table"))
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _TEXT_TAGS = frozenset(("p", "pre", "blockquote", "dd", "figcaption"))
 _PARTS = frozenset(("li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "caption"))
@@ -28,68 +37,98 @@ _WEIGHT_OF_OTHERS = 1.0
 _WEIGHT_OF_PARTS = 0.5
 
 
-def main_blocks(page: Blocks) -> list[Block]:
-    """Return the blocks of the main text, in their order."""
-    best: list[Block] = []
-    for by_name in (True, False):
-        chosen = _choose(page, [e.boilerplate or (by_name and e.by_name) for e in page.elements])
-        if sum(block.chars for block in chosen) >= _LEAST:
+def main_blocks(page: Blocks) -> list[int]:
+    """Return the numbers of the blocks of the main text, in their order."""
+    best: list[int] = []
+    chars = _summed(page, page.chars)
+    for weakest in (BY_NAME, BY_TAG):
+        is_out = _outside(page, chars, weakest)
+        chosen = _choose(page, is_out)
+        if sum(page.chars[block] for block in chosen) >= _LEAST:
             return chosen
-        best = max(best, chosen, key=lambda each: sum(block.chars for block in each))
-    return best or [block for block in page.blocks if not page.elements[block.element].boilerplate] or page.blocks
+        best = max(best, chosen, key=lambda each: sum(page.chars[block] for block in each))
+    is_out = _outside(page, chars, BY_TAG)
+    whole = range(len(page.chars))
+    return best or [block for block in whole if not is_out[page.element[block]]] or list(whole)
 
 
-def _choose(page: Blocks, is_out: list[bool]) -> list[Block]:
-    blocks, elements = page.blocks, page.elements
-    score = [0.0] * len(elements)
-    chars, linked = [0] * len(elements), [0] * len(elements)
-    for block in blocks:
-        number = block.element
-        if is_out[number]:
-            continue
-        chars[number] += block.chars
-        linked[number] += block.linked
-        score[number] += _value(block, elements[number].tag)
-    for number in range(len(elements) - 1, 0, -1):  # an element comes before those inside it
-        above = elements[number].parent
-        score[above] += score[number]
-        chars[above] += chars[number]
-        linked[above] += linked[number]
-    best = max(range(len(elements)), key=lambda number: (score[number], number))
-    top = elements[best]
-    for number in range(best + 1, len(elements)):
-        above = elements[number].parent
-        if above < best:
-            break
-        is_out[number] = (
-            is_out[number] or is_out[above] or _is_list_of_links(elements[number].tag, chars[number], linked[number])
-        )
-    return [block for block in blocks[top.first : top.last] if not is_out[block.element]]
+def _summed(page: Blocks, of_blocks: Sequence[Number]) -> list[Number]:
+    """Return for each element the sum over the blocks in it, those of the elements inside it included."""
+    sums = cast(list[Number], [0] * len(page.tag))
+    for element, value in zip(page.element, of_blocks, strict=True):
+        sums[element] += value
+    for number in range(len(sums) - 1, 0, -1):  # an element comes before those inside it
+        sums[page.parent[number]] += sums[number]
+    return sums
 
 
-def _value(block: Block, tag: str) -> float:
+def _outside(page: Blocks, chars: list[int], weakest: int) -> list[bool]:
+    """Return of each element whether it or one above it says that it is boilerplate, by nothing weaker than that.
+
+    What has most of a page's text is around the main text, whatever its name: `no-sidebar`, or a form around all.
+    """
+    most = _SHARE_OF_PAGE * chars[0]
+    out = [False]
+    for tag, parent, said, inside in zip(page.tag[1:], page.parent[1:], page.said[1:], chars[1:], strict=True):
+        says = said >= weakest and (inside < most or (said == BY_TAG and tag != "form"))
+        out.append(says or out[parent])
+    return out
+
+
+def _choose(page: Blocks, is_out: list[bool]) -> list[int]:
+    """Return the blocks of the best element, without what goes from it, or those of an index. Changes is_out."""
+    tag, parent = page.tag, page.parent
+    seen = [not is_out[element] for element in page.element]
+    chars = _summed(page, list(map(mul, page.chars, seen)))
+    linked = _summed(page, list(map(mul, page.linked, seen)))
+    top = _index(page, chars, linked)
+    if not top:
+        values = map(_value, map(tag.__getitem__, page.element), page.chars, page.linked, page.dense)
+        score = _summed(page, list(map(mul, values, seen)))
+        top = max(range(len(tag)), key=lambda number: (score[number], number))
+        for number in range(top + 1, len(tag)):
+            above = parent[number]
+            if above < top:
+                break
+            is_out[number] = (
+                is_out[number] or is_out[above] or _is_list_of_links(tag[number], chars[number], linked[number])
+            )
+    return [block for block in range(page.first[top], page.end[top]) if not is_out[page.element[block]]]
+
+
+def _index(page: Blocks, chars: list[int], linked: list[int]) -> int:
+    """Return the element that is the main text of an index, such as a table of contents or a list of names, or 0.
+
+    A page is one where a single list or table, most of it links, has most of the text that is not said to be
+    boilerplate. chars, linked: of each element, without boilerplate.
+    """
+    least = max(1.0, _SHARE_OF_PAGE * chars[0])
+    around = next((n for n, tag in enumerate(page.tag) if chars[n] >= least and tag in _LISTS), 0)
+    if linked[around] <= _MOST_LINKED * chars[around]:
+        return 0
+    while page.parent[around] > 0 and chars[around] >= _SHARE_OF_SURROUNDINGS * chars[page.parent[around]]:
+        around = page.parent[around]
+    return around
+
+
+def _value(tag: str, chars: int, linked: int, dense: int) -> float:
     """Return what a block counts for the element that it is in: its characters, or less than nothing.
 
     Short items and cells count by both, so that the links of a list or table decide of the whole: more than a third of
-    its text makes it worth less than nothing.
+    its text makes it worth less than nothing. A text is long for its script: of Chinese, Japanese and Korean a third
+    of the characters do.
     """
-    if tag in _PARTS and block.chars < _LONG:
-        return _WEIGHT_OF_PARTS * (block.chars - block.linked / _MOST_LINKED)
-    if block.linked > _MOST_LINKED * block.chars:
-        return -_WEIGHT_OF_OTHERS * block.chars
-    if tag in _TEXT_TAGS or block.chars >= _LONG or _looks_long(block.text):
-        return float(block.chars)
+    if tag == "dt":  # the heading of what follows
+        return 0.0
+    if tag in _PARTS and chars < _LONG:
+        return _WEIGHT_OF_PARTS * (chars - linked / _MOST_LINKED)
+    if linked > _MOST_LINKED * chars:
+        return -_WEIGHT_OF_OTHERS * chars
+    if tag in _TEXT_TAGS or chars + 2 * dense >= _LONG:
+        return float(chars)
     if tag in _HEADINGS:
         return 0.0
-    return -_WEIGHT_OF_OTHERS * block.chars
-
-
-def _looks_long(text: str) -> bool:
-    """Return whether a text is long for its script: of Chinese, Japanese and Korean a third of the characters do."""
-    return 3 * len(text) >= _LONG and not text.isascii() and len(text) + 2 * len(_DENSE.findall(text)) >= _LONG
-
-
-_DENSE = re.compile("[\u3040-\u9fff\uac00-\ud7a3]")
+    return -_WEIGHT_OF_OTHERS * chars
 
 
 def _is_list_of_links(tag: str, chars: int, linked: int) -> bool:

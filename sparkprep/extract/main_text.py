@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from importlib import import_module
-from typing import NamedTuple
 
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
-from sparkprep.errors import UserError
 from sparkprep.extract.blocks import blocks_of
 from sparkprep.extract.charset import decode
 from sparkprep.extract.choosing import main_blocks
+from sparkprep.extract.page import Page
 from sparkprep.extract.rendering import text_of
 
 _GAPS = re.compile(r"\n{3,}")
@@ -24,14 +23,6 @@ _ROOT_WITHIN = 10_000
 _LANG = re.compile(r"\s(?:xml:)?lang\s*=\s*[\"']?([a-z]{2,3}(?:[-_][a-z0-9]{2,8})*)[\"'\s>]", re.IGNORECASE)
 _LONGEST_TITLE = 1_000
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-
-
-class Page(NamedTuple):
-    """What a page says. language: as `<html lang>` has it, in lower case with hyphens; "" where it has none."""
-
-    text: str
-    title: str
-    language: str
 
 
 def page_of(data: bytes, content_type: str, extractor: str) -> Page:
@@ -92,14 +83,3 @@ EXTRACTORS: dict[str, Extractor] = {
     "all": _all_text,
     "trafilatura": _trafilatura,
 }
-
-
-def check_extractor(name: str) -> None:
-    """Raise UserError where an extractor's library is not there."""
-    if name == "trafilatura":
-        try:
-            import_module("trafilatura")
-        except ImportError:
-            raise UserError(
-                "the extractor trafilatura is not installed: install that package on every node, or take another"
-            ) from None

@@ -10,8 +10,8 @@ from typing import Protocol
 import pyarrow as pa
 
 from sparkprep.extract.bodies import Answer, answer_of, body_of
-from sparkprep.extract.main_text import Page
 from sparkprep.extract.members import Readable
+from sparkprep.extract.page import Page
 from sparkprep.extract.page_process import PageFailed
 from sparkprep.extract.records import Damage, Record, read_records
 from sparkprep.extract.settings import ExtractSettings

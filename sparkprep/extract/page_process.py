@@ -1,7 +1,8 @@
 """Pages extracted in a process of their own, which is ended where one takes too long, too much memory, or crashes it.
 
 What parses HTML is compiled code that works on what anyone has written: a page that it cannot bear would end Spark's
-worker, and with it the job. What it answers is JSON: a process that a page has taken over could put code into a pickle.
+worker, and with it the job. What it answers is text beside JSON: a process that a page has taken over could put code
+into a pickle. Nor does the worker load what compiles kernels: only that process does.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 from typing import IO
 
-from sparkprep.extract.main_text import Page, page_of
+from sparkprep.extract.page import Page
 
 MEMORY = 3 << 30
 """Address space of the process, in bytes."""
@@ -52,10 +53,9 @@ class PageProcess:
         except (OSError, EOFError):
             self.close()
             raise PageFailed("crashed") from None
-        fields = json.loads(answer)
-        if fields is None:
+        if not answer:
             raise PageFailed("crashed")
-        return Page(*fields)
+        return _unpacked(answer)
 
     def close(self) -> None:
         """End the process."""
@@ -103,6 +103,8 @@ def _send(stream: IO[bytes] | None, message: bytes) -> None:
 
 def _message(stream: IO[bytes]) -> bytes:
     length = _LENGTH.unpack(_exactly(stream, _LENGTH.size))[0]
+    if not 0 <= length <= MEMORY:
+        raise EOFError
     return _exactly(stream, length)
 
 
@@ -113,8 +115,20 @@ def _exactly(stream: IO[bytes], length: int) -> bytes:
     return data
 
 
+def _packed(page: Page) -> bytes:
+    """Return the bytes of a page's text behind a line of JSON with the rest."""
+    return json.dumps(page[1:]).encode() + b"\n" + page.text.encode()
+
+
+def _unpacked(answer: bytes) -> Page:
+    rest, _, text = answer.partition(b"\n")
+    return Page(text.decode(), *json.loads(rest))
+
+
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer one page after the other, until there is no more request; None for one that raised an error."""
+    """Answer one page after the other, until there is no more request; with nothing one that raised an error."""
+    from sparkprep.extract.main_text import page_of  # only here: it takes a second and 100 MB
+
     _send(answers, _READY)
     while True:
         try:
@@ -123,10 +137,10 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         except EOFError:
             return
         try:
-            page: Page | None = page_of(data, content_type, extractor)
+            answer = _packed(page_of(data, content_type, extractor))
         except Exception:  # whatever a library raises of what anyone has written
-            page = None
-        _send(answers, json.dumps(page).encode())
+            answer = b""
+        _send(answers, answer)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from sparkprep import __version__
 from sparkprep.errors import UserError
 from sparkprep.extract.archives import Archives, list_archives, names_repeated
 from sparkprep.extract.contents import DOCUMENTS, MADE, METRICS, REJECTED
-from sparkprep.extract.main_text import check_extractor
 from sparkprep.extract.outcomes import DAMAGED, DOCUMENTS_SCHEMA, REASONS, REJECTED_SCHEMA, outcomes
+from sparkprep.extract.page import check_extractor
 from sparkprep.extract.page_process import PageProcess
 from sparkprep.extract.settings import ExtractSettings
 from sparkprep.io.files import open_input, write_text

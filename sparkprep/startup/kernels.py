@@ -22,11 +22,12 @@ from sparkprep.dedup.kernels import (
     unicode,
 )
 from sparkprep.dedup.kernels.bands import choose, in_sequence
+from sparkprep.extract import scanning
 from sparkprep.io.arrow import matrix_from_binary, matrix_to_binary, text_buffers
 from sparkprep.tokens import xxhash64
 
 TEXTS = ("The quick brown fox jumps over the lazy dog, naïvely.", "The quick brown fox jumps over the lazy dog.")
-_MODULES = (band_keys, buckets, clusters, components, hashing, shingles, sketch, xxhash64)
+_MODULES = (band_keys, buckets, clusters, components, hashing, scanning, shingles, sketch, xxhash64)
 
 
 def call_all() -> float:
@@ -41,6 +42,7 @@ def call_all() -> float:
     _search(sketches)
     _decide()
     xxhash64.xxhash64(texts, 1)
+    scanning.scan(b"<p>The quick brown fox</p>")
     return _compare(texts)
 
 

@@ -32,9 +32,12 @@ def between(inner: str) -> str:
         ("<ul><li>one</li><li>two<ul><li>deep</li></ul></li></ul>", "- one\n- two\n  - deep"),
         ("<ol><li>one</li><li><p>two</p><p>more</p></li><li>three</li></ol>", "1. one\n2. two\n   more\n3. three"),
         ("<pre>def f():\n    return 1 &lt; 2\n\n\tx</pre>", "def f():\n    return 1 < 2\n\n\tx"),
+        ("<xmp>\n<p>shown as it is</ul>\n</xmp>after", "<p>shown as it is</ul>\n\nafter"),
+        ("<noframes><ul><li>no</noframes><iframe><p>no</iframe>after", "after"),
         ("<table><tr><th>a<th>b<tr><td>1<td>2</table>", "a\tb\n1\t2"),
         ("<p>AT&amp;T &lt;tag&gt; caf&eacute; &#x4e2d;&nbsp;x</p>", "AT&T <tag> café 中 x"),
         ("<p>a <!-- gone --> b<script>var gone = '</p>';</script><style>gone</style></p>", "a b"),
+        ("<p>x<math><semantics><mi>y</mi><annotation>{\\y}</annotation></semantics></math> z</p>", "xy z"),
         ("<p title='a > b'>one</p><p title=\"<p>\">two</p>", "one\n\ntwo"),
     ],
 )
@@ -67,6 +70,32 @@ def test_a_list_of_links_around_the_text_goes_and_links_inside_it_stay() -> None
     text = text_of(f"<table><tr>{links}</tr></table>{article('<p>See <a href=x>the other page</a> of it.</p>')}")
     assert "Section" not in text
     assert "See the other page of it." in text
+
+
+def test_a_list_that_is_the_page_is_an_index_and_stays_with_its_heading() -> None:
+    links = "".join(f"<li><a href='/{n}'>Chapter {n}</a>" for n in range(50))
+    nav = "<div class='menu'><a href='/'>Home</a></div>"
+    text = text_of(f"{nav}<div><h1>Contents</h1><p>{LONG}</p><div><ul>{links}</ul></div></div>")
+    assert text.startswith("Contents\n\nThis is")
+    assert text.endswith("- Chapter 49")
+
+
+def test_terms_that_are_links_do_not_make_their_definitions_a_list_of_links() -> None:
+    terms = "".join(f"<dt><a href='/{n}'>a_function_{n}(number)</a><dd>does {n} things</dd>" for n in range(30))
+    assert "a_function_7(number)\ndoes 7 things" in text_of(f"<h1>Functions</h1><dl>{terms}</dl><p>{LONG}</p>")
+
+
+@pytest.mark.parametrize("opening", ["<form action='/'>", "<div class='page no-sidebar'>"])
+def test_what_is_around_the_whole_page_says_nothing_of_the_text_in_it(opening: str) -> None:
+    text = text_of(f"{opening}<ul class='menu'><li>Boilerplate</ul>{article('')}<div class='related'>More</div>")
+    assert text.startswith(LONG.strip())
+    assert "Boilerplate" not in text
+    assert "More" not in text
+
+
+def test_an_identifier_made_of_a_heading_says_nothing() -> None:
+    own = f"<div id='sharing-code-with-others'><p>{LONG}</p></div>"
+    assert text_of(f"<div>{article('')}{own}{article('')}</div>").count(LONG.strip()) == 9
 
 
 def test_a_rule_that_would_take_everything_is_given_up() -> None:

@@ -1,0 +1,135 @@
+"""Blocks out of serialized HTML: the compiled pass against Python's own parser of tags, on seeded pages."""
+
+import random
+import re
+from html.parser import HTMLParser
+
+import pytest
+from resiliparse.parse.html import HTMLTree
+
+from sparkprep.extract.blocks import blocks_of
+from sparkprep.extract.scanning import _BLOCK, _KEPT_LINES, _KINDS, _UNSEEN
+
+BORDERS = [name for name, kind in _KINDS.items() if kind in (_BLOCK, _KEPT_LINES)]
+KEPT_LINES = ("pre", "listing")
+UNSEEN = [name for name, kind in _KINDS.items() if kind == _UNSEEN]
+
+
+class Reference(HTMLParser):
+    """Blocks as (text, tags around it), of HTML whose elements are all closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.blocks: list[tuple[str, list[str]]] = []
+        self.stack: list[str] = []
+        self.text, self.unseen = "", ""
+        self.feed(html)
+        self.close()
+        self.end_block()
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if self.unseen:
+            return
+        if tag in UNSEEN:
+            self.unseen = tag
+        elif tag in BORDERS:
+            self.end_block()
+            self.stack.append(tag)
+        elif tag in ("br", "hr"):
+            self.handle_data("\0")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.unseen:
+            self.unseen = "" if tag == self.unseen else self.unseen
+        elif tag in BORDERS:
+            self.end_block()
+            if self.stack and self.stack[-1] == tag:
+                self.stack.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self.unseen:
+            self.text += data
+
+    def end_block(self) -> None:
+        if any(tag in KEPT_LINES for tag in self.stack):
+            lines = [re.sub(r"[^\S\t\n]", " ", line).rstrip() for line in re.split("[\0\n]", self.text)]
+        else:
+            lines = [" ".join(line.split()) for line in self.text.split("\0")]
+        text = re.sub("\n{3,}", "\n\n", "\n".join(lines).strip("\n"))
+        if text:
+            self.blocks.append((text, self.stack[::-1]))
+        self.text = ""
+
+
+PIECES = (
+    *(
+        "word ",
+        " two words",
+        "\n",
+        "  \t",
+        "&nbsp;",
+        "&amp;",
+        "&lt;p&gt;",
+        "é",
+        "中文字",
+        "\u3000",
+        "x\u2028y",
+        "&",
+        "<",
+        "1 > 2",
+    ),
+    *("<b>", "</b>", "<br>", "<hr>", "<a href='x>y'>", "</a>", "<img alt='a \"b\" <c>'>", "<!-- <p>no</p> -->"),
+    *(
+        "<script>if (a<b) '</p>'</script>",
+        "<style>p{}</style>",
+        "<svg><text>no</text></svg>",
+        "<ins>",
+        "<x-y>",
+        '<p x="\'>">',
+    ),
+    *(f"<{tag}>" for tag in BORDERS),
+    *(f"</{tag}>" for tag in BORDERS),
+)
+
+
+def path(page, number: int) -> list[str]:
+    tags = []
+    while number > 0:
+        tags.append(page.tag[number])
+        number = page.parent[number]
+    return tags
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_blocks_are_those_of_a_parser_of_tags(seed: int) -> None:
+    made = random.Random(seed)
+    body = HTMLTree.parse("".join(made.choices(PIECES, k=made.choice((5, 50, 500))))).body
+    html = body.html if body is not None else ""
+    page = blocks_of(html)
+    mine = [(page.text_of(n), path(page, page.element[n])) for n in range(len(page.chars))]
+    assert mine == Reference(html).blocks
+    assert page.chars == [len(text) for text, _ in mine]
+    for number in range(1, len(page.tag)):
+        assert page.first[page.parent[number]] <= page.first[number] < page.end[number] <= page.end[page.parent[number]]
+
+
+@pytest.mark.parametrize(
+    ("html", "linked", "dense"),
+    [
+        ("<p><a href='/'>all of it</a></p>", 9, 0),
+        ("<p>see <a href='/'> two&nbsp; words </a> here</p>", 9, 0),
+        ("<p><a href='/'>é&amp;中</a></p>", 3, 1),
+        ("<p>かな漢字한글 ABC</p>", 0, 6),
+    ],
+)
+def test_characters_in_links_and_of_dense_scripts_are_counted(html: str, linked: int, dense: int) -> None:
+    page = blocks_of(HTMLTree.parse(html).body.html)
+    assert (page.linked, page.dense) == ([linked], [dense])
+
+
+@pytest.mark.parametrize(
+    "html", ["<", "<p", '<p x="', "<!", "<!--", "<!-- -", "<script>", "<script>a</scrip", "</", "&", "a&am", "\ud800"]
+)
+def test_bytes_that_no_parser_writes_are_borne(html: str) -> None:
+    blocks_of(html)
+    blocks_of("<p>text" + html)
