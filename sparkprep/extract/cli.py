@@ -25,9 +25,10 @@ examples:
   spark-submit jobs/extract.py --input warcs/ --output pages/         all archives of a folder
   sparkprep extract --input warc.paths.gz --output s3://bucket/pages/      those that a list of Common Crawl names
   sparkprep extract --input 'warcs/CC-MAIN-*.warc.gz' --output whole/ --extractor all
+  sparkprep extract --input warcs/ --output pages/ --language en      without the pages in other languages
 
-output folder: documents/ (Parquet: id, url, text, title, language, date, archive, offset, payload_bytes), rejected/
-(what is damaged, and where), metrics.json (records by what they gave).
+output folder: documents/ (Parquet: id, url, text, title, language, language_score, declared_language, date, archive,
+offset, payload_bytes), rejected/ (what is damaged, and where), metrics.json (records by what they gave).
 """
 
 
