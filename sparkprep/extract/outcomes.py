@@ -45,20 +45,10 @@ REJECTED_SCHEMA = pa.schema(
 
 DAMAGED, TOO_LARGE, TRUNCATED, TOO_SLOW, CRASHED = "damaged", "too large", "truncated", "too slow", "crashed"
 NO_PAGE, NOT_HTTP, NOT_OK, NOT_HTML = "not a page", "not HTTP", "not status 200", "not HTML"
-EMPTY, NO_TEXT, OTHER_LANGUAGE = "empty", "no text", "other language"
+EMPTY, NO_TEXT, OTHER_LANGUAGE, SITE_BOILERPLATE = "empty", "no text", "other language", "site boilerplate"
 REASONS = (
-    NO_PAGE,
-    NOT_HTTP,
-    NOT_OK,
-    NOT_HTML,
-    EMPTY,
-    NO_TEXT,
-    OTHER_LANGUAGE,
-    TOO_LARGE,
-    TRUNCATED,
-    TOO_SLOW,
-    CRASHED,
-    DAMAGED,
+    *(NO_PAGE, NOT_HTTP, NOT_OK, NOT_HTML, EMPTY, NO_TEXT, OTHER_LANGUAGE, SITE_BOILERPLATE),
+    *(TOO_LARGE, TRUNCATED, TOO_SLOW, CRASHED, DAMAGED),
 )
 """Why a record gives no document. "not a page": requests, metadata, warcinfo, revisits."""
 _NAMED = {DAMAGED, TOO_SLOW, CRASHED}

@@ -46,6 +46,13 @@ class ExtractSettings(Keywords):
         Number(0, 1),
         "S",
     )
+    site_boilerplate: str = option(
+        "keep",
+        "paragraphs that recur on most pages of a host within an archive (lines, of texts without paragraphs)",
+        OneOf(("keep", "remove")),
+    )
+    site_pages: int = option(10, "different pages of a host on which such a paragraph must be", Integer(2))
+    site_share: float = option(0.5, "share of the different pages of a host on which it must be", Number(0, 1), "S")
     list_prefix: str = option(
         "s3://commoncrawl/", "what stands before the `crawl-data/...` paths of a list of archives", Text(), "PLACE"
     )
@@ -65,4 +72,7 @@ class ExtractKeywords(TypedDict, total=False):
     keep_truncated: bool
     language: Sequence[str] | str | None
     language_score: float
+    site_boilerplate: str
+    site_pages: int
+    site_share: float
     list_prefix: str
