@@ -120,6 +120,30 @@ class OneOf:
 
 
 @dataclass(frozen=True)
+class SomeOf:
+    """Some of many words, without repetition, given as one word between commas or as several. things: what they are."""
+
+    known: tuple[str, ...]
+    things: str
+
+    def __call__(self, word: str) -> tuple[str, ...]:
+        return self.check(word)
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        """Return the words; raises argparse.ArgumentTypeError, naming the nearest, for one that is not known."""
+        words = value.split(",") if isinstance(value, str) else value
+        if not isinstance(words, Sequence) or not words:
+            raise argparse.ArgumentTypeError(f"{value!r} names no {self.things}")
+        for word in words:
+            if word not in self.known:
+                nearest = difflib.get_close_matches(str(word).lower(), self.known, n=3, cutoff=0)
+                raise argparse.ArgumentTypeError(
+                    f"{word!r} is none of the {len(self.known)} {self.things}; the nearest are {', '.join(nearest)}"
+                )
+        return tuple(dict.fromkeys(words))
+
+
+@dataclass(frozen=True)
 class Text:
     """Any text; an empty one only if `empty`."""
 

@@ -15,6 +15,7 @@ from sparkprep.options import (
     Number,
     OneOf,
     Parser,
+    SomeOf,
     Switch,
     Text,
     ZeroOrOne,
@@ -177,3 +178,22 @@ def test_what_a_pdf_made_of_a_line_is_told_by_every_parser(words: list[str], tol
     with pytest.raises(UserError) as refused:
         parser.parse_args(words)
     assert told in str(refused.value)
+
+
+def test_some_of_many_words_are_given_in_one_or_as_several() -> None:
+    kind = SomeOf(("red", "green", "blue"), "colours")
+    assert kind("red,blue,red") == kind.check(["red", "blue"]) == kind.check(("red", "blue")) == ("red", "blue")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("red,gren", "'gren' is none of the 3 colours; the nearest are green"),
+        ([], "names no"),
+        (3, "names no"),
+        ("", "''"),
+    ],
+)
+def test_a_word_that_is_not_known_is_refused_with_the_nearest(value: Any, said: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=said):
+        SomeOf(("red", "green", "blue"), "colours").check(value)

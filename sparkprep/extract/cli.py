@@ -25,9 +25,10 @@ examples:
   spark-submit jobs/extract.py --input warcs/ --output pages/         all archives of a folder
   sparkprep extract --input warc.paths.gz --output s3://bucket/pages/      those that a list of Common Crawl names
   sparkprep extract --input 'warcs/CC-MAIN-*.warc.gz' --output whole/ --extractor all
+  sparkprep extract --input warcs/ --output pages/ --language en      without the pages in other languages
 
-output folder: documents/ (Parquet: id, url, text, title, language, date, archive, offset, payload_bytes), rejected/
-(what is damaged, and where), metrics.json (records by what they gave).
+output folder: documents/ (Parquet: id, url, text, title, language, language_score, declared_language, date, archive,
+offset, payload_bytes), rejected/ (what is damaged, and where), metrics.json (records by what they gave).
 """
 
 
@@ -82,6 +83,7 @@ def _tell(metrics: dict[str, Any], output: str) -> None:
             ("records", f"{metrics['records']:,}"),
             ("documents", f"{metrics['documents']:,} ({human_bytes(metrics['text_bytes'])} of text)"),
             *((f"  {reason}", f"{count:,}") for reason, count in without.items()),
+            *_removed_row(metrics["site_boilerplate"]),
             *left_out_row(metrics, METRICS),
             ("seconds", f"{metrics['seconds']:.1f}"),
             ("output", output),
@@ -89,3 +91,12 @@ def _tell(metrics: dict[str, Any], output: str) -> None:
     )
     print_warnings(metrics["warnings"], METRICS)
     say_line(f"Next: {command('dedup', '--input', output, '--output', 'clean')}")
+
+
+def _removed_row(removed: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is told of boilerplate that was removed; nothing where none was."""
+    if not removed["blocks"]:
+        return []
+    size = human_bytes(removed["bytes"])
+    told = f"{removed['blocks']:,} blocks ({size}) of {removed['pages']:,} pages, on {removed['hosts']:,} hosts"
+    return [("site boilerplate", f"{told}; {METRICS} shows some")]

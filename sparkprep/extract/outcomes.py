@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from sparkprep.extract.bodies import Answer, answer_of, body_of
+from sparkprep.extract.languages import Language, language_of
 from sparkprep.extract.members import Readable
 from sparkprep.extract.page import Page
 from sparkprep.extract.page_process import PageFailed
@@ -23,6 +24,8 @@ DOCUMENTS_SCHEMA = pa.schema(
         ("text", pa.string()),
         ("title", pa.string()),
         ("language", pa.string()),
+        ("language_score", pa.float32()),
+        ("declared_language", pa.string()),
         ("date", pa.timestamp("us", tz="UTC")),
         ("archive", pa.string()),
         ("offset", pa.int64()),
@@ -42,8 +45,11 @@ REJECTED_SCHEMA = pa.schema(
 
 DAMAGED, TOO_LARGE, TRUNCATED, TOO_SLOW, CRASHED = "damaged", "too large", "truncated", "too slow", "crashed"
 NO_PAGE, NOT_HTTP, NOT_OK, NOT_HTML = "not a page", "not HTTP", "not status 200", "not HTML"
-EMPTY, NO_TEXT = "empty", "no text"
-REASONS = (NO_PAGE, NOT_HTTP, NOT_OK, NOT_HTML, EMPTY, NO_TEXT, TOO_LARGE, TRUNCATED, TOO_SLOW, CRASHED, DAMAGED)
+EMPTY, NO_TEXT, OTHER_LANGUAGE, SITE_BOILERPLATE = "empty", "no text", "other language", "site boilerplate"
+REASONS = (
+    *(NO_PAGE, NOT_HTTP, NOT_OK, NOT_HTML, EMPTY, NO_TEXT, OTHER_LANGUAGE, SITE_BOILERPLATE),
+    *(TOO_LARGE, TRUNCATED, TOO_SLOW, CRASHED, DAMAGED),
+)
 """Why a record gives no document. "not a page": requests, metadata, warcinfo, revisits."""
 _NAMED = {DAMAGED, TOO_SLOW, CRASHED}
 """Reasons for which each record is named in rejected/: those that are no property of the page's kind."""
@@ -63,11 +69,15 @@ class PageReader(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a record has given: a row of DOCUMENTS_SCHEMA, or the reason for none and perhaps a row of rejected/."""
+    """What a record has given: a row of DOCUMENTS_SCHEMA, or the reason for none and perhaps a row of rejected/.
+
+    language: of its text, where that was told, whether or not it is kept.
+    """
 
     document: dict[str, object] | None = None
     reason: str = ""
     rejected: dict[str, object] | None = None
+    language: str = ""
 
 
 def outcomes(stream: Readable, archive: str, settings: ExtractSettings, pages: PageReader) -> Iterator[Outcome]:
@@ -109,7 +119,7 @@ class _Extraction:
             return Outcome(reason=TRUNCATED)
         text = record.block.decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "").strip("\n")
         languages = record.headers.get("warc-identified-content-language", "")
-        return Outcome(self._row(record, url, Page(text, "", languages.partition(",")[0].strip()), len(record.block)))
+        return self._of_page(record, url, Page(text, "", languages.partition(",")[0].strip()), len(record.block))
 
     def _of_answer(self, record: Record, url: str, answer: Answer) -> Outcome:
         if answer.status != 200:
@@ -132,19 +142,29 @@ class _Extraction:
             return self._without(record, url, failed.reason, f"{len(body.data):,} bytes of HTML")
         if not page.text:
             return Outcome(reason=NO_TEXT)
-        return Outcome(self._row(record, url, page, len(body.data)))
+        return self._of_page(record, url, page, len(body.data))
+
+    def _of_page(self, record: Record, url: str, page: Page, size: int) -> Outcome:
+        """Return what a text gives: a document, if it is in a language that is asked for."""
+        language, settings = language_of(page.text), self.settings
+        is_asked_for = settings.language is None or language.code in settings.language
+        if not is_asked_for or (settings.language and language.score < settings.language_score):
+            return Outcome(reason=OTHER_LANGUAGE, language=language.code)
+        return Outcome(self._row(record, url, page, size, language), language=language.code)
 
     def _is_cut(self, record: Record) -> bool:
         return "warc-truncated" in record.headers and not self.settings.keep_truncated
 
-    def _row(self, record: Record, url: str, page: Page, size: int) -> dict[str, object]:
+    def _row(self, record: Record, url: str, page: Page, size: int, language: Language) -> dict[str, object]:
         name = record.headers.get("warc-record-id", "").strip("<>").removeprefix("urn:uuid:")
         return {
             "id": name or f"{self.archive.rpartition('/')[2]}:{record.offset}",
             "url": url,
             "text": page.text,
             "title": page.title or None,
-            "language": page.language or None,
+            "language": language.code,
+            "language_score": language.score,
+            "declared_language": page.language or None,
             "date": _date(record.headers.get("warc-date", "")),
             "archive": self.archive,
             "offset": record.offset,

@@ -21,6 +21,7 @@ from sparkprep.extract.outcomes import DAMAGED, DOCUMENTS_SCHEMA, REASONS, REJEC
 from sparkprep.extract.page import check_extractor
 from sparkprep.extract.page_process import PageProcess
 from sparkprep.extract.settings import ExtractSettings
+from sparkprep.extract.site_blocks import HOSTS_SHOWN, Removed, SiteBlocks
 from sparkprep.io.files import open_input, write_text
 from sparkprep.io.left_out import name_left_out
 from sparkprep.io.listing import DataFile, check_unchanged, stamps
@@ -42,12 +43,18 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class _Told:
-    """What the task of an archive tells: its parts, and how many records gave what. counts: with "" for documents."""
+    """What the task of an archive tells: its parts, and how many records gave what.
+
+    counts: by reason, with "" for documents. languages: (whether they are documents, code) -> records. removed: of
+    their texts.
+    """
 
     archive: int
     written: list[Written]
     counts: dict[str, int]
+    languages: dict[tuple[bool, str], int]
     text_bytes: int
+    removed: Removed
 
 
 def extract(
@@ -127,15 +134,20 @@ def _pages(seconds: float) -> PageProcess:
 def _extract_archive(number: int, path: str, settings: ExtractSettings, write: SplitWriter) -> _Told:
     """Read an archive as a stream and write its parts of both tables."""
     counts: Counter[str] = Counter()
+    languages: Counter[tuple[bool, str]] = Counter()
     sizes: Counter[str] = Counter()
+    sites = SiteBlocks(settings.site_pages, settings.site_share)
 
     def groups() -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
         documents: list[dict[str, object]] = []
         rejected: list[dict[str, object]] = []
         held = 0
         with open_input(path) as stream:
-            for outcome in outcomes(stream, path, settings, _pages(settings.max_seconds)):
+            found = outcomes(stream, path, settings, _pages(settings.max_seconds))
+            for outcome in sites.without(found) if settings.site_boilerplate == "remove" else found:
                 counts[outcome.reason] += 1
+                if outcome.language:
+                    languages[outcome.document is not None, outcome.language] += 1
                 if outcome.document is not None:
                     documents.append(outcome.document)
                     held += len(str(outcome.document["text"]))
@@ -147,7 +159,7 @@ def _extract_archive(number: int, path: str, settings: ExtractSettings, write: S
         yield _batches(documents, rejected, sizes)
 
     written = write(number, groups())
-    return _Told(number, written, dict(counts), sizes["text"])
+    return _Told(number, written, dict(counts), dict(languages), sizes["text"], sites.removed())
 
 
 def _batches(
@@ -161,8 +173,10 @@ def _batches(
 def _metrics(archives: Archives, settings: ExtractSettings, documents: Table, told: Sequence[_Told]) -> dict[str, Any]:
     """Return what was read and written. records == documents + the sum of "without_document"."""
     counts: Counter[str] = Counter()
+    languages: Counter[tuple[bool, str]] = Counter()
     for each in told:
         counts.update(each.counts)
+        languages.update(each.languages)
     damaged = [archives.files[each.archive].path for each in told if each.counts.get(DAMAGED)]
     records = sum(counts.values())
     if not records or records == counts[DAMAGED]:
@@ -183,6 +197,9 @@ def _metrics(archives: Archives, settings: ExtractSettings, documents: Table, to
         "records": records,
         "documents": counts[""],
         "without_document": {reason: counts[reason] for reason in REASONS if counts[reason]},
+        "languages": _by_language(languages, of_documents=True),
+        "other_languages": _by_language(languages, of_documents=False),
+        "site_boilerplate": _removed(archives, told),
         "archives": len(archives.files),
         "archive_bytes": archives.bytes,
         "text_bytes": sum(each.text_bytes for each in told),
@@ -196,6 +213,23 @@ def _metrics(archives: Archives, settings: ExtractSettings, documents: Table, to
         "asked": {"input": stamps(archives.files), "settings": asdict(settings)},
         "parts": documents.manifest(),
     }
+
+
+def _by_language(counts: Counter[tuple[bool, str]], *, of_documents: bool) -> dict[str, int]:
+    """Return how many texts are in which language, the most first."""
+    chosen = {code: count for (is_document, code), count in counts.items() if is_document == of_documents}
+    return dict(sorted(chosen.items(), key=lambda each: (-each[1], each[0])))
+
+
+def _removed(archives: Archives, told: Sequence[_Told]) -> dict[str, Any]:
+    """Return what was removed from texts as boilerplate of their sites, and examples. A host counts in each archive."""
+    sums = {
+        name: sum(getattr(each.removed, name) for each in told)
+        for name in ("hosts", "pages", "blocks", "bytes", "forgotten")
+    }
+    hosts = [{"archive": archives.files[each.archive].path, **host} for each in told for host in each.removed.by_host]
+    hosts.sort(key=lambda host: -host["blocks"])
+    return {**sums, "by_host": hosts[:HOSTS_SHOWN]}
 
 
 def _named(counts: dict[str, int]) -> dict[str, int]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from sparkprep.options import Integer, Keywords, Number, OneOf, Switch, Text, check_options, option
+from sparkprep.errors import UserError, argument
+from sparkprep.extract.languages import LANGUAGES
+from sparkprep.options import Integer, Keywords, Number, OneOf, SomeOf, Switch, Text, check_options, option
 
 EXTRACTOR_NAMES = ("blocks", "resiliparse", "all", "trafilatura")
 """`main_text.EXTRACTORS` has them; named here, where no parser of HTML is loaded."""
 DEFAULT_EXTRACTOR = "blocks"
+DEFAULT_LANGUAGE_SCORE = 0.5
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,34 @@ class ExtractSettings(Keywords):
         10.0, "seconds that the extraction of a page may take", Number(0, 3_600, above=True), "S"
     )
     keep_truncated: bool = option(False, "keep the pages that the crawler has cut short, or their server", Switch())
+    language: Sequence[str] | None = option(
+        None,
+        "keep the documents in these languages, by their codes between commas (en or en,de); count the others by "
+        "language; all are kept where none is named",
+        SomeOf(LANGUAGES, "codes of languages"),
+        "CODE",
+    )
+    language_score: float = option(
+        DEFAULT_LANGUAGE_SCORE,
+        "score from which a document is in the language that it seems to be in",
+        Number(0, 1),
+        "S",
+    )
+    site_boilerplate: str = option(
+        "keep",
+        "paragraphs that recur on most pages of a host within an archive (lines, of texts without paragraphs)",
+        OneOf(("keep", "remove")),
+    )
+    site_pages: int = option(10, "different pages of a host on which such a paragraph must be", Integer(2))
+    site_share: float = option(0.5, "share of the different pages of a host on which it must be", Number(0, 1), "S")
     list_prefix: str = option(
         "s3://commoncrawl/", "what stands before the `crawl-data/...` paths of a list of archives", Text(), "PLACE"
     )
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.language is None and self.language_score != DEFAULT_LANGUAGE_SCORE:
+            raise UserError(f"{argument('language_score')} says nothing without {argument('language')}")
 
 
 class ExtractKeywords(TypedDict, total=False):
@@ -44,4 +70,9 @@ class ExtractKeywords(TypedDict, total=False):
     max_bytes: int
     max_seconds: float
     keep_truncated: bool
+    language: Sequence[str] | str | None
+    language_score: float
+    site_boilerplate: str
+    site_pages: int
+    site_share: float
     list_prefix: str

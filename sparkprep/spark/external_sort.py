@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -13,9 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc
 
-from sparkprep.errors import UserError
 from sparkprep.io.arrow import concatenated
-from sparkprep.io.files import cause
+from sparkprep.io.spilling import room_in, spill_folder
 
 RUN_BYTES = 32 << 20
 """Of rows that are sorted at once: they are in memory three times meanwhile."""
@@ -65,26 +63,15 @@ def _sorted(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 def _through_file(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Write a sorted run to a file now, and yield it from there step by step when it is asked for."""
-    folder = _folder()
-    try:
+    folder = spill_folder()
+    with room_in(folder, "rows that wait to be merged"):
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # it is closed when nobody reads it any more
         with pa.ipc.new_stream(pa.PythonFile(file, mode="w"), rows.schema) as stream:
             for step in steps(rows, STEP_BYTES):
                 stream.write_batch(step)
         file.flush()
-    except OSError as error:
-        raise UserError(
-            f"{folder}: rows that wait to be merged cannot be written: {cause(error)}; free some space there, or set "
-            "spark.local.dir to another folder"
-        ) from error
     file.seek(0)
     return iter(pa.ipc.open_stream(pa.PythonFile(file, mode="r")))
-
-
-def _folder() -> str:
-    """Return one of the folders that Spark's workers write to, each worker another where there are several."""
-    folders = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")
-    return folders[os.getpid() % len(folders)] or tempfile.gettempdir()
 
 
 def _merged(runs: list[Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:

@@ -72,13 +72,13 @@ def test_a_document_tells_where_it_comes_from(spark: SparkSession, tmp_path: Pat
     document = rows(tmp_path / "out" / "documents")[1]
     assert document["text"].startswith("This is the paragraph of page number 1,")
     assert gzip.decompress(path.read_bytes()[document["offset"] :]).startswith(responses(3)[1])
-    told = {name: document[name] for name in ("id", "url", "title", "language", "archive", "payload_bytes")}
+    told = {name: document[name] for name in ("id", "url", "title", "declared_language", "archive", "payload_bytes")}
     told_date = document["date"].isoformat()
     assert told == {
         "id": "1",
         "url": "https://example.org/1",
         "title": "Page 1",
-        "language": "en",
+        "declared_language": "en",
         "archive": str(path),
         "payload_bytes": len(html(1)),
     }
@@ -115,7 +115,7 @@ def test_text_records_are_documents_as_they_are(spark: SparkSession, tmp_path: P
     wet = record("conversion", text, "https://example.org/", WARC_Identified_Content_Language="spa,eng")
     run(spark, save(tmp_path / "a.warc.wet.gz", [record("warcinfo", b"x"), wet]), tmp_path / "out")
     (document,) = rows(tmp_path / "out" / "documents")
-    assert (document["text"], document["language"]) == (text.decode(), "spa")
+    assert (document["text"], document["declared_language"]) == (text.decode(), "spa")
 
 
 def test_lists_and_patterns_name_archives(spark: SparkSession, tmp_path: Path) -> None:
