@@ -1,4 +1,4 @@
-"""Keep the documents that published rules of curation let through: spark-submit jobs/filter.py --input pages/ --output good/"""
+"""Keep the documents that published rules let through: spark-submit jobs/filter.py --input pages/ --output good/"""
 
 import os
 import sys

@@ -15,10 +15,9 @@ from sparkprep.dedup.signatures import source_of
 from sparkprep.documents.keys import text_digests
 from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.filter.contents import LIMIT_COLUMN, RULE_COLUMN, VALUE_COLUMN
-from sparkprep.filter.kernels.judge import BOUNDS, FIRST, Judgement, Questions, judge
-from sparkprep.filter.kernels.words import hash_of_word
+from sparkprep.filter.kernels.judge import BOUNDS, Judgement, Questions, judge
 from sparkprep.filter.personal import personal_data
-from sparkprep.filter.rules import RULES, SETS
+from sparkprep.filter.rules import RULES
 from sparkprep.filter.settings import FilterSettings
 from sparkprep.io.arrow import filtered, from_bytes, plain, python_values, to_bytes
 
@@ -84,23 +83,6 @@ class Tally:
         """Keep the nearest of the documents on one side of a rule's threshold: of equally near ones, the first."""
         together = [*self.nearest.get(place, []), *rows]
         self.nearest[place] = sorted(together, key=lambda row: (row["distance"], row["key"]))[:SHOWN]
-
-
-def questions_of(settings: FilterSettings) -> Questions:
-    """Return what is asked by these settings."""
-    limits = [float(getattr(settings, rule.setting)) if rule.setting else 0.0 for rule in RULES]
-    active = [rule.set in settings.rules and rule.name not in settings.skip for rule in RULES]
-    words = dict.fromkeys(settings.gopher_stop_word_list.split())
-    return Questions(
-        sets=np.array([SETS.index(name) for name in settings.rules], np.int64),
-        first=FIRST,
-        limits=np.array(limits, np.float64),
-        active=np.array(active, np.uint8),
-        bounds=BOUNDS,
-        stop_words=np.array([hash_of_word(word) for word in words], np.uint64),
-        short_line=settings.fineweb_short_line,
-        removes_lines=settings.c4_lines == "remove",
-    )
 
 
 def removed_schema(documents: pa.Schema) -> pa.Schema:

@@ -1,8 +1,7 @@
 """Addresses of people in texts: e-mail, public IP addresses, telephone numbers; counted, or replaced by nobody's.
 
-The replacements are reserved for documentation (RFC 2606, 5737, 3849) or for fiction (555-01xx), so that a text reads as
-before. What they are is a matter of form, not of meaning: a telephone number must be written as one is, with a country
-code or as in North America.
+The replacements are reserved for documentation (RFC 2606, 5737, 3849) or for fiction (555-01xx), so that a text reads
+as before. All goes by form: a telephone number is what is written as one, with a country code or as in North America.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.errors import UserError, argument
 from sparkprep.filter import metrics, report
 from sparkprep.filter.contents import KEPT, MADE, METRICS, REMOVED, REPORT
-from sparkprep.filter.judging import Columns, Tally, judged, questions_of, removed_schema
+from sparkprep.filter.judging import Columns, Tally, judged, removed_schema
+from sparkprep.filter.questions import questions_of
 from sparkprep.filter.result import FilterResult
 from sparkprep.filter.settings import FilterKeywords, FilterSettings
 from sparkprep.io.files import write_text
@@ -45,7 +46,7 @@ from sparkprep.spark.forecast import FILTER
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores, get_session
-from sparkprep.spark.tables import Form, SplitWriter, Table, Written, split_writer
+from sparkprep.spark.tables import Form, Table, Written, split_writer
 from sparkprep.spark.tasks import run
 
 DEFAULT_SOURCE = "url"

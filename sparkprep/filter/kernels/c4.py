@@ -35,9 +35,9 @@ LOREM, SCRIPT = _points("lorem ipsum", "javascript")
 POLICIES = _points("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 
 
-@njit(cache=KEPT, inline="always")
+@njit(cache=KEPT)
 def lower(char):
-    """Return a code point in lower case as far as ASCII goes: of others, the sign of kelvin alone becomes an ASCII one."""
+    """Return a code point in lower case, as far as that is of ASCII: of others, only the sign of kelvin becomes so."""
     return char + 32 if 0x41 <= char <= 0x5A else np.int32(0x6B) if char == KELVIN else char
 
 
@@ -46,10 +46,10 @@ def stands_at(points, at, end, phrase):
     """Return whether points[at:end], in lower case, begin with a phrase."""
     if end - at < phrase.size:
         return False
-    for i in range(phrase.size):
-        if lower(points[at + i]) != phrase[i]:
-            return False
-    return True
+    same = 0
+    while same < phrase.size and lower(points[at + same]) == phrase[same]:
+        same += 1
+    return same == phrase.size
 
 
 @njit(cache=KEPT)
@@ -87,12 +87,8 @@ def citation_at(points, flags, at, end):
     if after < end and points[after] == CLOSE:
         return after + 1 - at
     for phrase in (EDIT, CITATION_NEEDED):
-        if end - at >= phrase.size:
-            is_same = True
-            for i in range(phrase.size):
-                is_same = is_same and points[at + i] == phrase[i]
-            if is_same:
-                return phrase.size
+        if end - at >= phrase.size and (points[at : at + phrase.size] == phrase).all():
+            return phrase.size
     return 0
 
 

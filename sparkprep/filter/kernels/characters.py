@@ -25,8 +25,8 @@ CURRENCY = 1 << 11
 LINE_END = 1 << 12  # ends a line to str.splitlines()
 
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉〈〉⟦⟧"  # noqa: RUF001
-EDGES = f"…,:;!?¿؟¡()[]{{}}<>_#*&。？！，、；：～·।،۔؛٪–—{QUOTES}"  # noqa: RUF001
+QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉〈〉⟦⟧"
+EDGES = f"…,:;!?¿؟¡()[]{{}}<>_#*&。？！，、；：～·।،۔؛٪–—{QUOTES}"
 CURRENCIES = "$£€¥฿₽﷼₴₠₡₢₣₤₥₦₧₨₩₪₫₭₮₯₰₱₲₳₵₶₷₸₹₺₻₼₾₿"
 
 # Unicode's property Sentence_Terminal, as datatrove's TERMINAL_PUNCTUATION has it.

@@ -22,7 +22,7 @@ _OTHERS = (
     "How|'d|'y Not|'ve Not|ve"
 )
 _WHOLE = (
-    "and/or w/o ma'am Ma'am o'clock O'clock 's 'S ‘s ‘S 're 'd 'Cause 'cause 'cos 'Cos 'coz 'Coz 'cuz 'Cuz 'bout 'em "  # noqa: RUF001
+    "and/or w/o ma'am Ma'am o'clock O'clock 's 'S ‘s ‘S 're 'd 'Cause 'cause 'cos 'Cos 'coz 'Coz 'cuz 'Cuz 'bout 'em "
     "'ll 'nuff em ll nuff doin' goin' nothin' nuthin' ol' somethin' lovin' havin' Doin' Goin' Nothin' Nuthin' Ol' "
     "Somethin' Lovin' Havin' ' '' \\\") <space> C++ — \\t \\n"
 )
@@ -57,7 +57,7 @@ def special_words() -> dict[str, tuple[str, ...]]:
 
 
 def _curly(word: str) -> str:
-    return word.replace("'", "’")  # noqa: RUF001
+    return word.replace("'", "’")
 
 
 def _contractions() -> Iterator[tuple[str, ...]]:

@@ -36,14 +36,14 @@ EMPTY, PARAGRAPHS, PARAGRAPH_CHARS, LINES, LINE_CHARS, TOP_2_GRAM, DUPLICATE_5_G
 ) = range(10)
 
 
-@njit(cache=KEPT, inline="always")
+@njit(cache=KEPT)
 def is_above(rule, value, limits, active, values):
     """Note what a rule measures; return whether that is above its limit."""
     values[rule] = value
     return active[rule] and value > limits[rule]
 
 
-@njit(cache=KEPT, inline="always")
+@njit(cache=KEPT)
 def is_below(rule, value, limits, active, values):
     """Note what a rule measures; return whether that is below its limit."""
     values[rule] = value

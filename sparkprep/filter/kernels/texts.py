@@ -198,7 +198,7 @@ def emptied(keys, items):
     return found
 
 
-@njit(cache=KEPT, inline="always")
+@njit(cache=KEPT)
 def key_of(h, length):
     """Return the key of a range by its hash and length: not 0, which stands for a free slot."""
     return fold(h ^ K3, K4 + np.uint64(length)) | np.uint64(1)
@@ -278,7 +278,7 @@ def characters_said_before(prefix, powers, words, n, width, keys):
     return repeated
 
 
-@njit(cache=KEPT, inline="always")
+@njit(cache=KEPT)
 def ratio(part, whole):
     """Return part / whole, NaN where there is no whole: no comparison with it is true."""
     return part / whole if whole else np.nan

@@ -93,7 +93,7 @@ def powers_of(n):
     return out
 
 
-@njit(cache=KEPT, inline="always")
+@njit(cache=KEPT)
 def range_hash(prefix, powers, start, end):
     """Return the hash of the characters from `start` up to `end`."""
     return prefix[end] - prefix[start] * powers[end - start]
@@ -197,7 +197,7 @@ def length_behind(chars, flags, prefix, powers, a, b, specials):
     return 0
 
 
-@njit(cache=KEPT, inline="always")
+@njit(cache=KEPT)
 def is_upper(flag):
     """Return whether a character may begin a sentence: a letter that is not lower case."""
     return bool(flag & LETTER) and not flag & LOWER
@@ -241,7 +241,7 @@ def length_between(chars, flags, a, at, b):
     return 0
 
 
-@njit(cache=KEPT, inline="always")
+@njit(cache=KEPT)
 def is_of_host(char):
     """Return whether a character may begin or end a part of a host's name."""
     return 0x61 <= char <= 0x7A or 0x41 <= char <= 0x5A or 0x30 <= char <= 0x39 or 0xA1 <= char <= 0xFFFF
@@ -294,10 +294,10 @@ def is_address(chars, flags, a, b):
         begin = at + 3
     if is_host_on(chars, flags, begin, b):
         return True
-    for at in range(b - 2, begin, -1):
-        if chars[at] == AT and is_host_on(chars, flags, at + 1, b):
-            return True
-    return False
+    at = b - 2
+    while at > begin and not (chars[at] == AT and is_host_on(chars, flags, at + 1, b)):
+        at -= 1
+    return at > begin
 
 
 @njit(cache=KEPT)
@@ -423,10 +423,9 @@ def sentence_starts(chars, flags, starts, n, out):
 @njit(cache=KEPT)
 def is_punctuation(flags, start, end):
     """Return whether all of a word's characters are punctuation."""
-    for at in range(start, end):
-        if not flags[at] & PUNCTUATION:
-            return False
-    return True
+    while start < end and flags[start] & PUNCTUATION:
+        start += 1
+    return start == end
 
 
 def hash_of_word(word: str) -> np.uint64:
