@@ -12,7 +12,7 @@ export PYTHON
 
 RUN := $(VENV)/bin/python
 SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in)
-KERNELS := $(wildcard sparkprep/dedup/*.py sparkprep/dedup/kernels/*.py sparkprep/tokens/xxhash64.py sparkprep/startup/kernels.py)
+KERNELS := $(wildcard sparkprep/dedup/*.py sparkprep/dedup/kernels/*.py sparkprep/filter/*.py sparkprep/filter/kernels/*.py sparkprep/tokens/xxhash64.py sparkprep/startup/kernels.py)
 QUICK := not slow and not cluster and not storage and not bootstrap and not browser and not golden and not gpu
 
 # An environment knows its own path: one that was moved or copied is made anew.
@@ -58,7 +58,7 @@ $(VENV)/.ready: $(SETUP_FILES) $(call moved,$(VENV))
 # Compile the kernels, and the modules that jobs import, into their caches on disk now, so that no job waits for it; also
 # where Python is told not to write compiled modules (as in many containers), or each start would compile them anew.
 $(VENV)/.warm: $(VENV)/.ready $(KERNELS)
-	@rm -f sparkprep/dedup/kernels/__pycache__/*.nb[ic]  # Numba looks at a kernel's own file, not at what it calls
+	@rm -f sparkprep/*/kernels/__pycache__/*.nb[ic]  # Numba looks at a kernel's own file, not at what it calls
 	@env -u PYTHONDONTWRITEBYTECODE $(RUN) -m sparkprep.startup.warm
 	@touch $@
 

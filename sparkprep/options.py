@@ -121,26 +121,50 @@ class OneOf:
 
 @dataclass(frozen=True)
 class SomeOf:
-    """Some of many words, without repetition, given as one word between commas or as several. things: what they are."""
+    """Some words, each once, in the order given: a tuple. One text may hold several, with commas or blanks.
 
-    known: tuple[str, ...]
-    things: str
+    things: what they are, where there are too many to be listed in a message; the nearest are named then.
+    """
+
+    choices: tuple[str, ...]
+    things: str = ""
 
     def __call__(self, word: str) -> tuple[str, ...]:
         return self.check(word)
 
     def check(self, value: Any) -> tuple[str, ...]:
-        """Return the words; raises argparse.ArgumentTypeError, naming the nearest, for one that is not known."""
-        words = value.split(",") if isinstance(value, str) else value
-        if not isinstance(words, Sequence) or not words:
-            raise argparse.ArgumentTypeError(f"{value!r} names no {self.things}")
-        for word in words:
-            if word not in self.known:
-                nearest = difflib.get_close_matches(str(word).lower(), self.known, n=3, cutoff=0)
-                raise argparse.ArgumentTypeError(
-                    f"{word!r} is none of the {len(self.known)} {self.things}; the nearest are {', '.join(nearest)}"
-                )
-        return tuple(dict.fromkeys(words))
+        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
+        if isinstance(value, str):
+            value = value.replace(",", " ").split()
+            if not value:
+                raise argparse.ArgumentTypeError("an empty word was given, as from a variable that is not set")
+        known = self.things or f"words: some of {', '.join(self.choices)}"
+        if not isinstance(value, Sequence) or not value:
+            raise argparse.ArgumentTypeError(f"{value!r} names no {known}")
+        words = tuple(map(self._checked, value))
+        for place, word in enumerate(words):
+            if word in words[:place]:
+                raise argparse.ArgumentTypeError(f"{word!r} is given twice")
+        return words
+
+    def _checked(self, word: Any) -> str:
+        if not self.things or word in self.choices:
+            return OneOf(self.choices).check(word)
+        nearest = difflib.get_close_matches(str(word).lower(), self.choices, n=3, cutoff=0)
+        raise argparse.ArgumentTypeError(
+            f"{word!r} is none of the {len(self.choices)} {self.things}; the nearest are {', '.join(nearest)}"
+        )
+
+
+class _Gathered(argparse.Action):
+    """Puts the words behind a flag of `SomeOf`, each of which may stand for several, into one tuple."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        words = tuple(word for some in values for word in some)
+        try:
+            setattr(namespace, self.dest, self.type.check(words))  # type: ignore[union-attr]
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentError(self, str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -208,7 +232,7 @@ class Option:
     @property
     def help(self) -> str:
         """The meaning, with the default where there is one to tell, as argparse wants it."""
-        default = self.default
+        default = " ".join(self.default) if isinstance(self.kind, SomeOf) else self.default
         has_default = default is not None and default != "" and not isinstance(self.kind, Switch)
         shown = int(default) if isinstance(default, bool) else f"{default:,}" if _is_large(default) else default
         return (f"{self.meaning} (default {shown})" if has_default else self.meaning).replace("%", "%%")
@@ -307,6 +331,18 @@ def add_option(parser: argparse.ArgumentParser, each: Option) -> None:
     if isinstance(each.kind, Switch):
         parser.add_argument(*words, action="store_true", default=each.default, dest=each.name, help=each.help)
         return
+    if isinstance(each.kind, SomeOf):
+        parser.add_argument(
+            *words,
+            type=each.kind,
+            action=_Gathered,
+            nargs="+",
+            default=each.default,
+            dest=each.name,
+            metavar=each.metavar,
+            help=each.help,
+        )
+        return
     metavar = "|".join(each.kind.choices) if isinstance(each.kind, OneOf) else each.metavar
     parser.add_argument(*words, type=each.kind, default=each.default, dest=each.name, metavar=metavar, help=each.help)
 
@@ -343,7 +379,9 @@ def markdown_table(options: Iterator[Option]) -> str:
     for each in options:
         spelt = ", ".join(f"`{word}`" for word in (*each.short, each.flag))
         shown = int(each.default) if isinstance(each.default, bool) else each.default
-        default = "" if each.default is None or isinstance(each.kind, Switch) else f"`{shown}`"
+        if isinstance(each.kind, SomeOf):
+            shown = " ".join(each.default) or None
+        default = "" if shown is None or isinstance(each.kind, Switch) else f"`{shown}`"
         meaning = each.meaning.replace("|", "\\|")  # a bar would end the cell
         rows.append(f"| {spelt} | {default} | {meaning} |")
     return "\n".join(["| flag | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"

@@ -12,6 +12,7 @@ from checkout import ROOT
 # Room -> what must not be loaded when all its modules are imported.
 FORBIDDEN = {
     "sparkprep.dedup.kernels": {"pyspark", "py4j"},
+    "sparkprep.filter.kernels": {"pyspark", "py4j"},
     "sparkprep.tokenizer": {"pyspark", "py4j", "numba", "pandas"},
     "sparkprep.llmc": {"pyspark", "py4j", "numba", "pandas"},
     "sparkprep.io": {"pyspark", "py4j", "numba", "pandas"},
@@ -118,7 +119,7 @@ GROUND_UP = {
         ("llmc", "sample"),
         ("dedup", "grade"),
         ("extract",),
-        ("tokens",),
+        ("tokens", "filter"),
         ("startup",),
         ("emr",),
         ("cli",),
@@ -135,6 +136,14 @@ GROUND_UP = {
         ("report",),
         ("audit",),
         ("result",),
+        ("pipeline",),
+        ("cli",),
+    ),
+    "sparkprep.filter": (
+        ("rules", "contents"),
+        ("kernels", "settings", "personal"),
+        ("questions", "judging", "result"),
+        ("metrics", "report"),
         ("pipeline",),
         ("cli",),
     ),

@@ -182,7 +182,8 @@ def test_what_a_pdf_made_of_a_line_is_told_by_every_parser(words: list[str], tol
 
 def test_some_of_many_words_are_given_in_one_or_as_several() -> None:
     kind = SomeOf(("red", "green", "blue"), "colours")
-    assert kind("red,blue,red") == kind.check(["red", "blue"]) == kind.check(("red", "blue")) == ("red", "blue")
+    assert kind("red,blue") == kind("red blue") == kind.check(["red", "blue"]) == kind.check(("red", "blue"))
+    assert kind("red,blue") == ("red", "blue")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,8 @@ def test_some_of_many_words_are_given_in_one_or_as_several() -> None:
         ("red,gren", "'gren' is none of the 3 colours; the nearest are green"),
         ([], "names no"),
         (3, "names no"),
-        ("", "''"),
+        ("", "an empty word"),
+        ("red,red", "given twice"),
     ],
 )
 def test_a_word_that_is_not_known_is_refused_with_the_nearest(value: Any, said: str) -> None:

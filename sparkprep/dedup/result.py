@@ -42,24 +42,14 @@ class _Framed:
 
 
 @dataclass(repr=False)
-class Result(Shown):
-    """What `deduplicate` returns. The DataFrames read what the run has written; nothing is computed again."""
+class KeptAndRemoved(Shown):
+    """A result folder of kept and removed documents. The DataFrames read what the run has written."""
 
     metrics: dict[str, Any]
     """what metrics.json holds"""
     output: str
     """the folder with kept/, removed/, metrics.json and report.html"""
     spark: SparkSession
-
-    @classmethod
-    def open(cls, output: str | os.PathLike[str], spark: SparkSession | None = None) -> Result:
-        """Return the result that an earlier run has left in a folder. Raises UserError where there is none."""
-        folder = normalise(output)
-        if not exists(join_path(folder, METRICS)):
-            raise UserError(f"{folder}: holds no {METRICS}: name the output folder of such a run")
-        keys = {"counts": dict, "settings": dict, "parts": dict}
-        figures = read_json(join_path(folder, METRICS), "name the output folder of such a run", keys)
-        return cls(figures, folder, spark or get_session("sparkprep dedup"))
 
     @cached_property
     def kept(self) -> DataFrame:
@@ -68,7 +58,7 @@ class Result(Shown):
 
     @cached_property
     def removed(self) -> DataFrame:
-        """id, kept_id, jaccard, rule: one row for each removed document."""
+        """The removed documents, a row for each."""
         return self._read(REMOVED)
 
     def _read(self, name: str) -> DataFrame:
@@ -82,15 +72,6 @@ class Result(Shown):
     def report(self) -> str:
         """Where the report lies, a page to be looked at."""
         return join_path(self.output, REPORT)
-
-    def removed_with_text(self) -> DataFrame:
-        """Return removed/ with texts: id, kept_id, jaccard, rule, text, its url or source, kept_text.
-
-        Read by their places from what the run has kept in the result, when it is used: identifiers may be of any type,
-        repeated or absent, and the input may be gone. Raises UserError for a result of a version that kept no removed
-        rows.
-        """
-        return removed_with_text(self.spark, self.output, self.metrics)
 
     def show_report(self) -> str | None:
         """Show the report: in a notebook below the cell, elsewhere in the browser, and then return where it lies.
@@ -120,6 +101,33 @@ class Result(Shown):
         if is_local(self.output):
             rows[-1] = (rows[-1][0], f'<a href="{html.escape(_link(self.report))}" target="_blank">{rows[-1][1]}</a>')
         return rows
+
+
+@dataclass(repr=False)
+class Result(KeptAndRemoved):
+    """What `deduplicate` returns. The DataFrames read what the run has written; nothing is computed again.
+
+    removed: id, kept_id, jaccard, rule: one row for each removed document.
+    """
+
+    @classmethod
+    def open(cls, output: str | os.PathLike[str], spark: SparkSession | None = None) -> Result:
+        """Return the result that an earlier run has left in a folder. Raises UserError where there is none."""
+        folder = normalise(output)
+        if not exists(join_path(folder, METRICS)):
+            raise UserError(f"{folder}: holds no {METRICS}: name the output folder of such a run")
+        keys = {"counts": dict, "settings": dict, "parts": dict}
+        figures = read_json(join_path(folder, METRICS), "name the output folder of such a run", keys)
+        return cls(figures, folder, spark or get_session("sparkprep dedup"))
+
+    def removed_with_text(self) -> DataFrame:
+        """Return removed/ with texts: id, kept_id, jaccard, rule, text, its url or source, kept_text.
+
+        Read by their places from what the run has kept in the result, when it is used: identifiers may be of any type,
+        repeated or absent, and the input may be gone. Raises UserError for a result of a version that kept no removed
+        rows.
+        """
+        return removed_with_text(self.spark, self.output, self.metrics)
 
     def shown(self) -> list[tuple[str, str]]:
         """Return what is shown of it, five lines."""

@@ -23,11 +23,17 @@ from sparkprep.dedup.kernels import (
 )
 from sparkprep.dedup.kernels.bands import choose, in_sequence
 from sparkprep.extract import scanning
+from sparkprep.filter.kernels import c4, fineweb, gopher, judge, texts, words
+from sparkprep.filter.questions import questions_of
+from sparkprep.filter.settings import FilterSettings
 from sparkprep.io.arrow import matrix_from_binary, matrix_to_binary, text_buffers
 from sparkprep.tokens import xxhash64
 
 TEXTS = ("The quick brown fox jumps over the lazy dog, naïvely.", "The quick brown fox jumps over the lazy dog.")
-_MODULES = (band_keys, buckets, clusters, components, hashing, scanning, shingles, sketch, xxhash64)
+_MODULES = (
+    *(band_keys, buckets, clusters, components, hashing, scanning, shingles, sketch, xxhash64),
+    *(c4, fineweb, gopher, judge, texts, words),
+)
 
 
 def call_all() -> float:
@@ -36,14 +42,15 @@ def call_all() -> float:
     >>> call_all()
     0.8333333333333334
     """
-    texts = pa.array([*TEXTS, None])
-    sketches = sketch.sketch(texts)
-    rank.id_hashes(texts)
+    column = pa.array([*TEXTS, None])
+    sketches = sketch.sketch(column)
+    rank.id_hashes(column)
     _search(sketches)
     _decide()
-    xxhash64.xxhash64(texts, 1)
+    xxhash64.xxhash64(column, 1)
     scanning.scan(b"<p>The quick brown fox</p>")
-    return _compare(texts)
+    judge.judge(column, questions_of(FilterSettings()))
+    return _compare(column)
 
 
 def compiled_and_loaded() -> tuple[int, int]:
@@ -79,9 +86,9 @@ def _decide() -> None:
     clusters.component(5, copies, pairs[:, 0], pairs[:, 1], similarity)
 
 
-def _compare(texts: pa.Array) -> float:
+def _compare(column: pa.Array) -> float:
     """Call what compares two texts."""
-    data, offsets, _ = text_buffers(texts)
+    data, offsets, _ = text_buffers(column)
     sets = []
     for row in range(2):
         buffer = np.empty(1 << 10, np.uint64)

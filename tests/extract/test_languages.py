@@ -50,7 +50,7 @@ def test_the_codes_are_those_of_the_model() -> None:
 
 @pytest.mark.parametrize(
     ("word", "nearest"),
-    [("eng", "en"), ("EN", "en"), ("en-us", "en"), ("german", "ar"), ("", "nearest"), (7, "names no")],
+    [("eng", "en"), ("EN", "en"), ("en-us", "en"), ("german", "ar"), ("", "empty"), (7, "names no")],
 )
 def test_an_unknown_code_is_refused_and_the_nearest_are_named(word: Any, nearest: str) -> None:
     with pytest.raises(UserError, match=rf"language: .*{nearest}"):
@@ -58,7 +58,7 @@ def test_an_unknown_code_is_refused_and_the_nearest_are_named(word: Any, nearest
 
 
 def test_codes_are_given_between_commas_or_as_several() -> None:
-    assert ExtractSettings(language="en,de,en").language == ExtractSettings(language=["en", "de"]).language
+    assert ExtractSettings(language="en,de").language == ExtractSettings(language=["en", "de"]).language
 
 
 def test_a_score_without_a_language_is_refused() -> None:

@@ -1,0 +1,111 @@
+"""The face of curation: arguments, and the summary at the end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from sparkprep.arguments import check_arguments
+from sparkprep.commands import command
+from sparkprep.console import add_debug, if_interrupted, say_line
+from sparkprep.filter.contents import MADE, METRICS
+from sparkprep.filter.settings import FilterSettings
+from sparkprep.io.access_flags import add_access, tell_access
+from sparkprep.io.left_out import left_out_row
+from sparkprep.io.listing import list_files
+from sparkprep.io.output import try_output
+from sparkprep.io.run_folders import NOTHING_IN_PLACE
+from sparkprep.options import add_options, add_work, flags_given, from_arguments
+from sparkprep.summary import print_rows, print_warnings
+from sparkprep.units import human_bytes
+
+_RULES_SHOWN = 5
+
+EPILOG = """\
+examples:
+  spark-submit jobs/filter.py --input pages/ --output good/                 what `sparkprep extract` has made
+  sparkprep filter --input docs.jsonl.gz --output good/ --rules gopher-quality --gopher-min-words 20
+  sparkprep filter --input docs/ --output good/ --rules gopher-repetition gopher-quality c4 fineweb \\
+      --skip c4-terminal-punctuation --personal replace                     as FineWeb was made
+
+output folder: kept/ (the input's rows and columns), removed/ (the others, with filter_rule, filter_value and
+filter_limit: the first rule that failed, what it measured, its threshold), rejected/ (bad input lines, if any),
+metrics.json, report.html
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sparkprep filter`; those of the settings are made from `FilterSettings`."""
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "--input", nargs="+", required=True, metavar="PATH", help="files or folders of Parquet or JSON Lines"
+    )
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="folder to make")
+    add_work(parser)
+    add_access(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace an output that an earlier run has made")
+    add_options(parser, FilterSettings)
+    parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
+    add_debug(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Filter as the arguments say and print the summary."""
+    settings = from_arguments(FilterSettings, args)
+    settings.refuse_unused([flag[2:].replace("-", "_") for flag in flags_given(FilterSettings, args.words)])
+    check_arguments(output=args.output, work=args.work)
+    tell_access(args, args.input)
+    with if_interrupted(NOTHING_IN_PLACE):
+        try_output(args.output, args.overwrite, args.input, MADE, args.work)
+        list_files(args.input, settings.text_column)
+
+        from sparkprep.filter.pipeline import filter_documents
+        from sparkprep.spark.session import get_session
+
+        spark = get_session("sparkprep filter")
+    result = filter_documents(
+        args.input,
+        settings,
+        output=args.output,
+        overwrite=args.overwrite,
+        spark=spark,
+        stream=None if args.quiet else sys.stderr,
+        work=args.work,
+        keep_work=args.keep_work,
+    )
+    with if_interrupted(f"the result is whole in {result.output}"):
+        _tell(result.metrics, args.output)
+    return 0
+
+
+def _tell(metrics: dict[str, Any], output: str) -> None:
+    """Print the summary of a run that is finished."""
+    counts, personal = metrics["counts"], metrics["personal"]
+    share = f" ({100 * counts['removed'] / counts['input']:.1f} %)" if counts["input"] else ""
+    rules = sorted((rule for rule in metrics["rules"] if rule["documents"]), key=lambda rule: -rule["documents"])
+    rows = [
+        ("documents", f"{counts['input']:,} ({human_bytes(metrics['input']['text_bytes'])} of text)"),
+        ("kept", f"{counts['kept']:,} ({human_bytes(metrics['input']['kept_text_bytes'])} of text)"),
+        ("removed", f"{counts['removed']:,}{share}"),
+        *((f"  {rule['rule']}", f"{rule['documents']:,}") for rule in rules[:_RULES_SHOWN]),
+    ]
+    if rest := sum(rule["documents"] for rule in rules[_RULES_SHOWN:]):
+        rows.append(("  other rules", f"{rest:,}"))
+    if counts["changed"]:
+        rows.append(("changed texts", f"{counts['changed']:,}"))
+    if personal:
+        found = f"{personal['email']:,} e-mail, {personal['ip']:,} IP, {personal['phone']:,} telephone"
+        rows.append(("addresses", f"{found} ({'replaced' if personal['replaced'] else 'counted'})"))
+    print_rows(
+        [
+            *rows,
+            ("rejected", f"{counts['rejected']:,}"),
+            *left_out_row(metrics, METRICS),
+            ("seconds", f"{metrics['seconds']:.1f}"),
+            ("output", output),
+            ("report", f"{output}/report.html"),
+        ]
+    )
+    print_warnings(metrics["warnings"], METRICS)
+    say_line(f"Next: {command('dedup', '--input', output, '--output', 'clean')}")

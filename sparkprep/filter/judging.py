@@ -1,0 +1,211 @@
+"""What a task does with its documents: which stay, which go by which rule, and what is told of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparkprep.dedup.signatures import source_of
+from sparkprep.documents.keys import text_digests
+from sparkprep.documents.parquet.pieces import Documents
+from sparkprep.filter.contents import LIMIT_COLUMN, RULE_COLUMN, VALUE_COLUMN
+from sparkprep.filter.kernels.judge import BOUNDS, Judgement, Questions, judge
+from sparkprep.filter.personal import personal_data
+from sparkprep.filter.rules import RULES
+from sparkprep.filter.settings import FilterSettings
+from sparkprep.io.arrow import filtered, from_bytes, plain, python_values, to_bytes
+
+SHOWN = 3
+"""Documents on either side of each rule's threshold that are shown: those nearest to it."""
+EXCERPT = 600
+MOST_SOURCES = 1_000_000
+"""Sources that are counted one by one; a document of a further one counts among OTHERS."""
+OTHERS = "(further sources)"
+
+_NAMES = pa.array([rule.name for rule in RULES])
+_ADDED = pa.schema([(RULE_COLUMN, pa.string()), (VALUE_COLUMN, pa.float64()), (LIMIT_COLUMN, pa.float64())])
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of the input are looked at. id, source: None where there is none."""
+
+    text: str
+    id: str | None
+    source: str | None
+
+
+@dataclass
+class Tally:
+    """What is told of documents that were judged; of several tasks, by `add`."""
+
+    documents: int = 0
+    text_bytes: int = 0
+    kept_bytes: int = 0
+    null_text: int = 0
+    changed: int = 0
+    """kept documents whose text C4's rules have changed"""
+    by_rule: Counter[str] = field(default_factory=Counter)
+    lines: Counter[str] = field(default_factory=Counter)
+    personal: Counter[str] = field(default_factory=Counter)
+    personal_documents: int = 0
+    sources: dict[Any, list[int]] = field(default_factory=dict)
+    """documents and removed ones of each"""
+    nearest: dict[tuple[str, bool], list[dict[str, Any]]] = field(default_factory=dict)
+    """by rule and whether they stay, the documents nearest to its threshold, in that order"""
+
+    def add(self, other: Tally) -> None:
+        """Add what another task tells."""
+        for name in ("documents", "text_bytes", "kept_bytes", "null_text", "changed", "personal_documents"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("by_rule", "lines", "personal"):
+            getattr(self, name).update(getattr(other, name))
+        for source, (documents, removed) in other.sources.items():
+            self.count_source(source, documents, removed)
+        for place, rows in other.nearest.items():
+            self.note_nearest(place, rows)
+
+    def count_source(self, source: Any, documents: int, removed: int) -> None:
+        """Count documents of a source."""
+        if source not in self.sources and len(self.sources) >= MOST_SOURCES:
+            source = OTHERS
+        counts = self.sources.setdefault(source, [0, 0])
+        counts[0] += documents
+        counts[1] += removed
+
+    def note_nearest(self, place: tuple[str, bool], rows: list[dict[str, Any]]) -> None:
+        """Keep the nearest of the documents on one side of a rule's threshold: of equally near ones, the first."""
+        together = [*self.nearest.get(place, []), *rows]
+        self.nearest[place] = sorted(together, key=lambda row: (row["distance"], row["key"]))[:SHOWN]
+
+
+def removed_schema(documents: pa.Schema) -> pa.Schema:
+    """Return the schema of removed/: the input's columns and what decided, in place of what an earlier run left."""
+    own = [each for each in documents if each.name not in _ADDED.names]
+    return pa.schema([*own, *_ADDED], documents.metadata)
+
+
+def judged(
+    documents: Documents, number: int, columns: Columns, settings: FilterSettings, questions: Questions, tally: Tally
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Yield the rows of a piece, some at a time: (those that stay, those that go); `tally` tells of them at the end."""
+    key = documents.pieces[number].first_key
+    for batch in documents.batches(number):
+        texts = plain(batch[columns.text])
+        texts = texts.cast(pa.string()) if pa.types.is_null(texts.type) else texts
+        found = judge(texts, questions)
+        yield _kept(batch, texts, found, columns, settings, tally), _removed(batch, found, questions)
+        _count(batch, texts, found, columns, tally)
+        _note_nearest(batch, texts, found, columns, questions, key, tally)
+        key += batch.num_rows
+
+
+def _kept(
+    batch: pa.RecordBatch,
+    texts: pa.Array,
+    found: Judgement,
+    columns: Columns,
+    settings: FilterSettings,
+    tally: Tally,
+) -> pa.RecordBatch:
+    """Return the rows that stay, with what became of their texts."""
+    stays = found.rule < 0
+    rows = filtered(batch, stays) if not stays.all() else batch
+    kept = texts.filter(pa.array(stays))
+    before = to_bytes(kept)
+    after = before if found.texts is None else found.texts.filter(pa.array(stays))
+    if found.texts is not None:
+        after = pc.if_else(kept.is_valid(), after, pa.scalar(None, pa.binary()))
+        tally.changed += pc.sum(pc.not_equal(before, after)).as_py() or 0
+    if settings.personal != "keep":
+        strings = from_bytes(after, pa.string())
+        replaced, counts, with_any = personal_data(strings, settings.personal == "replace")
+        tally.personal.update(counts)
+        tally.personal_documents += with_any
+        after = to_bytes(replaced)
+    tally.kept_bytes += pc.sum(pc.binary_length(after)).as_py() or 0
+    if after is before or after.equals(before):
+        return rows
+    place = rows.schema.get_field_index(columns.text)
+    return rows.set_column(place, rows.schema.field(place), from_bytes(after, rows.schema.field(place).type))
+
+
+def _removed(batch: pa.RecordBatch, found: Judgement, questions: Questions) -> pa.RecordBatch:
+    """Return the rows that go, with what decided."""
+    gone = found.rule >= 0
+    schema = removed_schema(batch.schema)
+    rows = filtered(batch, gone) if gone.any() else batch.slice(0, 0)
+    rules = found.rule[gone]
+    measured = pa.array(found.value[gone], from_pandas=True)
+    limits = pa.array(np.where(BOUNDS[rules] == 2, np.nan, questions.limits[rules]), from_pandas=True)
+    own = [rows.column(name) for name in schema.names[: -len(_ADDED)]]
+    return pa.RecordBatch.from_arrays([*own, _NAMES.take(pa.array(rules)), measured, limits], schema=schema)
+
+
+def _count(batch: pa.RecordBatch, texts: pa.Array, found: Judgement, columns: Columns, tally: Tally) -> None:
+    tally.documents += len(texts)
+    tally.text_bytes += pc.sum(pc.binary_length(texts)).as_py() or 0
+    tally.null_text += texts.null_count
+    counts = np.bincount(found.rule[found.rule >= 0], minlength=len(RULES))
+    tally.by_rule.update({RULES[place].name: int(counts[place]) for place in np.flatnonzero(counts)})
+    tally.lines.update({RULES[place].name: int(found.counts[place]) for place in np.flatnonzero(found.counts)})
+    if columns.source:
+        values = plain(batch[columns.source])
+        encoded = pc.dictionary_encode(source_of(values.cast(pa.string(), safe=False)))
+        codes = np.asarray(encoded.indices.fill_null(len(encoded.dictionary)))
+        names = python_values(encoded.dictionary)
+        whole = np.bincount(codes, minlength=len(names) + 1)
+        gone = np.bincount(codes[found.rule >= 0], minlength=len(names) + 1)
+        for name, n, k in zip(names, whole.tolist(), gone.tolist(), strict=False):  # the last count is that of nulls
+            tally.count_source(name, n, k)
+
+
+def _note_nearest(
+    batch: pa.RecordBatch,
+    texts: pa.Array,
+    found: Judgement,
+    columns: Columns,
+    questions: Questions,
+    key: int,
+    tally: Tally,
+) -> None:
+    """Note the documents of a batch that lie nearest to the thresholds, on either side of each."""
+    for stays, rules, values in ((False, found.rule, found.value), (True, found.nearest, found.nearest_value)):
+        limits = questions.limits[rules]
+        far = np.abs(values - limits) / np.maximum(np.abs(limits), 1e-9)
+        order = np.lexsort((np.arange(len(rules)), far, rules))
+        order = order[(rules[order] >= 0) & ~np.isnan(far[order])]
+        starts = np.flatnonzero(np.diff(rules[order], prepend=-2))
+        for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+            chosen = order[start : min(end, start + SHOWN)].tolist()
+            rule = RULES[rules[chosen[0]]].name
+            known = tally.nearest.get((rule, stays), [])
+            if len(known) == SHOWN:
+                chosen = [row for row in chosen if far[row] < known[-1]["distance"]]
+            if chosen:
+                rows = [_told(batch, texts, row, columns, float(values[row]), float(far[row]), key) for row in chosen]
+                tally.note_nearest((rule, stays), rows)
+
+
+def _told(
+    batch: pa.RecordBatch, texts: pa.Array, row: int, columns: Columns, value: float, far: float, key: int
+) -> dict[str, Any]:
+    """Return what the report shows of a document."""
+    one = texts.slice(row, 1)
+    name = batch[columns.id].slice(row, 1) if columns.id else text_digests(one)
+    source = python_values(plain(batch[columns.source].slice(row, 1)))[0] if columns.source else None
+    text = to_bytes(one)[0].as_py() or b""
+    return {
+        "key": key + row,
+        "id": str(python_values(name)[0]),
+        "source": None if source is None else str(source),
+        "value": value,
+        "distance": far,
+        "excerpt": text[: 4 * EXCERPT].decode("utf-8", "replace")[:EXCERPT],
+    }

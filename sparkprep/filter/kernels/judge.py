@@ -1,0 +1,181 @@
+"""Texts of an Arrow column -> by which rule each goes, or how near the one that stays came to going."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit
+
+from sparkprep.dedup.kernels import KEPT
+from sparkprep.filter.kernels import c4, fineweb, gopher
+from sparkprep.filter.kernels.texts import decode_text, encode_text, hash_beginnings, room_for
+from sparkprep.filter.kernels.words import text_words
+from sparkprep.filter.rules import C4, FINEWEB, GOPHER_QUALITY, GOPHER_REPETITION, RULES, SETS, Bound, first_of
+from sparkprep.io.arrow import runs_to_binary, text_buffers
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+I16 = npt.NDArray[np.int16]
+
+NONE = -1
+"""Stands for no rule."""
+REPETITION, QUALITY, OF_C4, OF_FINEWEB = (SETS.index(name) for name in (GOPHER_REPETITION, GOPHER_QUALITY, C4, FINEWEB))
+
+
+class Questions(NamedTuple):
+    """What is asked of each text: plain numbers, which go to tasks and into kernels."""
+
+    sets: I64
+    """places in SETS, in the order in which they are asked"""
+    first: I64
+    """where the rules of each set begin among RULES, and behind the last one, their number"""
+    limits: F64
+    """the threshold of each rule"""
+    active: npt.NDArray[np.uint8]
+    """which rules are asked"""
+    bounds: npt.NDArray[np.uint8]
+    stop_words: npt.NDArray[np.uint64]
+    short_line: int
+    removes_lines: bool
+    """whether what C4 leaves of a text is its text from then on"""
+
+
+FIRST: I64 = np.array([*(first_of(name) for name in SETS), len(RULES)], np.int64)
+BOUNDS = np.array([Bound.ALWAYS if rule.of_lines else rule.bound for rule in RULES], np.uint8)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was decided on n texts. rules are places in RULES, NONE for no rule."""
+
+    rule: I16
+    """(n,) by which a text goes"""
+    value: F64
+    """(n,) what that rule measured; NaN where it measures nothing"""
+    nearest: I16
+    """(n,) of a text that stays, the rule to whose threshold it came nearest"""
+    nearest_value: F64
+    counts: I64
+    """(rules,) lines, or citations, that went by C4's rules of lines"""
+    texts: pa.Array | None
+    """(n,) binary: what C4 left of each text; None where it was not to change any"""
+
+
+@njit(cache=KEPT)
+def judge_text(room, n, questions, values, counts):
+    """Ask the rules of a text of n code points in room.points; return (rule or NONE, its code points after C4).
+
+    Filled: values float64 (rules,), NaN where a rule was not asked.
+    """
+    values[:] = np.nan
+    words = -1
+    is_hashed = False
+    for which in questions.sets:
+        first, end = questions.first[which], questions.first[which + 1]
+        limits, active, found = questions.limits[first:end], questions.active[first:end], values[first:end]
+        if which == OF_C4:
+            rule, rest = c4.clean(room, n, limits, active, found, counts[first:end])
+            if rule >= 0:
+                return first + rule, n
+            words = -1  # the room of its words was used for sentences
+            if questions.removes_lines:
+                room.points[:rest] = room.other[:rest]
+                n = rest
+                is_hashed = False
+            continue
+        if not is_hashed:
+            hash_beginnings(room.points, n, room.hashes)
+            is_hashed = True
+        rule = -1
+        if which == REPETITION:
+            rule = gopher.repeated_lines(room, n, limits, active, found)
+        elif which == OF_FINEWEB:
+            rule = fineweb.lines_of(room, n, questions.short_line, limits, active, found)
+        if rule >= 0:
+            return first + rule, n
+        if words < 0:
+            words, _ = text_words(
+                room.points,
+                n,
+                room.table,
+                room.powers,
+                room.specials,
+                room.chars,
+                room.flags,
+                room.prefix,
+                room.words,
+                room.tail,
+            )
+        if which == REPETITION:
+            rule = gopher.repeated_words(room, n, words, limits, active, found)
+        elif which == QUALITY:
+            rule = gopher.quality(room, n, words, questions.stop_words, limits, active, found)
+        else:
+            rule = fineweb.list_of(room, n, words, limits, active, found)
+        if rule >= 0:
+            return first + rule, n
+    return NONE, n
+
+
+@njit(cache=KEPT)
+def distance(value, limit):
+    """Return how far a value lies from a threshold, as a share of that."""
+    return abs(value - limit) / max(abs(limit), 1e-9)
+
+
+@njit(cache=KEPT)
+def nearest_rule(values, questions):
+    """Return the rule whose threshold a text came nearest to, NONE where none has one."""
+    best, least = NONE, np.inf
+    for rule in range(values.size):
+        if questions.active[rule] and questions.bounds[rule] != 2 and not np.isnan(values[rule]):
+            far = distance(values[rule], questions.limits[rule])
+            if far < least:
+                best, least = rule, far
+    return best
+
+
+@njit(cache=KEPT)
+def judge_texts(data, offsets, room, questions, rules, values, nearest, nearest_values, counts, out, ends):
+    """Judge a column of UTF-8 texts; fill rules int16 and values float64 (n,), the same of the nearest, and counts.
+
+    out: uint8 for the texts that C4 has changed, as many bytes as there are, or none; ends int64 (n,) in it.
+    """
+    measured = np.empty(questions.limits.size, np.float64)
+    at = 0
+    for d in range(rules.size):
+        n = decode_text(data, offsets[d], offsets[d + 1], room.points)
+        rule, n = judge_text(room, n, questions, measured, counts)
+        rules[d] = rule
+        nearest[d], nearest_values[d] = NONE, np.nan
+        if rule >= 0:
+            values[d] = measured[rule]
+        else:
+            values[d] = np.nan
+            nearest[d] = nearest_rule(measured, questions)
+            if nearest[d] >= 0:
+                nearest_values[d] = measured[nearest[d]]
+            if out.size:
+                at = encode_text(room.points, n, out, at)
+        ends[d] = at
+
+
+def judge(texts: pa.Array, questions: Questions) -> Judgement:
+    """Judge an Arrow array of texts; a null is a text without a character."""
+    data, offsets, _ = text_buffers(texts)
+    n = len(texts)
+    room = room_for(int(np.diff(offsets).max(initial=0)))
+    found = np.empty(n, np.int16), np.empty(n), np.empty(n, np.int16), np.empty(n), np.zeros(len(RULES), np.int64)
+    changes = questions.removes_lines and OF_C4 in questions.sets
+    # A text is never longer than it was; a byte that is no UTF-8 becomes three, though.
+    out = np.empty(3 * int(offsets[-1] - offsets[0]) + 1 if changes else 0, np.uint8)
+    ends = np.empty(n, np.int64)
+    judge_texts(data, offsets, room, questions, *found, out, ends)
+    rewritten = None
+    if changes:
+        rewritten = runs_to_binary(out[: ends[-1] if n else 0], np.concatenate([[0], ends]))
+    return Judgement(*found, rewritten)

@@ -1,0 +1,134 @@
+"""The figures of a run: metrics.json."""
+
+from __future__ import annotations
+
+import heapq
+import shlex
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sparkprep.dedup.report.metrics import versions
+from sparkprep.documents.opening import Opened
+from sparkprep.errors import flag
+from sparkprep.filter.judging import Columns, Tally
+from sparkprep.filter.rules import RULES, Bound
+from sparkprep.filter.settings import FilterSettings
+from sparkprep.io.left_out import name_left_out
+from sparkprep.options import changed
+
+FORMAT = 1
+TOP = 30
+LOST = 0.9
+"""A source that loses more than this share is worth a warning."""
+LEAST = 10
+"""A source of fewer documents is not."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run was made of. paths: None for a table, which `table` names. parts: manifests by folder."""
+
+    spark: str
+    settings: FilterSettings
+    opened: Opened
+    columns: Columns
+    output: str
+    paths: list[str] | None
+    table: str | None
+    parts: dict[str, list[dict[str, Any]]]
+
+
+def build(run: Surroundings, tally: Tally) -> dict[str, Any]:
+    """Return everything that metrics.json holds, but for the stages."""
+    settings, opened = run.settings, run.opened
+    removed = sum(tally.by_rule.values())
+    sources = _sources(run.columns.source, tally)
+    lost = sources["lost_over_90_percent"] if sources else []
+    return {
+        "format": FORMAT,
+        "job": "filter",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command(run),
+        "output": run.output,
+        "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings).items()},
+        "versions": versions(run.spark),
+        "input": {
+            "paths": run.paths or [run.table or "a DataFrame"],
+            "files": len(opened.listing.files),
+            "documents": tally.documents + opened.rejected,
+            "file_bytes": sum(file.size for file in opened.listing.files),
+            "text_bytes": tally.text_bytes,
+            "kept_text_bytes": tally.kept_bytes,
+        },
+        "counts": {
+            "input": tally.documents + opened.rejected,
+            "kept": tally.documents - removed,
+            "removed": removed,
+            "rejected": opened.rejected,
+            "null_text": tally.null_text,
+            "changed": tally.changed,
+        },
+        "rules": [
+            {
+                "rule": rule.name,
+                "set": rule.set,
+                "about": rule.about,
+                "removes": Bound(rule.bound).name.lower(),
+                "limit": getattr(settings, rule.setting) if rule.setting else None,
+                "documents": tally.by_rule[rule.name],
+            }
+            for rule in _asked(settings)
+            if not rule.of_lines
+        ],
+        "lines": {rule.name: tally.lines[rule.name] for rule in _asked(settings) if rule.of_lines},
+        "personal": _personal(settings, tally),
+        "sources": sources,
+        "parts": run.parts,
+        "warnings": [*opened.warnings, *(f"{source} loses over 90 % of its documents" for source in lost)],
+        "left_out": name_left_out(opened.listing.left_out),
+    }
+
+
+def _asked(settings: FilterSettings) -> list[Any]:
+    """Return the rules that are asked, in the order in which they are."""
+    return [rule for name in settings.rules for rule in RULES if rule.set == name and rule.name not in settings.skip]
+
+
+def _personal(settings: FilterSettings, tally: Tally) -> dict[str, Any] | None:
+    if settings.personal == "keep":
+        return None
+    found = {kind: tally.personal[kind] for kind in ("email", "ip", "phone")}
+    return {**found, "documents": tally.personal_documents, "replaced": settings.personal == "replace"}
+
+
+def _sources(column: str | None, tally: Tally) -> dict[str, Any] | None:
+    """Return the sources that lose most, those with most documents first among equals."""
+    if column is None:
+        return None
+    counts = tally.sources
+
+    def order(name: Any) -> tuple[int, int, str]:
+        return -counts[name][1], -counts[name][0], str(name)
+
+    worst = [name for name, (n, gone) in counts.items() if n >= LEAST and gone > LOST * n]
+    shown = heapq.nsmallest(TOP, counts, key=order)
+    return {
+        "column": column,
+        "total": len(counts),
+        "losing": sum(1 for _, gone in counts.values() if gone),
+        "least_documents": LEAST,
+        "lost_over_90_percent": heapq.nsmallest(TOP, worst, key=order),
+        "top": [{"source": name, "documents": counts[name][0], "removed": counts[name][1]} for name in shown],
+    }
+
+
+def command(run: Surroundings) -> str:
+    """Return the command line that makes this run anew; for an input without a path, the call."""
+    settings = changed(run.settings)
+    if run.paths is None:
+        return f"filter_documents({', '.join(['documents', *(f'{name}={v!r}' for name, v in settings.items())])})"
+    words: list[str] = []
+    for name, value in settings.items():
+        words += [flag(name), *(value if isinstance(value, tuple) else [str(value)])]
+    return shlex.join(["sparkprep", "filter", "--input", *run.paths, "--output", run.output, *words])

@@ -1,0 +1,216 @@
+"""Curation from end to end: documents in, kept and removed documents out."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TextIO, Unpack
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from sparkprep.arguments import check_arguments
+from sparkprep.dedup.kernels.rank import has_order
+from sparkprep.documents.keys import id_column, named_column
+from sparkprep.documents.opening import (
+    Given,
+    Opened,
+    Source,
+    check_table,
+    name_of,
+    open_listed,
+    paths_of,
+    source_of,
+    spool_table,
+    temporary_output,
+)
+from sparkprep.documents.parquet.pieces import Documents, plan
+from sparkprep.errors import UserError, argument
+from sparkprep.filter import metrics, report
+from sparkprep.filter.contents import KEPT, MADE, METRICS, REMOVED, REPORT
+from sparkprep.filter.judging import Columns, Tally, judged, removed_schema
+from sparkprep.filter.questions import questions_of
+from sparkprep.filter.result import FilterResult
+from sparkprep.filter.settings import FilterKeywords, FilterSettings
+from sparkprep.io.files import write_text
+from sparkprep.io.listing import list_input
+from sparkprep.io.output import OutputFolder
+from sparkprep.io.paths import join_path
+from sparkprep.options import from_keywords
+from sparkprep.spark.displays import display_for
+from sparkprep.spark.failures import explained, tasks_ended
+from sparkprep.spark.forecast import FILTER
+from sparkprep.spark.preflight import preflight
+from sparkprep.spark.progress import Progress
+from sparkprep.spark.session import cores, get_session
+from sparkprep.spark.tables import Form, Table, Written, split_writer
+from sparkprep.spark.tasks import run
+
+DEFAULT_SOURCE = "url"
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the task of a piece tells: its parts, and what it has counted."""
+
+    written: list[Written]
+    tally: Tally
+
+
+def filter_documents(
+    source: Given,
+    settings: FilterSettings | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    spark: SparkSession | None = None,
+    progress: bool | None = None,
+    stream: TextIO | None = None,
+    work: str | os.PathLike[str] | None = None,
+    keep_work: bool = False,
+    **fields: Unpack[FilterKeywords],
+) -> FilterResult:
+    """Keep the documents that published rules of curation let through.
+
+    source: documents: the path(s) of Parquet or JSON Lines files or folders, what `deduplicate` returns or its folder
+    or that of `sparkprep extract`, a DataFrame of Spark or pandas, a PyArrow table, a dataset of Hugging Face.
+    settings: a `FilterSettings`; its fields may be given as keywords too, which win. output: the folder to write; by
+    default a temporary one that is deleted when Python exits. progress: a bar, by default in a notebook alone,
+    elsewhere lines in the log `sparkprep`; False: nothing but warnings there. stream: where to tell of it instead, as a
+    program does on stderr. work: where documents that are written anew lie meanwhile, which all nodes of a cluster see;
+    by default beside the output. keep_work: keep them where the run fails; the error says where.
+
+    Raises UserError where the input, a setting or the output cannot work, and where files hold no document.
+
+    >>> from sparkprep import filter_documents
+    >>> result = filter_documents(documents, rules="gopher-quality c4")     # doctest: +SKIP
+    >>> result.kept.count(), result.metrics["rules"]                        # doctest: +SKIP
+    """
+    keywords = ("output", "overwrite", "spark", "progress", "stream", "work", "keep_work")
+    settings = from_keywords(FilterSettings, settings, fields, keywords)
+    check_arguments(
+        output=output,
+        overwrite=overwrite,
+        spark=spark,
+        progress=progress,
+        stream=stream,
+        work=work,
+        keep_work=keep_work,
+    )
+    documents = source_of(source)
+    spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep filter"))
+    preflight(spark)
+    told = Progress(spark, stream or display_for(progress), FILTER)
+    place = temporary_output() if output is None else output
+    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
+        with tasks_ended(spark), explained():
+            figures = _open_and_run(spark, documents, settings, folder, told)
+        folder.commit()
+    told.warn(figures["warnings"])
+    return FilterResult(figures, folder.path, spark)
+
+
+def _open_and_run(
+    spark: SparkSession, source: Source, settings: FilterSettings, folder: OutputFolder, progress: Progress
+) -> dict[str, Any]:
+    """Open the input, judge its documents, write what stays and what goes, and return the metrics."""
+    opened, columns = _opened(spark, source, settings, folder, progress)
+    progress.expect(opened.summary.bytes)
+    documents = plan(opened.summary, cores(spark))
+    form = Form("snappy", (columns.text,))
+    kept = Table(join_path(folder.work, KEPT), documents.schema, form)
+    removed = Table(join_path(folder.work, REMOVED), removed_schema(documents.schema), form)
+    tally = _filter(spark, documents, columns, settings, (kept, removed), progress)
+    opened.listing.check_unchanged()
+    surroundings = metrics.Surroundings(
+        spark=spark.version,
+        settings=settings,
+        opened=opened,
+        columns=columns,
+        output=folder.path,
+        paths=source if isinstance(source, list) else None,
+        table=None if isinstance(source, list) else name_of(source),
+        parts={KEPT: kept.manifest(), REMOVED: removed.manifest()},
+    )
+    return _report(surroundings, tally, folder, progress)
+
+
+def _opened(
+    spark: SparkSession, source: Source, settings: FilterSettings, folder: OutputFolder, progress: Progress
+) -> tuple[Opened, Columns]:
+    """Open documents, however they come, and choose the columns that the settings mean."""
+    if not isinstance(source, list):
+        _columns(check_table(source, settings.text_column), settings)  # before Spark computes it
+        opened = spool_table(spark, source, folder, progress, settings.text_column)
+    else:
+        opened = open_listed(spark, list_input(source, settings.text_column), folder, progress, settings.max_bad)
+    return opened, _columns(opened.summary.schema, settings)
+
+
+def _columns(schema: pa.Schema, settings: FilterSettings) -> Columns:
+    """Return the columns of an input. Raises UserError for one that is named and not there, or is no text."""
+    source = named_column("source_column", settings.source_column, DEFAULT_SOURCE, schema.names)
+    if source is not None and not has_order(schema.field(source).type):
+        if settings.source_column is not None:
+            kind = schema.field(source).type
+            raise UserError(f"{argument('source_column')}: column {source!r} ({kind}) is no text; name another")
+        source = None
+    return Columns(settings.text_column, id_column(settings.id_column, schema.names), source)
+
+
+def _filter(
+    spark: SparkSession,
+    documents: Documents,
+    columns: Columns,
+    settings: FilterSettings,
+    tables: tuple[Table, Table],
+    progress: Progress,
+) -> Tally:
+    """Write kept/ and removed/, a part of each for every piece; check that no document got lost on the way."""
+    write_parts, questions = split_writer(tables), questions_of(settings)
+
+    def task(number: int) -> Iterator[_Told]:
+        tally = Tally()
+        written = write_parts(number, judged(documents, number, columns, settings, questions, tally))
+        yield _Told(written, tally)
+
+    whole = Tally()
+    with progress.stage("filter", documents.summary.rows) as stage:
+        told = run(spark, range(len(documents.pieces)), task)
+        for each in told:
+            whole.add(each.tally)
+        stage.bytes = whole.text_bytes
+    for which, table in enumerate(tables):
+        table.note(each.written[which] for each in told)
+        if not table.rows:
+            table.save_empty()
+    kept, removed = tables
+    rows, gone = documents.summary.rows, sum(whole.by_rule.values())
+    if not kept.rows + removed.rows == rows == whole.documents or removed.rows != gone:
+        raise RuntimeError(
+            f"{rows:,} documents went in, but {kept.rows:,} were kept and {removed.rows:,} removed ({gone:,} were to "
+            "be): nothing was put in place; please report this"
+        )
+    return whole
+
+
+def _report(
+    surroundings: metrics.Surroundings, tally: Tally, folder: OutputFolder, progress: Progress
+) -> dict[str, Any]:
+    """Write metrics.json and report.html, and return the metrics."""
+    begun = time.monotonic()
+    with progress.stage("report") as stage:
+        figures = metrics.build(surroundings, tally)
+
+        def timed() -> dict[str, Any]:
+            this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))
+            figures["stages"] = [*progress.summary(), this]
+            figures["seconds"] = round(progress.seconds, 3)
+            return figures
+
+        report.write(join_path(folder.work, REPORT), timed(), report.borderline(tally, surroundings.settings))
+        write_text(join_path(folder.work, METRICS), json.dumps(figures, indent=1) + "\n")
+    return figures
