@@ -232,7 +232,7 @@ class Option:
     @property
     def help(self) -> str:
         """The meaning, with the default where there is one to tell, as argparse wants it."""
-        default = " ".join(self.default) if isinstance(self.kind, SomeOf) else self.default
+        default = " ".join(self.default or ()) if isinstance(self.kind, SomeOf) else self.default
         has_default = default is not None and default != "" and not isinstance(self.kind, Switch)
         shown = int(default) if isinstance(default, bool) else f"{default:,}" if _is_large(default) else default
         return (f"{self.meaning} (default {shown})" if has_default else self.meaning).replace("%", "%%")
@@ -380,7 +380,7 @@ def markdown_table(options: Iterator[Option]) -> str:
         spelt = ", ".join(f"`{word}`" for word in (*each.short, each.flag))
         shown = int(each.default) if isinstance(each.default, bool) else each.default
         if isinstance(each.kind, SomeOf):
-            shown = " ".join(each.default) or None
+            shown = " ".join(each.default or ()) or None
         default = "" if shown is None or isinstance(each.kind, Switch) else f"`{shown}`"
         meaning = each.meaning.replace("|", "\\|")  # a bar would end the cell
         rows.append(f"| {spelt} | {default} | {meaning} |")
