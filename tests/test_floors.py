@@ -114,7 +114,7 @@ GROUND_UP = {
         ("errors",),
         ("options", "console", "arguments"),
         ("io", "summary"),
-        ("tokenizer", "spark"),
+        ("tokenizer", "spark", "pages"),
         ("documents",),
         ("llmc", "sample"),
         ("dedup", "grade"),

@@ -5,7 +5,7 @@ from sparkprep.io.output import PARQUET_FOLDER
 KEPT, REMOVED, REJECTED = "kept", "removed", "rejected"
 AUDIT_ROWS, AUDIT_PAIRS = "audit/rows", "audit/pairs"
 """The removed rows of the input, in its order; and which document stands for which (`columns.pairs_schema`)."""
-METRICS, REPORT = "metrics.json", "report.html"
+METRICS = "metrics.json"
 
 SINGLE_FILE = r"kept-\w+\.snappy\.parquet"
 """All kept documents as one file, where that was asked for."""

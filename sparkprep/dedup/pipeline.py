@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.arguments import check_arguments
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
-from sparkprep.dedup.contents import MADE, METRICS, REPORT, SINGLE_FILE
+from sparkprep.dedup.contents import MADE, METRICS, SINGLE_FILE
 from sparkprep.dedup.inputs import open_documents
 from sparkprep.dedup.report import examples, metrics, page, sources
 from sparkprep.dedup.resolve import cluster as on_cluster
@@ -34,7 +34,9 @@ from sparkprep.io.arrow import filtered
 from sparkprep.io.files import write_text
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.parquet import write_parquet
+from sparkprep.io.results import HasOutput, place_of
 from sparkprep.options import from_keywords
+from sparkprep.pages.reported import REPORT
 from sparkprep.spark.displays import display_for
 from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.forecast import DEDUP
@@ -50,7 +52,7 @@ SHUFFLED = 0.7
 
 
 def deduplicate(
-    source: Given,
+    source: Given | HasOutput,
     settings: Settings | None = None,
     *,
     output: str | os.PathLike[str] | None = None,
@@ -66,14 +68,14 @@ def deduplicate(
 ) -> Result:
     """Remove near-duplicate documents.
 
-    source: documents: the path(s) of Parquet or JSON Lines files or folders, a DataFrame of Spark or pandas, a PyArrow
-    table, a dataset of Hugging Face. settings: a `Settings`; its fields may be given as keywords too, which win.
-    output: the folder to write; by default a temporary one that is deleted when Python exits. progress: a bar, by
-    default in a notebook alone, elsewhere lines in the log `sparkprep`; False: nothing but warnings there. stream:
-    where to tell of it instead, as a program does on stderr. single_file: kept-NAME.snappy.parquet, under which
-    the kept documents are written as one Parquet file too. work: where intermediate tables lie, which all nodes of a
-    cluster see; by default beside the output. keep_work: keep them where the run fails; the error says where. sample:
-    which embedded subset the source is (`Subset.origin`), for the metrics.
+    source: what `extract_documents` has returned; or documents: the path(s) of Parquet or JSON Lines files or folders,
+    a DataFrame of Spark or pandas, a PyArrow table, a dataset of Hugging Face. settings: a `Settings`; its fields may
+    be given as keywords too, which win. output: the folder to write; by default a temporary one that is deleted when
+    Python exits. progress: a bar, by default in a notebook alone, elsewhere lines in the log `sparkprep`; False:
+    nothing but warnings there. stream: where to tell of it instead, as a program does on stderr. single_file:
+    kept-NAME.snappy.parquet, under which the kept documents are written as one Parquet file too. work: where
+    intermediate tables lie, which all nodes of a cluster see; by default beside the output. keep_work: keep them where
+    the run fails; the error says where. sample: which embedded subset the source is (`Subset.origin`), for the metrics.
 
     A DataFrame of pandas keeps an index that has a name, as a column; its missing values are nulls. Raises UserError
     where the input, a setting or the output cannot work, and where files hold no document; of a table without rows the
@@ -95,7 +97,7 @@ def deduplicate(
         keep_work=keep_work,
     )
     _check_single_file(single_file)
-    documents = source_of(source)
+    documents = source_of(place_of(source))
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
     worker = preflight(spark)
     told = Progress(spark, stream or display_for(progress), DEDUP)

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sparkprep.dedup.report.metrics import versions
 from sparkprep.documents.opening import Opened
 from sparkprep.errors import flag
 from sparkprep.filter.judging import Columns, Tally
@@ -16,6 +15,7 @@ from sparkprep.filter.rules import RULES, Bound
 from sparkprep.filter.settings import FilterSettings
 from sparkprep.io.left_out import name_left_out
 from sparkprep.options import changed
+from sparkprep.spark.versions import versions
 
 FORMAT = 1
 TOP = 30
@@ -52,7 +52,7 @@ def build(run: Surroundings, tally: Tally) -> dict[str, Any]:
         "command": command(run),
         "output": run.output,
         "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings).items()},
-        "versions": versions(run.spark),
+        "versions": versions(run.spark, ("numpy", "numba", "pyarrow")),
         "input": {
             "paths": run.paths or [run.table or "a DataFrame"],
             "files": len(opened.listing.files),

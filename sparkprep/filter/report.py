@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from sparkprep.dedup.report import page
 from sparkprep.filter.judging import Tally
 from sparkprep.filter.rules import RULES
 from sparkprep.filter.settings import FilterSettings
 from sparkprep.io.files import write_text
+from sparkprep.pages.environment import environment, ratio
 
 
 def borderline(tally: Tally, settings: FilterSettings) -> list[dict[str, Any]]:
@@ -36,9 +36,9 @@ def render(metrics: Mapping[str, Any], examples: list[dict[str, Any]]) -> str:
     Every text in either may be hostile: all is escaped, and invisible characters are shown as their code point.
     """
     source = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    environment = page.environment()
-    environment.filters |= {"measure": measure}
-    return environment.from_string(source).render(m=metrics, examples=examples, ratio=page.ratio)
+    pages = environment(str(__package__))
+    pages.filters |= {"measure": measure}
+    return pages.from_string(source).render(m=metrics, examples=examples, ratio=ratio)
 
 
 def measure(value: float | None) -> str:

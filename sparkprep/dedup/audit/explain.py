@@ -10,8 +10,8 @@ from sparkprep.console import safe_text
 from sparkprep.dedup.audit.finished import Document, FinishedRun, Link
 from sparkprep.dedup.columns import MISS
 from sparkprep.dedup.report import diff
-from sparkprep.dedup.report.page import jaccard as shown_jaccard
 from sparkprep.errors import UserError
+from sparkprep.pages.environment import jaccard as shown_jaccard
 
 MOST_SHOWN = 5
 """Documents of one name that are explained, and others of a cluster that are named."""

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from sparkprep.dedup.audit.finished import FinishedRun
 from sparkprep.dedup.audit.index import KINDS, ORDERS, Index, is_miss
 from sparkprep.dedup.report import page as report
+from sparkprep.pages.environment import environment, excerpt
 
 ROWS = 50
 """Of a list on a page."""
@@ -51,7 +52,7 @@ class Pages:
     @cached_property
     def _template(self) -> Template:
         source = resources.files(__package__).joinpath("browse.html").read_text(encoding="utf-8")
-        return report.environment().from_string(source)
+        return environment(report.__package__).from_string(source)
 
     def _pairs(self, asked: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         kind, order = asked.get("kind", "removed"), asked.get("order", "least")
@@ -102,7 +103,7 @@ class Pages:
             raise NotThere(str(asked))
         _refuse_beyond(number, total)
         documents = self.run.documents([kept_row, *(listed.link.row for listed in rows)])
-        excerpts = {place: report.excerpt(document.text[:_EXCERPT], _EXCERPT) for place, document in documents.items()}
+        excerpts = {place: excerpt(document.text[:_EXCERPT], _EXCERPT) for place, document in documents.items()}
         values = {"total": total, "rows": rows, "page": number, "one": documents[kept_row], "excerpts": excerpts}
         return "cluster", values
 

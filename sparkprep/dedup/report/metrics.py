@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from sparkprep.documents.keys import KEY
 from sparkprep.errors import flag
 from sparkprep.io.left_out import name_left_out
 from sparkprep.options import changed
+from sparkprep.spark.versions import versions
 
 FORMAT = 1
 BOOTSTRAPS = 1000
@@ -112,7 +111,7 @@ def build(
         "command": command(work),
         "output": work.output.path,
         "settings": {**asdict(settings), "bands": banding.bands, "rows": banding.rows, "slots": SLOTS},
-        "versions": versions(work.spark.version),
+        "versions": versions(work.spark.version, ("numpy", "numba", "pyarrow")),
         "input": {
             "paths": work.inputs or [work.table or "a DataFrame"],
             "files": len(work.listing.files),
@@ -182,14 +181,3 @@ def command(work: Workspace) -> str:
         return f"deduplicate({', '.join(['documents', *(f'{k}={v!r}' for k, v in changed(work.settings).items())])})"
     words = [word for name, value in changed(work.settings).items() for word in (flag(name), str(value))]
     return shlex.join(["sparkprep", "dedup", "--input", *work.inputs, "--output", work.output.path, *words])
-
-
-def versions(spark: str) -> dict[str, str]:
-    """Return the versions of all that can change a result."""
-    installed = {"spark": spark, "python": platform.python_version()}
-    for package in ("sparkprep", "numpy", "numba", "pyarrow"):
-        try:
-            installed[package] = version(package)
-        except PackageNotFoundError:
-            installed[package] = "not installed"
-    return installed

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from sparkprep.dedup.kernels.bands import probability
 from sparkprep.dedup.report import metrics, page
 from sparkprep.dedup.resolve import outcome
+from sparkprep.pages.environment import duration
 
 BANDS, ROWS, THRESHOLD = 6, 6, 0.6
 
@@ -111,4 +112,4 @@ def test_the_stage_report_times_the_metrics_and_the_page(
     (report,) = (stage for stage in told["stages"] if stage["name"] == "report")
     assert report["seconds"] >= 1.5
     assert told["seconds"] >= sum(stage["seconds"] for stage in told["stages"])
-    assert page.duration(report["seconds"]) in (tmp_path / "out" / "report.html").read_text()
+    assert duration(report["seconds"]) in (tmp_path / "out" / "report.html").read_text()

@@ -15,6 +15,7 @@ from jinja2 import UndefinedError
 
 from sparkprep.dedup.report import page as report
 from sparkprep.dedup.report import plots
+from sparkprep.pages import drawing, environment
 
 SECTIONS = ("summary", "threshold", "removed", "sources", "stages", "settings")
 NO_EXAMPLES: dict[str, Any] = {"clusters": [], "pairs": [], "misses": []}
@@ -303,14 +304,14 @@ def test_hostile_text_stays_text_wherever_it_comes_from() -> None:
 
 @given(st.text(st.characters()))
 def test_a_shown_text_has_no_invisible_character_and_loses_no_visible_one(text: str) -> None:
-    page = Page(f"<p>{report.visible(text)}</p>")
+    page = Page(f"<p>{environment.visible(text)}</p>")
     assert {tag for tag, _ in page.elements} <= {"p", "span"}
     shown = "".join(page.text)
     # HTMLParser hands over line ends as they are, so only the code point marks must be turned back.
-    for char in sorted(set(report._HIDDEN.findall(text))):
+    for char in sorted(set(environment._HIDDEN.findall(text))):
         shown = shown.replace(f"U+{ord(char):04X}", char)
     assert shown == text
-    assert not report._HIDDEN.search("".join(page.text))
+    assert not environment._HIDDEN.search("".join(page.text))
 
 
 def test_nothing_in_nothing_removed_still_makes_a_page() -> None:
@@ -397,32 +398,32 @@ def test_write_leaves_one_whole_file(tmp_path: Path, html: str) -> None:
 @pytest.mark.parametrize(
     ("function", "value", "text"),
     [
-        (report.count, 1234567, "1,234,567"),
-        (report.count, None, "–"),
-        (report.size, 0, "0 B"),
-        (report.size, 999, "999 B"),
-        (report.size, 1000, "1.0 kB"),
-        (report.size, 999_960, "1.0 MB"),
-        (report.size, 87015559, "87.0 MB"),
-        (report.size, 3 * 10**18, "3,000.0 PB"),
-        (report.duration, 0, "0 ms"),
-        (report.duration, 0.9999, "1.0 s"),
-        (report.duration, 59.96, "1 min 0 s"),
-        (report.duration, 65.2, "1 min 5 s"),
-        (report.duration, 3599.7, "1 h 0 min"),
-        (report.duration, 86399, "1 d 0 h"),
-        (report.duration, None, "–"),
-        (report.percent, 0.1813, "18.1 %"),
-        (report.percent, 0.99996, "> 99.9 %"),
-        (report.percent, 1.0, "100.0 %"),
-        (report.percent, 1e-9, "< 0.1 %"),
-        (report.percent, 0, "0.0 %"),
-        (report.percent, float("nan"), "–"),
-        (report.jaccard, 0.9999, "0.999"),
-        (report.jaccard, 1.0, "1.000"),
-        (report.jaccard, 0.83, "0.830"),
-        (plots.compact, 943, "943"),
-        (plots.compact, 20_000_000, "20M"),
+        (environment.count, 1234567, "1,234,567"),
+        (environment.count, None, "–"),
+        (environment.size, 0, "0 B"),
+        (environment.size, 999, "999 B"),
+        (environment.size, 1000, "1.0 kB"),
+        (environment.size, 999_960, "1.0 MB"),
+        (environment.size, 87015559, "87.0 MB"),
+        (environment.size, 3 * 10**18, "3,000.0 PB"),
+        (environment.duration, 0, "0 ms"),
+        (environment.duration, 0.9999, "1.0 s"),
+        (environment.duration, 59.96, "1 min 0 s"),
+        (environment.duration, 65.2, "1 min 5 s"),
+        (environment.duration, 3599.7, "1 h 0 min"),
+        (environment.duration, 86399, "1 d 0 h"),
+        (environment.duration, None, "–"),
+        (environment.percent, 0.1813, "18.1 %"),
+        (environment.percent, 0.99996, "> 99.9 %"),
+        (environment.percent, 1.0, "100.0 %"),
+        (environment.percent, 1e-9, "< 0.1 %"),
+        (environment.percent, 0, "0.0 %"),
+        (environment.percent, float("nan"), "–"),
+        (environment.jaccard, 0.9999, "0.999"),
+        (environment.jaccard, 1.0, "1.000"),
+        (environment.jaccard, 0.83, "0.830"),
+        (drawing.compact, 943, "943"),
+        (drawing.compact, 20_000_000, "20M"),
     ],
 )
 def test_figures_are_formatted_for_people(function: Any, value: float | None, text: str) -> None:
@@ -448,7 +449,7 @@ def test_clusters_of_one_size_are_drawn_without_a_warning(size: int) -> None:
 
 @pytest.mark.parametrize("highest", [1, 2, 3, 7, 10, 99, 1200, 10**12])
 def test_axis_ticks_are_few_and_ascending(highest: int) -> None:
-    for ticks in (plots._linear_ticks(highest), plots._log_ticks(highest)):
+    for ticks in (drawing.linear_ticks(highest), drawing.log_ticks(highest)):
         assert 2 <= len(ticks) <= 8
         assert all(a < b for a, b in pairwise(ticks))
 
