@@ -25,7 +25,10 @@ help: ## list the targets
 ##@ Use
 .PHONY: help demo train-final setup setup-train
 
-demo: setup ## deduplicate 10,000 documents of the real world, grade the result, tokenize it; writes demo/
+demo: setup ## extract 10,000 documents of the real world from crawl archives, deduplicate, grade, tokenize them; writes demo/
+	@$(RUN) -m sparkprep.sample --size 10k --archives demo/warc
+	@$(VENV)/bin/spark-submit jobs/extract.py --input demo/warc --output demo/pages --overwrite
+	@$(RUN) -m sparkprep.sample --size 10k --compare demo/pages --json demo/words.json
 	@$(VENV)/bin/spark-submit jobs/dedup.py --size 10k --output demo/10k --overwrite
 	@$(RUN) jobs/grade.py demo/10k --size 10k
 	@rm -rf demo/shards
