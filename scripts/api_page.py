@@ -15,9 +15,10 @@ Made by `scripts/api_page.py` from the docstrings. From a DataFrame to shards:
 
 ```python
 import pandas
-from sparkprep import deduplicate, tokenize, write_shards
+from sparkprep import deduplicate, extract_documents, tokenize, write_shards
 
 documents = pandas.read_parquet("documents.parquet")  # a column `text`; `id` and `url` where there are any
+documents = extract_documents("crawl/*.warc.gz")  # or out of crawl archives: documents.documents, .show_report()
 result = deduplicate(documents, threshold=0.8)  # shows itself; result.kept, .removed_with_text()
 shards = write_shards(tokenize(result), output="shards")  # llm.c's files; shards.files, shards.verify()
 ```
@@ -41,8 +42,9 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Crawl archives": (
         "The job needs Spark, the others do not.",
         (
-            "sparkprep.extract.pipeline:extract",
-            "sparkprep.extract.settings:ExtractSettings",
+            "sparkprep:extract_documents",
+            "sparkprep:ExtractResult",
+            "sparkprep:ExtractSettings",
             "sparkprep.extract.records:read_records",
             "sparkprep.extract.main_text:page_of",
             "sparkprep.extract.charset:decode",
@@ -87,6 +89,8 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "sparkprep:get_session",
             "sparkprep.sample:embedded",
+            "sparkprep.sample:write_archives",
+            "sparkprep.sample:compare_words",
             "sparkprep:UserError",
         ),
     ),

@@ -1,7 +1,8 @@
-"""Near-duplicate removal and token shards on Spark.
+"""From crawl archives to token shards on Spark: documents extracted, near-duplicates removed, tokens written.
 
->>> from sparkprep import deduplicate, tokenize, write_shards
->>> result = deduplicate("documents/", threshold=0.8)                   # doctest: +SKIP
+>>> from sparkprep import deduplicate, extract_documents, tokenize, write_shards
+>>> pages = extract_documents("crawl/*.warc.gz")                        # doctest: +SKIP
+>>> result = deduplicate(pages, threshold=0.8)                          # doctest: +SKIP
 >>> write_shards(tokenize(result), output="shards")                     # doctest: +SKIP
 """
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from sparkprep.dedup.result import Result
     from sparkprep.dedup.settings import Settings
     from sparkprep.errors import UserError
+    from sparkprep.extract.library import ExtractResult, extract_documents
+    from sparkprep.extract.settings import ExtractSettings
     from sparkprep.grade.grading import Grade
     from sparkprep.grade.library import grade_result
     from sparkprep.spark.session import get_session
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "ExtractResult",
+    "ExtractSettings",
     "Grade",
     "Result",
     "Settings",
@@ -34,6 +39,7 @@ __all__ = [
     "TokensResult",
     "UserError",
     "deduplicate",
+    "extract_documents",
     "get_session",
     "grade_result",
     "tokenize",
@@ -43,6 +49,8 @@ __all__ = [
 # Looked up when first used: a worker that needs one kernel does not import the rest. None bears the name of a module or
 # package below this one, which would take its place once it is imported.
 _HOMES = {
+    "ExtractResult": "sparkprep.extract.library",
+    "ExtractSettings": "sparkprep.extract.settings",
     "Grade": "sparkprep.grade.grading",
     "Result": "sparkprep.dedup.result",
     "Settings": "sparkprep.dedup.settings",
@@ -52,6 +60,7 @@ _HOMES = {
     "TokensResult": "sparkprep.tokens.library",
     "UserError": "sparkprep.errors",
     "deduplicate": "sparkprep.dedup.pipeline",
+    "extract_documents": "sparkprep.extract.library",
     "get_session": "sparkprep.spark.session",
     "grade_result": "sparkprep.grade.library",
     "tokenize": "sparkprep.tokens.library",

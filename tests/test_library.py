@@ -19,10 +19,11 @@ from dedup_runs import prose, save, with_changed
 from pyspark.sql import SparkSession
 
 import sparkprep
-from sparkprep import Result, Settings, UserError, deduplicate, grade_result, tokenize, write_shards
+from sparkprep import ExtractSettings, Result, Settings, UserError, deduplicate, grade_result, tokenize, write_shards
 from sparkprep.cli import main
 from sparkprep.dedup.settings import SettingsKeywords
 from sparkprep.documents.memory import table_in_memory
+from sparkprep.extract.settings import ExtractKeywords
 from sparkprep.tokens.settings import ShardKeywords, ShardSettings, TokenizeKeywords, TokenizeSettings
 
 BASE = prose(1, 60)
@@ -62,7 +63,12 @@ def test_each_name_is_the_same_before_and_after_the_packages_below_are_imported(
 
 @pytest.mark.parametrize(
     ("keywords", "settings"),
-    [(SettingsKeywords, Settings), (TokenizeKeywords, TokenizeSettings), (ShardKeywords, ShardSettings)],
+    [
+        (ExtractKeywords, ExtractSettings),
+        (SettingsKeywords, Settings),
+        (TokenizeKeywords, TokenizeSettings),
+        (ShardKeywords, ShardSettings),
+    ],
 )
 def test_the_keywords_that_an_editor_shows_are_the_settings(keywords: type, settings: type) -> None:
     of_settings = {field.name for field in fields(settings)}

@@ -36,6 +36,8 @@ class Archives:
 
     files: list[DataFile]
     left_out: tuple[LeftOut, ...]
+    given: tuple[str, ...] = ()
+    """the paths that were listed"""
 
     @property
     def bytes(self) -> int:
@@ -68,7 +70,7 @@ def list_archives(paths: Sequence[str], list_prefix: str) -> Archives:
                 left_out.append(LeftOut(entry.path, _TWICE))
             else:
                 files[entry.real] = DataFile(entry.path, entry.size, "warc", mtime_ns=entry.mtime_ns)
-    return Archives(sorted(files.values(), key=lambda file: file.path), tuple(left_out))
+    return Archives(sorted(files.values(), key=lambda file: file.path), tuple(left_out), tuple(paths))
 
 
 def _at(path: str, list_prefix: str) -> tuple[list[Entry], list[LeftOut]]:

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         spark = get_session("sparkprep extract")
     metrics = extract(
         spark,
-        args.input,
+        archives,
         args.output,
         settings,
         overwrite=args.overwrite,

@@ -31,11 +31,11 @@ def page_of(data: bytes, content_type: str, extractor: str) -> Page:
     data: as it lies in the body. content_type: that header of HTTP. extractor: one of EXTRACTORS. Paragraphs are
     separated by an empty line, lines of code and rows of tables by a line's end, cells by tabs.
     """
-    html = decode(data, content_type).text
+    html, charset, _ = decode(data, content_type)
     tree = HTMLTree.parse(html)
     title, language = _title(tree), _language(html)
     text = EXTRACTORS[extractor](tree, html)
-    return Page(_tidy(text), title, language)
+    return Page(_tidy(text), title, language, charset)
 
 
 def _title(tree: HTMLTree) -> str:

@@ -53,6 +53,7 @@ REASONS = (
 """Why a record gives no document. "not a page": requests, metadata, warcinfo, revisits."""
 _NAMED = {DAMAGED, TOO_SLOW, CRASHED}
 """Reasons for which each record is named in rejected/: those that are no property of the page's kind."""
+_BY_CRAWLER, _BY_SERVER = "by the crawler", "by the server, or on the way"
 _MOST_HTTP_HEAD = 1 << 16
 _HTML_TYPES = ("text/html", "application/xhtml+xml", "application/xhtml")
 _UNTOLD_TYPES = ("", "application/octet-stream", "unknown/unknown", "content/unknown")
@@ -71,13 +72,17 @@ class PageReader(Protocol):
 class Outcome:
     """What a record has given: a row of DOCUMENTS_SCHEMA, or the reason for none and perhaps a row of rejected/.
 
-    language: of its text, where that was told, whether or not it is kept.
+    kind: what there is to tell of the reason, such as the status or the type of the answer. language: of its text,
+    where that was told, whether or not it is kept. charset: of a page, by Python's name.
     """
 
     document: dict[str, object] | None = None
     reason: str = ""
     rejected: dict[str, object] | None = None
+    url: str = ""
+    kind: str = ""
     language: str = ""
+    charset: str = ""
 
 
 def outcomes(stream: Readable, archive: str, settings: ExtractSettings, pages: PageReader) -> Iterator[Outcome]:
@@ -103,45 +108,49 @@ class _Extraction:
         if record.type == "conversion":
             return self._of_text(record, url)
         if record.type not in ("response", "resource"):
-            return Outcome(reason=NO_PAGE)
+            return Outcome(reason=NO_PAGE, url=url, kind=record.type)
         answer = _answer(record)
         if answer is None:
-            return Outcome(reason=NOT_HTTP if record.block else EMPTY)
+            return Outcome(reason=NOT_HTTP if record.block else EMPTY, url=url)
         return self._of_answer(record, url, answer)
 
     def _of_text(self, record: Record, url: str) -> Outcome:
         """Return what a record of a WET file gives, which is text already."""
         if not record.block.strip():
-            return Outcome(reason=EMPTY)
+            return Outcome(reason=EMPTY, url=url)
         if len(record.block) > self.settings.max_bytes:
-            return Outcome(reason=TOO_LARGE)
+            return Outcome(reason=TOO_LARGE, url=url)
         if self._is_cut(record):
-            return Outcome(reason=TRUNCATED)
+            return Outcome(reason=TRUNCATED, url=url, kind=_BY_CRAWLER)
         text = record.block.decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "").strip("\n")
         languages = record.headers.get("warc-identified-content-language", "")
-        return self._of_page(record, url, Page(text, "", languages.partition(",")[0].strip()), len(record.block))
+        page = Page(text, "", languages.partition(",")[0].strip(), "utf-8")
+        return self._of_page(record, url, page, len(record.block))
 
     def _of_answer(self, record: Record, url: str, answer: Answer) -> Outcome:
         if answer.status != 200:
-            return Outcome(reason=NOT_OK)
+            return Outcome(reason=NOT_OK, url=url, kind=str(answer.status))
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in (*_HTML_TYPES, *_UNTOLD_TYPES):
-            return Outcome(reason=NOT_HTML)
+            return Outcome(reason=NOT_HTML, url=url, kind=kind)
         body = body_of(answer, self.settings.max_bytes)
         if body.is_cut:
-            return Outcome(reason=TOO_LARGE)
+            return Outcome(reason=TOO_LARGE, url=url, kind="unpacked")
+        cut_by = _BY_CRAWLER if self._is_cut(record) else _BY_SERVER
         if not body.data.strip():
-            return Outcome(reason=TRUNCATED if body.is_broken or self._is_cut(record) else EMPTY)
+            if body.is_broken or cut_by == _BY_CRAWLER:
+                return Outcome(reason=TRUNCATED, url=url, kind=cut_by)
+            return Outcome(reason=EMPTY, url=url)
         if not _may_be_html(body.data, kind in _HTML_TYPES):
-            return Outcome(reason=NOT_HTML)
-        if (body.is_broken and not self.settings.keep_truncated) or self._is_cut(record):
-            return Outcome(reason=TRUNCATED)
+            return Outcome(reason=NOT_HTML, url=url, kind=f"said to be {kind}" if kind else "of no type")
+        if (body.is_broken and not self.settings.keep_truncated) or cut_by == _BY_CRAWLER:
+            return Outcome(reason=TRUNCATED, url=url, kind=cut_by)
         try:
             page = self.pages.page_of(body.data, answer.headers.get("content-type", ""), self.settings.extractor)
         except PageFailed as failed:
             return self._without(record, url, failed.reason, f"{len(body.data):,} bytes of HTML")
         if not page.text:
-            return Outcome(reason=NO_TEXT)
+            return Outcome(reason=NO_TEXT, url=url)
         return self._of_page(record, url, page, len(body.data))
 
     def _of_page(self, record: Record, url: str, page: Page, size: int) -> Outcome:
@@ -149,8 +158,9 @@ class _Extraction:
         language, settings = language_of(page.text), self.settings
         is_asked_for = settings.language is None or language.code in settings.language
         if not is_asked_for or (settings.language and language.score < settings.language_score):
-            return Outcome(reason=OTHER_LANGUAGE, language=language.code)
-        return Outcome(self._row(record, url, page, size, language), language=language.code)
+            return Outcome(reason=OTHER_LANGUAGE, url=url, kind=language.code, language=language.code)
+        row = self._row(record, url, page, size, language)
+        return Outcome(row, url=url, language=language.code, charset=page.charset)
 
     def _is_cut(self, record: Record) -> bool:
         return "warc-truncated" in record.headers and not self.settings.keep_truncated
@@ -173,9 +183,9 @@ class _Extraction:
 
     def _without(self, record: Record | Damage, url: str, reason: str, detail: str) -> Outcome:
         if reason not in _NAMED and not detail:
-            return Outcome(reason=reason)
+            return Outcome(reason=reason, url=url)
         row = {"archive": self.archive, "offset": record.offset, "bytes": record.lost, "url": url or None}
-        return Outcome(reason=reason, rejected={**row, "reason": reason, "detail": detail})
+        return Outcome(reason=reason, rejected={**row, "reason": reason, "detail": detail}, url=url)
 
 
 def _answer(record: Record) -> Answer | None:

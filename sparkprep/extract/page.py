@@ -9,11 +9,13 @@ from sparkprep.errors import UserError
 
 
 class Page(NamedTuple):
-    """What a page says. language: as `<html lang>` has it, in lower case with hyphens; "" where it has none."""
+    """What a page says. language: as `<html lang>` has it, in lower case with hyphens; "" where it has none. charset:
+    by which codec of Python's it was read."""
 
     text: str
     title: str
     language: str
+    charset: str = ""
 
 
 def check_extractor(name: str) -> None:

@@ -3,63 +3,71 @@
 from __future__ import annotations
 
 import json
+import shlex
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from sparkprep import __version__
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, flag
 from sparkprep.extract.archives import Archives, list_archives, names_repeated
 from sparkprep.extract.contents import DOCUMENTS, MADE, METRICS, REJECTED
 from sparkprep.extract.outcomes import DAMAGED, DOCUMENTS_SCHEMA, REASONS, REJECTED_SCHEMA, outcomes
 from sparkprep.extract.page import check_extractor
 from sparkprep.extract.page_process import PageProcess
+from sparkprep.extract.report.examples import ARCHIVES, Examples
+from sparkprep.extract.report.page import PLACES, render
 from sparkprep.extract.settings import ExtractSettings
 from sparkprep.extract.site_blocks import HOSTS_SHOWN, Removed, SiteBlocks
+from sparkprep.extract.tally import HOSTS, Tally
 from sparkprep.io.files import open_input, write_text
 from sparkprep.io.left_out import name_left_out
 from sparkprep.io.listing import DataFile, check_unchanged, stamps
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
+from sparkprep.options import changed
+from sparkprep.pages.reported import REPORT
 from sparkprep.spark.displays import Display
 from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.forecast import EXTRACT
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
+from sparkprep.spark.shared import refuse_unseen
 from sparkprep.spark.tables import Form, SplitWriter, Table, Written, split_writer
 from sparkprep.spark.tasks import run
+from sparkprep.spark.versions import versions
 
 _PAGES = Form("snappy", plain=("text", "title", "url", "id"), row_group_bytes=32 << 20)
 _BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 2_000
 _SHOWN = 5
+_MOST_HOSTS_TOLD = 100_000
+"""By all tasks together: what they tell comes to the driver."""
 
 
 @dataclass(frozen=True)
 class _Told:
-    """What the task of an archive tells: its parts, and how many records gave what.
-
-    counts: by reason, with "" for documents. languages: (whether they are documents, code) -> records. removed: of
-    their texts.
-    """
+    """What the task of an archive tells: its parts, and what its records gave; removed: of their texts."""
 
     archive: int
     written: list[Written]
-    counts: dict[str, int]
-    languages: dict[tuple[bool, str], int]
+    tally: Tally
+    examples: Examples
     text_bytes: int
     removed: Removed
 
 
 def extract(
     spark: SparkSession,
-    source: Sequence[str],
+    source: Archives | Sequence[str],
     output: str,
     settings: ExtractSettings | None = None,
     *,
@@ -70,32 +78,68 @@ def extract(
 ) -> dict[str, Any]:
     """Write the documents of crawl archives to `output`/documents/; return the metrics, which metrics.json there holds.
 
-    source: archives of WARC or WET, folders, patterns and lists of them, local or on S3 (`list_archives`). stream:
-    where to tell of progress. work, keep_work: as for the other jobs. Raises UserError where input, settings or output
-    cannot work, and where no record of any archive can be read.
+    source: archives of WARC or WET, folders, patterns and lists of them, local or on S3; or what `list_archives` has
+    made of these. stream: where to tell of progress. work, keep_work: as for the other jobs. Raises UserError where
+    input, settings or output cannot work, and where no record of any archive can be read.
     """
     settings = settings or ExtractSettings()
     check_extractor(settings.extractor)
-    archives = list_archives(source, settings.list_prefix)
+    archives = source if isinstance(source, Archives) else list_archives(source, settings.list_prefix)
     preflight(spark)
     progress = Progress(spark, stream, EXTRACT)
     with OutputFolder(output, overwrite, [file.path for file in archives.files], MADE, work, keep_work) as folder:
         with tasks_ended(spark):
+            refuse_unseen(spark, archives.files, [folder.work, folder.scratch])
             progress.expect(archives.bytes)
             documents = Table(join_path(folder.work, DOCUMENTS), DOCUMENTS_SCHEMA, _PAGES)
             rejected = Table(join_path(folder.work, REJECTED), REJECTED_SCHEMA, _PAGES)
             told = _extract(spark, archives.files, settings, (documents, rejected), progress)
             check_unchanged(archives.files)
-        metrics = _metrics(archives, settings, documents, told)
+        metrics = _metrics(archives, settings, (documents, rejected), told)
         metrics |= {
-            "seconds": round(progress.seconds, 1),
-            "stages": progress.summary(),
-            "sparkprep": __version__,
-            "spark": spark.version,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": _command(source, output, settings),
+            "output": folder.path,
+            "versions": versions(spark.version, ("resiliparse", "pyarrow")),
         }
-        write_text(join_path(folder.work, METRICS), json.dumps(metrics, indent=1) + "\n")
+        _report(folder.work, metrics, told, rejected, progress)
         folder.commit()
     return metrics
+
+
+def _command(source: Archives | Sequence[str], output: str, settings: ExtractSettings) -> str:
+    """Return the command line that makes this run anew."""
+    given = source.given if isinstance(source, Archives) else source
+    words = [word for name, value in changed(settings).items() for word in _flag(name, value)]
+    return shlex.join(["sparkprep", "extract", "--input", *given, "--output", output, *words])
+
+
+def _flag(name: str, value: object) -> list[str]:
+    return [flag(name)] if value is True else [flag(name), str(value)]
+
+
+def _report(folder: str, metrics: dict[str, Any], told: Sequence[_Told], rejected: Table, progress: Progress) -> None:
+    """Write metrics.json and report.html, and the time of both into both: what follows is the writing of two files."""
+    examples = Examples()
+    for each in told:
+        examples.merge(each.examples)
+    begun = time.monotonic()
+    with progress.stage("report") as stage:
+
+        def timed() -> dict[str, Any]:
+            this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))
+            metrics["stages"] = [*progress.summary(), this]
+            metrics["seconds"] = round(progress.seconds, 1)
+            return metrics
+
+        places = list(islice(_rows(rejected), PLACES))
+        write_text(join_path(folder, REPORT), render(metrics, {**examples.rows(), "places": places}, timed))
+        write_text(join_path(folder, METRICS), json.dumps(metrics, indent=1) + "\n")
+
+
+def _rows(table: Table) -> Iterator[dict[str, Any]]:
+    for batch in table.batches(None):
+        yield from batch.to_pylist()
 
 
 def _extract(
@@ -108,18 +152,22 @@ def _extract(
     """Run a task for each archive, the largest first, each of which writes its parts of both tables."""
     order = sorted(range(len(files)), key=lambda number: -files[number].size)
     write_parts = split_writer(tables)
+    every = -(-len(files) // ARCHIVES)
+    hosts = max(HOSTS, _MOST_HOSTS_TOLD // len(files))
 
     def task(number: int) -> Iterator[_Told]:
-        yield _extract_archive(number, files[number].path, settings, write_parts)
+        told = _extract_archive(number, files[number].path, settings, write_parts, with_examples=number % every == 0)
+        told.tally.forget_hosts(hosts)
+        yield told
 
     with explained(), progress.stage("extract", size=sum(file.size for file in files), things="archives") as stage:
         told = sorted(run(spark, order, task), key=lambda each: each.archive)
-        stage.documents = sum(each.counts.get("", 0) for each in told)
+        stage.documents = sum(each.tally.documents for each in told)
     for which, table in enumerate(tables):
         table.note(each.written[which] for each in told)
         if not table.rows:
             table.save_empty()
-    extracted = sum(each.counts.get("", 0) for each in told)
+    extracted = sum(each.tally.documents for each in told)
     if tables[0].rows != extracted:
         raise RuntimeError(f"{extracted:,} documents were extracted, {tables[0].rows:,} written; please report this")
     return told
@@ -131,10 +179,11 @@ def _pages(seconds: float) -> PageProcess:
     return PageProcess(seconds)
 
 
-def _extract_archive(number: int, path: str, settings: ExtractSettings, write: SplitWriter) -> _Told:
+def _extract_archive(
+    number: int, path: str, settings: ExtractSettings, write: SplitWriter, *, with_examples: bool
+) -> _Told:
     """Read an archive as a stream and write its parts of both tables."""
-    counts: Counter[str] = Counter()
-    languages: Counter[tuple[bool, str]] = Counter()
+    tally, examples = Tally(), Examples()
     sizes: Counter[str] = Counter()
     sites = SiteBlocks(settings.site_pages, settings.site_share)
 
@@ -145,9 +194,9 @@ def _extract_archive(number: int, path: str, settings: ExtractSettings, write: S
         with open_input(path) as stream:
             found = outcomes(stream, path, settings, _pages(settings.max_seconds))
             for outcome in sites.without(found) if settings.site_boilerplate == "remove" else found:
-                counts[outcome.reason] += 1
-                if outcome.language:
-                    languages[outcome.document is not None, outcome.language] += 1
+                tally.add(outcome)
+                if with_examples:
+                    examples.add(outcome)
                 if outcome.document is not None:
                     documents.append(outcome.document)
                     held += len(str(outcome.document["text"]))
@@ -159,7 +208,7 @@ def _extract_archive(number: int, path: str, settings: ExtractSettings, write: S
         yield _batches(documents, rejected, sizes)
 
     written = write(number, groups())
-    return _Told(number, written, dict(counts), dict(languages), sizes["text"], sites.removed())
+    return _Told(number, written, tally, examples, sizes["text"], sites.removed())
 
 
 def _batches(
@@ -170,15 +219,15 @@ def _batches(
     return batch, pa.RecordBatch.from_pylist(rejected, REJECTED_SCHEMA)
 
 
-def _metrics(archives: Archives, settings: ExtractSettings, documents: Table, told: Sequence[_Told]) -> dict[str, Any]:
+def _metrics(
+    archives: Archives, settings: ExtractSettings, tables: tuple[Table, Table], told: Sequence[_Told]
+) -> dict[str, Any]:
     """Return what was read and written. records == documents + the sum of "without_document"."""
-    counts: Counter[str] = Counter()
-    languages: Counter[tuple[bool, str]] = Counter()
+    total = Tally()
     for each in told:
-        counts.update(each.counts)
-        languages.update(each.languages)
-    damaged = [archives.files[each.archive].path for each in told if each.counts.get(DAMAGED)]
-    records = sum(counts.values())
+        total.merge(each.tally)
+    counts, records = total.reasons, total.records
+    damaged = [archives.files[each.archive].path for each in told if each.tally.reasons[DAMAGED]]
     if not records or records == counts[DAMAGED]:
         raise UserError(
             f"{archives.files[0].path}: no record of WARC could be read, in this or any other archive of the input"
@@ -197,28 +246,21 @@ def _metrics(archives: Archives, settings: ExtractSettings, documents: Table, to
         "records": records,
         "documents": counts[""],
         "without_document": {reason: counts[reason] for reason in REASONS if counts[reason]},
-        "languages": _by_language(languages, of_documents=True),
-        "other_languages": _by_language(languages, of_documents=False),
         "site_boilerplate": _removed(archives, told),
         "archives": len(archives.files),
         "archive_bytes": archives.bytes,
         "text_bytes": sum(each.text_bytes for each in told),
         "damaged_archives": damaged,
         "by_archive": [
-            {"archive": archives.files[each.archive].path, "records": sum(each.counts.values()), **_named(each.counts)}
+            {"archive": archives.files[each.archive].path, "records": each.tally.records, **_named(each.tally.reasons)}
             for each in told
         ],
+        **total.figures(),
         "left_out": name_left_out(archives.left_out),
         "warnings": warnings,
         "asked": {"input": stamps(archives.files), "settings": asdict(settings)},
-        "parts": documents.manifest(),
+        "parts": {name: table.manifest() for name, table in zip((DOCUMENTS, REJECTED), tables, strict=True)},
     }
-
-
-def _by_language(counts: Counter[tuple[bool, str]], *, of_documents: bool) -> dict[str, int]:
-    """Return how many texts are in which language, the most first."""
-    chosen = {code: count for (is_document, code), count in counts.items() if is_document == of_documents}
-    return dict(sorted(chosen.items(), key=lambda each: (-each[1], each[0])))
 
 
 def _removed(archives: Archives, told: Sequence[_Told]) -> dict[str, Any]:
@@ -232,5 +274,5 @@ def _removed(archives: Archives, told: Sequence[_Told]) -> dict[str, Any]:
     return {**sums, "by_host": hosts[:HOSTS_SHOWN]}
 
 
-def _named(counts: dict[str, int]) -> dict[str, int]:
+def _named(counts: Counter[str]) -> dict[str, int]:
     return {"documents": counts.get("", 0), **{reason: counts[reason] for reason in REASONS if counts.get(reason)}}

@@ -35,7 +35,7 @@ _BATCH_CHARS = 4 << 20
 _BATCH_ROWS = 2_000
 _PARAGRAPHS, _LINES = "\n\n", "\n"
 _LETTER = re.compile(r"[^\W\d_]")
-_WAITING_SCHEMA = pa.schema([*DOCUMENTS_SCHEMA, ("site", pa.uint64()), ("keys", pa.binary())])
+_WAITING_SCHEMA = pa.schema([*DOCUMENTS_SCHEMA, ("charset", pa.string()), ("site", pa.uint64()), ("keys", pa.binary())])
 _PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
 _UNCOUNTED = 0
 """The key of a block that stays wherever it is, as it has no letter, and the site of a document without a host."""
@@ -129,7 +129,7 @@ class SiteBlocks:
             if outcome.document is None:
                 yield outcome
                 continue
-            rows.append({**outcome.document, **self._keyed(outcome.document)})
+            rows.append({**outcome.document, "charset": outcome.charset, **self._keyed(outcome.document)})
             chars += len(str(outcome.document["text"]))
             if chars >= _BATCH_CHARS or len(rows) >= _BATCH_ROWS:
                 yield pa.RecordBatch.from_pylist(rows, _WAITING_SCHEMA)
@@ -156,7 +156,7 @@ class SiteBlocks:
         with pa.ipc.open_stream(pa.PythonFile(file, mode="r")) as stream:
             for batch in stream:
                 for row in batch.to_pylist():
-                    site, keys = row.pop("site"), np.frombuffer(row.pop("keys"), np.uint64)
+                    charset, site, keys = row.pop("charset"), row.pop("site"), np.frombuffer(row.pop("keys"), np.uint64)
                     if len(keys):
                         of_site = int(pages[np.searchsorted(sites, np.uint64(site))])
                         recurs = self._counts.of(keys) >= max(self._least, self._share * of_site)
@@ -165,7 +165,9 @@ class SiteBlocks:
                     yield Outcome(
                         row if row["text"] else None,
                         "" if row["text"] else SITE_BOILERPLATE,
+                        url=row["url"],
                         language=str(row["language"]),
+                        charset=charset,
                     )
 
     def _removed(self, row: dict[str, Any], recurs: npt.NDArray[np.bool_]) -> str:

@@ -30,7 +30,7 @@ DEDUP = {
     "write": Cost(10.0, 0.5, steady=True),
     "report": Cost(0.0, 0.5),
 }
-EXTRACT = {"extract": Cost(150.0, 3.0, steady=True)}
+EXTRACT = {"extract": Cost(150.0, 3.0, steady=True), "report": Cost(0.0, 1.0)}
 """Of the archives' own bytes, packed."""
 FILTER = {"filter": Cost(30.0, 3.0, steady=True), "report": Cost(0.0, 0.5)}
 TOKENIZE = {"tokenize": Cost(18.0, 3.0, steady=True)}

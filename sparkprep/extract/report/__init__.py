@@ -1,0 +1,1 @@
+"""report.html of extraction: what was lost and why, and whether the text is clean."""

@@ -1,0 +1,92 @@
+"""report.html: what an extraction has lost and why, and some of its texts beside their addresses, as one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import resources
+from typing import Any
+
+from markupsafe import Markup
+
+from sparkprep.extract.outcomes import NO_PAGE, REASONS
+from sparkprep.extract.report import plots
+from sparkprep.extract.report.examples import TEXT_LIMIT
+from sparkprep.pages.environment import environment, ratio
+
+PLACES = 50
+"""Rows of rejected/ that are shown."""
+_ARCHIVES = 100
+_HOSTS = 20
+_ABOUT = {
+    "not HTTP": "answers of other protocols, such as DNS",
+    "not status 200": "redirects, and pages that were not there",
+    "not HTML": "by what the server says of the answer, or by its first bytes",
+    "empty": "answers without a body",
+    "no text": "pages on which no text was found: frames, scripts, images",
+    "other language": "texts in another language than language asks for, or not surely in it",
+    "site boilerplate": "pages on which nothing was left when what recurs on their site was removed",
+    "too large": "more bytes than max_bytes, packed or not",
+    "truncated": "cut short; keep_truncated takes them all the same",
+    "too slow": "took longer than max_seconds",
+    "crashed": "ended the process that parses pages",
+    "damaged": "bytes that are no record, or one that cannot be unpacked",
+}
+_WHY_SHOWN = {
+    "drawn": ("Drawn at random", "What most pages look like: is navigation left in, is text missing?"),
+    "shortest": ("The shortest texts", "Often what is no article; a least length is a rule for a filter."),
+    "unreadable": (
+        "The most characters that could not be read",
+        "They stand in the text as U+FFFD: a page lies about its character set, or is damaged.",
+    ),
+    "least": (
+        "The least text for their HTML",
+        "Of pages of 5 kB or more: lists, forms, applications in a browser, or a main text that was not found.",
+    ),
+}
+
+
+def render(
+    metrics: Mapping[str, Any], examples: Mapping[str, Any], timed: Callable[[], Mapping[str, Any]] = dict
+) -> str:
+    """Return the page for one run.
+
+    metrics: what metrics.json holds. examples: what `Examples.rows` returns, and rows of rejected/ as "places". Every
+    text in either may be hostile: all is escaped. The same input gives the same page, byte for byte. timed: gives
+    figures anew that are known when all plots are drawn. Raises jinja2.UndefinedError where a figure is missing.
+    """
+    source = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    figures = {
+        "lengths": plots.lengths(**metrics["lengths"]),
+        "yields": plots.yields(**metrics["yields"]),
+    }
+    metrics = {**metrics, **timed()}
+    lost = metrics["without_document"]
+    return (
+        environment(str(__package__))
+        .from_string(source)
+        .render(
+            m=metrics,
+            pages=metrics["records"] - lost.get(NO_PAGE, 0),
+            no_page=NO_PAGE,
+            about=_ABOUT,
+            why_shown=_WHY_SHOWN,
+            lost=[(reason, lost[reason]) for reason in REASONS if reason in lost and reason != NO_PAGE],
+            archives=_archives(metrics["by_archive"]),
+            shown_archives=_ARCHIVES,
+            shown_hosts=_HOSTS,
+            examples=examples,
+            plots={name: Markup(svg) for name, svg in figures.items()},
+            ratio=ratio,
+            text_limit=TEXT_LIMIT,
+        )
+    )
+
+
+def _archives(by_archive: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the archives to show: those that lost the largest share of their pages first."""
+    rows = []
+    for each in by_archive:
+        pages = each["records"] - each.get(NO_PAGE, 0)
+        rows.append({**each, "pages": pages, "damaged": each.get("damaged", 0)})
+    rows.sort(key=lambda row: (-row["damaged"], (row["documents"] + 1) / (row["pages"] + 1), row["archive"]))
+    return rows[:_ARCHIVES]
