@@ -11,10 +11,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.dedup.audit.removed import removed_with_text
 from sparkprep.dedup.contents import KEPT, METRICS, REMOVED
+from sparkprep.dedup.report.plots import figures_of
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists
 from sparkprep.io.json_files import read_json
 from sparkprep.io.paths import is_local, join_path, normalise, spark_uri
+from sparkprep.pages.drawing import Figures
 from sparkprep.pages.reported import Reported
 from sparkprep.spark.session import get_session
 from sparkprep.spark.tables import read_parts
@@ -73,6 +75,10 @@ class Result(KeptAndRemoved):
         rows.
         """
         return removed_with_text(self.spark, self.output, self.metrics)
+
+    def plots(self) -> Figures:
+        """Return the report's figures for a notebook: how likely a pair is found, pairs by similarity, clusters."""
+        return Figures({name: svg for name, svg in figures_of(self.metrics).items() if svg})
 
     def shown(self) -> list[tuple[str, str]]:
         """Return what is shown of it, five lines."""

@@ -15,11 +15,13 @@ from sparkprep.documents.opening import temporary_output
 from sparkprep.errors import UserError, argument
 from sparkprep.extract.contents import DOCUMENTS, METRICS, REJECTED
 from sparkprep.extract.pipeline import extract
+from sparkprep.extract.report.plots import figures_of
 from sparkprep.extract.settings import ExtractKeywords, ExtractSettings
 from sparkprep.io.files import exists
 from sparkprep.io.json_files import read_json
 from sparkprep.io.paths import is_local, join_path, normalise, spark_uri
 from sparkprep.options import from_keywords
+from sparkprep.pages.drawing import Figures
 from sparkprep.pages.reported import Reported
 from sparkprep.spark.displays import display_for
 from sparkprep.spark.progress import Progress
@@ -66,6 +68,10 @@ class ExtractResult(Reported):
         if is_local(folder):
             return self.spark.read.parquet(spark_uri(folder))
         return read_parts(self.spark, folder, self.metrics["parts"][name])
+
+    def plots(self) -> Figures:
+        """Return the report's figures for a notebook: documents by length, and by how much of their HTML is text."""
+        return Figures(figures_of(self.metrics))
 
     def shown(self) -> list[tuple[str, str]]:
         """Return what is shown of it."""

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 from sparkprep.extract.outcomes import NO_PAGE, REASONS, Outcome
 from sparkprep.extract.site_blocks import host_of
+from sparkprep.pages.drawing import LENGTH_STEPS
 
-LENGTH_STEPS = (*(m * 10**power for power in range(1, 6) for m in (1, 2, 5)), 10**6)
-"""Characters of a document: the lower bounds of the bins but the first, which begins at 0."""
 YIELD_STEPS = tuple(round(number / 50, 2) for number in range(1, 50))
-"""Characters of text for a byte of HTML: the same."""
+"""Characters of text for a byte of HTML: the lower bounds of the bins but the first, which begins at 0."""
 KINDS = 10
 """Of a reason, that are named; the others are counted together."""
 HOSTS = 50

@@ -1,9 +1,10 @@
-"""Figures as inline SVG, in the colours and the font of the page that they stand in."""
+"""Figures as inline SVG, in the colours and the font of the page that they stand in, and as a notebook shows them."""
 
 import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 # Placeholders that inline() turns into the page's custom properties, so that a figure follows light and dark.
 INK, MUTED, GRID, ACCENT, BACK = "#010101", "#020202", "#030303", "#040404", "#050505"
 _PROPERTIES = {INK: "--ink", MUTED: "--muted", GRID: "--line", ACCENT: "--accent", BACK: "--back"}
+
+LENGTH_STEPS = (*(m * 10**power for power in range(1, 6) for m in (1, 2, 5)), 10**6)
+"""Lower bounds of the bins in which lengths are counted, but for the first, which begins at 0."""
+_COLOURS = "--ink:#1b242e;--muted:#5a6673;--line:#dfe4ea;--accent:#2a6a9c;--back:#ffffff"
+"""Of a page in the light, as `style.css` has them."""
 
 _WIDTH, _HEIGHT = 5.6, 3.4  # inches of 72 units
 _STYLE: dict[Any, Any] = {
@@ -38,12 +44,56 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Figures:
+    """Figures of a result by name, as <svg> elements; a notebook shows them side by side."""
+
+    drawn: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"figures, which a notebook shows: {', '.join(self.drawn) or 'none, as there is nothing to draw'}"
+
+    def _repr_html_(self) -> str:
+        boxes = "".join(f'<div style="width:26em">{svg}</div>' for svg in self.drawn.values())
+        style = f"{_COLOURS};background:var(--back);display:flex;flex-wrap:wrap;gap:1em;font-family:sans-serif"
+        return f'<div style="{style}">{boxes}</div>'
+
+
 def compact(value: float) -> str:
     """Return a count as an axis shows it: 950, 1.2k, 30M, 4G."""
     for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= limit:
             return f"{value / limit:.3g}{unit}"
     return f"{value:.3g}"
+
+
+def lengths(counts: Sequence[int], things: str, whole: str) -> str:
+    """Draw how many there are of each length, `counts[i]` in the bin that ends at LENGTH_STEPS[i]; "" for none.
+
+    things: what the length counts, such as characters; whole: whose length it is, such as documents.
+    """
+    filled = [number for number, count in enumerate(counts) if count]
+    if not filled:
+        return ""
+    shown, edges = range(filled[0], filled[-1] + 1), (0, *LENGTH_STEPS)
+
+    def draw(axes: "Axes") -> None:
+        axes.bar(shown, counts[shown.start : shown.stop], width=0.88, align="edge", color=ACCENT, linewidth=0)
+        ticks = [*shown][:: -(-len(shown) // 8)]  # a bar's left edge is the least length in it
+        axes.set_xticks(ticks, [compact(edges[tick]) for tick in ticks])
+        axes.set_xlabel(f"{things} in each")
+        upright(axes, counts, whole)
+
+    return inline(draw, f"lengths-{things}", f"Number of {whole} by the number of their {things}")
+
+
+def upright(axes: "Axes", counts: Sequence[int], title: str) -> None:
+    """Give bars of whole numbers their vertical axis."""
+    values = linear_ticks(max(counts))
+    axes.set_ylim(0, max(max(counts) * 1.08, values[-1]))
+    axes.set_yticks(values, [compact(value) for value in values])
+    axes.grid(False, axis="x")
+    axes.set_title(title)
 
 
 def linear_ticks(highest: float) -> list[float]:

@@ -17,6 +17,7 @@ from sparkprep.errors import UserError
 from sparkprep.io.paths import is_local, join_path, normalise, spark_uri
 from sparkprep.io.results import HasOutput, place_of
 from sparkprep.options import from_keywords
+from sparkprep.pages.drawing import Figures, lengths
 from sparkprep.spark.displays import display_for
 from sparkprep.spark.forecast import SHARDS
 from sparkprep.spark.progress import Progress
@@ -50,6 +51,11 @@ class TokensResult(Shown):
         if is_local(self.output):
             return self.spark.read.parquet(spark_uri(self.output))
         return read_parts(self.spark, self.output, self.metrics["parts"])
+
+    def plots(self) -> Figures:
+        """Return a figure for a notebook: documents by their tokens."""
+        drawn = lengths(self.metrics.get("lengths", ()), "tokens", "documents")
+        return Figures({"lengths": drawn} if drawn else {})
 
     def shown(self) -> list[tuple[str, str]]:
         """Return what is shown of it."""

@@ -74,6 +74,7 @@ def make_tokens(
             opened.listing.check_unchanged()
         metrics = {
             **asdict(counts),
+            "lengths": list(counts.lengths),
             "rejected": opened.rejected,
             "warnings": opened.warnings,
             "left_out": name_left_out(opened.listing.left_out),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -16,24 +16,29 @@ from pyspark.sql import SparkSession
 from sparkprep.documents.keys import text_digests
 from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.io.arrow import plain, plain_type, runs_to_binary
+from sparkprep.pages.drawing import LENGTH_STEPS
 from sparkprep.spark.tables import Form, PartFile, Table
 from sparkprep.tokenizer.tokenizer import Tokenizer
 
 TOKEN_ROWS = Form("snappy", plain=("tokens",))
 """Of tokens, none repeats as a whole: a dictionary of them would only be built and thrown away."""
 _BYTES = "bytes"
+_LENGTH = "length "
+"""Before the number of a bin, in what a task tells: documents in it."""
 _ENGINE = "engine "
 """Before the name of an engine, in what a task tells: documents encoded by it."""
 
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """Over all documents; `empty` are those without a token."""
+    """Over all documents; `empty` are those without a token. lengths: documents by tokens, in bins that end at
+    LENGTH_STEPS."""
 
     documents: int = 0
     tokens: int = 0
     text_bytes: int = 0
     empty: int = 0
+    lengths: tuple[int, ...] = (0,) * (len(LENGTH_STEPS) + 1)
 
 
 def write_token_rows(
@@ -55,8 +60,9 @@ def write_token_rows(
     if not table.rows:
         table.save_empty()
     engines = sorted(name.removeprefix(_ENGINE) for name in sums if name.startswith(_ENGINE))
+    lengths = tuple(sums.pop(f"{_LENGTH}{number}", 0) for number in range(len(LENGTH_STEPS) + 1))
     counts = {name: number for name, number in sums.items() if not name.startswith(_ENGINE)}
-    return TokenCounts(**counts), table.files, " and ".join(engines)
+    return TokenCounts(**counts, lengths=lengths), table.files, " and ".join(engines)
 
 
 def token_rows(documents: Documents, number: int, id_column: str | None) -> Iterator[pa.RecordBatch]:
@@ -81,5 +87,7 @@ def token_rows(documents: Documents, number: int, id_column: str | None) -> Iter
 def _count(rows: pa.RecordBatch) -> dict[str, int]:
     counts = np.asarray(rows.column("count"))
     text_bytes = pc.sum(rows.column(_BYTES)).as_py()
-    told = asdict(TokenCounts(len(counts), int(counts.sum()), text_bytes or 0, int((counts == 0).sum())))
-    return {**told, f"{_ENGINE}{Tokenizer().engine}": len(counts)}
+    told = {"documents": len(counts), "tokens": int(counts.sum()), "text_bytes": text_bytes or 0}
+    bins = np.bincount(np.searchsorted(LENGTH_STEPS, counts, side="right"))
+    lengths = {f"{_LENGTH}{number}": int(bins[number]) for number in np.flatnonzero(bins)}
+    return {**told, "empty": int((counts == 0).sum()), **lengths, f"{_ENGINE}{Tokenizer().engine}": len(counts)}

@@ -1,6 +1,7 @@
 """The notebook of the data side, run as a newcomer runs it."""
 
 import ast
+import re
 from pathlib import Path
 
 import nbformat
@@ -13,23 +14,28 @@ NOTEBOOK = ROOT / "notebooks" / "preprocessing.ipynb"
 
 
 @pytest.mark.slow
-def test_it_leads_from_the_sample_to_shards_and_leaves_no_spark_behind(
+def test_it_leads_from_archives_to_shards_and_leaves_no_spark_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         monkeypatch.setenv(name, str(tmp_path / name))
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     data = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
     plain = "\n".join(each.get("text/plain", "") for each in data)
     pages = "\n".join(each.get("text/html", "") for each in data)
-    assert "documents  1,000: " in plain
+    for documents in ("1,000", "10,000"):
+        assert f": {documents} documents; " in plain  # extracted
+        assert f"documents  {documents}: " in plain  # deduplicated
+    assert re.search(r"words +\S+, (0|[1-9]) of them lost or added", plain)
     assert "sample_train_000001.bin" in plain
-    assert "<iframe srcdoc=" in pages
+    assert pages.count("<iframe srcdoc=") == 2
+    assert pages.count("<svg ") >= 2 * (2 + 3 + 1)
     assert "kept_text" in pages
-    assert "recall     1.0000" in plain
-    assert (tmp_path / "shards" / "manifest.json").exists()
+    assert plain.count("recall     1.0000") >= 2
+    for folder in ("shards", "shards-10k"):
+        assert (tmp_path / folder / "manifest.json").exists()
     psutil.wait_procs([p for p in psutil.Process().children(recursive=True) if p.pid not in before], timeout=20)
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
 

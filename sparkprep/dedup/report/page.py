@@ -30,14 +30,8 @@ def render(
     known when all plots are drawn. Raises jinja2.UndefinedError where a figure is missing from `metrics`.
     """
     source = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    banding = metrics["banding"]
-    histogram = metrics["jaccard_histogram"]
     clusters = sorted((int(documents), int(number)) for documents, number in metrics["clusters"].items())
-    figures = {
-        "s_curve": plots.s_curve(banding["bands"], banding["rows"], metrics["settings"]["threshold"]),
-        "jaccard": plots.jaccard_histogram(histogram["edges"], histogram["counts"], metrics["settings"]["threshold"]),
-        "clusters": plots.cluster_sizes(dict(clusters)),
-    }
+    figures = plots.figures_of(metrics)
     pairs = [with_difference(pair) for pair in examples["pairs"]]
     misses = [with_difference(pair) for pair in examples["misses"]]
     metrics = {**metrics, **timed()}

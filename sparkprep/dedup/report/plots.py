@@ -3,13 +3,23 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparkprep.dedup.kernels.bands import probability
 from sparkprep.pages.drawing import ACCENT, BACK, INK, MUTED, compact, inline, linear_ticks, log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+def figures_of(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Return the figures of a run by name, "" where there is nothing to draw. metrics: what metrics.json holds."""
+    banding, histogram, threshold = metrics["banding"], metrics["jaccard_histogram"], metrics["settings"]["threshold"]
+    return {
+        "s_curve": s_curve(banding["bands"], banding["rows"], threshold),
+        "jaccard": jaccard_histogram(histogram["edges"], histogram["counts"], threshold),
+        "clusters": cluster_sizes({int(documents): int(number) for documents, number in metrics["clusters"].items()}),
+    }
 
 
 def s_curve(bands: int, rows: int, threshold: float) -> str:

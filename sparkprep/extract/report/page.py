@@ -9,8 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from sparkprep.extract.outcomes import NO_PAGE, REASONS
-from sparkprep.extract.report import plots
 from sparkprep.extract.report.examples import TEXT_LIMIT
+from sparkprep.extract.report.plots import figures_of
 from sparkprep.pages.environment import environment, ratio
 
 PLACES = 50
@@ -55,10 +55,7 @@ def render(
     figures anew that are known when all plots are drawn. Raises jinja2.UndefinedError where a figure is missing.
     """
     source = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    figures = {
-        "lengths": plots.lengths(**metrics["lengths"]),
-        "yields": plots.yields(**metrics["yields"]),
-    }
+    figures = figures_of(metrics)
     metrics = {**metrics, **timed()}
     lost = metrics["without_document"]
     return (
