@@ -6,6 +6,7 @@ import gzip
 import posixpath
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -167,10 +168,26 @@ def _place(name: str, path: str, prefix: str) -> str:
     return normalise(path.rpartition("/")[0] + "/" + name)
 
 
+def distinct_names(files: Sequence[DataFile]) -> list[str]:
+    """Return a name for each archive: of its path as much of the end as no other archive has.
+
+    >>> distinct_names([DataFile(path, 0, "warc") for path in ("/a/x.warc", "/b/x.warc", "/b/y.warc")])
+    ['a/x.warc', 'b/x.warc', 'y.warc']
+    """
+    parts = [file.path.split("/") for file in files]
+    names = [path[-1] for path in parts]
+    length = 1
+    while repeated := {name for name, count in Counter(names).items() if count > 1}:
+        length += 1
+        names = [
+            "/".join(path[-length:]) if name in repeated else name for name, path in zip(names, parts, strict=True)
+        ]
+        if all(length >= len(path) for path in parts):
+            break
+    return names
+
+
 def names_repeated(files: Iterable[DataFile]) -> list[str]:
     """Return the names that several archives in different folders bear, sorted."""
-    seen: dict[str, int] = {}
-    for file in files:
-        name = file.path.rpartition("/")[2]
-        seen[name] = seen.get(name, 0) + 1
-    return sorted(name for name, count in seen.items() if count > 1)
+    counts = Counter(file.path.rpartition("/")[2] for file in files)
+    return sorted(name for name, count in counts.items() if count > 1)

@@ -85,15 +85,22 @@ class Outcome:
     charset: str = ""
 
 
-def outcomes(stream: Readable, archive: str, settings: ExtractSettings, pages: PageReader) -> Iterator[Outcome]:
-    """Yield what each record of an archive gives, in its order; damage between records counts as one."""
+def outcomes(
+    stream: Readable, archive: str, settings: ExtractSettings, pages: PageReader, name: str = ""
+) -> Iterator[Outcome]:
+    """Yield what each record of an archive gives, in its order; damage between records counts as one.
+
+    name: of the archive, by which documents are called whose records have no identifier; by default its file's.
+    """
+    name = name or archive.rpartition("/")[2]
     for record in read_records(stream, settings.max_bytes + _MOST_HTTP_HEAD):
-        yield _Extraction(archive, settings, pages).outcome(record)
+        yield _Extraction(archive, name, settings, pages).outcome(record)
 
 
 @dataclass(frozen=True)
 class _Extraction:
     archive: str
+    name: str
     settings: ExtractSettings
     pages: PageReader
 
@@ -168,7 +175,7 @@ class _Extraction:
     def _row(self, record: Record, url: str, page: Page, size: int, language: Language) -> dict[str, object]:
         name = record.headers.get("warc-record-id", "").strip("<>").removeprefix("urn:uuid:")
         return {
-            "id": name or f"{self.archive.rpartition('/')[2]}:{record.offset}",
+            "id": name or f"{self.name}:{record.offset}",
             "url": url,
             "text": page.text,
             "title": page.title or None,

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError, flag
-from sparkprep.extract.archives import Archives, list_archives, names_repeated
+from sparkprep.extract.archives import Archives, distinct_names, list_archives, names_repeated
 from sparkprep.extract.contents import DOCUMENTS, MADE, METRICS, REJECTED
 from sparkprep.extract.outcomes import DAMAGED, DOCUMENTS_SCHEMA, REASONS, REJECTED_SCHEMA, outcomes
 from sparkprep.extract.page import check_extractor
@@ -51,6 +51,16 @@ _BATCH_ROWS = 2_000
 _SHOWN = 5
 _MOST_HOSTS_TOLD = 100_000
 """By all tasks together: what they tell comes to the driver."""
+
+
+@dataclass(frozen=True)
+class _Archive:
+    """What a task reads. name: by which documents are called that have no identifier. has_examples: for the report."""
+
+    number: int
+    path: str
+    name: str
+    has_examples: bool
 
 
 @dataclass(frozen=True)
@@ -152,11 +162,13 @@ def _extract(
     """Run a task for each archive, the largest first, each of which writes its parts of both tables."""
     order = sorted(range(len(files)), key=lambda number: -files[number].size)
     write_parts = split_writer(tables)
+    names = distinct_names(files)
     every = -(-len(files) // ARCHIVES)
     hosts = max(HOSTS, _MOST_HOSTS_TOLD // len(files))
 
     def task(number: int) -> Iterator[_Told]:
-        told = _extract_archive(number, files[number].path, settings, write_parts, with_examples=number % every == 0)
+        archive = _Archive(number, files[number].path, names[number], number % every == 0)
+        told = _extract_archive(archive, settings, write_parts)
         told.tally.forget_hosts(hosts)
         yield told
 
@@ -179,9 +191,7 @@ def _pages(seconds: float) -> PageProcess:
     return PageProcess(seconds)
 
 
-def _extract_archive(
-    number: int, path: str, settings: ExtractSettings, write: SplitWriter, *, with_examples: bool
-) -> _Told:
+def _extract_archive(archive: _Archive, settings: ExtractSettings, write: SplitWriter) -> _Told:
     """Read an archive as a stream and write its parts of both tables."""
     tally, examples = Tally(), Examples()
     sizes: Counter[str] = Counter()
@@ -191,11 +201,11 @@ def _extract_archive(
         documents: list[dict[str, object]] = []
         rejected: list[dict[str, object]] = []
         held = 0
-        with open_input(path) as stream:
-            found = outcomes(stream, path, settings, _pages(settings.max_seconds))
+        with open_input(archive.path) as stream:
+            found = outcomes(stream, archive.path, settings, _pages(settings.max_seconds), archive.name)
             for outcome in sites.without(found) if settings.site_boilerplate == "remove" else found:
                 tally.add(outcome)
-                if with_examples:
+                if archive.has_examples:
                     examples.add(outcome)
                 if outcome.document is not None:
                     documents.append(outcome.document)
@@ -207,8 +217,8 @@ def _extract_archive(
                     documents, rejected, held = [], [], 0
         yield _batches(documents, rejected, sizes)
 
-    written = write(number, groups())
-    return _Told(number, written, tally, examples, sizes["text"], sites.removed())
+    written = write(archive.number, groups())
+    return _Told(archive.number, written, tally, examples, sizes["text"], sites.removed())
 
 
 def _batches(

@@ -110,6 +110,17 @@ def test_archives_of_one_name_are_told_apart_and_one_given_twice_is_read_once(
     assert any("one name" in warning for warning in metrics["warnings"])
 
 
+def test_documents_without_an_identifier_are_told_apart_by_archives_of_one_name(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    nameless = [record("response", answer(html(n)), f"https://example.org/{n}") for n in range(2)]
+    paths = [save(tmp_path / name, nameless) for name in ("a/x.warc.gz", "b/x.warc.gz", "b/y.warc.gz")]
+    run(spark, paths, tmp_path / "out")
+    ids = {row["id"] for row in rows(tmp_path / "out" / "documents")}
+    second = len(archive(nameless[:1]))
+    assert ids == {f"{name}:{offset}" for name in ("a/x.warc.gz", "b/x.warc.gz", "y.warc.gz") for offset in (0, second)}
+
+
 def test_text_records_are_documents_as_they_are(spark: SparkSession, tmp_path: Path) -> None:
     text = "Línea uno\nLínea dos".encode()
     wet = record("conversion", text, "https://example.org/", WARC_Identified_Content_Language="spa,eng")
