@@ -1,4 +1,4 @@
-"""Near-duplicate removal and token shards on Spark.
+"""Curation, near-duplicate removal and token shards on Spark.
 
 >>> from sparkprep import deduplicate, tokenize, write_shards
 >>> result = deduplicate("documents/", threshold=0.8)                   # doctest: +SKIP
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sparkprep.dedup.result import Result
     from sparkprep.dedup.settings import Settings
     from sparkprep.errors import UserError
+    from sparkprep.filter.pipeline import filter_documents
+    from sparkprep.filter.result import FilterResult
+    from sparkprep.filter.settings import FilterSettings
     from sparkprep.grade.grading import Grade
     from sparkprep.grade.library import grade_result
     from sparkprep.spark.session import get_session
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "FilterResult",
+    "FilterSettings",
     "Grade",
     "Result",
     "Settings",
@@ -34,6 +39,7 @@ __all__ = [
     "TokensResult",
     "UserError",
     "deduplicate",
+    "filter_documents",
     "get_session",
     "grade_result",
     "tokenize",
@@ -43,6 +49,8 @@ __all__ = [
 # Looked up when first used: a worker that needs one kernel does not import the rest. None bears the name of a module or
 # package below this one, which would take its place once it is imported.
 _HOMES = {
+    "FilterResult": "sparkprep.filter.result",
+    "FilterSettings": "sparkprep.filter.settings",
     "Grade": "sparkprep.grade.grading",
     "Result": "sparkprep.dedup.result",
     "Settings": "sparkprep.dedup.settings",
@@ -52,6 +60,7 @@ _HOMES = {
     "TokensResult": "sparkprep.tokens.library",
     "UserError": "sparkprep.errors",
     "deduplicate": "sparkprep.dedup.pipeline",
+    "filter_documents": "sparkprep.filter.pipeline",
     "get_session": "sparkprep.spark.session",
     "grade_result": "sparkprep.grade.library",
     "tokenize": "sparkprep.tokens.library",
