@@ -73,7 +73,7 @@ def test_figures_count_by_rule_and_by_source_and_the_report_shows_the_border(
     texts = [GOOD, SHORT, GOOD, SHORT, "<script>alert(1)</script> \u202e", GOOD]
     metrics = run(spark, documents(tmp_path / "in.parquet", texts), tmp_path / "out", rules=GOPHER).metrics
     assert {rule["rule"]: rule["documents"] for rule in metrics["rules"] if rule["documents"]} == {
-        "gopher-min-words": 4
+        "gopher-min-words": 3
     }
     assert metrics["sources"]["top"] == [
         {"source": "b.org", "documents": 3, "removed": 2},
