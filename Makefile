@@ -81,7 +81,7 @@ $(VENV)/.trainer: train/pyproject.toml constraints.txt $(VENV)/.ready
 	@touch $@
 
 ##@ Check
-.PHONY: test test-more cluster-test storage-test bootstrap-test browser-test unit lint types format test-spark4 test-narrow check-golden environment
+.PHONY: check-datatrove test test-more cluster-test storage-test bootstrap-test browser-test unit lint types format test-spark4 test-narrow check-golden environment
 
 test: lint types unit ## lint, types and the quick tests (under ten minutes on two cores)
 	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 documents; \`make test-more\` runs the slow tests."
@@ -158,6 +158,15 @@ check-golden: environment ## the same on a corpus with known truth, and our file
 		$(RUN) jobs/grade.py demo/golden --truth "$$corpus/docs-10k.pairs.parquet" --min-precision 1 --min-recall 0.995; \
 	fi
 
+DATATROVE_VENV := .venv-datatrove
+$(DATATROVE_VENV)/.ready: scripts/datatrove_environment.sh
+	@scripts/datatrove_environment.sh $(DATATROVE_VENV)
+	@touch $@
+
+check-datatrove: setup $(DATATROVE_VENV)/.ready ## the rules of `filter` decide as datatrove's filters do, in an environment of its own: DATA="docs.parquet docs.wet.gz"
+	@data="$(DATA)"; test -n "$$data" || data=$$($(RUN) -c 'from sparkprep.sample import embedded; print(embedded("10k", announce=lambda line: None).documents)'); \
+	PYTHONPATH=. $(DATATROVE_VENV)/bin/python benchmarks/against_datatrove.py $$data $(ARGS)
+
 ##@ Measure (DATA=file or folder of Parquet; without it the embedded subsets; ARGS="..." for further options)
 .PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-extract bench-versus bench-peers bench-s3 bench-memory bench-invariance
 with_data = $(if $(DATA),--data "$(DATA)") $(ARGS)
@@ -202,6 +211,6 @@ bench-start-up: setup-train ## seconds from the command to the first step, on 26
 .PHONY: clean
 
 clean: ## remove what make built: environments, caches, demo
-	@rm -rf $(VENV) $(SPARK4_VENV) .venv-cluster .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist demo
+	@rm -rf $(VENV) $(SPARK4_VENV) $(DATATROVE_VENV) .venv-cluster .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist demo
 	@rm -rf *.egg-info spark-warehouse metastore_db derby.log
 	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

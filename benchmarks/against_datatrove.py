@@ -211,7 +211,7 @@ def speed(texts: list[str]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", type=Path, metavar="FILE", help="Parquet with a column `text`, or WET")
-    parser.add_argument("--most", type=int, metavar="N", help="documents of each file; by default all")
+    parser.add_argument("--most", type=int, metavar="N", help="documents of each file (default: all)")
     parser.add_argument("--own-splitter", type=int, default=2_000, metavar="N", help="documents for 2 (default 2,000)")
     args = parser.parse_args()
     differing, everything = 0, []

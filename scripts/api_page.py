@@ -50,6 +50,19 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
             "sparkprep.extract.charset:decode",
         ),
     ),
+    "Curation": (
+        "The first is all that most callers want; the others need no Spark.",
+        (
+            "sparkprep:filter_documents",
+            "sparkprep:FilterSettings",
+            "sparkprep:FilterResult",
+            "sparkprep.filter.kernels.judge:judge",
+            "sparkprep.filter.questions:questions_of",
+            "sparkprep.filter.kernels.words:split_words",
+            "sparkprep.filter.kernels.words:sentence_spans",
+            "sparkprep.filter.personal:personal_data",
+        ),
+    ),
     "Near-duplicates": (
         "All that most callers want is in `sparkprep` itself.",
         (

@@ -7,6 +7,7 @@ from sparkprep.dedup.settings import Settings
 from sparkprep.emr.jobs import RunSettings
 from sparkprep.emr.settings import ClusterSettings, WorkSettings
 from sparkprep.extract.settings import ExtractSettings
+from sparkprep.filter.settings import FilterSettings
 from sparkprep.grade.settings import GradeSettings
 from sparkprep.options import markdown_table, options_of
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
@@ -14,6 +15,7 @@ from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRows
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 SECTIONS = {
     "Archives to documents: `sparkprep extract`": ExtractSettings,
+    "Curation: `sparkprep filter`": FilterSettings,
     "Near-duplicate removal: `sparkprep dedup`": Settings,
     "Tokens: `sparkprep tokenize`": TokenizeSettings,
     "Token rows from elsewhere: `sparkprep shards`": TokenRowsSettings,

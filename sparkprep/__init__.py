@@ -1,4 +1,4 @@
-"""From crawl archives to token shards on Spark: documents extracted, near-duplicates removed, tokens written.
+"""From crawl archives to token shards on Spark: documents extracted, curated, freed of near-duplicates; tokens written.
 
 >>> from sparkprep import deduplicate, extract_documents, tokenize, write_shards
 >>> pages = extract_documents("crawl/*.warc.gz")                        # doctest: +SKIP
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from sparkprep.errors import UserError
     from sparkprep.extract.library import ExtractResult, extract_documents
     from sparkprep.extract.settings import ExtractSettings
+    from sparkprep.filter.pipeline import filter_documents
+    from sparkprep.filter.result import FilterResult
+    from sparkprep.filter.settings import FilterSettings
     from sparkprep.grade.grading import Grade
     from sparkprep.grade.library import grade_result
     from sparkprep.spark.session import get_session
@@ -30,6 +33,8 @@ __version__ = "0.1.0"
 __all__ = [
     "ExtractResult",
     "ExtractSettings",
+    "FilterResult",
+    "FilterSettings",
     "Grade",
     "Result",
     "Settings",
@@ -40,6 +45,7 @@ __all__ = [
     "UserError",
     "deduplicate",
     "extract_documents",
+    "filter_documents",
     "get_session",
     "grade_result",
     "tokenize",
@@ -51,6 +57,8 @@ __all__ = [
 _HOMES = {
     "ExtractResult": "sparkprep.extract.library",
     "ExtractSettings": "sparkprep.extract.settings",
+    "FilterResult": "sparkprep.filter.result",
+    "FilterSettings": "sparkprep.filter.settings",
     "Grade": "sparkprep.grade.grading",
     "Result": "sparkprep.dedup.result",
     "Settings": "sparkprep.dedup.settings",
@@ -61,6 +69,7 @@ _HOMES = {
     "UserError": "sparkprep.errors",
     "deduplicate": "sparkprep.dedup.pipeline",
     "extract_documents": "sparkprep.extract.library",
+    "filter_documents": "sparkprep.filter.pipeline",
     "get_session": "sparkprep.spark.session",
     "grade_result": "sparkprep.grade.library",
     "tokenize": "sparkprep.tokens.library",

@@ -357,7 +357,7 @@ def test_the_help_that_is_named_is_that_of_the_verb(
         (["convert", "tokeniser", "x"], "KIND: 'tokeniser' is none of tokenizer, hellaswag, shakespeare; did you"),
         (["browse", "out", "--port", "80000"], "--port: 80000 is above 65,535"),
         (["browse", "out", "--port=-1"], "--port: -1 is below 0"),
-        (['it\'s "odd"'], "VERB: 'it\\'s \"odd\"' is none of extract, dedup, "),
+        (['it\'s "odd"'], "VERB: 'it\\'s \"odd\"' is none of extract, filter, "),
     ],
 )
 def test_a_word_that_is_nearly_right_is_answered_with_the_right_one(

@@ -63,7 +63,7 @@ class Result(KeptAndRemoved):
         folder = normalise(output)
         if not exists(join_path(folder, METRICS)):
             raise UserError(f"{folder}: holds no {METRICS}: name the output folder of such a run")
-        keys = {"counts": dict, "settings": dict, "parts": dict}
+        keys = {"counts": dict, "settings": dict, "parts": dict, "candidates": dict}
         figures = read_json(join_path(folder, METRICS), "name the output folder of such a run", keys)
         return cls(figures, folder, spark or get_session("sparkprep dedup"))
 

@@ -26,8 +26,7 @@ EPILOG = """\
 examples:
   spark-submit jobs/filter.py --input pages/ --output good/                 what `sparkprep extract` has made
   sparkprep filter --input docs.jsonl.gz --output good/ --rules gopher-quality --gopher-min-words 20
-  sparkprep filter --input docs/ --output good/ --rules gopher-repetition gopher-quality c4 fineweb \\
-      --skip c4-terminal-punctuation --personal replace                     as FineWeb was made
+  sparkprep filter --input crawl/ --output good/ --rules gopher-quality c4 --skip c4-terminal-punctuation
 
 output folder: kept/ (the input's rows and columns), removed/ (the others, with filter_rule, filter_value and
 filter_limit: the first rule that failed, what it measured, its threshold), rejected/ (bad input lines, if any),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparkprep.dedup.kernels.arrays import run_starts
 from sparkprep.dedup.signatures import source_of
 from sparkprep.documents.keys import text_digests
 from sparkprep.documents.parquet.pieces import Documents
@@ -181,8 +183,8 @@ def _note_nearest(
         far = np.abs(values - limits) / np.maximum(np.abs(limits), 1e-9)
         order = np.lexsort((np.arange(len(rules)), far, rules))
         order = order[(rules[order] >= 0) & ~np.isnan(far[order])]
-        starts = np.flatnonzero(np.diff(rules[order], prepend=-2))
-        for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+        starts = run_starts(rules[order])
+        for start, end in pairwise([*starts, len(order)] if len(starts) else []):
             chosen = order[start : min(end, start + SHOWN)].tolist()
             rule = RULES[rules[chosen[0]]].name
             known = tally.nearest.get((rule, stays), [])

@@ -39,6 +39,7 @@ from sparkprep.io.files import write_text
 from sparkprep.io.listing import list_input
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
+from sparkprep.io.results import place_of
 from sparkprep.options import from_keywords
 from sparkprep.spark.displays import display_for
 from sparkprep.spark.failures import explained, tasks_ended
@@ -100,7 +101,7 @@ def filter_documents(
         work=work,
         keep_work=keep_work,
     )
-    documents = source_of(source)
+    documents = source_of(place_of(source))
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep filter"))
     preflight(spark)
     told = Progress(spark, stream or display_for(progress), FILTER)

@@ -52,6 +52,7 @@ WITH_SPARK = (
     "sparkprep.dedup.cli",
     "sparkprep.dedup.audit.explain_cli",
     "sparkprep.extract.cli",
+    "sparkprep.filter.cli",
     "sparkprep.tokens.shards_cli",
     "sparkprep.tokens.tokenize_cli",
 )
@@ -136,6 +137,7 @@ def with_documents(folder: Path) -> Path:
     client = s3_buckets.client()
     client.upload_file(str(folder / "crawl" / "part-0.parquet"), "bucket", "docs/part-0.parquet")
     for command in (
+        "sparkprep extract --input warcs/ --output pages/",
         "sparkprep dedup --input crawl --output clean/",
         "sparkprep dedup --input crawl --output s3://bucket/clean/",
         "sparkprep tokenize --input clean/ --output tokens/",

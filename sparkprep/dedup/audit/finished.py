@@ -35,7 +35,7 @@ BATCH_ROWS = 8192
 TEXT_ROWS = 256
 _ADVICE = "name the output folder of a finished dedup"
 _NULL = ("None", "null")
-_KEYS = {"settings": dict, "counts": dict, "parts": dict}
+_KEYS = {"settings": dict, "counts": dict, "parts": dict, "candidates": dict}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+"""Addresses of people: what is one, and what stands in its place."""
+
+import pyarrow as pa
+import pytest
+
+from sparkprep.filter.personal import personal_data
+
+
+def replaced(text: str) -> str:
+    return str(personal_data(pa.array([text]), replace=True)[0][0].as_py())
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Mail jo.doe+x@mail.example.org.", "Mail email@example.com."),
+        ("a@b.de,c@d.fr", "email@example.com,email@example.com"),
+        ("<jo@example.org> (jo@example.org)", "<email@example.com> (email@example.com)"),
+        ("@handle, jo@localhost, a @ b.org, @types/node@1.2", "@handle, jo@localhost, a @ b.org, @types/node@1.2"),
+        ("8.8.8.8 and 8.8.4.4:53", "192.0.2.1 and 192.0.2.1:53"),
+        ("10.0.0.1 127.0.0.1 1.2.3.4.5 999.1.1.1 v1.2.3", "10.0.0.1 127.0.0.1 1.2.3.4.5 999.1.1.1 v1.2.3"),
+        ("2001:4860:4860::8888 ::1 12:30:45 std::vec::Vec", "2001:db8::1 ::1 12:30:45 std::vec::Vec"),
+        ("+49 30 901820, +1 (415) 555-2671", "+1-202-555-0100, +1-202-555-0100"),
+        ("(415) 555-2671 or 415-555-2671 or 415.555.2671", "+1-202-555-0100 or +1-202-555-0100 or +1-202-555-0100"),
+        ("2024-05-18 12345-6789 1,415,555 +5 123-456-7890-1", "2024-05-18 12345-6789 1,415,555 +5 123-456-7890-1"),
+    ],
+)
+def test_an_address_is_replaced_by_one_of_nobody_and_nothing_else_is(text: str, left: str) -> None:
+    assert replaced(text) == left
+
+
+def test_what_is_found_is_counted_by_kind_and_a_text_once() -> None:
+    texts = pa.array(["a@b.de c@d.fr 8.8.8.8", None, "", "+49 30 901820"])
+    same, counts, found = personal_data(texts, replace=False)
+    assert same.equals(texts)
+    assert (dict(counts), found) == ({"email": 2, "ip": 1, "phone": 1}, 2)
+
+
+@pytest.mark.parametrize("text", ["a@" * 200_000, "1." * 400_000, "a-" * 300_000 + "@x", ":" * 500_000, "1" * 500_000])
+def test_a_long_text_of_half_an_address_is_looked_through_once(text: str) -> None:
+    """Were it looked through from each of its places, it would take hours."""
+    assert replaced(text) == text
