@@ -168,7 +168,7 @@ check-datatrove: setup $(DATATROVE_VENV)/.ready ## the rules of `filter` decide 
 	PYTHONPATH=. $(DATATROVE_VENV)/bin/python benchmarks/against_datatrove.py $$data $(ARGS)
 
 ##@ Measure (DATA=file or folder of Parquet; without it the embedded subsets; ARGS="..." for further options)
-.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-extract bench-versus bench-peers bench-s3 bench-memory bench-invariance
+.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-extract bench-languages bench-versus bench-peers bench-s3 bench-memory bench-invariance
 with_data = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 bench-kernel: environment ## text to signature on one core, against datasketch: DATA=docs.parquet
@@ -185,6 +185,9 @@ bench-job: setup ## CPU seconds of the job, against Spark copying the same: DATA
 
 bench-extract: setup ## main text out of pages, and the job: PAGES=pages.warc.gz GOLD=pages.gold.parquet ARGS="--job 20000"
 	@$(RUN) benchmarks/extract.py --pages "$(PAGES)" $(if $(GOLD),--gold "$(GOLD)") $(ARGS)
+
+bench-languages: setup ## detectors of languages side by side: ARGS="--udhr FOLDER --django FOLDER --documents FILE"
+	@$(RUN) benchmarks/languages.py $(ARGS)
 
 bench-versus: setup ## CPU seconds of the job here and in another checkout, in turns: OTHER=folder DATA=docs.parquet
 	@$(RUN) benchmarks/versus.py "$(OTHER)" $(with_data)

@@ -1,13 +1,15 @@
 """An archive as pieces of plain bytes: members of gzip, frames of zstd, or as it lies.
 
-Damage ends a member, not the archive: the next member that begins a record is searched for behind it. What a member
-may inflate to is bounded by what its record is allowed and by its compressed size, so that a bomb costs no more.
+Damage ends a member, not the archive: the next member that begins a record is searched for, also in what was taken for
+more of the damaged one, as where a member was cut short and the next one written behind it. What a member may inflate
+to is bounded by what its record is allowed and by its compressed size, so that a bomb costs no more.
 """
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Protocol
 
 import zstandard
@@ -22,6 +24,11 @@ _SLICES = {"gzip": 1 << 14, "zstd": 1 << 10}
 """Compressed bytes that are unpacked at a time: the zstd library gives all that they hold, at most 32 MB."""
 _GZIP_MAGIC, _ZSTD_MAGIC, _DICTIONARY_MAGIC = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x5d\x2a\x4d\x18"
 _LARGEST_DICTIONARY = 1 << 25
+_SEARCHED_AGAIN = 1 << 18
+"""Bytes before the place where a member turns out to be damaged in which the next one may begin: those of two blocks of
+zstd, and far more than deflate needs to come upon something impossible."""
+_SEARCHES = 3
+"""How often all bytes of an archive may be searched again."""
 _LOOKED_AT = 1 << 12
 """Compressed bytes by which a member is known for one that begins a record."""
 
@@ -61,12 +68,15 @@ class Source(Protocol):
     def leave(self) -> None:
         """Give up the member at hand; what comes next is the next one that begins a record."""
 
+    def doubt(self, member: int) -> None:
+        """Search for the next member in what was taken for the one that begins at an offset, too."""
+
 
 class _Raw:
-    """The bytes of a file, with their place in it."""
+    """The bytes of a file, with their place in it. kept: bytes that can be gone back by."""
 
-    def __init__(self, stream: Readable) -> None:
-        self._stream = stream
+    def __init__(self, stream: Readable, kept: int = 0) -> None:
+        self._stream, self._kept = stream, kept
         self._data = b""
         self._start = 0
         self.offset = 0
@@ -79,13 +89,14 @@ class _Raw:
     def fill(self, least: int = 1) -> bool:
         """Read until at least so many bytes are there; return whether they are."""
         if len(self) < least and not self._is_over:
-            parts, size = [self.peek(len(self))], len(self)
+            before = min(self._start, self._kept)
+            parts, size = [self._data[self._start - before :]], len(self)
             while size < least and not self._is_over:
                 block = self._stream.read(READ_BYTES)
                 self._is_over = not block
                 parts.append(block)
                 size += len(block)
-            self._data, self._start = b"".join(parts), 0
+            self._data, self._start = b"".join(parts), before
         return len(self) >= least
 
     def peek(self, count: int) -> bytes:
@@ -101,6 +112,10 @@ class _Raw:
         """Go on by so many of the bytes that are there."""
         self._start += count
         self.offset += count
+
+    def back(self, offset: int) -> None:
+        """Go back to an offset, or as far as is kept towards it."""
+        self.drop(-min(self.offset - offset, self._start))
 
 
 class PlainSource:
@@ -126,6 +141,9 @@ class PlainSource:
 
     def leave(self) -> None:
         """Do nothing: there is no member to give up."""
+
+    def doubt(self, member: int) -> None:
+        """Do nothing, for the same reason."""
 
 
 class _Gzip:
@@ -172,7 +190,7 @@ class MemberSource:
     is_compressed = True
 
     def __init__(self, stream: Readable, kind: str) -> None:
-        self._raw = _Raw(stream)
+        self._raw = _Raw(stream, _SEARCHED_AGAIN)
         self._kind = kind
         self._magic = _GZIP_MAGIC if kind == "gzip" else _ZSTD_MAGIC
         self._slice = _SLICES[kind]
@@ -181,6 +199,7 @@ class MemberSource:
         self._member = -1
         self._is_first = True
         self._is_lost = False
+        self._searched = self._furthest = 0
 
     @property
     def position(self) -> int:
@@ -203,6 +222,23 @@ class MemberSource:
     def leave(self) -> None:
         """Give up the member at hand."""
         self._inflater, self._is_lost = None, True
+
+    def doubt(self, member: int) -> None:
+        """Search for the next member in what was taken for the one that begins at an offset, too.
+
+        That has a limit over the whole archive: without one, bytes made for it could cost any time.
+        """
+        self.leave()
+        end = self._raw.offset
+        self._furthest = max(self._furthest, end)
+        if self._searched <= _SEARCHES * (self._furthest + _SEARCHED_AGAIN):
+            self._raw.back(max(member + 1, end - _SEARCHED_AGAIN))
+            self._searched += end - self._raw.offset
+
+    def has_record(self) -> bool:
+        """Return whether there is a member that begins a record, and go to it."""
+        self._is_lost = True
+        return self._search()
 
     def _begin(self) -> str | None:
         """Begin a member; return what is wrong with it, "" where nothing is, None at the end of the archive."""
@@ -250,7 +286,7 @@ class MemberSource:
             else:
                 raw.drop(used)
         if fault:
-            self.leave()
+            self.doubt(self._member)
             return Piece(b"", self._member, is_first, fault)
         if inflater.is_whole:
             self._inflater = None
@@ -307,9 +343,18 @@ class MemberSource:
 
 
 def source_of(stream: Readable, head: bytes) -> Source:
-    """Return the plain bytes of an archive that begins with `head`; its name may say what it likes."""
-    if head.startswith(_GZIP_MAGIC):
-        return MemberSource(stream, "gzip")
-    if head.startswith((_ZSTD_MAGIC, _DICTIONARY_MAGIC)):
-        return MemberSource(stream, "zstd")
+    """Return the plain bytes of an archive that begins with `head`; its name may say what it likes.
+
+    One that begins with neither a member nor a record is packed as the first member in `head` that begins a record.
+    """
+    for kind, magics in _MAGICS.items():
+        if head.startswith(magics):
+            return MemberSource(stream, kind)
+    if not head.lstrip(b"\r\n").startswith(RECORD):
+        for kind in _MAGICS:
+            if MemberSource(BytesIO(head), kind).has_record():
+                return MemberSource(stream, kind)
     return PlainSource(stream)
+
+
+_MAGICS = {"gzip": (_GZIP_MAGIC,), "zstd": (_ZSTD_MAGIC, _DICTIONARY_MAGIC)}

@@ -1,7 +1,7 @@
 """The records of a WARC or WET archive, read as a stream: each is yielded, or what is wrong in its place.
 
 Format: ISO 28500 (WARC 1.0 and 1.1). Damage costs the record that it is in: reading goes on with the next record that
-can be found, at the beginning of a compressed member or at the beginning of a line.
+can be found, at the beginning of a compressed member or by its first bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from sparkprep.extract.members import RECORD, Piece, Readable, Source, source_of
 
 _MOST_HEADER = 1 << 16
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
-_NEXT_RECORD = re.compile(rb"\r?\nWARC/[01]\.\d")
+_NEXT_RECORD = re.compile(rb"WARC/[01]\.\d(?:(?<=\nWARC/\d\.\d)|\r?\nWARC-)")
+"""The beginning of a record: at that of a line, or anywhere before its first header, as behind one that was cut."""
 _VERSION = re.compile(rb"WARC/[01]\.\d+[ \t]*\r?\n")
 _LONGEST_MARK = 16
 """Bytes in which the beginning of a record may lie across two pieces."""
@@ -86,7 +87,8 @@ class _Reader:
     """Finds the records in the plain bytes of a source.
 
     _text: what was unpacked and is not used yet. _member: offset of the member that it lies in. _waiting: the first
-    piece of the next one.
+    piece of the next one. _is_cut_anywhere: whether members have gone on with the record of another, as where an
+    archive was packed in blocks.
     """
 
     def __init__(self, source: Source, limit: int) -> None:
@@ -94,6 +96,7 @@ class _Reader:
         self._text = b""
         self._member = 0
         self._waiting: Piece | None = None
+        self._is_cut_anywhere = False
         self._taken = self._from = 0
 
     def records(self) -> Iterator[Record | Damage]:
@@ -133,6 +136,7 @@ class _Reader:
         if piece.begins and not is_new and not (across and not piece.data.startswith(RECORD) and not piece.fault):
             self._waiting = piece
             return False
+        self._is_cut_anywhere |= piece.begins and across
         self._member = piece.offset
         if piece.fault:
             raise _Fault(piece.fault)
@@ -159,7 +163,7 @@ class _Reader:
         except _Fault as fault:
             return Damage(offset, self._lose(offset), str(fault))
         if headers is None:
-            return Damage(offset, self._recover(offset), "no record begins there")
+            return Damage(offset, self._recover(offset, 1), "no record begins there")
         length = headers.get("content-length", "")
         if not length.isdecimal() or len(length) > 15:
             return Record(offset, headers, b"", 0, "its length is not told", self._recover(offset))
@@ -169,10 +173,15 @@ class _Reader:
         except _Fault as fault:
             return Record(offset, headers, b"".join(parts), int(length), str(fault), self._lose(offset))
         block = b"".join(parts)
-        if is_whole:
+        if is_whole and not (self._follows_badly() and _NEXT_RECORD.search(block)):
             return Record(offset, headers, block, int(length))
-        block = self._give_back(block)
+        block = self._give_back(block, int(length))
         return Record(offset, headers, block, int(length), "its length is wrong", self._recover(offset))
+
+    def _follows_badly(self) -> bool:
+        """Return whether what follows on a block is neither a record nor the end."""
+        text = self._text.lstrip(_NEWLINES)[: len(RECORD)]
+        return bool(text) and text != RECORD
 
     def _headers(self) -> dict[str, str] | None:
         """Take the headers of a record; return None where none begins. Raises _Fault."""
@@ -184,6 +193,8 @@ class _Reader:
         while (end := _HEAD_END.search(self._text, 0, _MOST_HEADER)) is None:
             if len(self._text) >= _MOST_HEADER or not self._pull(across=True):
                 return None
+        if _NEXT_RECORD.search(self._text, 1, end.start()):
+            return None  # it was cut short, and what follows is another's
         head, self._text = self._text[: end.start()], self._text[end.end() :]
         return headers_of(head)
 
@@ -203,29 +214,31 @@ class _Reader:
                 kept += len(parts[-1])
         while len(self._text.lstrip(_NEWLINES)) < len(RECORD) and self._pull():
             pass  # a member's checksum comes at its end
-        if self._text.startswith(_RECORD_END):
-            return True
-        return (self._text.lstrip(_NEWLINES)[: len(RECORD)] or RECORD) == RECORD
+        return self._text.startswith(_RECORD_END) or not self._follows_badly()
 
-    def _give_back(self, block: bytes) -> bytes:
+    def _give_back(self, block: bytes, length: int) -> bytes:
         """Put what begins another record inside a block back into the text; return what was before it."""
-        found = _NEXT_RECORD.search(block)
-        if found is None:
+        whole = block + self._text[:_LONGEST_MARK] if len(block) == length else block
+        found = _NEXT_RECORD.search(whole)
+        if found is None or found.start() >= len(block):
             return block
         self._text = block[found.start() :] + self._text
         return block[: found.start()]
 
-    def _recover(self, offset: int) -> int:
-        """Go to the next beginning of a record, at a line's begin or a member's; return the bytes passed over."""
-        while (found := _NEXT_RECORD.search(self._text)) is None:
-            self._text = self._text[-_LONGEST_MARK:]
+    def _recover(self, offset: int, start: int = 0) -> int:
+        """Go to the next beginning of a record, from byte `start` of the text on; return the bytes passed over."""
+        while (found := _NEXT_RECORD.search(self._text, start)) is None:
+            self._text, start = self._text[max(start, len(self._text) - _LONGEST_MARK) :], 0
             try:
                 is_more = self._pull()
             except _Fault:
                 return self._lose(offset)
             if not is_more:
+                if not self._is_cut_anywhere:
+                    self._source.doubt(self._member)
+                    self._waiting = None
                 return self._lose(offset)
-        self._text = self._text[found.start() :].lstrip(_NEWLINES)
+        self._text = self._text[found.start() :]
         return self._place() - offset
 
 

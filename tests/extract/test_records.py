@@ -9,6 +9,8 @@ import pytest
 import zstandard
 from warc_files import answer, archive, bomb, html, record, responses
 
+from sparkprep.extract import members
+from sparkprep.extract.members import MemberSource
 from sparkprep.extract.records import Damage, Record, read_records
 
 LIMIT = 1 << 20
@@ -84,6 +86,34 @@ def test_damage_costs_the_record_that_it_is_in(pack: Callable[[bytes], bytes]) -
     assert [(each.offset, each.offset + each.lost) for each in faults] == [
         (len(b"".join(records[:3])), len(b"".join(records[:4])))
     ]
+
+
+@pytest.mark.parametrize("cut", [5, 40, 150, 250, 400])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress], ids=["plain", "gzip", "zstd"])
+def test_a_record_that_was_cut_short_costs_not_the_one_behind_it(pack: Callable[[bytes], bytes], cut: int) -> None:
+    """As where a crawler died, and the next one went on with its file."""
+    records = [pack(each) for each in responses(6)]
+    records[2] = records[2][: min(cut, len(records[2]) - 4)]
+    data = b"".join(records)
+    assert sound(data) == ["0", "1", "3", "4", "5"]
+    (fault,) = (each for each in read(data) if each.fault)
+    assert (fault.offset, fault.offset + fault.lost) == (len(b"".join(records[:2])), len(b"".join(records[:3])))
+
+
+def test_an_archive_whose_first_bytes_are_damaged_is_known_by_its_next_member() -> None:
+    for pack in (gzip.compress, zstandard.compress):
+        data = b"\xff\xff" + archive(responses(4), pack)[2:]
+        assert sound(data) == ["1", "2", "3"]
+
+
+def test_bytes_that_begin_many_members_are_not_searched_without_end() -> None:
+    """Each of these says that 64 KB of what follows are its own, as they lie."""
+    data = (gzip.compress(b"WARC/1.0" + bytes(100_000), 0)[:40] * 20_000) + b"\xff" * (1 << 17) + archive(responses(2))
+    assert sound(data) == ["0", "1"]
+    source = MemberSource(io.BytesIO(data), "gzip")
+    while source.next():
+        pass
+    assert source._searched < (members._SEARCHES + 1) * (len(data) + members._SEARCHED_AGAIN)
 
 
 @pytest.mark.parametrize("told", ["1", "100000", "x", ""])
