@@ -114,12 +114,12 @@ def marked_gold(pages: dict[str, Body]) -> Gold:
     return {mark.url: words(marked_text(mark, pages[mark.url][0])) for mark in read_marks() if mark.url in pages}
 
 
-def loaded(page: Body, without: list[str]) -> dict[str, Callable[[Body], str]]:
+def loaded(page: Body) -> dict[str, Callable[[Body], str]]:
     """The extractors whose libraries can be imported, each tried on a page before it is timed."""
     extractors = {}
-    for name in [name for name in CONTENDERS if name not in without]:
+    for name, load in CONTENDERS.items():
         try:
-            extractors[name] = CONTENDERS[name]()
+            extractors[name] = load()
             extractors[name](page)
         except ImportError as error:
             print(f"{name}: not measured ({error})", file=sys.stderr)
@@ -127,33 +127,38 @@ def loaded(page: Body, without: list[str]) -> dict[str, Callable[[Body], str]]:
     return extractors
 
 
-def compare(pages: dict[str, Body], golds: dict[str, Gold], count: int, without: list[str]) -> None:
+def compare(pages: dict[str, Body], golds: dict[str, Gold], count: int, every: int) -> None:
     """Print quality and speed of all extractors on so many pages, repeated and varied from those with gold text."""
     urls = [url for gold in golds.values() for url in gold]
     count = max(count, len(urls))
-    extractors = loaded(pages[urls[0]], without)
-    seconds = dict.fromkeys(extractors, 0.0)
+    extractors = loaded(pages[urls[0]])
+    seconds, taken = dict.fromkeys(extractors, 0.0), dict.fromkeys(extractors, 0)
     scores: dict[str, dict[str, list[tuple[float, float, float]]]] = {
         name: {label: [] for label in golds} for name in extractors
     }
     stream = zip(itertools.cycle(urls), varied({url: pages[url] for url in urls}, count), strict=False)
-    while turn := list(itertools.islice(stream, TURN)):
+    turns = iter(lambda: list(itertools.islice(stream, TURN)), [])
+    for number, turn in enumerate(turns):
         for name, extract in extractors.items():
+            if number % every and not name.startswith("sparkprep"):
+                continue
             start = time.process_time()
             texts = [extract(page) for _, page in turn]
             seconds[name] += time.process_time() - start
+            taken[name] += len(turn)
             for (url, _), text in zip(turn, texts, strict=True):
                 label = next(label for label, gold in golds.items() if url in gold)
                 scores[name][label].append(score(text, golds[label][url]))
-    base = seconds.get("BeautifulSoup, html.parser", float("nan"))
+    speeds = {name: taken[name] / seconds[name] for name in extractors}
+    base = speeds.get("BeautifulSoup, html.parser", float("nan"))
     rows = []
     for name in extractors:
         means = [
             f"{statistics.mean(column):.3f}" for label in golds for column in zip(*scores[name][label], strict=True)
         ]
-        rows.append([name, *means, f"{count / seconds[name]:.0f}", f"{base / seconds[name]:.1f}"])
+        rows.append([name, f"{taken[name]:,}", *means, f"{speeds[name]:.0f}", f"{speeds[name] / base:.1f}"])
     measures = [f"{label}: {what}" for label in golds for what in ("precision", "recall", "F1")]
-    print_table([f"{count:,} pages", *measures, "pages per CPU-s", "times html.parser"], rows)
+    print_table(["extractor", "pages", *measures, "pages per CPU-s", "times html.parser"], rows)
 
 
 def varied(pages: dict[str, Body], count: int) -> Iterator[Body]:
@@ -222,12 +227,7 @@ def main() -> None:
         "--count", type=int, default=500, metavar="N", help="pages on which extractors are compared (default 500)"
     )
     parser.add_argument(
-        "--without",
-        action="append",
-        default=[],
-        metavar="NAME",
-        choices=list(CONTENDERS),
-        help="an extractor to leave out",
+        "--every", type=int, default=1, metavar="N", help="let the libraries of others take one turn of N (default 1)"
     )
     parser.add_argument("--job", type=int, default=0, metavar="N", help="measure the whole job on so many pages")
     parser.add_argument("--archives", type=int, default=4, metavar="N", help="in which they lie (default 4)")
@@ -237,7 +237,7 @@ def main() -> None:
     pages = pages_of(args.pages)
     if args.gold and args.count:
         golds = {"articles": gold_of(args.gold, pages), "marked": marked_gold(pages)}
-        compare(pages, {label: gold for label, gold in golds.items() if gold}, args.count, args.without)
+        compare(pages, {label: gold for label, gold in golds.items() if gold}, args.count, args.every)
     if args.job:
         job(pages, args.job, args.archives, args.temp)
 
