@@ -148,15 +148,18 @@ $(SPARK4_VENV)/.ready: $(SETUP_FILES) $(SPARK4_PINS) $(call moved,$(SPARK4_VENV)
 test-spark4: $(SPARK4_VENV)/.ready ## the tests of `make test` on Spark 4, in .venv-spark4
 	@$(SPARK4_VENV)/bin/python -m pytest -n 2 --dist loadfile -m "$(QUICK)" --ignore tests/trainer
 
-check-golden: environment ## the same on a corpus with known truth, and our files against llm.c's own: DATA=folder
+check-golden: environment ## the same on a corpus with known truth, main text on pages with known text, and our files against llm.c's own: DATA=folder
 	@test -n "$(DATA)" || { echo "usage: make check-golden DATA=folder (docs-10k.parquet and docs-10k.pairs.parquet, in it"; \
-		echo "or in its corpus/; hellaswag_val.bin.gz and the other files of tests/promises/test_golden.py; either may be missing)"; exit 2; }
+		echo "or in its corpus/; so for pages.warc.gz and pages.gold.parquet; hellaswag_val.bin.gz and the other files of"; \
+		echo "tests/promises/test_golden.py; any of the three may be missing)"; exit 2; }
 	@if test -e "$(DATA)/hellaswag_val.bin.gz"; then GOLDEN_DATA="$(DATA)" $(RUN) -m pytest -m golden tests/promises/test_golden.py; fi
 	@corpus="$(DATA)"; test -e "$$corpus/docs-10k.parquet" || corpus="$$corpus/corpus"; \
 	if test -e "$$corpus/docs-10k.parquet"; then \
 		$(VENV)/bin/spark-submit jobs/dedup.py --input "$$corpus/docs-10k.parquet" --output demo/golden --overwrite && \
 		$(RUN) jobs/grade.py demo/golden --truth "$$corpus/docs-10k.pairs.parquet" --min-precision 1 --min-recall 0.995; \
 	fi
+	@if test -e "$(DATA)/pages.warc.gz" -o -e "$(DATA)/corpus/pages.warc.gz"; then \
+		GOLDEN_DATA="$(DATA)" $(RUN) -m pytest -m golden tests/extract/test_gold.py; fi
 
 DATATROVE_VENV := .venv-datatrove
 $(DATATROVE_VENV)/.ready: scripts/datatrove_environment.sh

@@ -1,14 +1,17 @@
 """Main text out of pages: extractors side by side on gold text, and the whole job against its extractor alone.
 
-Quality is the mean over pages of precision, recall and F1 of word multisets, as in the benchmarks of others. Seconds
-are CPU seconds of this process. Libraries of others (beautifulsoup4, lxml, trafilatura, readability-lxml) are measured
-where they can be imported, and told of where they cannot.
+Quality is the mean over pages of precision, recall and F1 of word multisets, as in the benchmarks of others: on the
+gold text that is given, and on pages of the same archive whose main text was marked by hand (`marked/README.md`).
+Seconds are CPU seconds of this process; the extractors take turns, so that they share a machine's better moments.
+Libraries of others (beautifulsoup4, lxml, trafilatura) are measured where they can be imported, and told of where they
+cannot.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import random
 import re
 import statistics
@@ -22,6 +25,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from common import ROOT, add_temp_argument, scratch, spark_environment
 from figures import machine, print_table
+from marked_text import marked_text, read_marks
 from measure import measure_checked
 
 from sparkprep.extract.bodies import answer_of, body_of
@@ -34,6 +38,13 @@ LIMIT = 8_000_000
 HTML = "text/html"
 Body = tuple[bytes, str]
 """Bytes of a page, and the header Content-Type."""
+Gold = dict[str, Counter[str]]
+"""URL -> the words of its main text."""
+PARAGRAPH = re.compile(rb"<p(?:\s[^>]*)?>([^<]*)</p>")
+TURN = 500
+"""Pages that an extractor takes at a turn."""
+OWN = "ownword"
+"""How the words begin that a varied page has of its own."""
 
 
 def pages_of(archive: Path) -> dict[str, Body]:
@@ -50,7 +61,8 @@ def pages_of(archive: Path) -> dict[str, Body]:
 
 
 def words(text: str) -> Counter[str]:
-    return Counter(WORD.findall(text.lower()))
+    """The words of a text, without those by which a page was varied: no gold text has them."""
+    return Counter(word for word in WORD.findall(text.lower()) if not word.startswith(OWN))
 
 
 def score(text: str, gold: Counter[str]) -> tuple[float, float, float]:
@@ -93,40 +105,76 @@ CONTENDERS: dict[str, Callable[[], Callable[[Body], str]]] = {
 }
 
 
-def compare(pages: dict[str, Body], gold: dict[str, Counter[str]], runs: int) -> None:
-    """Print quality and speed of all that can be imported, the runs of each spread over the whole time."""
+def gold_of(path: Path, pages: dict[str, Body]) -> Gold:
+    """The gold text of those of the pages that a Parquet file has it for."""
+    return {row["uri"]: words(row["gold_text"]) for row in pq.read_table(path).to_pylist() if row["uri"] in pages}
+
+
+def marked_gold(pages: dict[str, Body]) -> Gold:
+    return {mark.url: words(marked_text(mark, pages[mark.url][0])) for mark in read_marks() if mark.url in pages}
+
+
+def loaded(page: Body) -> dict[str, Callable[[Body], str]]:
+    """The extractors whose libraries can be imported, each tried on a page before it is timed."""
     extractors = {}
     for name, load in CONTENDERS.items():
         try:
             extractors[name] = load()
-            extractors[name](next(iter(pages.values())))
+            extractors[name](page)
         except ImportError as error:
             print(f"{name}: not measured ({error})", file=sys.stderr)
             extractors.pop(name, None)
-    speeds: dict[str, list[float]] = {name: [] for name in extractors}
-    scores: dict[str, list[float]] = {}
-    for _ in range(runs):
+    return extractors
+
+
+def compare(pages: dict[str, Body], golds: dict[str, Gold], count: int, every: int) -> None:
+    """Print quality and speed of all extractors on so many pages, repeated and varied from those with gold text."""
+    urls = [url for gold in golds.values() for url in gold]
+    count = max(count, len(urls))
+    extractors = loaded(pages[urls[0]])
+    seconds, taken = dict.fromkeys(extractors, 0.0), dict.fromkeys(extractors, 0)
+    scores: dict[str, dict[str, list[tuple[float, float, float]]]] = {
+        name: {label: [] for label in golds} for name in extractors
+    }
+    stream = zip(itertools.cycle(urls), varied({url: pages[url] for url in urls}, count), strict=False)
+    turns = iter(lambda: list(itertools.islice(stream, TURN)), [])
+    for number, turn in enumerate(turns):
         for name, extract in extractors.items():
+            if number % every and not name.startswith("sparkprep"):
+                continue
             start = time.process_time()
-            texts = {url: extract(page) for url, page in pages.items()}
-            speeds[name].append(len(pages) / (time.process_time() - start))
-            each = [score(texts[url], gold[url]) for url in gold]
-            scores[name] = [statistics.mean(column) for column in zip(*each, strict=True)]
-    base = statistics.median(speeds.get("BeautifulSoup, html.parser", [float("nan")]))
+            texts = [extract(page) for _, page in turn]
+            seconds[name] += time.process_time() - start
+            taken[name] += len(turn)
+            for (url, _), text in zip(turn, texts, strict=True):
+                label = next(label for label, gold in golds.items() if url in gold)
+                scores[name][label].append(score(text, golds[label][url]))
+    speeds = {name: taken[name] / seconds[name] for name in extractors}
+    base = speeds.get("BeautifulSoup, html.parser", float("nan"))
     rows = []
     for name in extractors:
-        speed = statistics.median(speeds[name])
-        rows.append([name, *(f"{value:.3f}" for value in scores[name]), f"{speed:.0f}", f"{speed / base:.1f}"])
-    print_table(["extractor", "precision", "recall", "F1", "pages per CPU-s", "times html.parser"], rows)
+        means = [
+            f"{statistics.mean(column):.3f}" for label in golds for column in zip(*scores[name][label], strict=True)
+        ]
+        rows.append([name, f"{taken[name]:,}", *means, f"{speeds[name]:.0f}", f"{speeds[name] / base:.1f}"])
+    measures = [f"{label}: {what}" for label in golds for what in ("precision", "recall", "F1")]
+    print_table(["extractor", "pages", *measures, "pages per CPU-s", "times html.parser"], rows)
 
 
 def varied(pages: dict[str, Body], count: int) -> Iterator[Body]:
-    """Yield so many pages, each of the given ones again with a paragraph of its own."""
-    random_, given = random.Random(1), list(pages.values())
-    for number in range(count):
-        data, kind = given[number % len(given)]
-        own = " ".join(f"word{random_.randrange(10_000)}" for _ in range(30)).encode()
-        yield data.replace(b"</body>", b"<p>" + own + b"</p></body>", 1), kind
+    """Yield so many pages, each of the given ones again with words of its own at the end of its longest paragraph."""
+    made = random.Random(1)
+    given = [(kind, *_around_end(data)) for data, kind in pages.values()]
+    for kind, before, after in itertools.islice(itertools.cycle(given), count):
+        own = " ".join(f" {OWN}{made.randrange(10_000)}" for _ in range(30))
+        yield (before + own.encode() + after if after else before), kind
+
+
+def _around_end(data: bytes) -> tuple[bytes, bytes]:
+    """A page cut where its longest paragraph without further tags ends; whole where it has none, or is of UTF-16."""
+    longest = max(PARAGRAPH.finditer(data), key=lambda each: len(each[1]), default=None)
+    end = len(data) if longest is None else longest.end(1)
+    return data[:end], data[end:]
 
 
 def write_archive(path: Path, pages: Iterator[Body]) -> None:
@@ -175,17 +223,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=Path, required=True, metavar="FILE", help="archive of WARC with HTML pages")
     parser.add_argument("--gold", type=Path, metavar="FILE", help="Parquet with columns uri and gold_text")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each extractor (default 3)")
+    parser.add_argument(
+        "--count", type=int, default=500, metavar="N", help="pages on which extractors are compared (default 500)"
+    )
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="let the libraries of others take one turn of N (default 1)"
+    )
     parser.add_argument("--job", type=int, default=0, metavar="N", help="measure the whole job on so many pages")
     parser.add_argument("--archives", type=int, default=4, metavar="N", help="in which they lie (default 4)")
     add_temp_argument(parser)
     args = parser.parse_args()
     print(machine())
     pages = pages_of(args.pages)
-    if args.gold:
-        gold = {row["uri"]: words(row["gold_text"]) for row in pq.read_table(args.gold).to_pylist()}
-        gold = {url: text for url, text in gold.items() if url in pages}
-        compare({url: pages[url] for url in gold}, gold, args.runs)
+    if args.gold and args.count:
+        golds = {"articles": gold_of(args.gold, pages), "marked": marked_gold(pages)}
+        compare(pages, {label: gold for label, gold in golds.items() if gold}, args.count, args.every)
     if args.job:
         job(pages, args.job, args.archives, args.temp)
 

@@ -23,8 +23,11 @@ _MOST_LINKED_INSIDE = 0.5
 """Share of links in what stays inside the main text."""
 _MOST_LINKED_IN_PARAGRAPH = 0.8
 """The same of a paragraph, in which words around a link make a sentence."""
-_LEAST = 200
-"""Characters of main text below which a rule has taken too much, and is given up."""
+_LEAST = 500
+_TIMES_MORE = 3
+"""Names have taken too much where less than so many characters stay, and so many times more would without them."""
+_SHARE_OF_BEST = 0.95
+"""Share of the greatest sum for which an element is chosen inside the one that has it."""
 _SHARE_OF_PAGE = 2 / 3
 """Share of a page's text that makes what has it the page."""
 _SHARE_OF_SURROUNDINGS = 0.8
@@ -39,17 +42,18 @@ _WEIGHT_OF_PARTS = 0.5
 
 def main_blocks(page: Blocks) -> list[int]:
     """Return the numbers of the blocks of the main text, in their order."""
-    best: list[int] = []
     chars = _summed(page, page.chars)
-    for weakest in (BY_NAME, BY_TAG):
-        is_out = _outside(page, chars, weakest)
-        chosen = _choose(page, is_out)
-        if sum(page.chars[block] for block in chosen) >= _LEAST:
-            return chosen
-        best = max(best, chosen, key=lambda each: sum(page.chars[block] for block in each))
+    best = _choose(page, _outside(page, chars, BY_NAME))
+    size = sum(page.chars[block] for block in best)
+    if size < _LEAST:
+        other = _choose(page, _outside(page, chars, BY_TAG))
+        if sum(page.chars[block] for block in other) > _TIMES_MORE * size:
+            best = other
+    if best:
+        return best
     is_out = _outside(page, chars, BY_TAG)
-    whole = range(len(page.chars))
-    return best or [block for block in whole if not is_out[page.element[block]]] or list(whole)
+    every = range(len(page.chars))
+    return [block for block in every if not is_out[page.element[block]]] or list(every)
 
 
 def _summed(page: Blocks, of_blocks: Sequence[Number]) -> list[Number]:
@@ -85,7 +89,7 @@ def _choose(page: Blocks, is_out: list[bool]) -> list[int]:
     if not top:
         values = map(_value, map(tag.__getitem__, page.element), page.chars, page.linked, page.dense)
         score = _summed(page, list(map(mul, values, seen)))
-        top = max(range(len(tag)), key=lambda number: (score[number], number))
+        top = _best(page, score)
         for number in range(top + 1, len(tag)):
             above = parent[number]
             if above < top:
@@ -94,6 +98,18 @@ def _choose(page: Blocks, is_out: list[bool]) -> list[int]:
                 is_out[number] or is_out[above] or _is_list_of_links(tag[number], chars[number], linked[number])
             )
     return [block for block in range(page.first[top], page.end[top]) if not is_out[page.element[block]]]
+
+
+def _best(page: Blocks, score: list[float]) -> int:
+    """Return the innermost element that has next to all of the greatest sum."""
+    best = max(range(len(score)), key=lambda number: (score[number], number))
+    least = _SHARE_OF_BEST * score[best]
+    for number in range(best + 1, len(score)):
+        if score[number] >= least and page.parent[number] == best:
+            best = number
+        elif page.parent[number] < best and page.first[number] >= page.end[best]:
+            break
+    return best
 
 
 def _index(page: Blocks, chars: list[int], linked: list[int]) -> int:

@@ -115,8 +115,8 @@ def test_main_text_is_compared_with_gold(tmp_path: Path) -> None:
     (tmp_path / "a.warc.gz").write_bytes(archive(responses(3)))
     gold = {"uri": [f"https://example.org/{n}" for n in range(3)], "gold_text": ["This is the paragraph of page"] * 3}
     pq.write_table(pa.table(gold), tmp_path / "gold.parquet")
-    lines = run("extract.py", "--pages", tmp_path / "a.warc.gz", "--gold", tmp_path / "gold.parquet", "--runs", "1")
-    (ours,) = [line.split("|")[2:5] for line in lines if "blocks (default)" in line]
+    lines = run("extract.py", "--pages", tmp_path / "a.warc.gz", "--gold", tmp_path / "gold.parquet", "--count", "5")
+    (ours,) = [line.split("|")[3:6] for line in lines if "blocks (default)" in line]
     precision, recall, f1 = map(float, ours)
     assert recall == 1
     assert 0 < precision < f1 < 1

@@ -135,6 +135,11 @@ def test_deep_nesting_costs_time_in_proportion() -> None:
         assert text_of(f"<{tag}>" * 20_000 + "hello") in ("hello", "- hello")
 
 
+@pytest.mark.parametrize("tags", ["<div>", "<ul><li>", "<ol><li>", "<table><tr><td>", "<dl><dd>", "<blockquote><pre>"])
+def test_deep_nesting_with_text_at_each_level_gives_text_in_proportion(tags: str) -> None:
+    assert len(text_of(f"{tags}\na line\nand another\n" * 5_000)) < 5_000 * 100
+
+
 @pytest.mark.parametrize("html", ["", " ", "<", "<html", "<!--", "<p", "\0", "<frameset>", "&#0;&#xd800;&#1114112;"])
 def test_a_page_without_text_is_no_error(html: str) -> None:
     page = page_of(html.encode(), "text/html", "blocks")
