@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
+
+from sparkprep.background import Background
 
 T = TypeVar("T")
 
@@ -50,23 +51,10 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
     What limits a single request does not limit a question: names are looked up without a limit, a server may have
     many addresses, each of which is tried, and credentials may come from a server too.
     """
-    answers: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            answers.append(ask())
-        except BaseException as error:  # it is raised where the answer is waited for
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="first question", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not answers:
+    question = Background(ask, "first question")
+    if not question.has_ended(seconds):
         raise ConnectTimeoutError(endpoint_url=None)
-    return answers[0]
+    return question.result()
 
 
 def in_task() -> bool:
