@@ -50,12 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_cluster(plan)
     stage = kind("stage", "build wheel and wheelhouse, and put all that a cluster needs below a prefix on S3")
     stage.add_argument("prefix", metavar="S3-PREFIX", help="where everything goes")
+    _add_region_alone(stage, "that the bucket is to lie in (default: whichever it lies in)")
     stage.add_argument("--wheels-in", metavar="FOLDER", help="wheels that are there already: nothing is downloaded")
     stage.add_argument("--samples", nargs="*", default=list(DEFAULT_SAMPLES), metavar="SIZE",
                        help="graded subsets, 1k or 10k, and folders of one's own (default 10k)")  # fmt: skip
     launch = kind("launch", "start a cluster; with --input and --output it runs the jobs and ends")
     launch.add_argument("prefix", metavar="S3-PREFIX", help="where everything is staged")
     launch.add_argument("--follow", action="store_true", help="go on telling how it is")
+    launch.add_argument("--json", action="store_true", help="print plan and id as JSON, and nothing else on stdout")
     _add_cluster(launch)
     add_options(launch, RunSettings)
     submit = kind("submit", "give a cluster, or an application of EMR Serverless, the jobs of a run")
@@ -88,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what the arguments say; UserError where it cannot be."""
     on_serverless = getattr(args, "serverless", False) or verbs_serverless.is_meant(getattr(args, "cluster", None))
     code = (verbs_serverless if on_serverless else verbs).VERBS[args.kind](args)
-    if args.dry_run and args.kind != "plan":
+    if args.dry_run and args.kind != "plan" and not getattr(args, "json", False):
         tell_next(*(word for word in args.words if word != "--dry-run"))
     return int(code)
 
@@ -100,6 +102,10 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--serverless", action="store_true", help="on EMR Serverless, without nodes of one's own")
 
 
+def _add_region_alone(parser: argparse.ArgumentParser, about: str) -> None:
+    parser.add_argument("--region", metavar="REGION", help=about)
+
+
 def _add_region(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--region", metavar="REGION", help="(default: what AWS's settings say, or else us-east-1)")
+    _add_region_alone(parser, "(default: what AWS's settings say, or else us-east-1)")
     parser.add_argument("--prices", metavar="FILE", help="a table of prices (JSON) instead of the package's own")

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -29,13 +28,13 @@ from botocore.parsers import ResponseParserError
 from sparkprep.commands import command
 from sparkprep.emr.model import EMR
 from sparkprep.errors import UserError
-from sparkprep.io.aws import CONNECT_SECONDS, REGION, bucket_client, code_of, explain
+from sparkprep.io.aws import CONNECT_SECONDS, REGION, bucket_client, code_of, explain, session
 from sparkprep.io.paths import split_s3
-from sparkprep.io.s3_errors import says_bad_credentials
+from sparkprep.io.s3_errors import says_bad_credentials, server_of
 from sparkprep.options import did_you_mean
 
 ATTEMPTS = 3
-READ_SECONDS = 8
+READ_SECONDS = 6
 """With the attempts, an endpoint that does not answer takes under 30 s."""
 ONCE_SECONDS = 25
 _THROTTLED = ("throttling", "throttlingexception", "throttledexception", "requestlimitexceeded",
@@ -46,6 +45,7 @@ _UNSENT = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError, S
 _DENIED = ("accessdenied", "accessdeniedexception", "unauthorizedoperation")
 _REFUSED = ("validationexception", "invalidrequestexception")
 _MOST_SHOWN = 400
+_ENDPOINTS = ("AWS_ENDPOINT_URL_EMR", "AWS_ENDPOINT_URL_EMR_SERVERLESS", "AWS_ENDPOINT_URL")
 _BEFORE_HOST = re.compile(r"\S*@")
 """What stands before the host in an address, also in one that is none: it may be a password."""
 
@@ -56,7 +56,7 @@ def region_of(given: str | None) -> str:
     Raises UserError for one in which EMR is not.
     """
     with explained("AWS's settings"):
-        region = given or _session(_aws_variables()).region_name or os.environ.get("AWS_REGION") or REGION
+        region = given or session().region_name or os.environ.get("AWS_REGION") or REGION
     known = _regions()
     if region not in known:
         raise UserError(f"--region: EMR is not in {region!r}, or no such region{did_you_mean(region, known)}")
@@ -70,7 +70,7 @@ def client(region: str, service: str = EMR, once: bool = False) -> Any:
     second cluster would be billed too.
     """
     with explained(f"EMR in {region}"):
-        return _session(_aws_variables()).client(
+        return session().client(
             service,
             region_name=region,
             config=Config(
@@ -93,7 +93,7 @@ def explained(subject: str) -> Iterator[None]:
 def explain_emr(error: Exception) -> str:
     """Return one line: what EMR, or the way to it, says, and what to do. It holds no request and no header."""
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError | ConnectionClosedError):
-        return f"no answer{_server(str(error.kwargs.get('endpoint_url') or ''))}; check the network and --region"
+        return _no_answer(str(error.kwargs.get("endpoint_url") or ""))
     if isinstance(error, WaiterError):
         return f"it did not come to that state in time; `{command('emr', 'status')}` tells where it is"
     if not isinstance(error, ClientError):
@@ -149,32 +149,22 @@ def check_bucket_region(uri: str, region: str) -> None:
         )
 
 
-def _aws_variables() -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
-
-
-@lru_cache(maxsize=2)
-def _session(variables: tuple[tuple[str, str], ...]) -> Any:
-    """Return the session of an environment: it keeps what it has read of AWS's models and settings."""
-    return boto3.session.Session()
-
-
 @lru_cache(maxsize=1)
 def _regions() -> list[str]:
-    session = boto3.session.Session()
+    known = boto3.session.Session()
     return sorted(
-        {
-            name
-            for partition in session.get_available_partitions()
-            for name in session.get_available_regions(EMR, partition)
-        }
+        {name for partition in known.get_available_partitions() for name in known.get_available_regions(EMR, partition)}
     )
 
 
-def _server(url: str) -> str:
-    """Return ` at HOST`: what else stands in a URL may be a secret."""
-    host = urlsplit(url).hostname
-    return f" at {host}" if host else ""
+def _no_answer(url: str) -> str:
+    """Return one line for a server that does not answer. url: of the request."""
+    server = server_of(url)
+    at = f" at {server}" if server else ""
+    for variable in _ENDPOINTS:
+        if server and server == server_of(os.environ.get(variable, "")):
+            return f"no answer{at}; check the network, and {variable}, which names that server"
+    return f"no answer{at}; check the network and --region"
 
 
 def _status(error: ClientError) -> int:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from sparkprep.emr.fits import Fit
 from sparkprep.emr.jobs import USUAL_JOBS
 from sparkprep.emr.prices import Prices
-from sparkprep.emr.settings import MOST_HOURS, MOST_STOP_HOURS, ClusterSettings, WorkSettings
+from sparkprep.emr.settings import MOST_HOURS, MOST_STOP_HOURS, SPOT, ClusterSettings, WorkSettings
 from sparkprep.errors import UserError
 
 
@@ -69,17 +69,28 @@ KERNEL_SECONDS = Factor(30, 60, 120)
 
 @dataclass(frozen=True)
 class Hourly:
-    """Dollars an hour of a whole cluster."""
+    """Dollars an hour of a whole cluster, all on demand.
+
+    core_ec2: what is EC2's of the core nodes. share: as much of that is paid as they are bought, on the spot market
+    less than all of it.
+    """
 
     ec2: float
     emr: float
     disks: float
     addresses: float
+    core_ec2: float
+    share: Factor
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """All of it, and the most that it can be."""
         return self.ec2 + self.emr + self.disks + self.addresses
+
+    @property
+    def as_bought(self) -> Factor:
+        """What it costs as its core nodes are bought."""
+        return Factor(*(self.total - self.core_ec2 * (1 - share) for share in self.share))
 
 
 @dataclass(frozen=True)
@@ -94,9 +105,10 @@ class Estimate:
 
 
 def hourly(settings: ClusterSettings, prices: Prices) -> Hourly:
-    """Return what a cluster costs an hour, on demand: nodes, disks, a public address for each node.
+    """Return what a cluster costs an hour: nodes, disks, a public address for each node.
 
-    Raises UserError for machines and disks that the table does not have.
+    Of a node on the spot market EC2's part is lower, and EMR's stays. Raises UserError for what the table does not
+    have.
     """
     core, primary = settings.instance_type, settings.primary_type or settings.instance_type
     nodes = [prices.node_hour(primary), *[prices.node_hour(core)] * settings.core_nodes]
@@ -106,6 +118,8 @@ def hourly(settings: ClusterSettings, prices: Prices) -> Hourly:
         emr=sum(emr for _, emr in nodes),
         disks=prices.volume_hour(settings.volume_type, gigabytes),
         addresses=prices.number("address", "hour") * len(nodes),
+        core_ec2=prices.node_hour(core)[0] * settings.core_nodes,
+        share=Factor(*prices.spot_shares(), 1) if settings.market == SPOT else Factor(1, 1, 1),
     )
 
 
@@ -132,7 +146,7 @@ def work_hours(seconds: Factor, tasks: int) -> Factor:
 
 
 def estimate(
-    settings: ClusterSettings, work: WorkSettings, placed: Fit, an_hour: float, jobs: Collection[str] = USUAL_JOBS
+    settings: ClusterSettings, work: WorkSettings, placed: Fit, an_hour: Factor, jobs: Collection[str] = USUAL_JOBS
 ) -> Estimate:
     """Return what a run takes on a cluster that costs so many dollars an hour. jobs: the names of what it runs."""
     seconds = core_seconds(work, jobs)
@@ -181,7 +195,7 @@ def until_done(taken: Estimate) -> Factor:
     return START_HOURS.plus(taken.work)
 
 
-def stopped(taken: Estimate, stop_after: int, an_hour: float) -> Estimate:
+def stopped(taken: Estimate, stop_after: int, an_hour: Factor) -> Estimate:
     """Return an estimate as a hard stop bounds it: neither idle minutes nor jobs are paid for after that."""
     ends = zip(taken.hours, START_HOURS, strict=True)
     hours = Factor(*(min(each, start + stop_after) for each, start in ends))

@@ -14,7 +14,7 @@ from sparkprep.emr.places import Staged
 from sparkprep.emr.prices import Prices
 from sparkprep.emr.releases import support_of
 from sparkprep.emr.request import run_job_flow
-from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.settings import SPOT, ClusterSettings, WorkSettings
 from sparkprep.errors import UserError
 from sparkprep.units import human_duration
 
@@ -55,12 +55,21 @@ class Plan:
             *self.placed.rows(),
             ("an hour", f"${hourly.total:.2f}: EC2 {hourly.ec2:.2f}, EMR {hourly.emr:.2f}, disks {hourly.disks:.2f}, "
                         f"addresses {hourly.addresses:.2f} (prices of {self.prices_of})"),
+            *self._on_spot(),
             ("work", f"{_work(self.work)}: {_gigabytes(taken.gigabytes)} GB of text"),
             ("jobs take", _times(taken.work)),
             ("all takes", f"{_times(taken.hours)}, with start and {settings.idle_minutes} idle minutes"),
             ("it costs", _dollars(taken.dollars)),
             ("at most", f"${self.at_most:.2f}: it stops itself after {human_duration(self.stop_after * 3600)}"),
         ]  # fmt: skip
+
+    def _on_spot(self) -> list[tuple[str, str]]:
+        """Return the row of what an hour costs where core nodes are bought on the spot market."""
+        if self.settings.market != SPOT:
+            return []
+        (low, usual, high), (least, often, _) = self.an_hour.as_bought, self.an_hour.share
+        why = f"EC2's part of the core nodes costs {often:.0%} as a rule, {least:.0%} at the least, and never more"
+        return [("on spot", f"${usual:.2f} (${low:.2f} to ${high:.2f}): {why}; EMR's fee stays")]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON holds it: the request, the arithmetic, the cost."""
@@ -77,7 +86,8 @@ class Plan:
             },
             "cost": {
                 "an_hour": self.an_hour.total,
-                "an_hour_of": asdict(self.an_hour),
+                "an_hour_of": {name: asdict(self.an_hour)[name] for name in ("ec2", "emr", "disks", "addresses")},
+                "an_hour_as_bought": self.an_hour.as_bought._asdict(),
                 "text_gb": self.taken.gigabytes._asdict(),
                 "job_hours": self.taken.work._asdict(),
                 "hours": self.taken.hours._asdict(),
@@ -120,7 +130,7 @@ def make_plan(
         lambda: check_driver(primary, settings.driver_memory),
     )
     an_hour = cost.hourly(settings, prices)
-    taken = cost.estimate(settings, work, placed, an_hour.total, names_of(run))
+    taken = cost.estimate(settings, work, placed, an_hour.as_bought, names_of(run))
     larger = disks.larger(taken.gigabytes, settings.core_nodes)
     stop_after, of_disks = _all_of(
         lambda: cost.hard_stop(settings, taken, an_hour.total),
@@ -146,7 +156,7 @@ def make_plan(
             f"the run may take up to {longest:.1f} hours (${longest * an_hour.total:.2f}), and the cluster stops after "
             f"{stop_after}: what is not done then must be done anew"
         )
-    bounded = cost.stopped(taken, stop_after, an_hour.total)
+    bounded = cost.stopped(taken, stop_after, an_hour.as_bought)
     request = run_job_flow(settings, staged, placed, stop_after, _one_shot(run, staged))
     return Plan(settings, region, staged, placed, an_hour, bounded, work, prices.oldest(), stop_after,
                 tuple(warnings), support, request)  # fmt: skip
@@ -171,8 +181,11 @@ def _one_shot(run: RunSettings | None, staged: Staged) -> Sequence[dict[str, Any
 
 
 def _of_market(settings: ClusterSettings) -> list[str]:
-    if settings.market == "SPOT":
-        return ["core nodes on the spot market may be taken away in mid-run; their price is reckoned as on demand"]
+    if settings.market == SPOT:
+        return [
+            "core nodes on the spot market may be taken away in mid-run, with what they hold of it; the bound of "
+            "--max-dollars is reckoned at the price on demand, the most that they cost"
+        ]
     return []
 
 

@@ -24,9 +24,12 @@ _PARTS = {
     "volumes": ("gb_month",),
     "address": ("hour",),
     "transfer_out": ("gb",),
+    "spot": ("least_share", "usual_share"),
     "serverless": ("vcpu_hour", "gb_hour", "disk_gb_hour"),
 }
 """Each part of a table and the numbers of its prices; instances and volumes hold one entry for each kind."""
+_LATER = ("spot",)
+"""Parts that a table may lack, as long as nobody asks for them."""
 CURRENCY = "USD"
 _GRAVITON = re.compile(r"(a1|[a-z]+\d+g[a-z]*)\.")
 """Names of AWS's ARM machines: a `g` behind the generation, as in r6g, c7gn; the first family was a1."""
@@ -64,6 +67,18 @@ class Prices:
     def number(self, part: str, name: str) -> float:
         """Return one price of a part that has no kinds, such as ("address", "hour")."""
         return float(self.table[part][name])
+
+    def spot_shares(self) -> tuple[float, float]:
+        """Return what EC2's part of a machine costs on the spot market, as shares of on demand: (least, usual).
+
+        Raises UserError where the table does not say.
+        """
+        if "spot" not in self.table:
+            raise UserError(
+                f"{self.origin}: no prices of spot; take sparkprep/emr/prices.json for an example, or --market "
+                "ON_DEMAND"
+            )
+        return self.number("spot", "least_share"), self.number("spot", "usual_share")
 
     def oldest(self) -> date:
         """Return the date of the table's oldest price."""
@@ -118,6 +133,8 @@ def _check(table: Mapping[str, Any], path: str) -> None:
     if table.get("currency", CURRENCY) != CURRENCY:
         raise UserError(f"{path}: currency is {table['currency']!r}; give prices in {CURRENCY}, as AWS lists them")
     for part in _PARTS:
+        if part in _LATER and part not in table:
+            continue
         if not isinstance(table.get(part), dict) or not table[part]:
             raise UserError(f"{path}: no prices of {part}; take sparkprep/emr/prices.json for an example")
     for name, entry in _entries(table):
@@ -131,6 +148,8 @@ def _check(table: Mapping[str, Any], path: str) -> None:
                 raise UserError(f"{path}: {name}.{number} is {value!r}, no price")
         if part == "instances":
             _check_machine(entry, f"{path}: {name}")
+        if part == "spot" and not entry["least_share"] <= entry["usual_share"] <= 1:
+            raise UserError(f"{path}: spot.usual_share lies between spot.least_share and 1, the price on demand")
         if not isinstance(entry.get("source"), str):
             raise UserError(f"{path}: {name} has no source")
         try:
@@ -153,7 +172,7 @@ def _check_machine(entry: Mapping[str, Any], name: str) -> None:
 def _entries(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return every entry that has a date, with its place in the table."""
     found = []
-    for part in _PARTS:
+    for part in (part for part in _PARTS if part in table):
         entries = table[part].items() if part in _OF_KINDS else [("", table[part])]
         found += [(f"{part}.{kind}".rstrip("."), entry) for kind, entry in entries]
     return found

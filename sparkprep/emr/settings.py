@@ -21,6 +21,8 @@ MOST_STOP_HOURS = 168
 MOST_NODES = 100
 """Core nodes, a bound against a slip of the hand: the course has seven."""
 MOST_DISK_GB = 1024
+SPOT = "SPOT"
+"""The market of nodes that EC2 may take away."""
 _LARGE = SIZES["5m"]
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 

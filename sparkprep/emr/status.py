@@ -17,6 +17,7 @@ from sparkprep.emr.control import explained, is_busy
 from sparkprep.emr.jobs import output_of
 from sparkprep.emr.places import Staged
 from sparkprep.emr.prices import Prices
+from sparkprep.emr.settings import SPOT
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists, open_input
 from sparkprep.io.paths import join_path
@@ -43,7 +44,10 @@ _WAYS_OUT = {
 
 @dataclass(frozen=True)
 class Status:
-    """A cluster at one moment. an_hour: its price. staged, stop_after: by its bootstrap. None for what is not known."""
+    """A cluster at one moment. an_hour: its price on demand. staged, stop_after: by its bootstrap.
+
+    None for what is not known. has_spot: whether some of its nodes are bought on the spot market, and so cost less.
+    """
 
     cluster: Cluster
     steps: tuple[Step, ...]
@@ -51,6 +55,7 @@ class Status:
     staged: Staged | None
     stop_after: int | None
     now: datetime
+    has_spot: bool = False
 
     @property
     def hours(self) -> float:
@@ -80,7 +85,8 @@ class Status:
         """Return what there is to tell."""
         cluster = self.cluster
         lasted = human_duration(self.hours * 3600)
-        cost = f", about ${self.hours * self.an_hour:.2f}" if self.an_hour is not None and self.hours else ""
+        about = "at most" if self.has_spot else "about"
+        cost = f", {about} ${self.hours * self.an_hour:.2f}" if self.an_hour is not None and self.hours else ""
         told = [f"{cluster.id} {cluster.name}: {cluster.state}, {lasted}{cost}"]
         if cluster.code or cluster.message:
             told.append(f"  {cluster.code}: {cluster.message}".replace(" : ", " "))
@@ -110,8 +116,9 @@ def look(emr: Any, cluster: str, prices: Prices) -> Status:
         staged, stop_after = staged_of(emr, cluster)
     except UserError:  # made otherwise than by `launch`
         staged, stop_after = None, None
-    steps, an_hour = tuple(steps_of(emr, cluster)), _price(emr, cluster, prices)
-    return Status(found, steps, an_hour, staged, stop_after, datetime.now(UTC))
+    steps, groups = tuple(steps_of(emr, cluster)), _groups(emr, cluster)
+    has_spot = any(each.get("Market") == SPOT for each in groups)
+    return Status(found, steps, _price(groups, prices), staged, stop_after, datetime.now(UTC), has_spot)
 
 
 def log_tail(cluster: Cluster, step: Step, lines: int = LINES) -> list[str]:
@@ -170,11 +177,14 @@ def exit_code(status: Status) -> Exit:
     return Exit.CHECK_FAILED if status.has_failed else Exit.DONE
 
 
-def _price(emr: Any, cluster: str, prices: Prices) -> float | None:
-    """Return dollars an hour of the machines that a cluster has; None where the table lacks one."""
+def _groups(emr: Any, cluster: str) -> list[dict[str, Any]]:
     with explained(cluster):
         pages = emr.get_paginator("list_instance_groups").paginate(ClusterId=cluster)
-        groups = [each for page in pages for each in page["InstanceGroups"]]
+        return [each for page in pages for each in page["InstanceGroups"]]
+
+
+def _price(groups: Sequence[dict[str, Any]], prices: Prices) -> float | None:
+    """Return dollars an hour of machines, on demand; None where the table lacks one."""
     try:
         return sum(
             (sum(prices.node_hour(each["InstanceType"])) + prices.number("address", "hour"))

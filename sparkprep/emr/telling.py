@@ -39,6 +39,11 @@ def tell_plan(made: Plan) -> None:
         say_line(f"warning: {warning}", sys.stderr)
 
 
+def say_json(what: dict[str, Any]) -> None:
+    """Print JSON for a program."""
+    say(json.dumps(what, indent=1))
+
+
 def tell_calls(calls: list[tuple[str, dict[str, Any]]]) -> None:
     """Print what AWS would be asked for."""
     for name, request in calls:

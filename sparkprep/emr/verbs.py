@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from sparkprep.commands import command
-from sparkprep.console import Exit, if_interrupted, say, say_line
+from sparkprep.console import Exit, if_interrupted, say_line
 from sparkprep.emr import clusters, jobs, status
 from sparkprep.emr.control import check_bucket_region, client, region_of
 from sparkprep.emr.fetch import Download, bring, check_parts, downloads
@@ -24,6 +23,7 @@ from sparkprep.emr.telling import (
     refuse_given,
     region_words,
     rehearsal,
+    say_json,
     tell_calls,
     tell_first,
     tell_next,
@@ -39,7 +39,7 @@ def plan(args: argparse.Namespace) -> int:
     """Tell what fits and what it costs."""
     made = plan_of(args, None)
     if args.json:
-        say(json.dumps(made.as_dict(), indent=1))
+        say_json(made.as_dict())
         return Exit.DONE
     tell_plan(made)
     tell_calls([("RunJobFlow", made.request)])
@@ -50,20 +50,29 @@ def plan(args: argparse.Namespace) -> int:
 def put_there(args: argparse.Namespace) -> int:
     """Stage what a cluster needs."""
     prefix = jobs.check_uri(args.prefix, "the prefix")
+    region = region_of(args.region) if args.region else None
+    if region is not None and not args.dry_run:
+        check_bucket_region(prefix, region)
     with if_interrupted("nothing can be launched from there until the same command has ended"):
         stage(prefix, wheels_in=args.wheels_in, samples=args.samples, dry_run=args.dry_run)
     if not args.dry_run:
-        tell_next("launch", prefix)
+        tell_next("launch", prefix, *region_words(args))
     return Exit.DONE
 
 
 def launch(args: argparse.Namespace) -> int:
     """Launch a cluster, or say what would be launched."""
     run = from_arguments(jobs.RunSettings, args)
+    if args.json:
+        refuse_given(args, ("follow",), "a launch that is told line by line, without --json")
     made = plan_of(args, run if changed(run) else None)
-    tell_plan(made)
+    if not args.json:
+        tell_plan(made)
     if args.dry_run:
-        tell_calls([("RunJobFlow", made.request)])
+        if args.json:
+            say_json({"cluster": None, **made.as_dict()})
+        else:
+            tell_calls([("RunJobFlow", made.request)])
         return Exit.DONE
     places = [made.staged.prefix, *filter(None, (run.input, run.output))]
     for place in places:
@@ -72,6 +81,9 @@ def launch(args: argparse.Namespace) -> int:
     jobs.check_inputs(jobs.inputs_of(made.request.get("Steps", [])))
     emr = client(made.region, once=True)
     with clusters.launched(emr, made.request) as cluster:
+        if args.json:
+            say_json({"cluster": cluster, **made.as_dict()})
+            return Exit.DONE
         say_line(f"{cluster} is launched; it stops itself after {made.stop_after} hours")
         if args.follow:
             return _follow(emr, cluster, status.LINES, args)

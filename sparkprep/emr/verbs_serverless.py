@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 
-from sparkprep.console import Exit, say, say_line
+from sparkprep.console import Exit, say_line
 from sparkprep.emr import applications, jobs, serverless
 from sparkprep.emr.control import check_bucket_region, client, region_of
 from sparkprep.emr.model import SERVERLESS
@@ -22,6 +21,7 @@ from sparkprep.emr.telling import (
     refuse_given,
     region_words,
     rehearsal,
+    say_json,
     tell_calls,
     tell_first,
     tell_next,
@@ -53,7 +53,7 @@ def plan(args: argparse.Namespace) -> int:
         cost = serverless.dollars(workers, made.work, made.placed, prices)
         an_hour = serverless.hourly(workers, prices)
         told = {"an_hour": an_hour, "dollars": cost._asdict(), "application": application, "job": job}
-        say(json.dumps({"cluster": made.as_dict(), "serverless": told}, indent=1))
+        say_json({"cluster": made.as_dict(), "serverless": told})
         return Exit.DONE
     tell_plan(made)
     _tell_price(workers, made, prices)
@@ -69,14 +69,22 @@ def launch(args: argparse.Namespace) -> int:
     refuse_given(args, ("follow",), _CLUSTERS)
     made = plan_of(args, None)
     workers = serverless.workers_of(made.settings, made.placed)
-    request = serverless.create_application(made.settings, workers)
-    _tell_price(workers, made, load(args.prices))
+    request, prices = serverless.create_application(made.settings, workers), load(args.prices)
+    told = {"region": made.region, "request": request, "an_hour": serverless.hourly(workers, prices)}
+    if not args.json:
+        _tell_price(workers, made, prices)
     if args.dry_run:
-        tell_calls([("CreateApplication", request)])
+        if args.json:
+            say_json({"application": None, **told})
+        else:
+            tell_calls([("CreateApplication", request)])
         return Exit.DONE
     check_bucket_region(made.staged.prefix, made.region)
     check_staged(made.staged)
     application = applications.create(client(made.region, SERVERLESS), request)
+    if args.json:
+        say_json({"application": application, **told})
+        return Exit.DONE
     say_line(f"{application} is there; it costs nothing while no job runs")
     tell_next("submit", application, "--staged", made.staged.prefix, "--environment",
               f"{made.staged.prefix}/environment.tar.gz", "--role", _EXAMPLE_ROLE, *rehearsal(made.staged),

@@ -36,16 +36,16 @@ from botocore.exceptions import (
 
 from sparkprep.errors import UserError
 from sparkprep.io.access import Access, access_to
-from sparkprep.io.patience import ARROW_ATTEMPTS, NO_ANSWER, in_task, wait_out
+from sparkprep.io.patience import ARROW_ATTEMPTS, FIRST_WAIT, NO_ANSWER, in_task, wait_out, within
 from sparkprep.io.s3_errors import ENDPOINTS, NO_CREDENTIALS, no_connection, says_bad_credentials, says_denied, wording
 
 REGION = "us-east-1"
 """where neither the caller, nor AWS's own settings, nor the bucket name a region"""
 ATTEMPTS = 5
-FIRST_ATTEMPTS = 3
 CONNECT_SECONDS = 5
-FIRST_SECONDS = 7
-"""The first question to a bucket waits so long for an answer: with its attempts, a silent endpoint takes under 30 s."""
+FIRST_RETRIES = 2
+FIRST_SECONDS = 6
+"""So long each attempt at the first question to a bucket waits for an answer; `FIRST_WAIT` is for all of them."""
 READ_SECONDS = 60
 ARROW_SECONDS = 8
 """Without a byte for so long Arrow tries again."""
@@ -66,6 +66,14 @@ class Keys(Enum):
     GIVEN = "it is handed them"
     OF_THE_MACHINE = "it asks the machine or the container itself"
     NONE = "it asks without"
+
+
+def session() -> Any:
+    """Return boto3's session of what AWS's settings say now; it keeps what it has read of them and of AWS's models.
+
+    What asks for credentials, such as STS for a role, is as impatient as the first question to a bucket.
+    """
+    return _session(os.getpid(), _settings())
 
 
 def client(endpoint_url: str | None, region: str | None, attempts: int = ATTEMPTS) -> Any:
@@ -110,7 +118,7 @@ def arrow_filesystem(bucket: str, subject: str) -> pafs.FileSystem:
     how = Keys.NONE
     if access is Access.OWN:
         with explained(subject):
-            credentials = _session(os.getpid(), _settings()).get_credentials()
+            credentials = session().get_credentials()
             if credentials is None:
                 raise NoCredentialsError
             how = Keys.OF_THE_MACHINE if credentials.method in _OF_THE_MACHINE else Keys.GIVEN
@@ -118,7 +126,7 @@ def arrow_filesystem(bucket: str, subject: str) -> pafs.FileSystem:
                 frozen = credentials.get_frozen_credentials()
                 keys = (frozen.access_key, frozen.secret_key, frozen.token)
     # botocore's own session knows the variable AWS_CA_BUNDLE and the profile's setting.
-    authorities = _session(os.getpid(), _settings())._session.get_config_variable("ca_bundle")
+    authorities = session()._session.get_config_variable("ca_bundle")
     return _arrow_filesystem(os.getpid(), client.meta.endpoint_url, client.meta.region_name, authorities, how, *keys)
 
 
@@ -184,9 +192,9 @@ def _client(
     read_timeout: float = READ_SECONDS,
     access: Access = Access.OWN,
 ) -> Any:
-    session = _session(os.getpid(), _settings())
+    asking = session()
     _refuse_secret_endpoint(endpoint_url, *(os.environ.get(name) for name in ENDPOINTS))
-    region = region or session.region_name or os.environ.get("AWS_REGION") or REGION
+    region = region or asking.region_name or os.environ.get("AWS_REGION") or REGION
     config = Config(
         retries={"mode": "standard", "max_attempts": attempts},
         connect_timeout=CONNECT_SECONDS,
@@ -195,12 +203,12 @@ def _client(
         **({"signature_version": UNSIGNED} if access is Access.PUBLIC else {}),
     )
     with _MAKING:
-        client = session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+        client = asking.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
         is_told = os.environ.get("AWS_REQUEST_CHECKSUM_CALCULATION")
         if not _is_amazon(client.meta.endpoint_url) and not is_told:
             # Over https boto3 sends sums behind the content, which other servers, such as Ceph's, do not take.
             config = config.merge(Config(request_checksum_calculation="when_required"))
-            client = session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+            client = asking.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
     _refuse_secret_endpoint(client.meta.endpoint_url)
     if access is Access.PAYER:
         client.meta.events.register("before-call.s3", _add_payer)
@@ -226,9 +234,18 @@ def _refuse_secret_endpoint(*urls: str | None) -> None:
 
 def _ask(endpoint_url: str | None, region: str | None, bucket: str, access: Access) -> str:
     """Return the bucket's region. Raises what botocore raises where it is not there or nobody answers."""
-    asking = _client(endpoint_url, region, FIRST_ATTEMPTS, FIRST_SECONDS, access)
-    if in_task():
-        wait_out(asking)
+    is_patient = in_task()
+
+    def ask() -> str:
+        asking = _client(endpoint_url, region, FIRST_RETRIES, FIRST_SECONDS, access)
+        if is_patient:
+            wait_out(asking)
+        return _region_told(asking, bucket)
+
+    return ask() if is_patient else within(FIRST_WAIT, ask)
+
+
+def _region_told(asking: Any, bucket: str) -> str:
     try:
         answer = asking.head_bucket(Bucket=bucket)
     except ClientError as error:
@@ -268,7 +285,15 @@ def _written(file: str) -> str:
 
 @lru_cache(maxsize=4)
 def _session(process: int, settings: tuple[str, ...]) -> Any:
-    return boto3.session.Session()
+    made = boto3.session.Session()
+    made._session.set_default_client_config(
+        Config(
+            retries={"mode": "standard", "max_attempts": FIRST_RETRIES},
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=FIRST_SECONDS,
+        )
+    )
+    return made
 
 
 @lru_cache(maxsize=64)

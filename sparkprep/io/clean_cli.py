@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from sparkprep.console import add_debug, if_interrupted, say_line
 from sparkprep.errors import UserError
 from sparkprep.io.cleaning import Choice, find, remove
-from sparkprep.io.heartbeat import IDLE_SECONDS
 from sparkprep.io.leftovers import Leftover, State
+from sparkprep.io.liveness import IDLE_SECONDS
 from sparkprep.units import counted, human_bytes, human_duration
 
 _IDLE_MINUTES = f"{IDLE_SECONDS / 60:.0f} minutes"
@@ -59,8 +59,10 @@ def run(args: argparse.Namespace) -> int:
             say_line(f"{'would remove' if args.dry_run else 'removing'} {each.path}: {_what(each, now)}")
             if not args.dry_run:
                 remove(each)
-    say_line(_summary(dead, args.place, dry=args.dry_run))
-    _refuse([each for each in found if each.state is State.RUNNING], now)
+    running = [each for each in found if each.state is State.RUNNING]
+    if dead or not running:
+        say_line(_summary(dead, args.place, dry=args.dry_run))
+    _refuse(running, now)
     return 0
 
 

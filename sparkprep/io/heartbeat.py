@@ -7,16 +7,16 @@ import json
 import os
 import socket
 import threading
+import uuid
 from types import TracebackType
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import delete_file, write_text
+from sparkprep.io.liveness import machine
 from sparkprep.io.paths import join_path
 
 HEARTBEAT = "_heartbeat"
 BEAT_SECONDS = 240.0
-IDLE_SECONDS = 30 * 60.0
-"""After so long without a write a run is taken for dead: seven beats, some of which may fail, and two clocks differ."""
 RUNNING, DELETING = "running", "deleting"
 
 
@@ -24,10 +24,12 @@ class Heartbeat:
     """An object `_heartbeat` in a folder on S3, which a thread writes every few minutes from `begin` to `stop`.
 
     It bears host and process of the run. What is there to be found when nobody writes it any more is a leftover.
+    alone: whether `begin` refuses a folder in which another run's is written.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, alone: bool = False) -> None:
         self._path = join_path(folder, HEARTBEAT)
+        self._alone, self._id = alone, uuid.uuid4().hex
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_begun = False
@@ -43,8 +45,16 @@ class Heartbeat:
             self.remove()
 
     def begin(self) -> None:
-        """Write it, and go on doing so. Raises UserError where it cannot be written now; later that does no harm."""
-        self._write(RUNNING)
+        """Write it, and go on doing so.
+
+        Raises UserError where it cannot be written now (later that does no harm), or another run is not to be met.
+        """
+        if self._alone:
+            from sparkprep.io.s3_claim import claim  # with boto3, which local work need not wait for
+
+            claim(self._path, self._content(RUNNING))
+        else:
+            self._write(RUNNING)
         self._is_begun = True
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
@@ -76,5 +86,8 @@ class Heartbeat:
                 self._write(RUNNING)
 
     def _write(self, state: str) -> None:
-        content = {"state": state, "host": socket.gethostname(), "process": os.getpid()}
-        write_text(self._path, json.dumps(content) + "\n")
+        write_text(self._path, self._content(state))
+
+    def _content(self, state: str) -> str:
+        about = {"state": state, "host": socket.gethostname(), "process": os.getpid(), "machine": machine()}
+        return json.dumps({**about, "id": self._id}) + "\n"

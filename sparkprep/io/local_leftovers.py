@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import PARTIAL, UNFINISHED, cause
-from sparkprep.io.heartbeat import IDLE_SECONDS
 from sparkprep.io.leftovers import MANIFESTS, RUN_FOLDER, Leftover, State
+from sparkprep.io.liveness import IDLE_SECONDS
 from sparkprep.io.run_folders import LOCK
 
 _REPLACED = re.compile(r"[^/]+\.replaced-[0-9a-f]{8}")

@@ -34,6 +34,8 @@ class Upload:
     size: int = 0
 
 
+TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+"""What S3 answers where an object is to be written on a condition, and another was first."""
 _MOST_DELETED = 1000  # that one request may name
 _COPIES = 16  # requests at a time
 _COPIED_PART = 256 << 20

@@ -5,12 +5,19 @@ from __future__ import annotations
 import random
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
+from sparkprep.background import Background
+
+T = TypeVar("T")
+
 NO_ANSWER = (EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError, ConnectionClosedError)
 """What botocore raises where nobody answers."""
+FIRST_WAIT = 23.0
+"""The first question to a bucket is given up after so many seconds: with a program's start, within 30."""
 SECONDS = 120.0
 ARROW_ATTEMPTS = 13
 """Arrow's pauses double from 50 ms on: 100 s in all."""
@@ -36,6 +43,18 @@ def wait_out(client: Any, seconds: float = SECONDS) -> None:
         return random.uniform(0.5, 1.0) * min(max(waited, 0.5), _LONGEST_PAUSE) if waited < seconds else None
 
     client.meta.events.register_last("needs-retry.s3", pause)
+
+
+def within(seconds: float, ask: Callable[[], T]) -> T:
+    """Return what `ask` returns, or raise what it raises. Raises ConnectTimeoutError where it takes longer.
+
+    What limits a single request does not limit a question: names are looked up without a limit, a server may have
+    many addresses, each of which is tried, and credentials may come from a server too.
+    """
+    question = Background(ask, "first question")
+    if not question.has_ended(seconds):
+        raise ConnectTimeoutError(endpoint_url=None)
+    return question.result()
 
 
 def in_task() -> bool:

@@ -77,11 +77,11 @@ def wording(code: str, operation: str, text: str) -> str:
 
 
 def no_connection(url: str | None = None) -> str:
-    """Return one line for a server that does not answer. url: of the request, where it is known."""
+    """Return one line for a server of S3 that does not answer. url: of the request, where it is known."""
     variable = next((name for name in ENDPOINTS if os.environ.get(name)), None)
-    server = _server(url or (os.environ[variable] if variable else ""))
+    server = server_of(url or (os.environ[variable] if variable else ""))
     at = f" at {server}" if server else ""
-    if variable and server == _server(os.environ[variable]):
+    if variable and server == server_of(os.environ[variable]):
         return f"no connection to S3{at}; check the network, and {variable}, which names that server"
     if not server or _AMAZON.search(server):
         region = _REGION.search(server)
@@ -90,7 +90,7 @@ def no_connection(url: str | None = None) -> str:
     return f"no connection to S3{at}; check the network, and the endpoint that is set"
 
 
-def _server(url: str) -> str:
+def server_of(url: str) -> str:
     """Return scheme, host and port of a URL: all of it that may be shown."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}" if parts.hostname else ""

@@ -14,8 +14,9 @@ from typing import Any
 from sparkprep.errors import UserError
 from sparkprep.io.aws import bucket_client
 from sparkprep.io.files import UNFINISHED, open_input
-from sparkprep.io.heartbeat import DELETING, HEARTBEAT, IDLE_SECONDS
+from sparkprep.io.heartbeat import DELETING, HEARTBEAT
 from sparkprep.io.leftovers import MANIFESTS, RUN_FOLDER, SCRATCH, Leftover, State
+from sparkprep.io.liveness import IDLE_SECONDS, has_ended_here
 from sparkprep.io.objects import Object, Upload, abort, delete, delete_prefix, entries, measured, uploads
 from sparkprep.io.paths import join_path, split_s3
 from sparkprep.io.run_folders import TRIAL
@@ -169,7 +170,7 @@ class _Survey:
         if not self._is_marked(about):
             what = "a finished result that was not put in place" if is_whole else "it bears a run's name and no mark"
             return about.leftover(path, State.STAYS, f"{what}; {_by_hand(path)}")
-        if not about.is_idle(now):
+        if not about.is_idle(now) and not self._has_ended(path):
             return about.leftover(path, State.RUNNING, self._who(path))
         if is_whole and not self._is_going(path):
             rest = f"after that {SCRATCH}/ and {HEARTBEAT} in it are of no use" if SCRATCH in about.names else ""
@@ -183,7 +184,7 @@ class _Survey:
         found = []
         if HEARTBEAT in about.names:
             notes = join_path(path, _NOTES)
-            is_idle = about.is_idle(now)
+            is_idle = about.is_idle(now) or self._has_ended(notes)
             state, why = (State.DEAD, "") if is_idle else (State.RUNNING, self._who(notes))
             found.append(replace(about.leftover(notes, state, why), files=1, size=0))
         if finished := sum(_SHARD.fullmatch(name.removesuffix(".json")) is not None for name in about.names):
@@ -227,6 +228,9 @@ class _Survey:
 
     def _is_going(self, path: str) -> bool:
         return self._content(join_path(path, HEARTBEAT)).get("state") == DELETING
+
+    def _has_ended(self, folder: str) -> bool:
+        return has_ended_here(self._content(join_path(folder, HEARTBEAT)))
 
     def _who(self, folder: str) -> str:
         """Return which process wrote the last heartbeat, where one is there."""

@@ -14,10 +14,8 @@ from botocore.exceptions import ClientError
 from sparkprep.errors import UserError, argument
 from sparkprep.io.aws import bucket_client, code_of, explained
 from sparkprep.io.files import UNFINISHED
-from sparkprep.io.objects import copy, delete, objects
+from sparkprep.io.objects import TAKEN, copy, delete, objects
 from sparkprep.io.paths import normalise, split_s3
-
-_TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 
 class S3Result:
@@ -77,7 +75,7 @@ class S3Result:
                     Bucket=self._bucket, Key=self._prefix + UNFINISHED, Body=marker.encode(), **only_if_new
                 )
             except ClientError as error:
-                if code_of(error) in _TAKEN:
+                if code_of(error) in TAKEN:
                     raise UserError(f"{self.path}: another run is just putting its result there") from error
                 raise
         self._is_claimed = True

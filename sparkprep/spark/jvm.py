@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
 import threading
 from collections import deque
 from typing import IO
@@ -117,6 +118,26 @@ def start(conf: SparkConf) -> None:
         each.release()
     gateway.heard = stderr
     SparkContext._ensure_initialized(conf=conf, gateway=gateway)
+
+
+def end(seconds: float = 10.0) -> bool:
+    """End the JVM, and forget it, where this process has started it; return whether it has, and did.
+
+    A later `start` begins anew. seconds: until it is killed.
+    """
+    gateway = SparkContext._gateway
+    process = getattr(gateway, "proc", None)
+    if process is None:
+        return False
+    with contextlib.suppress(OSError):
+        process.stdin.close()  # upon which it ends by itself
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    SparkContext._gateway = SparkContext._jvm = None
+    return True
 
 
 def hand_on_signals() -> None:

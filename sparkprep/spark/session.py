@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkConf
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -16,6 +15,7 @@ from sparkprep.console import say_line, signals_held_back
 from sparkprep.errors import UserError
 from sparkprep.spark import jvm
 from sparkprep.spark.clusters import WORKER_DAEMON, Size
+from sparkprep.spark.context import make_context
 from sparkprep.spark.failures import explained
 from sparkprep.spark.java import NO_JAVA, passed_over, spark_environment
 
@@ -57,7 +57,8 @@ def get_session(
 
     `settings` is a size of `SIZES` or Spark's own keys and values. What the user told Spark (`--conf`, a
     spark-defaults.conf) wins over a size and over the defaults here. A local session has no web page
-    (`--conf spark.ui.enabled=true` brings it back). Raises UserError where there is no Java.
+    (`--conf spark.ui.enabled=true` brings it back). Raises UserError where there is no Java, and where a cluster does
+    not take the application in within SPARKPREP_EXECUTOR_WAIT seconds.
     """
     running = _running_session()
     if running is not None:
@@ -70,12 +71,10 @@ def get_session(
     given.setAppName(app_name).setMaster(master)
     for key, value in wanted.items():
         given.setIfMissing(key, value)
-    with signals_held_back(), explained():
-        # In the main thread PySpark would answer Ctrl-C itself: by a call to the JVM over the very connection that
-        # waits for an answer, which breaks it.
-        with ThreadPoolExecutor(1) as other:
-            other.submit(SparkContext.getOrCreate, given).result()
-        return SparkSession.builder.getOrCreate()
+    with explained():
+        make_context(given)
+        with signals_held_back():
+            return SparkSession.builder.getOrCreate()
 
 
 def _start_jvm(settings: Size | Mapping[str, str] | None) -> SparkConf:

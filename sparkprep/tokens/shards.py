@@ -122,13 +122,13 @@ def _refuse_unseen(spark: SparkSession, rows: TokenRows, folder: str) -> None:
 def _alone_in(folder: str) -> Iterator[None]:
     """Make a folder of shards, keep other runs out of it, and delete what a killed one had begun to write.
 
-    On S3, where nobody can be kept out, a file appears when its upload has ended. The parts of one that a killed run
-    has begun are known by the run's heartbeat (`sparkprep clean`).
+    On S3 the run's heartbeat keeps others out, and a file appears when its upload has ended; the parts of one that a
+    killed run has begun are known by that heartbeat (`sparkprep clean`).
     """
     notes = join_path(folder, NOTES)
     make_folder(notes)
     if not is_local(folder):
-        with Heartbeat(notes):
+        with Heartbeat(notes, alone=True):
             yield
         return
     with held(folder, os.path.join(notes, _LOCK), f"choose another {argument('output')}") as is_held:

@@ -37,6 +37,34 @@ def test_an_hour_of_the_courses_cluster_is_the_sum_of_its_parts() -> None:
     assert hour.total == pytest.approx(2.81, abs=0.01)
 
 
+def test_on_the_spot_market_ec2s_part_of_the_core_nodes_is_lower_and_the_bound_stays() -> None:
+    bought, on_demand = planned(market="SPOT", core_nodes=3), planned(core_nodes=3)
+    least, usual = load().spot_shares()
+    hour, core = on_demand.an_hour.total, 3 * 0.252
+    assert bought.an_hour.as_bought == pytest.approx((hour - core * (1 - least), hour - core * (1 - usual), hour))
+    assert bought.taken.dollars.expected == pytest.approx(bought.taken.hours.expected * (hour - core * (1 - usual)))
+    assert bought.taken.dollars.high == on_demand.taken.dollars.high
+    assert (bought.at_most, bought.stop_after) == (on_demand.at_most, on_demand.stop_after)
+    assert dict(bought.rows())["on spot"].startswith(f"${bought.an_hour.as_bought.expected:.2f} (")
+    assert bought.as_dict()["cost"]["an_hour_as_bought"]["low"] < bought.as_dict()["cost"]["an_hour"]
+    assert "on spot" not in dict(on_demand.rows())
+    documented = (ROOT / "docs" / "emr.md").read_text()
+    assert f"\n{dict(planned(market='SPOT').rows())['on spot'].split(':')[0]}." in documented
+
+
+def test_a_table_of_ones_own_need_not_know_of_spot_until_it_is_asked(tmp_path: Path) -> None:
+    table = json.loads((ROOT / "sparkprep" / "emr" / "prices.json").read_text())
+    spot = table.pop("spot")
+    path = tmp_path / "prices.json"
+    path.write_text(json.dumps(table))
+    assert planned(str(path)).an_hour.total == planned().an_hour.total
+    with pytest.raises(UserError, match=r"no prices of spot; take .* or --market ON_DEMAND"):
+        planned(str(path), market="SPOT")
+    path.write_text(json.dumps({**table, "spot": {**spot, "usual_share": 1.5}}))
+    with pytest.raises(UserError, match=r"spot.usual_share lies between spot.least_share and 1"):
+        planned(str(path))
+
+
 def test_a_run_is_estimated_by_the_formula_that_is_documented() -> None:
     taken = planned(text_gb=10).taken
     seconds = 10 * (27.4 + 24.7) * 1.85 * 1.2 * 1.5

@@ -11,6 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 import s3_buckets
+from botocore.exceptions import EndpointConnectionError
 from emr_stubs import ARN, CLUSTER, add_look, job_run, step, stubbed
 
 from sparkprep import __version__
@@ -79,6 +80,25 @@ def test_the_cluster_that_is_made_is_the_one_that_was_planned(staged: str, capsy
     assert {each["InstanceGroupType"]: each["RequestedInstanceCount"] for each in groups} == {"MASTER": 1, "CORE": 2}
     actions = emr.list_bootstrap_actions(ClusterId=cluster)["BootstrapActions"]
     assert actions[0]["Args"] == [staged, "--stop-after-hours", "3"]
+
+
+def test_a_program_is_told_of_a_launch_in_json_alone(staged: str, capsys: pytest.CaptureFixture[str]) -> None:
+    dry = json.loads(told(capsys, "launch", staged, "--core-nodes", "2", "--dry-run", "--json"))
+    assert dry.pop("cluster") is None
+    assert "no cluster is billed" in told(capsys, "status")
+    made = json.loads(told(capsys, "launch", staged, "--core-nodes", "2", "--json"))
+    assert made.pop("cluster") in told(capsys, "status")
+    assert made == dry == json.loads(told(capsys, "plan", staged, "--core-nodes", "2", "--json"))
+    said = told(capsys, "launch", staged, "--json", "--follow", code=2)
+    assert "--follow is of a launch that is told line by line, without --json: leave it out" in said
+
+
+def test_a_staging_looks_for_its_bucket_in_the_region_that_is_named(
+    staged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = told(capsys, "stage", staged, "--region", "eu-west-1", code=2)
+    assert f"{staged}: the bucket lies in us-east-1, and the cluster would be in eu-west-1; give --region us-e" in said
+    assert "did you mean eu-west-1" in told(capsys, "stage", staged, "--region", "eu-wset-1", code=2)
 
 
 def test_a_second_launch_and_a_second_submission_do_nothing_twice(
@@ -289,14 +309,35 @@ def test_a_dry_run_prints_the_request_and_asks_for_nothing(
         assert "it costs" in said
 
 
-def test_an_endpoint_that_does_not_answer_is_told_soon_and_by_its_host_alone(
+@pytest.mark.parametrize(
+    ("variable", "target"),
+    [
+        ("AWS_ENDPOINT_URL_EMR", CLUSTER),
+        ("AWS_ENDPOINT_URL", CLUSTER),
+        ("AWS_ENDPOINT_URL_EMR_SERVERLESS", "00f1r2h3o4m5e6d7"),
+    ],
+)
+def test_an_endpoint_that_does_not_answer_is_told_soon_by_its_host_and_port_and_what_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, target: str
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
+    monkeypatch.setenv(variable, f"http://user:{MARKED}@127.0.0.1:9")
+    said = told(capsys, "status", target, code=2)
+    assert f"no answer at http://127.0.0.1:9; check the network, and {variable}, which names that server" in said
+
+
+def test_an_endpoint_that_nothing_here_names_is_told_with_the_region() -> None:
+    url = "https://elasticmapreduce.eu-nowhere-1.amazonaws.com/"
+    said = control.explain_emr(EndpointConnectionError(endpoint_url=url))
+    assert said == f"no answer at {url.rstrip('/')}; check the network and --region"
+
+
+def test_an_address_that_is_none_is_told_without_what_stands_before_its_host(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", f"http://user:{MARKED}@127.0.0.1:9")
-    said = told(capsys, "status", CLUSTER, code=2)
-    assert "no answer at 127.0.0.1; check the network and --region" in said
     for wrong in (f"http://user:{MARKED}@not a host", f"user:{MARKED}@127.0.0.1"):
         monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", wrong)
         assert "EMR in us-east-1: " in told(capsys, "status", CLUSTER, "--region", "us-east-1", code=2)

@@ -1,17 +1,19 @@
 """A server of S3's protocol that is away for a while is waited for; what will not change is told at once."""
 
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError
 from proxy import Proxy, Request, in_front_of
 from s3_buckets import put
 
 from sparkprep.errors import UserError
 from sparkprep.io import aws
 from sparkprep.io.files import exists, open_input, write_text
-from sparkprep.io.patience import wait_out
+from sparkprep.io.patience import FIRST_WAIT, wait_out, within
 
 SECONDS = 3.0
 """Longer than botocore's own attempts take where nobody answers."""
@@ -65,3 +67,36 @@ def test_what_will_not_change_is_told_at_once(proxy: Proxy) -> None:
         with pytest.raises(UserError, match="No such file"):
             open_input("s3://bucket/in/none")
         assert proxy.requests <= 3
+
+
+def test_a_question_is_answered_fails_as_it_does_or_is_given_up() -> None:
+    def refuse() -> None:
+        raise UserError("no")
+
+    assert within(60, lambda: "answer") == "answer"
+    with pytest.raises(UserError, match="no"):
+        within(60, refuse)
+    never = threading.Event()
+    with pytest.raises(ConnectTimeoutError):
+        within(0.05, never.wait)
+    never.set()
+
+
+def test_names_that_nobody_resolves_do_not_hold_a_program(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    never, resolve = threading.Event(), socket.getaddrinfo
+
+    def silent(host: str, *words: object, **more: object) -> object:
+        return never.wait() and resolve(host, *words, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(aws, "FIRST_WAIT", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://s3.silent.test:8000")
+    with pytest.raises(UserError, match=r"no connection to S3 at http://s3\.silent\.test:8000; check the network"):
+        exists("s3://bucket/key")
+    never.set()
+
+
+def test_who_hands_out_credentials_is_asked_as_impatiently_as_s3() -> None:
+    sts = aws.session().client("sts", region_name="us-east-1").meta.config
+    attempts, longest_pauses = sts.retries["total_max_attempts"], 3
+    assert attempts * max(sts.read_timeout, sts.connect_timeout) + longest_pauses <= FIRST_WAIT

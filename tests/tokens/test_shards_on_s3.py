@@ -1,5 +1,6 @@
 """Shards on S3, against a real server of its protocol."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import delete_file, file_names, open_whole
+from sparkprep.io.heartbeat import Heartbeat
 from sparkprep.io.paths import filesystem
 from sparkprep.spark.progress import Progress
 from sparkprep.tokens.manifest import verify
@@ -32,7 +34,7 @@ def run_job(rows: Path, folder: str) -> None:
     """The job as a process of its own: the server's address must be there when Spark starts its workers."""
     settings = ["--name", "t", "--shard-tokens", "2000", "--val-tokens", "300", "--quiet"]
     command = [sys.executable, "-m", "sparkprep.cli", "shards", "--input", str(rows), "--output", folder, *settings]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=240)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=240)
 
 
 @pytest.mark.slow
@@ -58,6 +60,15 @@ def test_shards_on_s3_are_those_of_a_local_folder_and_a_second_run_makes_only_wh
 
 
 @pytest.mark.slow
+def test_a_second_run_into_the_same_folder_is_refused_and_writes_nothing(bucket: str, rows: Path) -> None:
+    folder = f"{bucket}/twice"
+    with Heartbeat(f"{folder}/_progress", alone=True), pytest.raises(subprocess.CalledProcessError) as caught:
+        run_job(rows, folder)
+    assert re.search(r"twice/_progress: another run \(process \d+ .* writes there; wait for it", caught.value.stderr)
+    assert file_names(folder) == []
+
+
+@pytest.mark.slow
 def test_documents_token_rows_and_shards_may_all_lie_on_s3(bucket: str, tmp_path: Path, spark: SparkSession) -> None:
     documents = save(tmp_path / "docs.parquet", {"id": list(range(90)), "text": [prose(n) for n in range(90)]})
     system, folder = filesystem(f"{bucket}/docs")
@@ -66,7 +77,7 @@ def test_documents_token_rows_and_shards_may_all_lie_on_s3(bucket: str, tmp_path
     names = ["--name", "t", "--shard-tokens", "2000", "--val-tokens", "300", "--quiet"]
     outputs = ["--output", f"{bucket}/rows", "--shards", f"{bucket}/shards"]
     command = [sys.executable, "-m", "sparkprep.cli", "tokenize", "--input", f"{bucket}/docs", *outputs, *names]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=240)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=240)
     make_tokens(spark, str(documents), str(tmp_path / "rows"))
     local = make_shards(spark, [str(tmp_path / "rows")], str(tmp_path / "out"), SETTINGS, Progress(spark, None))
     assert verify(f"{bucket}/shards")["shards"] == local["shards"]
