@@ -24,7 +24,7 @@ _RULES_SHOWN = 5
 
 EPILOG = """\
 examples:
-  spark-submit jobs/filter.py --input pages/ --output good/                 what `sparkprep extract` has made
+  spark-submit jobs/filter.py --input pages/ --output good/                 what an extraction has made
   sparkprep filter --input docs.jsonl.gz --output good/ --rules gopher-quality --gopher-min-words 20
   sparkprep filter --input crawl/ --output good/ --rules gopher-quality c4 --skip c4-terminal-punctuation
 

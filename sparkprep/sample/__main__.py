@@ -23,7 +23,7 @@ EPILOG = """\
 examples:
   %(prog)s --size 10k --out subsets/10k      10,000 documents, their true pairs and clusters, their sources
   %(prog)s --size 10k --archives crawl/      the documents as pages of HTML in archives of WARC, to be extracted
-  %(prog)s --size 10k --compare pages/       what `sparkprep extract` made of these, word for word
+  %(prog)s --size 10k --compare pages/       what an extraction made of these, word for word
 
 exit code: 0; 1 where more than --max-differ of the words differ; 2 if something cannot be read or written
 """
