@@ -125,7 +125,9 @@ def _command(source: Archives | Sequence[str], output: str, settings: ExtractSet
 
 
 def _flag(name: str, value: object) -> list[str]:
-    return [flag(name)] if value is True else [flag(name), str(value)]
+    if value is True:
+        return [flag(name)]
+    return [flag(name), ",".join(value) if isinstance(value, tuple) else str(value)]
 
 
 def _report(folder: str, metrics: dict[str, Any], told: Sequence[_Told], rejected: Table, progress: Progress) -> None:
