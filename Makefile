@@ -12,7 +12,7 @@ export PYTHON
 
 RUN := $(VENV)/bin/python
 SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in)
-KERNELS := $(wildcard sparkprep/dedup/*.py sparkprep/dedup/kernels/*.py sparkprep/filter/*.py sparkprep/filter/kernels/*.py sparkprep/tokens/xxhash64.py sparkprep/startup/kernels.py)
+KERNELS := $(wildcard sparkprep/dedup/*.py sparkprep/dedup/kernels/*.py sparkprep/filter/*.py sparkprep/filter/kernels/*.py sparkprep/tokens/xxhash64.py sparkprep/extract/scanning.py sparkprep/startup/kernels.py)
 QUICK := not slow and not cluster and not storage and not bootstrap and not browser and not golden and not gpu
 
 # An environment knows its own path: one that was moved or copied is made anew.

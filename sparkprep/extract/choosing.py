@@ -35,6 +35,8 @@ _SHARE_OF_SURROUNDINGS = 0.8
 _LISTS = frozenset(("ul", "ol", "dl", "table"))
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _TEXT_TAGS = frozenset(("p", "pre", "blockquote", "dd", "figcaption"))
+_PARAGRAPHS = frozenset(("p", "pre"))
+"""One of them is no main text by itself, be it as long as it may: what stands beside it belongs to it."""
 _PARTS = frozenset(("li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "caption"))
 _WEIGHT_OF_OTHERS = 1.0
 _WEIGHT_OF_PARTS = 0.5
@@ -101,11 +103,11 @@ def _choose(page: Blocks, is_out: list[bool]) -> list[int]:
 
 
 def _best(page: Blocks, score: list[float]) -> int:
-    """Return the innermost element that has next to all of the greatest sum."""
-    best = max(range(len(score)), key=lambda number: (score[number], number))
+    """Return the innermost element that has next to all of the greatest sum, and may hold paragraphs."""
+    best = max((n for n, tag in enumerate(page.tag) if tag not in _PARAGRAPHS), key=lambda n: (score[n], n))
     least = _SHARE_OF_BEST * score[best]
     for number in range(best + 1, len(score)):
-        if score[number] >= least and page.parent[number] == best:
+        if score[number] >= least and page.parent[number] == best and page.tag[number] not in _PARAGRAPHS:
             best = number
         elif page.parent[number] < best and page.first[number] >= page.end[best]:
             break

@@ -125,7 +125,9 @@ def _command(source: Archives | Sequence[str], output: str, settings: ExtractSet
 
 
 def _flag(name: str, value: object) -> list[str]:
-    return [flag(name)] if value is True else [flag(name), str(value)]
+    if value is True:
+        return [flag(name)]
+    return [flag(name), ",".join(value) if isinstance(value, tuple) else str(value)]
 
 
 def _report(folder: str, metrics: dict[str, Any], told: Sequence[_Told], rejected: Table, progress: Progress) -> None:
@@ -161,6 +163,7 @@ def _extract(
 ) -> list[_Told]:
     """Run a task for each archive, the largest first, each of which writes its parts of both tables."""
     order = sorted(range(len(files)), key=lambda number: -files[number].size)
+    sizes = [files[number].size for number in order]
     write_parts = split_writer(tables)
     names = distinct_names(files)
     every = -(-len(files) // ARCHIVES)
@@ -172,7 +175,7 @@ def _extract(
         told.tally.forget_hosts(hosts)
         yield told
 
-    with explained(), progress.stage("extract", size=sum(file.size for file in files), things="archives") as stage:
+    with explained(), progress.stage("extract", things="archives", sizes=sizes) as stage:
         told = sorted(run(spark, order, task), key=lambda each: each.archive)
         stage.documents = sum(each.tally.documents for each in told)
     for which, table in enumerate(tables):

@@ -70,7 +70,7 @@ class ExtractKeywords(TypedDict, total=False):
     max_bytes: int
     max_seconds: float
     keep_truncated: bool
-    language: Sequence[str] | str | None
+    language: Sequence[str] | None
     language_score: float
     site_boilerplate: str
     site_pages: int

@@ -32,7 +32,8 @@ _LOG = logging.getLogger("sparkprep")
 class Look:
     """How far a run is. share (0..1) and left (seconds) are of the run, or of the stage where that is all one knows.
 
-    things: what its tasks are, such as archives, of `size` bytes in all; "" where that says nothing.
+    things: what its tasks are, such as archives, of `size` bytes in all, `done` of them in those that have ended; ""
+    where that says nothing.
     """
 
     stage: str
@@ -43,6 +44,7 @@ class Look:
     share: float = 0.0
     things: str = ""
     size: int = 0
+    done: int = 0
 
     def __str__(self) -> str:
         """Return it in words: documents or tasks, time so far and time left."""
@@ -71,8 +73,7 @@ class Look:
             done = self.documents * finished // total if total else 0
             return f"{done:,} of {self.documents:,} documents"
         if self.things and total:
-            done_bytes = human_bytes(self.size * finished // total)
-            return f"{finished:,} of {total:,} {self.things}, {done_bytes} of {human_bytes(self.size)}"
+            return f"{finished:,} of {total:,} {self.things}, {human_bytes(self.done)} of {human_bytes(self.size)}"
         return f"{finished:,} of {total:,} tasks" if finished else ""
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from typing import Any, TextIO
 
 from pyspark.errors import PySparkException
@@ -70,15 +71,18 @@ class Progress:
             self._display.warn(f"warning: {safe_text(text)}")
 
     @contextmanager
-    def stage(self, name: str, documents: int = 0, size: int = 0, things: str = "") -> Iterator[Stage]:
+    def stage(
+        self, name: str, documents: int = 0, size: int = 0, *, things: str = "", sizes: Sequence[int] = ()
+    ) -> Iterator[Stage]:
         """Time the block and label its Spark jobs; print its line when it has ended without an error.
 
-        things: what its tasks are, where each is one of the input's, and `size` that of all of them.
+        things: what its tasks are, where each is one of the input's. sizes: of these, in bytes, in the order in which
+        the tasks begin: so many of the first have about ended.
         """
-        stage = Stage(name, documents, size)
+        stage = Stage(name, documents, size or sum(sizes))
         start = time.monotonic()
         done = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(stage, done, things), daemon=True)
+        watcher = threading.Thread(target=self._watch, args=(stage, done, things, sizes), daemon=True)
         if not isinstance(self._display, Nowhere):
             watcher.start()
         try:
@@ -99,13 +103,17 @@ class Progress:
         size = f"{human_bytes(stage.bytes):>10}" if stage.bytes else " " * 10
         self._display.line(f"{stage.name:<12}{volume}{size}{stage.seconds:>9.1f} s")
 
-    def _watch(self, stage: Stage, done: threading.Event, things: str) -> None:
+    def _watch(self, stage: Stage, done: threading.Event, things: str, sizes: Sequence[int]) -> None:
         start = time.monotonic()
         if done.wait(SLOW) or not self._can_count():
             return
         tasks = _Tasks(self._spark, start)
         while not done.wait(self._display.interval):
-            look = replace(self._look(stage, time.monotonic() - start, tasks.pace()), things=things, size=stage.bytes)
+            pace = tasks.pace()
+            by_size = _by_size(pace, sizes)
+            look = self._look(stage, time.monotonic() - start, by_size)
+            if by_size is not pace:
+                look = replace(look, pace=pace, things=things, size=by_size.total, done=by_size.finished)
             self._estimate(look)
             self._display.show(look)
         self._display.clear()
@@ -136,6 +144,14 @@ class Progress:
             return self._spark.sparkContext is not None
         except (PySparkException, AttributeError):  # Spark Connect has no task counts
             return False
+
+
+def _by_size(pace: Pace, sizes: Sequence[int]) -> Pace:
+    """Return a pace in bytes where tasks have sizes: the first of them, if they are the largest, take the longest."""
+    if len(sizes) != pace.total or not sum(sizes):
+        return pace
+    so_far = [0, *accumulate(sizes)]
+    return replace(pace, finished=so_far[pace.finished], total=so_far[-1], first=so_far[pace.first])
 
 
 class _Tasks:

@@ -1,5 +1,6 @@
 """The report of an extraction: what was lost and why, texts beside their addresses, nothing hostile alive in it."""
 
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 from pyspark.sql import SparkSession
 from warc_files import answer, archive, html, record, responses
 
-from sparkprep import ExtractResult, UserError, deduplicate, extract_documents
+from sparkprep import ExtractResult, ExtractSettings, UserError, deduplicate, extract_documents
+from sparkprep.cli import parse
+from sparkprep.options import from_arguments
 from sparkprep.pages.environment import visible
 
 HOSTILE = "<script>alert(1)</script>\u202e{{ 7*7 }}"
@@ -86,6 +89,16 @@ def test_the_next_step_takes_what_extraction_returns(result: ExtractResult) -> N
     clean = deduplicate(result, spark=result.spark)
     assert clean.metrics["counts"]["input"] == 33
     assert clean.kept.columns == result.documents.columns
+
+
+def test_the_command_of_a_report_gives_the_same_settings_again(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "a b.warc").write_bytes(b"".join(responses(3)))
+    asked = {"language": "en,de", "keep_truncated": True, "max_seconds": 5.0}
+    found = extract_documents(tmp_path / "a b.warc", spark=spark, **asked)
+    _, verb, *words = shlex.split(found.metrics["command"])
+    again = from_arguments(ExtractSettings, parse([verb, *words]))
+    assert again == ExtractSettings(**asked)
+    assert words[words.index("--input") + 1] == str(tmp_path / "a b.warc")
 
 
 def test_without_a_document_there_is_a_page_all_the_same(spark: SparkSession, tmp_path: Path) -> None:

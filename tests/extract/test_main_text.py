@@ -111,6 +111,14 @@ def test_a_table_of_short_cells_is_the_main_text_where_links_are_the_less_of_it(
     assert "News" not in text
 
 
+@pytest.mark.parametrize("tag", ["p", "pre"])
+def test_a_paragraph_that_is_next_to_all_of_the_text_does_not_take_it_for_itself(tag: str) -> None:
+    long = "One of the long lines of which there are many. " * 40
+    main = f"<main><p>What it is.</p><h2>Use</h2><{tag}>{long}</{tag}><p>The end.</p></main>"
+    text = text_of(f"<nav><a href='/'>Home</a></nav>{main}")
+    assert text == f"What it is.\n\nUse\n\n{long.strip()}\n\nThe end."
+
+
 def test_a_short_line_of_chinese_or_japanese_is_running_text() -> None:
     text = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。"
     nav = "<div><a href='/'>ホーム</a></div><div>検索</div>"

@@ -261,5 +261,17 @@ def test_where_tasks_cannot_be_counted_the_stages_are_told_without_a_bar(monkeyp
 
 
 def test_a_stage_whose_tasks_are_of_the_input_tells_of_them_and_their_bytes() -> None:
-    look = displays.Look("extract", 0, Pace(3, 12, 30.0), 31.0, 90.0, 0.25, "archives", 12_000_000_000)
-    assert str(look) == "3 of 12 archives, 3.0 GB of 12.0 GB, 31 seconds so far, about 2 minutes left"
+    look = displays.Look("extract", 0, Pace(3, 12, 30.0), 31.0, 90.0, 0.25, "archives", 12_000_000_000, 5_000_000_000)
+    assert str(look) == "3 of 12 archives, 5.0 GB of 12.0 GB, 31 seconds so far, about 2 minutes left"
+
+
+def test_the_time_of_tasks_of_unequal_size_goes_by_their_bytes() -> None:
+    """Of three archives the largest, begun first, has taken 60 seconds: the two others are a sixth of all."""
+    by_size = progress._by_size(Pace(1, 3, 60.0, 1, 60.0), (1_000, 100, 100))
+    assert (by_size.finished, by_size.total, by_size.whole()) == (1_000, 1_200, 72.0)
+
+
+@pytest.mark.parametrize("sizes", [(), (5, 7), (0, 0, 0)])
+def test_tasks_whose_sizes_are_not_known_are_alike(sizes: tuple[int, ...]) -> None:
+    pace = Pace(1, 3, 60.0, 1, 60.0)
+    assert progress._by_size(pace, sizes) is pace
