@@ -69,7 +69,7 @@ class LanguageModel:
 
     def classify(self, text: str) -> tuple[str, float]:
         """Return the code of a text's language and the share that it has of all, from 0 to 1."""
-        data = unicodedata.normalize("NFC", text.lower() if text.isupper() else text).encode(errors="replace")
+        data = unicodedata.normalize("NFC", text.lower() if text.isupper() else text).encode(errors="surrogatepass")
         many = _count(np.frombuffer(data, np.uint8), self._moves, self._rows, self._output, self._counts, self._met)
         scores = self._prior.copy() if many else np.zeros_like(self._prior)
         _add(self._met, many, self._counts, self._table, scores)

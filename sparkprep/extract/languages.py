@@ -18,9 +18,10 @@ LANGUAGES = tuple(_CODES.split())
 """Codes of ISO 639 that a text may get, the shortest there is; zxx: no language (numbers, identifiers); und: nothing
 that can be told. Named here, where no model is loaded."""
 UNDETERMINED = "und"
-_SAMPLED, _PIECES = 2_000, 8
-"""Characters of a text that are looked at, and in how many pieces: by all of them one text in a thousand is judged
-otherwise."""
+_SAMPLES = ((400, 4), (2_000, 8))
+"""Characters of a text that are looked at, and in how many pieces: the second where the first leave doubt."""
+_SURE = 0.95
+"""Score from which there is none: with it one text in a thousand is judged otherwise than by all of its characters."""
 _LEAST_SCORE = 0.02
 """What a text gets in which the model knows nothing is below this."""
 
@@ -33,18 +34,22 @@ class Language(NamedTuple):
 
 
 def language_of(text: str) -> Language:
-    """Return the language of a text, by up to 2,000 characters in eight pieces from its beginning to its end."""
+    """Return the language of a text, by pieces of it from its beginning to its end: 400 characters, or 2,000."""
     from sparkprep.extract.language_model import language_model  # only where it is asked: it takes a second and 200 MB
 
-    code, score = language_model().classify(_sample(text))
+    code, score = UNDETERMINED, 0.0
+    for size, pieces in _SAMPLES:
+        code, score = language_model().classify(_sample(text, size, pieces))
+        if score >= _SURE or len(text) <= size:
+            break
     if score < _LEAST_SCORE:
         return Language(UNDETERMINED, 0.0)
     return Language(code, round(score, 3))  # processors differ in the last digits
 
 
-def _sample(text: str) -> str:
-    if len(text) <= _SAMPLED:
+def _sample(text: str, size: int, pieces: int) -> str:
+    if len(text) <= size:
         return text
-    length = _SAMPLED // _PIECES
-    step = (len(text) - length) // (_PIECES - 1)
-    return "\n".join(text[start : start + length] for start in range(0, _PIECES * step, step))
+    length = size // pieces
+    step = (len(text) - length) // (pieces - 1)
+    return "\n".join(text[start : start + length] for start in range(0, pieces * step, step))
