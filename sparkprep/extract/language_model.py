@@ -1,4 +1,4 @@
-"""py3langid's model, asked by a compiled pass over a text's bytes: what its `classify` says, at a tenth of the cost.
+"""py3langid's model, asked by a compiled pass over a text's bytes: what its `classify` says, at a quarter of the cost.
 
 A text's bytes go through an automaton that knows some 100,000 sequences of bytes; each that is met counts for every
 language by its logarithmic probability there (naive Bayes; Lui and Baldwin, ACL 2012).
