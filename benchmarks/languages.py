@@ -118,7 +118,7 @@ def _resiliparse() -> Detector:
 
 
 DETECTORS: dict[str, Callable[[], Detector]] = {
-    "sparkprep (py3langid on 1,000 characters)": lambda: lambda text: language_of(text).code,
+    "sparkprep (py3langid on pieces)": lambda: lambda text: language_of(text).code,
     "py3langid": _py3langid,
     "cld3-py": _cld3,
     "pycld2": _cld2,

@@ -10,7 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from sparkprep.extract.bodies import Answer, answer_of, body_of
-from sparkprep.extract.languages import Language, language_of
+from sparkprep.extract.languages import Language
 from sparkprep.extract.members import Readable
 from sparkprep.extract.page import Page
 from sparkprep.extract.page_process import PageFailed
@@ -66,6 +66,9 @@ class PageReader(Protocol):
 
     def page_of(self, data: bytes, content_type: str, extractor: str) -> Page:
         """Return what a page says. Raises PageFailed."""
+
+    def language_of(self, text: str) -> Language:
+        """Return which language a text is in. Raises PageFailed."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,11 @@ class _Extraction:
             return Outcome(reason=TRUNCATED, url=url, kind=_BY_CRAWLER)
         text = record.block.decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "").strip("\n")
         languages = record.headers.get("warc-identified-content-language", "")
-        page = Page(text, "", languages.partition(",")[0].strip(), "utf-8")
+        try:
+            language = self.pages.language_of(text)
+        except PageFailed as failed:
+            return self._without(record, url, failed.reason, f"{len(text):,} characters of text")
+        page = Page(text, "", languages.partition(",")[0].strip(), "utf-8", *language)
         return self._of_page(record, url, page, len(record.block))
 
     def _of_answer(self, record: Record, url: str, answer: Answer) -> Outcome:
@@ -162,7 +169,7 @@ class _Extraction:
 
     def _of_page(self, record: Record, url: str, page: Page, size: int) -> Outcome:
         """Return what a text gives: a document, if it is in a language that is asked for."""
-        language, settings = language_of(page.text), self.settings
+        language, settings = Language(page.code, page.score), self.settings
         is_asked_for = settings.language is None or language.code in settings.language
         if not is_asked_for or (settings.language and language.score < settings.language_score):
             return Outcome(reason=OTHER_LANGUAGE, url=url, kind=language.code, language=language.code)

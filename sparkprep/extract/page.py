@@ -10,12 +10,15 @@ from sparkprep.errors import UserError
 
 class Page(NamedTuple):
     """What a page says. language: as `<html lang>` has it, in lower case with hyphens; "" where it has none. charset:
-    by which codec of Python's it was read."""
+    by which codec of Python's it was read. code, score: of the language that its text is in (`languages.Language`),
+    where that was asked."""
 
     text: str
     title: str
     language: str
     charset: str = ""
+    code: str = ""
+    score: float = 0.0
 
 
 def check_extractor(name: str) -> None:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from typing import IO
 
+from sparkprep.extract.languages import Language, language_of
 from sparkprep.extract.page import Page
 
 MEMORY = 3 << 30
@@ -44,10 +45,17 @@ class PageProcess:
         atexit.register(self.close)
 
     def page_of(self, data: bytes, content_type: str, extractor: str) -> Page:
-        """Return what `main_text.page_of` returns. Raises PageFailed."""
+        """Return what `main_text.page_of` returns, with the language of the text. Raises PageFailed."""
+        return _unpacked(self._answer([content_type, extractor], data))
+
+    def language_of(self, text: str) -> Language:
+        """Return what `languages.language_of` returns. Raises PageFailed."""
+        return Language(*json.loads(self._answer([], text.encode(errors="replace"))))
+
+    def _answer(self, words: list[str], data: bytes) -> bytes:
         process = self._running()
         try:
-            _send(process.stdin, json.dumps([content_type, extractor]).encode())
+            _send(process.stdin, json.dumps(words).encode())
             _send(process.stdin, data)
             answer = self._receive(process, self._seconds)
         except (OSError, EOFError):
@@ -55,7 +63,7 @@ class PageProcess:
             raise PageFailed("crashed") from None
         if not answer:
             raise PageFailed("crashed")
-        return _unpacked(answer)
+        return answer
 
     def close(self) -> None:
         """End the process."""
@@ -126,18 +134,27 @@ def _unpacked(answer: bytes) -> Page:
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer one page after the other, until there is no more request; with nothing one that raised an error."""
+    """Answer one page or text after the other, until there is no more; with nothing one that raised an error.
+
+    A request is two messages: a list, of header and extractor for a page, empty for a text; and its bytes.
+    """
     from sparkprep.extract.main_text import page_of  # only here: it takes a second and 100 MB
 
+    language_of("a text to load the model with")
     _send(answers, _READY)
     while True:
         try:
-            content_type, extractor = json.loads(_message(requests))
+            words = json.loads(_message(requests))
             data = _message(requests)
         except EOFError:
             return
         try:
-            answer = _packed(page_of(data, content_type, extractor))
+            if words:
+                page = page_of(data, *words)
+                language = language_of(page.text)
+                answer = _packed(page._replace(code=language.code, score=language.score))
+            else:
+                answer = json.dumps(language_of(data.decode())).encode()
         except Exception:  # whatever a library raises of what anyone has written
             answer = b""
         _send(answers, answer)

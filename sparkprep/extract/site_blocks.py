@@ -166,7 +166,7 @@ class SiteBlocks:
                         row if row["text"] else None,
                         "" if row["text"] else SITE_BOILERPLATE,
                         url=row["url"],
-                        language=str(row["language"]),
+                        language=row["language"],
                         charset=charset,
                     )
 

@@ -22,7 +22,8 @@ from sparkprep.dedup.kernels import (
     unicode,
 )
 from sparkprep.dedup.kernels.bands import choose, in_sequence
-from sparkprep.extract import scanning
+from sparkprep.extract import language_model, scanning
+from sparkprep.extract.languages import language_of
 from sparkprep.filter.kernels import c4, fineweb, gopher, judge, texts, words
 from sparkprep.filter.questions import questions_of
 from sparkprep.filter.settings import FilterSettings
@@ -31,7 +32,7 @@ from sparkprep.tokens import xxhash64
 
 TEXTS = ("The quick brown fox jumps over the lazy dog, naïvely.", "The quick brown fox jumps over the lazy dog.")
 _MODULES = (
-    *(band_keys, buckets, clusters, components, hashing, scanning, shingles, sketch, xxhash64),
+    *(band_keys, buckets, clusters, components, hashing, language_model, scanning, shingles, sketch, xxhash64),
     *(c4, fineweb, gopher, judge, texts, words),
 )
 
@@ -48,6 +49,7 @@ def call_all() -> float:
     _search(sketches)
     _decide()
     xxhash64.xxhash64(column, 1)
+    language_of(TEXTS[0])
     scanning.scan(b"<p>The quick brown fox</p>")
     judge.judge(column, questions_of(FilterSettings()))
     return _compare(column)

@@ -5,11 +5,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from pyspark.sql import SparkSession
 from warc_files import answer, archive, html, record
 
 from sparkprep.errors import UserError
-from sparkprep.extract.languages import LANGUAGES, UNDETERMINED, _identifier, language_of
+from sparkprep.extract.language_model import language_model
+from sparkprep.extract.languages import LANGUAGES, UNDETERMINED, language_of
 from sparkprep.extract.pipeline import extract
 from sparkprep.extract.settings import ExtractSettings
 
@@ -45,7 +47,17 @@ def test_a_long_text_is_judged_by_all_of_its_length() -> None:
 
 
 def test_the_codes_are_those_of_the_model() -> None:
-    assert set(LANGUAGES) == {*_identifier().labels, UNDETERMINED}
+    assert set(LANGUAGES) == {*language_model().codes, UNDETERMINED}
+
+
+def test_the_compiled_pass_says_what_py3langid_says() -> None:
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    pieces = [text[start : start + 40] for text in TEXTS.values() for start in range(0, 100, 7)]
+    for text in [*pieces, *map(str.upper, pieces), "e\u0301te\u0301 \ud800 et apre\u0300s", *TEXTS.values()]:
+        code, score = language_model().classify(text)
+        expected, confidence = identifier.classify(text)
+        assert abs(score - confidence) < 0.005
+        assert code == expected or score < 0.02
 
 
 @pytest.mark.parametrize(

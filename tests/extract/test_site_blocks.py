@@ -23,7 +23,7 @@ OWN = "Paragraph {} says what no other page of this site has to say, and says it
 
 def document(url: str, text: str) -> Outcome:
     row = dict.fromkeys(DOCUMENTS_SCHEMA.names) | {"url": url, "text": text, "language": "en"}
-    return Outcome(row, language="en")
+    return Outcome(row, url=url, language="en", charset="cp1252")
 
 
 def texts_of(documents: list[Outcome], least: int = 3, share: float = 0.5) -> list[str | None]:
@@ -75,6 +75,13 @@ def test_a_page_of_boilerplate_alone_is_counted_and_others_pass_as_they_are() ->
     removed = sites.removed()
     assert (removed.hosts, removed.pages, removed.blocks, removed.bytes) == (1, 5, 5, 5 * len(NOTICE))
     assert removed.by_host[0]["sample"] == [{"text": NOTICE, "pages": 5}]
+
+
+def test_what_else_is_known_of_a_document_stays() -> None:
+    pages = [*site(4, NOTICE), document("https://a.org/empty", NOTICE)]
+    told = [(outcome.url, outcome.language, outcome.charset) for outcome in SiteBlocks(3, 0.5).without(pages)]
+    assert told == [(page.url, "en", "cp1252") for page in pages]
+    assert list(SiteBlocks(10, 0.5).without(pages)) == pages
 
 
 def expected(documents: list[Outcome], least: int, share: float) -> list[str]:
