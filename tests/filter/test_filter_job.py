@@ -16,11 +16,12 @@ from pyspark.sql import SparkSession
 from s3_buckets import client
 from warc_files import archive, record
 
-from sparkprep import FilterResult, Result, UserError, deduplicate, filter_documents
+from sparkprep import FilterResult, Result, UserError, filter_documents
 from sparkprep.cli import main
 from sparkprep.commands import command
 from sparkprep.extract.pipeline import extract
 from sparkprep.filter.rules import RULES, SETS
+from sparkprep.io.listing import list_files
 from sparkprep.io.paths import filesystem
 
 GOOD = """\
@@ -85,7 +86,9 @@ def test_figures_count_by_rule_and_by_source_and_the_report_shows_the_border(
     assert "U+202E" in page
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(pa.string(), marks=pytest.mark.slow), pa.dictionary(pa.int32(), pa.large_string())]
+)
 def test_c4_leaves_lines_out_of_texts_of_any_type_or_decides_alone(
     spark: SparkSession, tmp_path: Path, kind: pa.DataType
 ) -> None:
@@ -120,9 +123,10 @@ def test_lines_of_json_archives_and_tables_are_documents_too(spark: SparkSession
     extract(spark, [str(tmp_path / "x.warc.wet")], str(tmp_path / "pages"))
     result = run(spark, tmp_path / "pages", tmp_path / "b")
     assert result.metrics["counts"]["kept"] == 1
-    assert deduplicate(result.output, output=tmp_path / "c", spark=spark).metrics["counts"]["input"] == 1
+    read = [file.path for file in list_files([result.output], "text")]
+    assert [Path(path).parent for path in read] == [tmp_path / "b" / "kept"], "what the next job reads of it"
     table = pa.table({"text": [GOOD, SHORT]})
-    assert run(spark, table, tmp_path / "d").kept.count() == 1
+    assert run(spark, table, tmp_path / "c").metrics["counts"]["kept"] == 1
 
 
 def test_what_an_earlier_run_removed_can_be_asked_again(spark: SparkSession, tmp_path: Path) -> None:
