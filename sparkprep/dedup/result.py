@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -32,6 +34,19 @@ class KeptAndRemoved(Reported):
     """the folder with kept/, removed/, metrics.json and report.html"""
     spark: SparkSession
 
+    _own: ClassVar[Mapping[str, type]] = {}
+    """what metrics.json of such a run has, and that of no other"""
+
+    @classmethod
+    def open(cls, output: str | os.PathLike[str], spark: SparkSession | None = None) -> Self:
+        """Return the result that an earlier run has left in a folder. Raises UserError where there is none."""
+        folder = normalise(output)
+        if not exists(join_path(folder, METRICS)):
+            raise UserError(f"{folder}: holds no {METRICS}: name the output folder of such a run")
+        keys = {"counts": dict, "settings": dict, "parts": dict, **cls._own}
+        figures = read_json(join_path(folder, METRICS), "name the output folder of such a run", keys)
+        return cls(figures, folder, spark or get_session("sparkprep"))
+
     @cached_property
     def kept(self) -> DataFrame:
         """The input's rows and columns, without the removed rows."""
@@ -57,15 +72,7 @@ class Result(KeptAndRemoved):
     removed: id, kept_id, jaccard, rule: one row for each removed document.
     """
 
-    @classmethod
-    def open(cls, output: str | os.PathLike[str], spark: SparkSession | None = None) -> Result:
-        """Return the result that an earlier run has left in a folder. Raises UserError where there is none."""
-        folder = normalise(output)
-        if not exists(join_path(folder, METRICS)):
-            raise UserError(f"{folder}: holds no {METRICS}: name the output folder of such a run")
-        keys = {"counts": dict, "settings": dict, "parts": dict, "candidates": dict}
-        figures = read_json(join_path(folder, METRICS), "name the output folder of such a run", keys)
-        return cls(figures, folder, spark or get_session("sparkprep dedup"))
+    _own = MappingProxyType({"candidates": dict})
 
     def removed_with_text(self) -> DataFrame:
         """Return removed/ with texts: id, kept_id, jaccard, rule, text, its url or source, kept_text.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -29,8 +29,11 @@ EXCERPT = 600
 MOST_SOURCES = 1_000_000
 """Sources that are counted one by one; a document of a further one counts among OTHERS."""
 OTHERS = "(further sources)"
+STAYS = ""
+"""In place of a rule, of documents that none removes."""
 
 _NAMES = pa.array([rule.name for rule in RULES])
+_BY = (STAYS, *(rule.name for rule in RULES))
 _ADDED = pa.schema([(RULE_COLUMN, pa.string()), (VALUE_COLUMN, pa.float64()), (LIMIT_COLUMN, pa.float64())])
 
 
@@ -57,8 +60,8 @@ class Tally:
     lines: Counter[str] = field(default_factory=Counter)
     personal: Counter[str] = field(default_factory=Counter)
     personal_documents: int = 0
-    sources: dict[Any, list[int]] = field(default_factory=dict)
-    """documents and removed ones of each"""
+    sources: dict[Any, Counter[str]] = field(default_factory=dict)
+    """documents of each by the rule that removed them, those that stay by STAYS"""
     nearest: dict[tuple[str, bool], list[dict[str, Any]]] = field(default_factory=dict)
     """by rule and whether they stay, the documents nearest to its threshold, in that order"""
 
@@ -68,18 +71,16 @@ class Tally:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("by_rule", "lines", "personal"):
             getattr(self, name).update(getattr(other, name))
-        for source, (documents, removed) in other.sources.items():
-            self.count_source(source, documents, removed)
+        for source, counts in other.sources.items():
+            self.count_source(source, counts)
         for place, rows in other.nearest.items():
             self.note_nearest(place, rows)
 
-    def count_source(self, source: Any, documents: int, removed: int) -> None:
-        """Count documents of a source."""
+    def count_source(self, source: Any, documents: Mapping[str, int]) -> None:
+        """Count documents of a source, by rule."""
         if source not in self.sources and len(self.sources) >= MOST_SOURCES:
             source = OTHERS
-        counts = self.sources.setdefault(source, [0, 0])
-        counts[0] += documents
-        counts[1] += removed
+        self.sources.setdefault(source, Counter()).update(documents)
 
     def note_nearest(self, place: tuple[str, bool], rows: list[dict[str, Any]]) -> None:
         """Keep the nearest of the documents on one side of a rule's threshold: of equally near ones, the first."""
@@ -162,10 +163,11 @@ def _count(batch: pa.RecordBatch, texts: pa.Array, found: Judgement, columns: Co
         encoded = pc.dictionary_encode(source_of(values.cast(pa.string(), safe=False)))
         codes = np.asarray(encoded.indices.fill_null(len(encoded.dictionary)))
         names = python_values(encoded.dictionary)
-        whole = np.bincount(codes, minlength=len(names) + 1)
-        gone = np.bincount(codes[found.rule >= 0], minlength=len(names) + 1)
-        for name, n, k in zip(names, whole.tolist(), gone.tolist(), strict=False):  # the last count is that of nulls
-            tally.count_source(name, n, k)
+        together, counts = np.unique(codes.astype(np.int64) * len(_BY) + found.rule, return_counts=True)
+        for place, n in zip(together.tolist(), counts.tolist(), strict=True):
+            source, rule = divmod(place + 1, len(_BY))  # a text that stays has the rule -1
+            if source < len(names):  # behind them are the nulls
+                tally.count_source(names[source], {_BY[rule]: n})
 
 
 def _note_nearest(

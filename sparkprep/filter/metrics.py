@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 import shlex
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sparkprep.documents.opening import Opened
 from sparkprep.errors import flag
-from sparkprep.filter.judging import Columns, Tally
+from sparkprep.filter.judging import STAYS, Columns, Tally
 from sparkprep.filter.rules import RULES, Bound
 from sparkprep.filter.settings import FilterSettings
 from sparkprep.io.left_out import name_left_out
@@ -106,20 +107,25 @@ def _sources(column: str | None, tally: Tally) -> dict[str, Any] | None:
     """Return the sources that lose most, those with most documents first among equals."""
     if column is None:
         return None
-    counts = tally.sources
+    documents = {name: counts.total() for name, counts in tally.sources.items()}
+    gone = {name: documents[name] - counts[STAYS] for name, counts in tally.sources.items()}
 
-    def order(name: Any) -> tuple[int, int, str]:
-        return -counts[name][1], -counts[name][0], str(name)
+    def most_lost(names: Iterable[Any]) -> list[Any]:
+        return heapq.nsmallest(TOP, names, key=lambda name: (-gone[name], -documents[name], str(name)))
 
-    worst = [name for name, (n, gone) in counts.items() if n >= LEAST and gone > LOST * n]
-    shown = heapq.nsmallest(TOP, counts, key=order)
+    def by_rule(name: Any) -> dict[str, int]:
+        return {rule: n for rule, n in tally.sources[name].most_common() if rule != STAYS}
+
     return {
         "column": column,
-        "total": len(counts),
-        "losing": sum(1 for _, gone in counts.values() if gone),
+        "total": len(documents),
+        "losing": sum(1 for n in gone.values() if n),
         "least_documents": LEAST,
-        "lost_over_90_percent": heapq.nsmallest(TOP, worst, key=order),
-        "top": [{"source": name, "documents": counts[name][0], "removed": counts[name][1]} for name in shown],
+        "lost_over_90_percent": most_lost(s for s, n in documents.items() if n >= LEAST and gone[s] > LOST * n),
+        "top": [
+            {"source": name, "documents": documents[name], "removed": gone[name], "rules": by_rule(name)}
+            for name in most_lost(documents)
+        ],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sparkprep.dedup.result import KeptAndRemoved
 
@@ -14,6 +15,8 @@ class FilterResult(KeptAndRemoved):
     kept: the input's rows and columns, without the removed rows. removed: the others, with filter_rule, filter_value
     and filter_limit: which rule decided, what it measured, and its threshold.
     """
+
+    _own = MappingProxyType({"rules": list})
 
     def shown(self) -> list[tuple[str, str]]:
         """Return what is shown of it."""

@@ -94,8 +94,6 @@ class FilterSettings(Keywords):
 
     def __post_init__(self) -> None:
         check_options(self)
-        if not self.rules:
-            raise UserError(f"{argument('rules')} names no set: some of {', '.join(SETS)}")
         for rule in RULES:
             if rule.name in self.skip and rule.set not in self.rules:
                 raise UserError(f"{argument('skip')}: {rule.name} is a rule of {rule.set}, which is not asked")

@@ -2,6 +2,7 @@
 
 import random
 
+import hypothesis
 import plain_rules
 import pyarrow as pa
 import pytest
@@ -54,6 +55,7 @@ def answers(texts: list[str], settings: FilterSettings) -> list[plain_rules.Answ
     return list(zip(rules, left, strict=True))
 
 
+@hypothesis.settings(max_examples=40)
 @given(texts=st.lists(text, min_size=1, max_size=5))
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: " ".join(settings.rules))
 def test_every_decision_is_that_of_the_rules_in_plain_python(settings: FilterSettings, texts: list[str]) -> None:

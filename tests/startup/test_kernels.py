@@ -13,6 +13,7 @@ COMPILE = (
 )
 # The functions that run in Spark's tasks, and on the driver, with rows as these get them.
 AS_TASKS = """
+import pickle
 import numpy as np
 import pyarrow as pa
 from sparkprep.dedup import candidates, signatures, verify
@@ -22,6 +23,10 @@ from sparkprep.dedup.kernels.bands import choose, in_sequence
 from sparkprep.dedup.resolve import grouping
 from sparkprep.dedup.settings import Settings
 from sparkprep.documents.keys import KEY
+from sparkprep.filter.kernels.judge import judge
+from sparkprep.filter.questions import questions_of
+from sparkprep.filter.rules import SETS
+from sparkprep.filter.settings import FilterSettings
 from sparkprep.startup.kernels import TEXTS, compiled_and_loaded
 from sparkprep.tokens.xxhash64 import xxhash64
 
@@ -35,6 +40,10 @@ sketched = []
 for kind in (pa.string(), pa.large_string()):
     ids = pa.array([b"a", b"b", b"c"], pa.binary()).cast(kind)
     batch = pa.RecordBatch.from_pydict({"id": ids, "text": pa.array([*TEXTS, None]).cast(kind)})
+    for sets in SETS, SETS[:1]:
+        questions = pickle.loads(pickle.dumps(questions_of(FilterSettings(rules=sets))))
+        for each in (batch, received(batch)):
+            judge(each["text"], questions)
     sketched += [signatures.signature_rows(each, 0, columns, Settings()) for each in (batch, received(batch))]
 sketched += map(received, sketched[:])
 blobs = [blob for _, blob in candidates.first_entries(iter(sketched), partitions=1)]
