@@ -8,7 +8,7 @@ from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import leave_word, signals_held_back
-from sparkprep.emr.control import explained
+from sparkprep.emr.control import explained, is_refusal
 
 GOING = ("SUBMITTED", "PENDING", "SCHEDULED", "RUNNING", "QUEUED")
 FAILED = ("FAILED", "CANCELLED")
@@ -67,5 +67,7 @@ def _that_runs(application: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        if is_refusal(error.__context__):
+            raise
         leave_word(error, f"{application} may go on; `{command('emr', 'terminate', application)}` ends its jobs")
         raise

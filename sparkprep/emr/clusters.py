@@ -12,7 +12,7 @@ from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import leave_word, say_line, signals_held_back, what_is_left
-from sparkprep.emr.control import cut_off, explained, may_be_done
+from sparkprep.emr.control import cut_off, explained, is_refusal, may_be_done
 from sparkprep.emr.jobs import input_of, inputs_of, output_of
 from sparkprep.emr.places import STOP_AFTER, Staged
 from sparkprep.errors import UserError
@@ -85,6 +85,18 @@ def that_runs(cluster: str) -> Iterator[None]:
         leave_word(error, words)
         if isinstance(error, BrokenPipeError) and not is_told:  # of which a program tells nothing
             say_line(words, sys.stderr)
+        raise
+
+
+@contextmanager
+def that_may_run(cluster: str) -> Iterator[None]:
+    """Say, where the block fails otherwise than by EMR's word that there is no such cluster, that it may run."""
+    try:
+        yield
+    except BaseException as error:
+        if not is_refusal(error.__context__):
+            words = f"{cluster} may run and be billed; give `{command('emr', 'terminate', cluster)}` again"
+            leave_word(error, f"{words}, or end it in AWS's console")
         raise
 
 
@@ -202,7 +214,8 @@ def add_steps(
 
 def terminate(emr: Any, cluster: str) -> Cluster:
     """End a cluster, or leave one that has ended; return it as it is then. Raises UserError where it goes on."""
-    before = describe(emr, cluster)
+    with that_may_run(cluster):
+        before = describe(emr, cluster)
     if not before.is_active:
         return before
     with that_runs(cluster):

@@ -185,7 +185,8 @@ def hard_stop(settings: ClusterSettings, taken: Estimate, an_hour: float) -> int
     if to_its_end.expected > hours:
         raise UserError(
             f"the run takes {to_its_end.expected:.1f} hours (${to_its_end.expected * an_hour:.2f}), and the cluster "
-            f"stops after {hours}; give {_ways([int(to_its_end.high) + 1, least], an_hour, 'more or larger nodes')}"
+            f"stops after {hours}; give {_ways([least], an_hour, 'more or larger nodes')}; in the worst case it takes "
+            f"{to_its_end.high:.0f} hours"
         )
     return hours
 

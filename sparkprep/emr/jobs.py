@@ -16,7 +16,7 @@ from sparkprep.errors import UserError
 from sparkprep.extract import cli as extract_cli
 from sparkprep.io.files import exists
 from sparkprep.io.paths import join_path, lies_in, normalise
-from sparkprep.options import Keywords, Parser, Text, check_options, option
+from sparkprep.options import FLAGS, Keywords, Parser, Text, check_options, option
 from sparkprep.tokens import shards_cli, tokenize_cli
 
 RUNNER = "command-runner.jar"
@@ -63,10 +63,10 @@ class RunSettings(Keywords):
     jobs: str = option(
         ",".join(USUAL_JOBS), "which jobs, with commas: extract,dedup,tokens,shards or some of them", Text(), "A,B"
     )
-    extract: str = option("", "further flags of the job extract, in quotation marks", Text(empty=True), "'FLAGS'")
-    dedup: str = option("", "further flags of the job dedup, in quotation marks", Text(empty=True), "'FLAGS'")
-    tokens: str = option("", "further flags of the job tokens", Text(empty=True), "'FLAGS'")
-    shards: str = option("", "further flags of the job shards", Text(empty=True), "'FLAGS'")
+    extract: str = option("", "further flags of the job extract, in quotation marks", Text(empty=True), FLAGS)
+    dedup: str = option("", "further flags of the job dedup, in quotation marks", Text(empty=True), FLAGS)
+    tokens: str = option("", "further flags of the job tokens", Text(empty=True), FLAGS)
+    shards: str = option("", "further flags of the job shards", Text(empty=True), FLAGS)
     on_failure: str = option(
         "CANCEL_AND_WAIT", "what becomes of the other steps where one fails", Enumerated("ActionOnFailure"), "WORD"
     )

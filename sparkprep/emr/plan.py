@@ -132,10 +132,18 @@ def make_plan(
     an_hour = cost.hourly(settings, prices)
     taken = cost.estimate(settings, work, placed, an_hour.as_bought, names_of(run))
     larger = disks.larger(taken.gigabytes, settings.core_nodes)
-    stop_after, of_disks = _all_of(
-        lambda: cost.hard_stop(settings, taken, an_hour.total),
-        lambda: disks.room(taken.gigabytes, settings.core_gb, settings.core_nodes, "the core nodes'", larger),
-    )
+    try:
+        of_disks = disks.room(taken.gigabytes, settings.core_gb, settings.core_nodes, "the core nodes'", larger)
+    except UserError as error:  # what more it takes is told of the cluster that has room
+        if (more := disks.enough(taken.gigabytes, settings.core_nodes)) is None:
+            raise
+        roomy = replace(settings, core_gb=more[0], core_nodes=more[1])
+        try:
+            make_plan(roomy, work, prices, region, prefix, run, today)
+        except UserError as further:
+            raise UserError(f"{error}; with these, {further}") from None
+        raise
+    stop_after = cost.hard_stop(settings, taken, an_hour.total)
     if run is not None and settings.step_concurrency > 1:
         raise UserError(
             f"--step-concurrency {settings.step_concurrency}: each job reads what the one before writes, and all would "

@@ -13,6 +13,7 @@ from sparkprep.console import Exit, if_interrupted, say_line
 from sparkprep.emr import clusters, jobs, status
 from sparkprep.emr.control import check_bucket_region, client, region_of
 from sparkprep.emr.fetch import Download, bring, check_parts, downloads
+from sparkprep.emr.inputs import check_size
 from sparkprep.emr.places import MACHINE, PYTHON_VERSION, Staged
 from sparkprep.emr.plan import EXAMPLE
 from sparkprep.emr.prices import load
@@ -79,6 +80,10 @@ def launch(args: argparse.Namespace) -> int:
         check_bucket_region(place, made.region)
     check_staged(made.staged)
     jobs.check_inputs(jobs.inputs_of(made.request.get("Steps", [])))
+    if run.input is not None and "extract" not in jobs.names_of(run):
+        warning = check_size(run.input, made.taken.gigabytes)
+        if warning is not None:
+            say_line(f"warning: {warning}", sys.stderr)
     emr = client(made.region, once=True)
     with clusters.launched(emr, made.request) as cluster:
         if args.json:
@@ -106,6 +111,8 @@ def submit(args: argparse.Namespace) -> int:
         return Exit.DONE
     for place in filter(None, (settings.input, settings.output)):
         check_bucket_region(place, region)
+    if given_place is not None:
+        check_staged(given_place)
     emr = client(region, once=True)
     staged = given_place or clusters.staged_of(emr, cluster)[0]
     new, there = clusters.add_steps(emr, cluster, jobs.steps(settings, staged), jobs.check_inputs)

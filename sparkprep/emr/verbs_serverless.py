@@ -42,6 +42,7 @@ def is_meant(name: str | None) -> bool:
 
 def plan(args: argparse.Namespace) -> int:
     """Tell what the same run costs on EMR Serverless, beside the cluster."""
+    _refuse_market(args)
     made, prices = plan_of(args, None), load(args.prices)
     workers = serverless.workers_of(made.settings, made.placed)
     application = serverless.create_application(made.settings, workers)
@@ -67,6 +68,7 @@ def launch(args: argparse.Namespace) -> int:
     if changed(from_arguments(jobs.RunSettings, args)):
         raise UserError("--input, --output and the jobs' flags are given to `submit`: an application is made empty")
     refuse_given(args, ("follow",), _CLUSTERS)
+    _refuse_market(args)
     made = plan_of(args, None)
     workers = serverless.workers_of(made.settings, made.placed)
     request, prices = serverless.create_application(made.settings, workers), load(args.prices)
@@ -114,6 +116,7 @@ def submit(args: argparse.Namespace) -> int:
         return Exit.DONE
     for place in filter(None, (settings.input, settings.output, args.environment)):
         check_bucket_region(place, region)
+    check_staged(staged)
     jobs.check_inputs([each for each in (jobs.input_of(["spark-submit", *words]),) if each is not None])
     asked = client(region, SERVERLESS)
     runs = applications.job_runs(asked, args.cluster)
@@ -172,6 +175,11 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "fetch": no_fetch,
     "terminate": terminate,
 }
+
+
+def _refuse_market(args: argparse.Namespace) -> None:
+    if args.market != ClusterSettings().market:
+        raise UserError(f"--market {args.market} is of clusters, whose nodes are bought: leave it out")
 
 
 def _tell_price(workers: serverless.Workers, made: Plan, prices: Prices) -> None:

@@ -1,6 +1,7 @@
 """The price of an hour and of a run, by a dated table and measured seconds."""
 
 import json
+import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,22 @@ def test_on_the_spot_market_ec2s_part_of_the_core_nodes_is_lower_and_the_bound_s
     assert "on spot" not in dict(on_demand.rows())
     documented = (ROOT / "docs" / "emr.md").read_text()
     assert f"\n{dict(planned(market='SPOT').rows())['on spot'].split(':')[0]}." in documented
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"documents": 5 * 10**8},
+        {"text_gb": 4000.0},
+        {"text_gb": 900.0, "core_gb": 50},
+        {"documents": 10**8, "max_hours": 1},
+        {"documents": 10**8, "max_dollars": 3.0},
+    ],
+)
+def test_what_a_refusal_tells_to_give_is_enough(settings: dict[str, Any]) -> None:
+    given = re.findall(r"--([a-z-]+) (\d+)", "".join(re.findall(r"give ((?:--[a-z-]+ \d+ ?)+)", refusal(**settings))))
+    assert given
+    planned(**{**settings, **{name.replace("-", "_"): int(value) for name, value in given}})
 
 
 def test_a_table_of_ones_own_need_not_know_of_spot_until_it_is_asked(tmp_path: Path) -> None:
@@ -133,7 +150,7 @@ def test_the_hard_stop_is_what_the_money_buys_and_twelve_hours_at_most() -> None
             "--max-dollars 2: an hour of this cluster costs $2.81, with its start up to $3.73; give --max-dollars 4",
         ),
         ({"max_hours": 12}, "--max-hours 12 cost up to $34.62, more than --max-dollars 25; give --max-hours 8"),
-        ({"documents": 500_000_000}, "and the cluster stops after 8"),
+        ({"documents": 500_000_000}, "with these, the run takes 8.4 hours ($36.28)"),
         ({"instance_type": "r5.xlrge"}, "did you mean r5.xlarge?"),
         ({"instance_type": "r6g.xlarge"}, "x86 alone"),
     ],
@@ -156,7 +173,7 @@ def test_idle_minutes_are_paid_for_until_the_hard_stop_and_do_not_count_as_work(
 
 
 def test_a_run_that_no_hard_stop_is_long_enough_for_is_told_to_take_more_nodes() -> None:
-    said = refusal(text_gb=100_000).split("; give it in several runs")[0]
+    said = refusal(text_gb=3000, core_gb=1000, executors=1, executor_cores=1)
     assert "more or larger nodes" in said
     assert "--max-hours" not in said
 

@@ -327,6 +327,42 @@ def test_an_endpoint_that_does_not_answer_is_told_soon_by_its_host_and_port_and_
     assert f"no answer at http://127.0.0.1:9; check the network, and {variable}, which names that server" in said
 
 
+def test_a_cluster_whose_end_nobody_confirms_may_run(
+    monkeypatch: pytest.MonkeyPatch, staged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "may run" not in told(capsys, "terminate", "j-NOSUCHCLUSTER", code=2)
+    with monkeypatch.context() as silent:
+        silent.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        said = told(capsys, "terminate", CLUSTER, code=2)
+    assert f"{CLUSTER} may run and be billed; give `sparkprep emr terminate {CLUSTER}` again" in said
+
+
+@pytest.mark.parametrize("flag", ["--overwrite", "--threshold=0.9", "-h"])
+def test_one_flag_of_a_job_is_handed_on_as_several_are(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if flag == "-h":
+        assert "--dedup: unknown flag or value -h" in told(capsys, "submit", CLUSTER, *RUN, "--dedup", flag, code=2)
+    else:
+        said = told(capsys, "submit", CLUSTER, *RUN, "--dedup", flag, "--jobs", "dedup", "--dry-run")
+        assert f'"{flag}"' in said
+
+
+def test_steps_are_given_only_where_what_they_run_is_staged(staged: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(capsys, "submit", CLUSTER, *RUN, "--staged", "s3://bucket/nope", code=2)
+    assert "s3://bucket/nope/staged.json: nothing is staged there" in said
+
+
+def test_an_estimate_of_another_size_than_the_inputs_is_told_or_refused(
+    staged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3_buckets.put("big/0.parquet", "x" * 50_000)
+    words = ["launch", staged, "--input", "s3://bucket/big", "--output", "s3://bucket/run"]
+    said = told(capsys, *words, "--text-gb", "0.00001", code=2)
+    assert "--input s3://bucket/big holds 50.0 kB, and the estimate is of 1e-05 to 1e-05 GB of text: give --te" in said
+    assert "no cluster is billed" in told(capsys, "status")
+    assert main(["emr", *words]) == 0
+    assert "warning: --input s3://bucket/big holds 50.0 kB, and the estimate is of 21" in capsys.readouterr().err
+
+
 def test_an_endpoint_that_nothing_here_names_is_told_with_the_region() -> None:
     url = "https://elasticmapreduce.eu-nowhere-1.amazonaws.com/"
     said = control.explain_emr(EndpointConnectionError(endpoint_url=url))
