@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from sparkprep.console import Exit, say_line
 from sparkprep.emr import applications, jobs, serverless
@@ -29,6 +30,7 @@ from sparkprep.emr.telling import (
 )
 from sparkprep.emr.verbs import check_staged, put_there
 from sparkprep.errors import UserError
+from sparkprep.io.paths import lies_in
 from sparkprep.options import changed, from_arguments
 
 _CLUSTERS = "clusters; `status` tells how an application is"
@@ -90,12 +92,12 @@ def launch(args: argparse.Namespace) -> int:
     say_line(f"{application} is there; it costs nothing while no job runs")
     tell_next("submit", application, "--staged", made.staged.prefix, "--environment",
               f"{made.staged.prefix}/environment.tar.gz", "--role", _EXAMPLE_ROLE, *rehearsal(made.staged),
-              "--jobs", "dedup", *region_words(args))  # fmt: skip
+              *region_words(args))  # fmt: skip
     return Exit.DONE
 
 
 def submit(args: argparse.Namespace) -> int:
-    """Start one job; the jobs of a run read what the one before wrote, and Serverless runs all at once."""
+    """Start the jobs of a run, each when the one before has ended: Serverless itself would run all at once."""
     settings, region = from_arguments(jobs.RunSettings, args), region_of(args.region)
     refuse_given(args, ("follow",), _CLUSTERS)
     for name in ("staged", "environment", "role"):
@@ -103,28 +105,66 @@ def submit(args: argparse.Namespace) -> int:
             raise UserError(f"--{name} is missing: EMR Serverless needs it")
     staged = Staged(jobs.check_uri(args.staged, "--staged"))
     commands = jobs.commands(settings, staged)
-    if len(commands) != 1:
-        raise UserError(f"--jobs {settings.jobs}: on EMR Serverless one at a time, as each reads what the one before "
-                        "wrote; begin with --jobs dedup")  # fmt: skip
-    name, words = next(iter(commands.items()))
     made = make_plan(ClusterSettings(), WorkSettings(), load(args.prices), region, staged.prefix)
-    request = serverless.start_job_run(args.cluster, name, words, staged, args.environment, args.role,
-                                       serverless.workers_of(made.settings, made.placed), made.settings,
-                                       made.stop_after)  # fmt: skip
+    workers = serverless.workers_of(made.settings, made.placed)
+    requests = {
+        name: serverless.start_job_run(args.cluster, name, words, staged, args.environment, args.role, workers,
+                                       made.settings, made.stop_after)
+        for name, words in commands.items()
+    }  # fmt: skip
     if args.dry_run:
-        tell_calls([("StartJobRun", request)])
+        tell_calls([("StartJobRun", request) for request in requests.values()])
         return Exit.DONE
     for place in filter(None, (settings.input, settings.output, args.environment)):
         check_bucket_region(place, region)
     check_staged(staged)
-    jobs.check_inputs([each for each in (jobs.input_of(["spark-submit", *words]),) if each is not None])
     asked = client(region, SERVERLESS)
-    runs = applications.job_runs(asked, args.cluster)
-    over = sorted(each["id"] for each in runs if each["state"] not in applications.GOING)  # after these it runs anew
-    run = applications.start(asked, request, serverless.token_of(request, over))
-    say_line(f"{args.cluster}: {run} ({name}) is started; it is stopped after {made.stop_after} hours")
+    known = applications.runs_that_count(asked, args.cluster)
+    soon = [jobs.output_of(_submitted(run.words)) for run in known if run.goes_on]
+    needed = jobs.inputs_of([_step(words) for words in commands.values()])
+    jobs.check_inputs(needed, [place for place in soon if place is not None])
+    for name, words in commands.items():
+        _start(asked, args.cluster, name, words, requests[name], made.stop_after)
     tell_next("status", args.cluster, *region_words(args))
     return Exit.DONE
+
+
+def _start(
+    asked: Any, application: str, name: str, words: Sequence[str], request: applications.Json, stop_after: int
+) -> None:
+    """Start a job when what writes its input has ended, if it does not run and has not.
+
+    Raises UserError where another run with other words writes, or has written, where it would write.
+    """
+    target, source = jobs.output_of(_submitted(words)), jobs.input_of(_submitted(words))
+    known = applications.runs_that_count(asked, application)
+    for run in known:
+        if run.words == tuple(words):
+            say_line(f"{application}: {run.id} ({name}) is there already, {run.state}: not started again")
+            return
+        if jobs.output_of(_submitted(run.words)) == target:
+            raise UserError(
+                f"{target}: {run.id} of {application} writes there with other words ({run.state}); take another "
+                "--output"
+            )
+    for run in known:
+        written = jobs.output_of(_submitted(run.words))
+        if run.goes_on and written is not None and source is not None and lies_in(source, written):
+            say_line(f"{application}: {run.id} still writes {source}: its end is waited for; Ctrl-C ends the wait, not "
+                     "the job, and the same command goes on from there")  # fmt: skip
+            applications.wait_for(asked, application, run.id)
+    runs = applications.job_runs(asked, application)
+    over = sorted(each["id"] for each in runs if each["state"] not in applications.GOING)  # after these it runs anew
+    run_id = applications.start(asked, request, serverless.token_of(request, over))
+    say_line(f"{application}: {run_id} ({name}) is started; it is stopped after {stop_after} hours")
+
+
+def _submitted(words: Sequence[str]) -> list[str]:
+    return ["spark-submit", *words]
+
+
+def _step(words: Sequence[str]) -> applications.Json:
+    return {"HadoopJarStep": {"Args": _submitted(words)}}
 
 
 def show_status(args: argparse.Namespace) -> int:

@@ -12,7 +12,8 @@ import boto3
 import pytest
 import s3_buckets
 from botocore.exceptions import EndpointConnectionError
-from emr_stubs import ARN, CLUSTER, add_look, job_run, step, stubbed
+from botocore.stub import Stubber
+from emr_stubs import ARN, CLUSTER, add_look, add_run, add_runs, step, stubbed
 
 from sparkprep import __version__
 from sparkprep.cli import main, parse
@@ -201,22 +202,92 @@ def test_an_application_is_made_and_its_first_job_is_named(staged: str, capsys: 
     assert f'"applicationId": "{application}"' in told(capsys, *next_words(launched), "--dry-run")
 
 
-def test_a_job_of_an_application_is_started_once_until_it_is_over(
-    staged: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+APPLICATION = "00f1r2h3o4m5e6d7"
+DEDUP = ["--input", "s3://bucket/docs", "--output", "s3://bucket/run/clean"]
+TOKENS = ["--input", "s3://bucket/run/clean", "--output", "s3://bucket/run/tokens"]
+STARTED = {"applicationId": APPLICATION, "jobRunId": "00job", "arn": ARN}
+
+
+@pytest.fixture
+def serverless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    with stubbed("emr-serverless") as (made, stubber):
+        monkeypatch.setattr(verbs_serverless, "client", lambda *_: made)
+        monkeypatch.setattr(applications, "POLL_SECONDS", 0)
+        yield stubber
+
+
+def submit_to_application(staged: str, jobs: str) -> list[str]:
+    role = "arn:aws:iam::123456789012:role/jobs"
+    environment = f"{staged}/environment.tar.gz"
+    return [
+        "submit",
+        APPLICATION,
+        "--staged",
+        staged,
+        "--environment",
+        environment,
+        "--role",
+        role,
+        *RUN,
+        "--jobs",
+        jobs,
+    ]
+
+
+def test_a_job_of_an_application_that_runs_or_is_done_is_not_started_again(
+    staged: str, serverless: Stubber, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    application = "00f1r2h3o4m5e6d7"
-    words = ["submit", application, "--staged", staged, "--environment", f"{staged}/environment.tar.gz", "--role",
-             "arn:aws:iam::123456789012:role/jobs", *RUN, "--jobs", "dedup"]  # fmt: skip
-    tokens: list[str] = []
-    begun = applications.start
-    monkeypatch.setattr(applications, "start", lambda *given: tokens.append(given[2]) or begun(*given))
-    for before in ([], [job_run("RUNNING")], [job_run("FAILED")]):
-        with stubbed("emr-serverless") as (serverless, stubber):
-            stubber.add_response("list_job_runs", {"jobRuns": before}, {"applicationId": application})
-            stubber.add_response("start_job_run", {"applicationId": application, "jobRunId": "00job", "arn": ARN})
-            monkeypatch.setattr(verbs_serverless, "client", lambda *_, made=serverless: made)
-            assert "00job (dedup) is started; it is stopped after 8 hours" in told(capsys, *words)
-    assert tokens[0] == tokens[1] != tokens[2]
+    for state in ("RUNNING", "SUCCESS"):
+        add_runs(serverless, (state, DEDUP))
+        add_runs(serverless, (state, DEDUP))
+        said = told(capsys, *submit_to_application(staged, "dedup"))
+        assert f"00{state} (dedup) is there already, {state}: not started again" in said
+    for before in ([], [("FAILED", DEDUP)]):
+        add_runs(serverless, *before)
+        add_runs(serverless, *before)
+        add_runs(serverless, *before)
+        serverless.add_response("start_job_run", STARTED)
+        said = told(capsys, *submit_to_application(staged, "dedup"))
+        assert "00job (dedup) is started; it is stopped after 8 hours" in said
+
+
+def test_a_job_of_an_application_waits_for_what_writes_its_input(
+    staged: str, serverless: Stubber, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_runs(serverless, ("RUNNING", DEDUP))
+    add_runs(serverless, ("RUNNING", DEDUP))
+    add_run(serverless, "RUNNING", DEDUP)
+    add_run(serverless, "SUCCESS", DEDUP, listed="RUNNING")
+    add_runs(serverless)
+    serverless.add_response("start_job_run", STARTED)
+    said = told(capsys, *submit_to_application(staged, "tokens"))
+    assert "00RUNNING still writes s3://bucket/run/clean: its end is waited for" in said
+    assert "00job (tokens) is started" in said
+
+
+@pytest.mark.parametrize("end", ["SUCCESS", "FAILED"])
+def test_the_jobs_of_a_run_are_started_one_after_the_others_end(
+    staged: str, serverless: Stubber, capsys: pytest.CaptureFixture[str], end: str
+) -> None:
+    for _ in ("inputs", "dedup", "tokens"):
+        add_runs(serverless, ("RUNNING", DEDUP))
+    add_run(serverless, end, DEDUP, listed="RUNNING")
+    if end == "FAILED":
+        said = told(capsys, *submit_to_application(staged, "dedup,tokens"), code=2)
+        assert "00RUNNING () is FAILED: x; what comes after it was not started" in said
+        return
+    add_runs(serverless)
+    serverless.add_response("start_job_run", STARTED)
+    assert "00job (tokens) is started" in told(capsys, *submit_to_application(staged, "dedup,tokens"))
+
+
+def test_two_runs_of_an_application_never_write_one_output(
+    staged: str, serverless: Stubber, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in ("inputs", "dedup"):
+        add_runs(serverless, ("SUCCESS", [*DEDUP, "--threshold", "0.9"]))
+    said = told(capsys, *submit_to_application(staged, "dedup"), code=2)
+    assert "s3://bucket/run/clean: 00SUCCESS of 00f1r2h3o4m5e6d7 writes there with other words (SUCCESS)" in said
 
 
 def test_what_is_interrupted_while_it_is_followed_says_what_runs(
