@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from sparkprep.dedup import cli as dedup_cli
-from sparkprep.emr.model import EMR, Enumerated, check_request
+from sparkprep.emr.aws.model import EMR, Enumerated, check_request
 from sparkprep.emr.places import Staged
 from sparkprep.errors import UserError
 from sparkprep.extract import cli as extract_cli

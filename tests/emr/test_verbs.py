@@ -17,7 +17,10 @@ from emr_stubs import ARN, CLUSTER, add_look, add_run, add_runs, step, stubbed
 
 from sparkprep import __version__
 from sparkprep.cli import main, parse
-from sparkprep.emr import applications, control, status, verbs, verbs_serverless
+from sparkprep.emr.aws import control
+from sparkprep.emr.running import status
+from sparkprep.emr.serverless import applications
+from sparkprep.emr.verbs import on_cluster, on_serverless
 
 PREFIX = "s3://bucket/sparkprep"
 MARKED = "MARKEDSECRETKEY"
@@ -211,7 +214,7 @@ STARTED = {"applicationId": APPLICATION, "jobRunId": "00job", "arn": ARN}
 @pytest.fixture
 def serverless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     with stubbed("emr-serverless") as (made, stubber):
-        monkeypatch.setattr(verbs_serverless, "client", lambda *_: made)
+        monkeypatch.setattr(on_serverless, "client", lambda *_: made)
         monkeypatch.setattr(applications, "POLL_SECONDS", 0)
         yield stubber
 
@@ -307,7 +310,7 @@ def test_a_failed_step_leads_to_its_logs_and_says_that_the_cluster_runs(
 ) -> None:
     with stubbed() as (emr, stubber):
         add_look(stubber, "WAITING", [step(1, "FAILED", Reason="Unknown Error."), step(2, "CANCELLED")])
-        monkeypatch.setattr(verbs, "client", lambda *_, **__: emr)
+        monkeypatch.setattr(on_cluster, "client", lambda *_, **__: emr)
         assert main(["emr", "status", CLUSTER, "--lines", "0", "--region", "us-east-1"]) == 1
     said = capsys.readouterr().out
     assert f"next: sparkprep emr fetch {CLUSTER} {CLUSTER} --region us-east-1" in said
@@ -463,7 +466,7 @@ def test_a_launch_that_is_not_answered_is_asked_for_once_and_may_have_been_done(
 
         made = control.client("us-east-1", once=True)
         made.meta.events.register("before-call.emr.RunJobFlow", run_job_flow)
-        monkeypatch.setattr(verbs, "client", lambda *_, **__: made)
+        monkeypatch.setattr(on_cluster, "client", lambda *_, **__: made)
         said = told(capsys, "launch", staged, code=2)
         server.settimeout(0.2)
         connections = [server.accept()[0]]
@@ -505,4 +508,4 @@ def test_a_number_of_documents_is_taken_as_the_help_writes_it(capsys: pytest.Cap
 
 
 def test_every_verb_has_its_two_sides() -> None:
-    assert set(verbs.VERBS) == set(verbs_serverless.VERBS)
+    assert set(on_cluster.VERBS) == set(on_serverless.VERBS)

@@ -10,12 +10,12 @@ from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import say, say_line
-from sparkprep.emr.control import region_of
+from sparkprep.emr.aws.control import region_of
+from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.cost.prices import load
 from sparkprep.emr.jobs import RunSettings
 from sparkprep.emr.places import Staged
 from sparkprep.emr.plan import Plan, make_plan
-from sparkprep.emr.prices import load
-from sparkprep.emr.settings import ClusterSettings, WorkSettings
 from sparkprep.errors import UserError, flag
 from sparkprep.options import changed, from_arguments
 

@@ -14,10 +14,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sparkprep.emr.fits import Fit
+from sparkprep.emr.cluster.fits import Fit
+from sparkprep.emr.cluster.settings import MOST_HOURS, MOST_STOP_HOURS, SPOT, ClusterSettings, WorkSettings
+from sparkprep.emr.cost.prices import Prices
 from sparkprep.emr.jobs import USUAL_JOBS
-from sparkprep.emr.prices import Prices
-from sparkprep.emr.settings import MOST_HOURS, MOST_STOP_HOURS, SPOT, ClusterSettings, WorkSettings
 from sparkprep.errors import UserError
 
 

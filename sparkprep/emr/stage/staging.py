@@ -19,9 +19,9 @@ from botocore.exceptions import ClientError
 from sparkprep import __version__
 from sparkprep.commands import command
 from sparkprep.console import say_line
-from sparkprep.emr.package import Package, find_package
 from sparkprep.emr.places import JOBS, MACHINE, PYTHON_VERSION, Staged
-from sparkprep.emr.wheelhouse import build_wheelhouse
+from sparkprep.emr.stage.package import Package, find_package
+from sparkprep.emr.stage.wheelhouse import build_wheelhouse
 from sparkprep.errors import UserError, argument
 from sparkprep.io.aws import bucket_client, code_of, explained
 from sparkprep.io.files import delete_file, exists, sha256_of, write_text

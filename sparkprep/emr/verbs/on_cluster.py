@@ -10,15 +10,16 @@ from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import Exit, if_interrupted, say_line
-from sparkprep.emr import clusters, jobs, status
-from sparkprep.emr.control import check_bucket_region, client, region_of
-from sparkprep.emr.fetch import Download, bring, check_parts, downloads
-from sparkprep.emr.inputs import check_size
+from sparkprep.emr import jobs
+from sparkprep.emr.aws.control import check_bucket_region, client, region_of
+from sparkprep.emr.cost.inputs import check_size
+from sparkprep.emr.cost.prices import load
 from sparkprep.emr.places import MACHINE, PYTHON_VERSION, Staged
 from sparkprep.emr.plan import EXAMPLE
-from sparkprep.emr.prices import load
-from sparkprep.emr.staging import read_staged, stage
-from sparkprep.emr.telling import (
+from sparkprep.emr.running import clusters, status
+from sparkprep.emr.running.fetch import Download, bring, check_parts, downloads
+from sparkprep.emr.stage.staging import read_staged, stage
+from sparkprep.emr.verbs.telling import (
     all_given,
     plan_of,
     refuse_given,

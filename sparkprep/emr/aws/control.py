@@ -26,7 +26,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from sparkprep.commands import command
-from sparkprep.emr.model import EMR
+from sparkprep.emr.aws.model import EMR
 from sparkprep.errors import UserError
 from sparkprep.io.aws import CONNECT_SECONDS, REGION, bucket_client, code_of, explain, session
 from sparkprep.io.paths import split_s3

@@ -12,7 +12,7 @@ from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import leave_word, say_line, signals_held_back, what_is_left
-from sparkprep.emr.control import cut_off, explained, is_refusal, may_be_done
+from sparkprep.emr.aws.control import cut_off, explained, is_refusal, may_be_done
 from sparkprep.emr.jobs import input_of, inputs_of, output_of
 from sparkprep.emr.places import STOP_AFTER, Staged
 from sparkprep.errors import UserError

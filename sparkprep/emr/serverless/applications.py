@@ -10,7 +10,7 @@ from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import leave_word, signals_held_back
-from sparkprep.emr.control import explained, is_refusal
+from sparkprep.emr.aws.control import explained, is_refusal
 from sparkprep.errors import UserError
 
 GOING = ("SUBMITTED", "PENDING", "SCHEDULED", "RUNNING", "QUEUED")

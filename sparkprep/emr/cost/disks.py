@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from sparkprep.emr.cost import Factor
-from sparkprep.emr.settings import MOST_DISK_GB, MOST_NODES
+from sparkprep.emr.cluster.settings import MOST_DISK_GB, MOST_NODES
+from sparkprep.emr.cost.formula import Factor
 from sparkprep.errors import UserError
 
 SHUFFLED = Factor(1.6, 1.7, 1.8)

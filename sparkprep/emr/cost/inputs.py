@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkprep.emr.cost import Factor
+from sparkprep.emr.cost.formula import Factor
 from sparkprep.errors import UserError
 from sparkprep.io.aws import bucket_client
 from sparkprep.io.objects import entries
