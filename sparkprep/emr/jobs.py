@@ -40,6 +40,7 @@ class Job:
 
 
 _PAGES = "pages"
+_DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
 JOBS = (
     Job("extract", "extract.py", None, _PAGES, extract_cli.add_arguments),
     Job("dedup", "dedup.py", _PAGES, "clean", dedup_cli.add_arguments),
@@ -106,6 +107,17 @@ def check_uri(uri: str, what: str) -> str:
     return normalise(uri)
 
 
+def check_place(uri: str, what: str) -> str:
+    """Return an s3:// URI of a folder that is written to or read from by many. Raises UserError for what is none."""
+    place = check_uri(uri, what)
+    _, _, key = uri.partition("://")[2].partition("/")
+    if any(part in ("", ".", "..") for part in key.rstrip("/").split("/")):
+        raise UserError(f"{what}: {uri}: a key with empty parts, '.' or '..' in it is no folder; mend it")
+    if re.search(r"[\s*?\[\]{}#%]", key):
+        raise UserError(f"{what}: {uri!r}: blanks and *?[]{{}}#% are none of a folder's here; name another")
+    return place
+
+
 def commands(settings: RunSettings, staged: Staged) -> dict[str, list[str]]:
     """Return the words of each job's spark-submit, by the job's name.
 
@@ -115,9 +127,14 @@ def commands(settings: RunSettings, staged: Staged) -> dict[str, list[str]]:
     if settings.input is None or settings.output is None:
         missing = "--input" if settings.input is None else "--output"
         raise UserError(f"{missing} is missing: name an s3:// prefix")
-    source, target = check_uri(settings.input, "--input"), check_uri(settings.output, "--output")
+    source, target = check_uri(settings.input, "--input"), check_place(settings.output, "--output")
     _check_places(source, target, staged)
     chosen = settings.chosen()
+    if chosen[0].name == "extract" and source.endswith(_DOCUMENTS):
+        raise UserError(
+            f"--input {source}: holds documents, and extract reads archives or a list of them; leave extract out of "
+            "--jobs"
+        )
     outside = {None} if any(job.writes == _PAGES for job in chosen) else {None, _PAGES}
     made = {}
     for job in chosen:

@@ -13,7 +13,7 @@ from sparkprep.emr.cluster.request import run_job_flow
 from sparkprep.emr.cluster.settings import SPOT, ClusterSettings, WorkSettings
 from sparkprep.emr.cost import disks, formula
 from sparkprep.emr.cost.prices import Prices
-from sparkprep.emr.jobs import RunSettings, check_uri, names_of, steps
+from sparkprep.emr.jobs import RunSettings, check_place, names_of, steps
 from sparkprep.emr.places import Staged
 from sparkprep.errors import UserError
 from sparkprep.units import human_duration
@@ -114,7 +114,7 @@ def make_plan(
     Raises UserError where something does not fit, is not known, or costs more than it may.
     """
     today = today or date.today()
-    staged = Staged(EXAMPLE if prefix is None else check_uri(prefix, "the prefix"))
+    staged = Staged(EXAMPLE if prefix is None else check_place(prefix, "the prefix"))
     core = prices.node(settings.instance_type)
     primary = prices.node(settings.primary_type or settings.instance_type)
     placed, _ = _all_of(

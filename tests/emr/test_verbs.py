@@ -437,6 +437,26 @@ def test_an_estimate_of_another_size_than_the_inputs_is_told_or_refused(
     assert "warning: --input s3://bucket/big holds 50.0 kB, and the estimate is of 21" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["stage", "launch", "plan"])
+@pytest.mark.parametrize("key", ["a b", "x/../y", "/x", "*.parquet", "a//b", "%20"])
+def test_a_prefix_that_is_no_folders_is_refused_by_every_verb(
+    verb: str, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "error: the prefix: " in told(capsys, verb, f"s3://my-bucket/{key}", "--dry-run", code=2)
+
+
+@pytest.mark.parametrize("name", ["docs.parquet", "a.jsonl", "a.jsonl.gz"])
+def test_documents_are_nothing_to_extract(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["submit", CLUSTER, "--input", f"s3://bucket/{name}", "--output", "s3://bucket/run", "--dry-run", "--jobs"]
+    assert "leave extract out of --jobs" in told(capsys, *words, "extract,dedup", code=2)
+    assert "AddJobFlowSteps" in told(capsys, *words, "dedup")
+
+
+def test_a_plan_without_a_prefix_says_that_the_one_in_its_request_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "s3://my-bucket/sparkprep in the request stands for your own prefix" in told(capsys, "plan")
+    assert "stands for" not in told(capsys, "plan", PREFIX)
+
+
 def test_an_endpoint_that_nothing_here_names_is_told_with_the_region() -> None:
     url = "https://elasticmapreduce.eu-nowhere-1.amazonaws.com/"
     said = control.explain_emr(EndpointConnectionError(endpoint_url=url))

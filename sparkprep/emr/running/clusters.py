@@ -121,12 +121,19 @@ def describe(emr: Any, cluster: str) -> Cluster:
     )  # fmt: skip
 
 
-def active(emr: Any) -> list[tuple[str, str, str]]:
-    """Return id, name and state of the clusters of this account and region that are billed. Raises UserError."""
+def active(emr: Any) -> list[tuple[str, str, str, datetime | None]]:
+    """Return id, name, state and begin of the clusters of this account and region that are billed. Raises UserError."""
     with explained("the clusters"):
         pages = emr.get_paginator("list_clusters").paginate(ClusterStates=list(ACTIVE))
         return [
-            (each["Id"], each.get("Name", ""), each["Status"]["State"]) for page in pages for each in page["Clusters"]
+            (
+                each["Id"],
+                each.get("Name", ""),
+                each["Status"]["State"],
+                each["Status"].get("Timeline", {}).get("CreationDateTime"),
+            )
+            for page in pages
+            for each in page["Clusters"]
         ]
 
 
@@ -162,7 +169,7 @@ def launched(emr: Any, request: Json) -> Iterator[str]:
     A signal waits until the id is known, or that none will be. emr: a client that asks once. Raises UserError; EMR
     would launch a second one of the same name without a word, so that this is refused here.
     """
-    for cluster, name, state in active(emr):
+    for cluster, name, state, _ in active(emr):
         if name == request["Name"]:
             raise UserError(
                 f"{cluster} is named {name}, too, and is {state}: use it (`{command('emr', 'status', cluster)}`), "

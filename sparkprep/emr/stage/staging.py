@@ -96,6 +96,7 @@ def stage(
         if dry_run:
             for file in files:
                 tell(f"would put {human_bytes(file.bytes):>9}  {place.prefix}/{file.key}")
+            tell(f"{len(files)} files, {human_bytes(sum(file.bytes for file in files))}, and last {place.manifest}")
             return Staging(place, files)
         return _put(place, files, sources, tell)
 

@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from sparkprep.commands import command
@@ -30,11 +31,12 @@ from sparkprep.emr.verbs.telling import (
     tell_first,
     tell_next,
     tell_plan,
+    tell_stand_in,
 )
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists
 from sparkprep.options import changed, from_arguments
-from sparkprep.units import human_bytes
+from sparkprep.units import human_bytes, human_duration
 
 
 def plan(args: argparse.Namespace) -> int:
@@ -43,15 +45,16 @@ def plan(args: argparse.Namespace) -> int:
     if args.json:
         say_json(made.as_dict())
         return Exit.DONE
-    tell_plan(made)
     tell_calls([("RunJobFlow", made.request)])
+    tell_plan(made)
+    tell_stand_in(args.prefix)
     tell_first(args.prefix, *all_given(args))
     return Exit.DONE
 
 
 def put_there(args: argparse.Namespace) -> int:
     """Stage what a cluster needs."""
-    prefix = jobs.check_uri(args.prefix, "the prefix")
+    prefix = jobs.check_place(args.prefix, "the prefix")
     region = region_of(args.region) if args.region else None
     if region is not None and not args.dry_run:
         check_bucket_region(prefix, region)
@@ -104,7 +107,7 @@ def submit(args: argparse.Namespace) -> int:
     """Give a cluster the jobs of a run as steps."""
     cluster, settings = clusters.check_id(args.cluster), from_arguments(jobs.RunSettings, args)
     refuse_given(args, ("environment", "role"), f"EMR Serverless, and {cluster} is a cluster")
-    given_place = Staged(jobs.check_uri(args.staged, "--staged")) if args.staged else None
+    given_place = Staged(jobs.check_place(args.staged, "--staged")) if args.staged else None
     region = region_of(args.region)
     steps = jobs.steps(settings, given_place or Staged(EXAMPLE))  # refuses what cannot be, before anything is asked
     if args.dry_run:
@@ -221,8 +224,9 @@ def _list(args: argparse.Namespace, region: str) -> int:
         tell_calls([("ListClusters", {"ClusterStates": list(clusters.ACTIVE)})])
         return Exit.DONE
     found = clusters.active(client(region))
-    for cluster, name, state in found:
-        say_line(f"{cluster} {name}: {state}")
+    for cluster, name, state, created in found:
+        since = (datetime.now(UTC) - created).total_seconds() if created is not None else 0
+        say_line(f"{cluster} {name}: {state}, for {human_duration(max(0, since))}")
     if found:
         tell_next("status", found[0][0], *region_words(args))
     else:

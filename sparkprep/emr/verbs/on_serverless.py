@@ -29,6 +29,7 @@ from sparkprep.emr.verbs.telling import (
     tell_first,
     tell_next,
     tell_plan,
+    tell_stand_in,
 )
 from sparkprep.errors import UserError
 from sparkprep.io.paths import lies_in
@@ -59,9 +60,10 @@ def plan(args: argparse.Namespace) -> int:
         told = {"an_hour": an_hour, "dollars": cost._asdict(), "application": application, "job": job}
         say_json({"cluster": made.as_dict(), "serverless": told})
         return Exit.DONE
+    tell_calls([("CreateApplication", application), ("StartJobRun", job)])
     tell_plan(made)
     _tell_price(workers, made, prices)
-    tell_calls([("CreateApplication", application), ("StartJobRun", job)])
+    tell_stand_in(args.prefix)
     tell_first(args.prefix, "--serverless", *all_given(args))
     return Exit.DONE
 
@@ -104,7 +106,7 @@ def submit(args: argparse.Namespace) -> int:
     for name in ("staged", "environment", "role"):
         if getattr(args, name) is None:
             raise UserError(f"--{name} is missing: EMR Serverless needs it")
-    staged = Staged(jobs.check_uri(args.staged, "--staged"))
+    staged = Staged(jobs.check_place(args.staged, "--staged"))
     commands = jobs.commands(settings, staged)
     made = make_plan(ClusterSettings(), WorkSettings(), load(args.prices), region, staged.prefix)
     workers = requests.workers_of(made.settings, made.placed)
