@@ -15,7 +15,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-from sparkprep.emr.package import copy_sources
+from sparkprep.emr.stage.package import copy_sources
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = Path(sysconfig.get_path("purelib"))

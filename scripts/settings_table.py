@@ -4,8 +4,8 @@
 from pathlib import Path
 
 from sparkprep.dedup.settings import Settings
+from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
 from sparkprep.emr.jobs import RunSettings
-from sparkprep.emr.settings import ClusterSettings, WorkSettings
 from sparkprep.extract.settings import ExtractSettings
 from sparkprep.filter.settings import FilterSettings
 from sparkprep.grade.settings import GradeSettings

@@ -399,6 +399,8 @@ _INVALID_CHOICE = re.compile(
     r"(?P<subject>argument .+?): invalid choice: (?P<quoted>'.*'|\".*\") \(choose from (?P<choices>.+)\)",
     re.DOTALL,
 )
+FLAGS = "'FLAGS'"
+"""What a flag is shown to take that hands flags on to another program."""
 _UNKNOWN = "unrecognized arguments: "
 _WORD = re.compile(r"[^\s,']+")
 
@@ -415,7 +417,8 @@ class Parser(argparse.ArgumentParser):
 
         argparse would hand it up to the parser of the whole program. Raises UserError.
         """
-        parsed, unknown = super().parse_known_args(*args, **kwargs)
+        words = kwargs.pop("args", args[0] if args else None)
+        parsed, unknown = super().parse_known_args(self._joined(words), *args[1:], **kwargs)
         if unknown and not any(isinstance(action, argparse._SubParsersAction) for action in self._actions):
             self.error(f"{_UNKNOWN}{' '.join(unknown)}")
         return parsed, unknown
@@ -438,6 +441,25 @@ class Parser(argparse.ArgumentParser):
         if not arg_string and action.type is None and action.choices is None:
             raise argparse.ArgumentError(action, "an empty value was given, as from a variable that is not set")
         return super()._get_value(action, arg_string)
+
+    def _joined(self, words: Sequence[str] | None) -> Sequence[str] | None:
+        """Join what takes flags of another program, such as `--dedup`, with the one flag behind it.
+
+        argparse would take that for a flag of ours, unless it has a blank in it.
+        """
+        if words is None or not self._takes_flags:
+            return words
+        joined: list[str] = []
+        for word in words:
+            if joined and joined[-1] in self._takes_flags and word.startswith("-"):
+                joined[-1] += f"={word}"
+            else:
+                joined.append(word)
+        return joined
+
+    @property
+    def _takes_flags(self) -> set[str]:
+        return {flag for flag, action in self._option_string_actions.items() if action.metavar == FLAGS}
 
     def _known_flags(self) -> list[str]:
         """The flags of this parser and of those below it, which hand up what they do not know."""

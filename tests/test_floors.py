@@ -139,6 +139,15 @@ GROUND_UP = {
         ("pipeline",),
         ("cli",),
     ),
+    "sparkprep.emr": (
+        ("places", "aws"),
+        ("jobs", "cluster"),
+        ("cost",),
+        ("plan", "running", "stage"),
+        ("serverless",),
+        ("verbs",),
+        ("cli",),
+    ),
     "sparkprep.filter": (
         ("rules", "contents"),
         ("kernels", "settings", "personal"),

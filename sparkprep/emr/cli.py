@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 from sparkprep.console import add_debug
-from sparkprep.emr import verbs, verbs_serverless
+from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
 from sparkprep.emr.jobs import RunSettings
-from sparkprep.emr.settings import ClusterSettings, WorkSettings
-from sparkprep.emr.staging import DEFAULT_SAMPLES
-from sparkprep.emr.status import LINES
-from sparkprep.emr.telling import tell_next
+from sparkprep.emr.running.status import LINES
+from sparkprep.emr.stage.staging import DEFAULT_SAMPLES
+from sparkprep.emr.verbs import on_cluster, on_serverless
+from sparkprep.emr.verbs.telling import tell_next
 from sparkprep.options import Integer, add_options
 
 EPILOG = """\
@@ -88,8 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the arguments say; UserError where it cannot be."""
-    on_serverless = getattr(args, "serverless", False) or verbs_serverless.is_meant(getattr(args, "cluster", None))
-    code = (verbs_serverless if on_serverless else verbs).VERBS[args.kind](args)
+    is_serverless = getattr(args, "serverless", False) or on_serverless.is_meant(getattr(args, "cluster", None))
+    code = (on_serverless if is_serverless else on_cluster).VERBS[args.kind](args)
     if args.dry_run and args.kind != "plan" and not getattr(args, "json", False):
         tell_next(*(word for word in args.words if word != "--dry-run"))
     return int(code)

@@ -10,13 +10,13 @@ from functools import cache
 from typing import Any
 
 from sparkprep.dedup import cli as dedup_cli
-from sparkprep.emr.model import EMR, Enumerated, check_request
+from sparkprep.emr.aws.model import EMR, Enumerated, check_request
 from sparkprep.emr.places import Staged
 from sparkprep.errors import UserError
 from sparkprep.extract import cli as extract_cli
 from sparkprep.io.files import exists
 from sparkprep.io.paths import join_path, lies_in, normalise
-from sparkprep.options import Keywords, Parser, Text, check_options, option
+from sparkprep.options import FLAGS, Keywords, Parser, Text, check_options, option
 from sparkprep.tokens import shards_cli, tokenize_cli
 
 RUNNER = "command-runner.jar"
@@ -40,6 +40,7 @@ class Job:
 
 
 _PAGES = "pages"
+_DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
 JOBS = (
     Job("extract", "extract.py", None, _PAGES, extract_cli.add_arguments),
     Job("dedup", "dedup.py", _PAGES, "clean", dedup_cli.add_arguments),
@@ -63,10 +64,10 @@ class RunSettings(Keywords):
     jobs: str = option(
         ",".join(USUAL_JOBS), "which jobs, with commas: extract,dedup,tokens,shards or some of them", Text(), "A,B"
     )
-    extract: str = option("", "further flags of the job extract, in quotation marks", Text(empty=True), "'FLAGS'")
-    dedup: str = option("", "further flags of the job dedup, in quotation marks", Text(empty=True), "'FLAGS'")
-    tokens: str = option("", "further flags of the job tokens", Text(empty=True), "'FLAGS'")
-    shards: str = option("", "further flags of the job shards", Text(empty=True), "'FLAGS'")
+    extract: str = option("", "further flags of the job extract, in quotation marks", Text(empty=True), FLAGS)
+    dedup: str = option("", "further flags of the job dedup, in quotation marks", Text(empty=True), FLAGS)
+    tokens: str = option("", "further flags of the job tokens", Text(empty=True), FLAGS)
+    shards: str = option("", "further flags of the job shards", Text(empty=True), FLAGS)
     on_failure: str = option(
         "CANCEL_AND_WAIT", "what becomes of the other steps where one fails", Enumerated("ActionOnFailure"), "WORD"
     )
@@ -106,6 +107,17 @@ def check_uri(uri: str, what: str) -> str:
     return normalise(uri)
 
 
+def check_place(uri: str, what: str) -> str:
+    """Return an s3:// URI of a folder that is written to or read from by many. Raises UserError for what is none."""
+    place = check_uri(uri, what)
+    _, _, key = uri.partition("://")[2].partition("/")
+    if any(part in ("", ".", "..") for part in key.rstrip("/").split("/")):
+        raise UserError(f"{what}: {uri}: a key with empty parts, '.' or '..' in it is no folder; mend it")
+    if re.search(r"[\s*?\[\]{}#%]", key):
+        raise UserError(f"{what}: {uri!r}: blanks and *?[]{{}}#% are none of a folder's here; name another")
+    return place
+
+
 def commands(settings: RunSettings, staged: Staged) -> dict[str, list[str]]:
     """Return the words of each job's spark-submit, by the job's name.
 
@@ -115,9 +127,14 @@ def commands(settings: RunSettings, staged: Staged) -> dict[str, list[str]]:
     if settings.input is None or settings.output is None:
         missing = "--input" if settings.input is None else "--output"
         raise UserError(f"{missing} is missing: name an s3:// prefix")
-    source, target = check_uri(settings.input, "--input"), check_uri(settings.output, "--output")
+    source, target = check_uri(settings.input, "--input"), check_place(settings.output, "--output")
     _check_places(source, target, staged)
     chosen = settings.chosen()
+    if chosen[0].name == "extract" and source.endswith(_DOCUMENTS):
+        raise UserError(
+            f"--input {source}: holds documents, and extract reads archives or a list of them; leave extract out of "
+            "--jobs"
+        )
     outside = {None} if any(job.writes == _PAGES for job in chosen) else {None, _PAGES}
     made = {}
     for job in chosen:

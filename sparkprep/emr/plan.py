@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
-from sparkprep.emr import cost, disks
-from sparkprep.emr.fits import Fit, check_driver, fit
-from sparkprep.emr.jobs import RunSettings, check_uri, names_of, steps
+from sparkprep.emr.cluster.fits import Fit, check_driver, fit
+from sparkprep.emr.cluster.releases import support_of
+from sparkprep.emr.cluster.request import run_job_flow
+from sparkprep.emr.cluster.settings import SPOT, ClusterSettings, WorkSettings
+from sparkprep.emr.cost import disks, formula
+from sparkprep.emr.cost.prices import Prices
+from sparkprep.emr.jobs import RunSettings, check_place, names_of, steps
 from sparkprep.emr.places import Staged
-from sparkprep.emr.prices import Prices
-from sparkprep.emr.releases import support_of
-from sparkprep.emr.request import run_job_flow
-from sparkprep.emr.settings import SPOT, ClusterSettings, WorkSettings
 from sparkprep.errors import UserError
 from sparkprep.units import human_duration
 
@@ -30,8 +30,8 @@ class Plan:
     region: str
     staged: Staged
     placed: Fit
-    an_hour: cost.Hourly
-    taken: cost.Estimate
+    an_hour: formula.Hourly
+    taken: formula.Estimate
     work: WorkSettings
     prices_of: date
     stop_after: int
@@ -42,7 +42,7 @@ class Plan:
     @property
     def at_most(self) -> float:
         """Dollars that the cluster costs where only its hard stop ends it."""
-        return cost.at_most(self.stop_after, self.an_hour.total)
+        return formula.at_most(self.stop_after, self.an_hour.total)
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the plan as rows of name and text."""
@@ -114,7 +114,7 @@ def make_plan(
     Raises UserError where something does not fit, is not known, or costs more than it may.
     """
     today = today or date.today()
-    staged = Staged(EXAMPLE if prefix is None else check_uri(prefix, "the prefix"))
+    staged = Staged(EXAMPLE if prefix is None else check_place(prefix, "the prefix"))
     core = prices.node(settings.instance_type)
     primary = prices.node(settings.primary_type or settings.instance_type)
     placed, _ = _all_of(
@@ -129,13 +129,12 @@ def make_plan(
         ),
         lambda: check_driver(primary, settings.driver_memory),
     )
-    an_hour = cost.hourly(settings, prices)
-    taken = cost.estimate(settings, work, placed, an_hour.as_bought, names_of(run))
-    larger = disks.larger(taken.gigabytes, settings.core_nodes)
-    stop_after, of_disks = _all_of(
-        lambda: cost.hard_stop(settings, taken, an_hour.total),
-        lambda: disks.room(taken.gigabytes, settings.core_gb, settings.core_nodes, "the core nodes'", larger),
+    an_hour = formula.hourly(settings, prices)
+    taken = formula.estimate(settings, work, placed, an_hour.as_bought, names_of(run))
+    of_disks = _room_on_disks(
+        settings, taken.gigabytes, lambda roomy: make_plan(roomy, work, prices, region, prefix, run, today)
     )
+    stop_after = formula.hard_stop(settings, taken, an_hour.total)
     if run is not None and settings.step_concurrency > 1:
         raise UserError(
             f"--step-concurrency {settings.step_concurrency}: each job reads what the one before writes, and all would "
@@ -150,16 +149,36 @@ def make_plan(
         *placed.warnings(),
         *of_disks,
     ]
-    longest = cost.until_done(taken).high
+    longest = formula.until_done(taken).high
     if longest > stop_after:
         warnings.append(
             f"the run may take up to {longest:.1f} hours (${longest * an_hour.total:.2f}), and the cluster stops after "
             f"{stop_after}: what is not done then must be done anew"
         )
-    bounded = cost.stopped(taken, stop_after, an_hour.as_bought)
+    bounded = formula.stopped(taken, stop_after, an_hour.as_bought)
     request = run_job_flow(settings, staged, placed, stop_after, _one_shot(run, staged))
     return Plan(settings, region, staged, placed, an_hour, bounded, work, prices.oldest(), stop_after,
                 tuple(warnings), support, request)  # fmt: skip
+
+
+def _room_on_disks(
+    settings: ClusterSettings, gigabytes: formula.Factor, plan_with: Callable[[ClusterSettings], object]
+) -> list[str]:
+    """Return a warning where a run may have no room. Raises UserError where it has none.
+
+    It also tells what more it takes on the cluster that has room, which `plan_with` plans.
+    """
+    larger = disks.larger(gigabytes, settings.core_nodes)
+    try:
+        return disks.room(gigabytes, settings.core_gb, settings.core_nodes, "the core nodes'", larger)
+    except UserError as error:
+        if (more := disks.enough(gigabytes, settings.core_nodes)) is None:
+            raise
+        try:
+            plan_with(replace(settings, core_gb=more[0], core_nodes=more[1]))
+        except UserError as further:
+            raise UserError(f"{error}; with these, {further}") from None
+        raise
 
 
 def _all_of(*checks: Callable[[], Any]) -> list[Any]:
@@ -202,15 +221,15 @@ def _work(work: WorkSettings) -> str:
     return f"{work.documents:,} documents" if work.text_gb is None else f"{work.text_gb:g} GB"
 
 
-def _gigabytes(factor: cost.Factor) -> str:
+def _gigabytes(factor: formula.Factor) -> str:
     low, expected, high = (f"{each:.0f}" if each >= 10 else f"{each:.2g}" for each in factor)
     return expected if low == high else f"{expected} ({low} to {high})"
 
 
-def _times(hours: cost.Factor) -> str:
+def _times(hours: formula.Factor) -> str:
     low, expected, high = (human_duration(each * 3600) for each in hours)
     return f"{expected} ({low} to {high})"
 
 
-def _dollars(factor: cost.Factor) -> str:
+def _dollars(factor: formula.Factor) -> str:
     return f"${factor.expected:.2f} (${factor.low:.2f} to ${factor.high:.2f}); S3 and what leaves AWS come on top"

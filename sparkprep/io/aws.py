@@ -2,7 +2,8 @@
 
 Credentials come from boto3's own chain (environment, ~/.aws with its roles, a container's role, the machine's), never
 from arguments, and no message repeats one. What boto3 finds, Arrow is handed, so that both ask as the same, at the same
-server. The role of a machine or container alone Arrow asks for itself: it then renews it under an open file too.
+server. The role of a machine or container alone Arrow asks for itself, to renew it under an open file; what else ends
+and is renewed is read by boto3.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import boto3
 import pyarrow.fs as pafs
 from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -108,12 +110,12 @@ def bucket_client(bucket: str, subject: str) -> Any:
 def arrow_filesystem(bucket: str, subject: str) -> pafs.FileSystem:
     """Return Arrow's file system for a bucket, under the same terms as `bucket_client`.
 
-    Where a profile assumes a role, its credentials are renewed whenever a file system is asked for; a file that is open
-    when they end cannot be read on. Those of a machine's or container's role are renewed under it.
+    Credentials that end are renewed under an open file: those of a machine's or container's role by Arrow, which asks
+    for them itself; those that boto3 alone can renew, as of a role that a profile assumes, by reading through boto3.
     """
     client, access = bucket_client(bucket, subject), access_to(bucket)
     if access is Access.PAYER:
-        return _payer_filesystem(client)
+        return _boto3_filesystem(client)
     keys: tuple[str | None, ...] = (None, None, None)
     how = Keys.NONE
     if access is Access.OWN:
@@ -122,6 +124,8 @@ def arrow_filesystem(bucket: str, subject: str) -> pafs.FileSystem:
             if credentials is None:
                 raise NoCredentialsError
             how = Keys.OF_THE_MACHINE if credentials.method in _OF_THE_MACHINE else Keys.GIVEN
+            if how is Keys.GIVEN and isinstance(credentials, RefreshableCredentials):
+                return _boto3_filesystem(client)
             if how is Keys.GIVEN:
                 frozen = credentials.get_frozen_credentials()
                 keys = (frozen.access_key, frozen.secret_key, frozen.token)
@@ -309,10 +313,10 @@ def _bucket_client(process: int, settings: tuple[str, ...], region: str, access:
 
 
 @lru_cache(maxsize=8)
-def _payer_filesystem(client: Any) -> pafs.FileSystem:
-    from sparkprep.io.payer import PayerFileSystem
+def _boto3_filesystem(client: Any) -> pafs.FileSystem:
+    from sparkprep.io.boto3_files import Boto3FileSystem
 
-    return pafs.PyFileSystem(PayerFileSystem(client, explain))
+    return pafs.PyFileSystem(Boto3FileSystem(client, explain))
 
 
 @lru_cache(maxsize=8)

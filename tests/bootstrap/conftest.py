@@ -14,8 +14,8 @@ import pytest
 from checkout import ROOT
 from debian_node import Done, Node
 
-from sparkprep.emr.package import find_package
-from sparkprep.emr.wheelhouse import Wheelhouse, build_wheelhouse
+from sparkprep.emr.stage.package import find_package
+from sparkprep.emr.stage.wheelhouse import Wheelhouse, build_wheelhouse
 from sparkprep.sample.build import default_cache
 
 NewNode = Callable[[], Node]

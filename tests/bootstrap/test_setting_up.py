@@ -11,9 +11,9 @@ from debian_node import STAGED, Done, Node, linked
 from packaging.utils import canonicalize_name
 
 from sparkprep import __version__
-from sparkprep.emr.package import Package, copy_sources, find_package
 from sparkprep.emr.places import NODE_ENVIRONMENT, NODE_NUMBA_CACHE, STOP_AFTER
-from sparkprep.emr.wheelhouse import Wheelhouse, build_wheelhouse
+from sparkprep.emr.stage.package import Package, copy_sources, find_package
+from sparkprep.emr.stage.wheelhouse import Wheelhouse, build_wheelhouse
 
 pytestmark = pytest.mark.bootstrap
 CHECK = ("-m", "sparkprep.startup.node", "check")

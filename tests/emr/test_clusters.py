@@ -15,8 +15,9 @@ from checkout import ROOT
 from emr_stubs import CLUSTER, STAGED, cluster, job_run, step, stubbed
 
 from sparkprep.console import guarded, say_line, what_is_left
-from sparkprep.emr import applications, clusters
 from sparkprep.emr.places import Staged
+from sparkprep.emr.running import clusters
+from sparkprep.emr.serverless import applications
 from sparkprep.errors import UserError
 
 REQUEST: dict[str, Any] = json.loads((ROOT / "tests" / "emr" / "golden" / "course.json").read_text())

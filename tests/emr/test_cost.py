@@ -1,6 +1,7 @@
 """The price of an hour and of a run, by a dated table and measured seconds."""
 
 import json
+import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import pytest
 from checkout import ROOT
 
-from sparkprep.emr import cost, serverless
+from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.cost import formula
+from sparkprep.emr.cost.prices import load
 from sparkprep.emr.plan import Plan, make_plan
-from sparkprep.emr.prices import load
-from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.serverless import requests
 from sparkprep.errors import UserError
 
 TODAY = date(2026, 11, 28)
@@ -52,8 +54,24 @@ def test_on_the_spot_market_ec2s_part_of_the_core_nodes_is_lower_and_the_bound_s
     assert f"\n{dict(planned(market='SPOT').rows())['on spot'].split(':')[0]}." in documented
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"documents": 5 * 10**8},
+        {"text_gb": 4000.0},
+        {"text_gb": 900.0, "core_gb": 50},
+        {"documents": 10**8, "max_hours": 1},
+        {"documents": 10**8, "max_dollars": 3.0},
+    ],
+)
+def test_what_a_refusal_tells_to_give_is_enough(settings: dict[str, Any]) -> None:
+    given = re.findall(r"--([a-z-]+) (\d+)", "".join(re.findall(r"give ((?:--[a-z-]+ \d+ ?)+)", refusal(**settings))))
+    assert given
+    planned(**{**settings, **{name.replace("-", "_"): int(value) for name, value in given}})
+
+
 def test_a_table_of_ones_own_need_not_know_of_spot_until_it_is_asked(tmp_path: Path) -> None:
-    table = json.loads((ROOT / "sparkprep" / "emr" / "prices.json").read_text())
+    table = json.loads((ROOT / "sparkprep" / "emr" / "cost" / "prices.json").read_text())
     spot = table.pop("spot")
     path = tmp_path / "prices.json"
     path.write_text(json.dumps(table))
@@ -78,14 +96,14 @@ def test_a_run_is_estimated_by_the_formula_that_is_documented() -> None:
 
 def test_the_jobs_that_a_run_has_are_those_that_are_reckoned() -> None:
     def seconds(*jobs: str) -> float:
-        return cost.core_seconds(WorkSettings(text_gb=1), jobs).expected
+        return formula.core_seconds(WorkSettings(text_gb=1), jobs).expected
 
     assert seconds("dedup", "tokens", "shards") == pytest.approx(seconds("dedup") + seconds("tokens"))
     assert seconds("extract") == pytest.approx(390 * 1.85 * 1.2)
     assert seconds("extract", "dedup") == pytest.approx(seconds("extract") + seconds("dedup"))
     text = (ROOT / "docs" / "benchmarks.md").read_text()
     assert "57.5" in text
-    assert cost.EXTRACT_SECONDS.expected == pytest.approx(57.5 / (20_000 * 7.4e-6), rel=0.01)
+    assert formula.EXTRACT_SECONDS.expected == pytest.approx(57.5 / (20_000 * 7.4e-6), rel=0.01)
 
 
 def test_the_estimate_of_the_documents_is_the_one_that_the_code_makes() -> None:
@@ -99,23 +117,26 @@ def test_the_estimate_of_the_documents_is_the_one_that_the_code_makes() -> None:
 
 def test_the_price_of_serverless_that_is_documented_is_the_one_that_the_code_makes() -> None:
     plan = planned()
-    workers = serverless.workers_of(plan.settings, plan.placed)
-    dollars = serverless.dollars(workers, plan.work, plan.placed, load())
+    workers = requests.workers_of(plan.settings, plan.placed)
+    dollars = requests.dollars(workers, plan.work, plan.placed, load())
     text = (ROOT / "docs" / "emr.md").read_text()
-    assert f"${serverless.hourly(workers, load()):.2f} an hour for the same executors" in text
+    assert f"${requests.hourly(workers, load()):.2f} an hour for the same executors" in text
     assert f"${dollars.expected:.2f} (${dollars.low:.2f} to ${dollars.high:.2f}) for the 5,000,000" in text
 
 
 def test_the_measured_seconds_are_those_of_the_benchmarks() -> None:
     """Each end of a factor is a figure of that page for 1.36 GB, or for 87 MB and 10,000 documents."""
     text = (ROOT / "docs" / "benchmarks.md").read_text()
-    for factor, (low, high) in ((cost.DEDUP_SECONDS, (32.8, 39.7)), (cost.TOKENS_AND_SHARDS_SECONDS, (29.1, 39.7))):
+    for factor, (low, high) in (
+        (formula.DEDUP_SECONDS, (32.8, 39.7)),
+        (formula.TOKENS_AND_SHARDS_SECONDS, (29.1, 39.7)),
+    ):
         assert (factor.low, factor.high) == pytest.approx((low / 1.36, high / 1.36), abs=0.05)
         assert all(f"| {figure} |" in text for figure in (low, high))
-    assert (cost.DOCUMENT_KB.low, cost.DOCUMENT_KB.high) == pytest.approx((1.36e6 / 320_000, 87e3 / 10_000))
+    assert (formula.DOCUMENT_KB.low, formula.DOCUMENT_KB.high) == pytest.approx((1.36e6 / 320_000, 87e3 / 10_000))
     assert "| 37.2 |" in text
-    assert cost.DEDUP_SECONDS.expected == pytest.approx(37.25 / 1.36, abs=0.05)
-    assert f"| {cost.THROUGH_S3.low} |" in text
+    assert formula.DEDUP_SECONDS.expected == pytest.approx(37.25 / 1.36, abs=0.05)
+    assert f"| {formula.THROUGH_S3.low} |" in text
 
 
 def test_the_hard_stop_is_what_the_money_buys_and_twelve_hours_at_most() -> None:
@@ -133,7 +154,7 @@ def test_the_hard_stop_is_what_the_money_buys_and_twelve_hours_at_most() -> None
             "--max-dollars 2: an hour of this cluster costs $2.81, with its start up to $3.73; give --max-dollars 4",
         ),
         ({"max_hours": 12}, "--max-hours 12 cost up to $34.62, more than --max-dollars 25; give --max-hours 8"),
-        ({"documents": 500_000_000}, "and the cluster stops after 8"),
+        ({"documents": 500_000_000}, "with these, the run takes 8.4 hours ($36.28)"),
         ({"instance_type": "r5.xlrge"}, "did you mean r5.xlarge?"),
         ({"instance_type": "r6g.xlarge"}, "x86 alone"),
     ],
@@ -156,7 +177,7 @@ def test_idle_minutes_are_paid_for_until_the_hard_stop_and_do_not_count_as_work(
 
 
 def test_a_run_that_no_hard_stop_is_long_enough_for_is_told_to_take_more_nodes() -> None:
-    said = refusal(text_gb=100_000).split("; give it in several runs")[0]
+    said = refusal(text_gb=3000, core_gb=1000, executors=1, executor_cores=1)
     assert "more or larger nodes" in said
     assert "--max-hours" not in said
 
@@ -179,7 +200,7 @@ def test_disks_that_are_too_small_at_their_largest_take_more_nodes() -> None:
 def test_the_disks_of_serverless_are_reckoned_too() -> None:
     plan = planned(text_gb=305, max_dollars=100)
     with pytest.raises(UserError, match="the workers' 7 x 20 GB have room for 119; take a cluster"):
-        serverless.disk_warnings(plan.work, serverless.workers_of(plan.settings, plan.placed))
+        requests.disk_warnings(plan.work, requests.workers_of(plan.settings, plan.placed))
 
 
 def test_old_prices_and_those_of_another_region_are_told() -> None:
@@ -190,7 +211,7 @@ def test_old_prices_and_those_of_another_region_are_told() -> None:
 
 
 def table(tmp_path: Path, change: dict[str, Any] | None, of: tuple[str, ...]) -> str:
-    content = json.loads((ROOT / "sparkprep" / "emr" / "prices.json").read_text())
+    content = json.loads((ROOT / "sparkprep" / "emr" / "cost" / "prices.json").read_text())
     place = content
     for name in of[:-1]:
         place = place[name]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkprep.emr.fits import MASTER_MB, Fit, Node, check_driver, fit, megabytes, placed
+from sparkprep.emr.cluster.fits import MASTER_MB, Fit, Node, check_driver, fit, megabytes, placed
 from sparkprep.errors import UserError
 from sparkprep.spark.clusters import R5_XLARGE_X7
 

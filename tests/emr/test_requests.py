@@ -8,13 +8,13 @@ from checkout import ROOT
 from emr_stubs import STAGED
 
 from sparkprep import __version__
+from sparkprep.emr.aws.model import EMR, check_request
+from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.cost.prices import load
 from sparkprep.emr.jobs import RunSettings, check_uri, output_of, steps
-from sparkprep.emr.model import EMR, check_request
 from sparkprep.emr.places import NODE_NUMBA_CACHE, NODE_PYTHON, Staged
 from sparkprep.emr.plan import Plan, make_plan
-from sparkprep.emr.prices import load
-from sparkprep.emr.serverless import create_application, start_job_run, workers_of
-from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.serverless.requests import create_application, start_job_run, workers_of
 from sparkprep.errors import UserError
 from sparkprep.spark.clusters import R5_XLARGE_X7, SIZES
 

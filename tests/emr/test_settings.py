@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from sparkprep.emr.cluster.releases import applications_of, support_of
+from sparkprep.emr.cluster.settings import ClusterSettings
 from sparkprep.emr.jobs import RunSettings
-from sparkprep.emr.releases import applications_of, support_of
-from sparkprep.emr.settings import ClusterSettings
 from sparkprep.errors import UserError
 
 

@@ -15,9 +15,10 @@ import s3_buckets
 from checkout import ROOT
 
 import sparkprep
-from sparkprep.emr import places, staging, wheelhouse
-from sparkprep.emr.package import Package, find_package, pip
+from sparkprep.emr import places
 from sparkprep.emr.places import Staged
+from sparkprep.emr.stage import staging, wheelhouse
+from sparkprep.emr.stage.package import Package, find_package, pip
 from sparkprep.errors import UserError
 
 METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: {python}\n{requires}\n"
@@ -298,8 +299,8 @@ def test_an_installed_sparkprep_packs_a_wheel_with_all_that_is_in_the_one_it_cam
     python = environment / "bin" / "python"
     (environment / "lib/python3.11/site-packages/own.pth").write_text(sysconfig.get_path("purelib"))
     pip("--python", python, "install", "--no-deps", "--no-index", "--ignore-installed", "--compile", built)
-    code = "import sys; from pathlib import Path; from sparkprep.emr.package import find_package; p = find_package(); "
-    code += "assert p.root is None; print(p.write_wheel(Path(sys.argv[1])))"
+    code = "import sys; from pathlib import Path; from sparkprep.emr.stage.package import find_package\n"
+    code += "p = find_package(); assert p.root is None; print(p.write_wheel(Path(sys.argv[1])))"
     packed = subprocess.check_output([python, "-I", "-c", code, tmp_path / "packed"], text=True, cwd="/").strip()
     assert contents(Path(packed)) == contents(built)
 

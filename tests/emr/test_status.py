@@ -9,9 +9,9 @@ import s3_buckets
 from emr_stubs import CLUSTER, STAGED, START, add_look, step, stubbed
 
 from sparkprep.console import Exit
-from sparkprep.emr.clusters import Cluster, Step
-from sparkprep.emr.prices import load
-from sparkprep.emr.status import Status, exit_code, follow, log_tail, look
+from sparkprep.emr.cost.prices import load
+from sparkprep.emr.running.clusters import Cluster, Step
+from sparkprep.emr.running.status import Status, exit_code, follow, log_tail, look
 from sparkprep.errors import UserError
 
 PRICES = load()

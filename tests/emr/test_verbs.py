@@ -12,11 +12,15 @@ import boto3
 import pytest
 import s3_buckets
 from botocore.exceptions import EndpointConnectionError
-from emr_stubs import ARN, CLUSTER, add_look, job_run, step, stubbed
+from botocore.stub import Stubber
+from emr_stubs import ARN, CLUSTER, add_look, add_run, add_runs, step, stubbed
 
 from sparkprep import __version__
 from sparkprep.cli import main, parse
-from sparkprep.emr import applications, control, status, verbs, verbs_serverless
+from sparkprep.emr.aws import control
+from sparkprep.emr.running import status
+from sparkprep.emr.serverless import applications
+from sparkprep.emr.verbs import on_cluster, on_serverless
 
 PREFIX = "s3://bucket/sparkprep"
 MARKED = "MARKEDSECRETKEY"
@@ -201,22 +205,92 @@ def test_an_application_is_made_and_its_first_job_is_named(staged: str, capsys: 
     assert f'"applicationId": "{application}"' in told(capsys, *next_words(launched), "--dry-run")
 
 
-def test_a_job_of_an_application_is_started_once_until_it_is_over(
-    staged: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+APPLICATION = "00f1r2h3o4m5e6d7"
+DEDUP = ["--input", "s3://bucket/docs", "--output", "s3://bucket/run/clean"]
+TOKENS = ["--input", "s3://bucket/run/clean", "--output", "s3://bucket/run/tokens"]
+STARTED = {"applicationId": APPLICATION, "jobRunId": "00job", "arn": ARN}
+
+
+@pytest.fixture
+def serverless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    with stubbed("emr-serverless") as (made, stubber):
+        monkeypatch.setattr(on_serverless, "client", lambda *_: made)
+        monkeypatch.setattr(applications, "POLL_SECONDS", 0)
+        yield stubber
+
+
+def submit_to_application(staged: str, jobs: str) -> list[str]:
+    role = "arn:aws:iam::123456789012:role/jobs"
+    environment = f"{staged}/environment.tar.gz"
+    return [
+        "submit",
+        APPLICATION,
+        "--staged",
+        staged,
+        "--environment",
+        environment,
+        "--role",
+        role,
+        *RUN,
+        "--jobs",
+        jobs,
+    ]
+
+
+def test_a_job_of_an_application_that_runs_or_is_done_is_not_started_again(
+    staged: str, serverless: Stubber, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    application = "00f1r2h3o4m5e6d7"
-    words = ["submit", application, "--staged", staged, "--environment", f"{staged}/environment.tar.gz", "--role",
-             "arn:aws:iam::123456789012:role/jobs", *RUN, "--jobs", "dedup"]  # fmt: skip
-    tokens: list[str] = []
-    begun = applications.start
-    monkeypatch.setattr(applications, "start", lambda *given: tokens.append(given[2]) or begun(*given))
-    for before in ([], [job_run("RUNNING")], [job_run("FAILED")]):
-        with stubbed("emr-serverless") as (serverless, stubber):
-            stubber.add_response("list_job_runs", {"jobRuns": before}, {"applicationId": application})
-            stubber.add_response("start_job_run", {"applicationId": application, "jobRunId": "00job", "arn": ARN})
-            monkeypatch.setattr(verbs_serverless, "client", lambda *_, made=serverless: made)
-            assert "00job (dedup) is started; it is stopped after 8 hours" in told(capsys, *words)
-    assert tokens[0] == tokens[1] != tokens[2]
+    for state in ("RUNNING", "SUCCESS"):
+        add_runs(serverless, (state, DEDUP))
+        add_runs(serverless, (state, DEDUP))
+        said = told(capsys, *submit_to_application(staged, "dedup"))
+        assert f"00{state} (dedup) is there already, {state}: not started again" in said
+    for before in ([], [("FAILED", DEDUP)]):
+        add_runs(serverless, *before)
+        add_runs(serverless, *before)
+        add_runs(serverless, *before)
+        serverless.add_response("start_job_run", STARTED)
+        said = told(capsys, *submit_to_application(staged, "dedup"))
+        assert "00job (dedup) is started; it is stopped after 8 hours" in said
+
+
+def test_a_job_of_an_application_waits_for_what_writes_its_input(
+    staged: str, serverless: Stubber, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_runs(serverless, ("RUNNING", DEDUP))
+    add_runs(serverless, ("RUNNING", DEDUP))
+    add_run(serverless, "RUNNING", DEDUP)
+    add_run(serverless, "SUCCESS", DEDUP, listed="RUNNING")
+    add_runs(serverless)
+    serverless.add_response("start_job_run", STARTED)
+    said = told(capsys, *submit_to_application(staged, "tokens"))
+    assert "00RUNNING still writes s3://bucket/run/clean: its end is waited for" in said
+    assert "00job (tokens) is started" in said
+
+
+@pytest.mark.parametrize("end", ["SUCCESS", "FAILED"])
+def test_the_jobs_of_a_run_are_started_one_after_the_others_end(
+    staged: str, serverless: Stubber, capsys: pytest.CaptureFixture[str], end: str
+) -> None:
+    for _ in ("inputs", "dedup", "tokens"):
+        add_runs(serverless, ("RUNNING", DEDUP))
+    add_run(serverless, end, DEDUP, listed="RUNNING")
+    if end == "FAILED":
+        said = told(capsys, *submit_to_application(staged, "dedup,tokens"), code=2)
+        assert "00RUNNING () is FAILED: x; what comes after it was not started" in said
+        return
+    add_runs(serverless)
+    serverless.add_response("start_job_run", STARTED)
+    assert "00job (tokens) is started" in told(capsys, *submit_to_application(staged, "dedup,tokens"))
+
+
+def test_two_runs_of_an_application_never_write_one_output(
+    staged: str, serverless: Stubber, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in ("inputs", "dedup"):
+        add_runs(serverless, ("SUCCESS", [*DEDUP, "--threshold", "0.9"]))
+    said = told(capsys, *submit_to_application(staged, "dedup"), code=2)
+    assert "s3://bucket/run/clean: 00SUCCESS of 00f1r2h3o4m5e6d7 writes there with other words (SUCCESS)" in said
 
 
 def test_what_is_interrupted_while_it_is_followed_says_what_runs(
@@ -236,7 +310,7 @@ def test_a_failed_step_leads_to_its_logs_and_says_that_the_cluster_runs(
 ) -> None:
     with stubbed() as (emr, stubber):
         add_look(stubber, "WAITING", [step(1, "FAILED", Reason="Unknown Error."), step(2, "CANCELLED")])
-        monkeypatch.setattr(verbs, "client", lambda *_, **__: emr)
+        monkeypatch.setattr(on_cluster, "client", lambda *_, **__: emr)
         assert main(["emr", "status", CLUSTER, "--lines", "0", "--region", "us-east-1"]) == 1
     said = capsys.readouterr().out
     assert f"next: sparkprep emr fetch {CLUSTER} {CLUSTER} --region us-east-1" in said
@@ -327,6 +401,62 @@ def test_an_endpoint_that_does_not_answer_is_told_soon_by_its_host_and_port_and_
     assert f"no answer at http://127.0.0.1:9; check the network, and {variable}, which names that server" in said
 
 
+def test_a_cluster_whose_end_nobody_confirms_may_run(
+    monkeypatch: pytest.MonkeyPatch, staged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "may run" not in told(capsys, "terminate", "j-NOSUCHCLUSTER", code=2)
+    with monkeypatch.context() as silent:
+        silent.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        said = told(capsys, "terminate", CLUSTER, code=2)
+    assert f"{CLUSTER} may run and be billed; give `sparkprep emr terminate {CLUSTER}` again" in said
+
+
+@pytest.mark.parametrize("flag", ["--overwrite", "--threshold=0.9", "-h"])
+def test_one_flag_of_a_job_is_handed_on_as_several_are(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if flag == "-h":
+        assert "--dedup: unknown flag or value -h" in told(capsys, "submit", CLUSTER, *RUN, "--dedup", flag, code=2)
+    else:
+        said = told(capsys, "submit", CLUSTER, *RUN, "--dedup", flag, "--jobs", "dedup", "--dry-run")
+        assert f'"{flag}"' in said
+
+
+def test_steps_are_given_only_where_what_they_run_is_staged(staged: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(capsys, "submit", CLUSTER, *RUN, "--staged", "s3://bucket/nope", code=2)
+    assert "s3://bucket/nope/staged.json: nothing is staged there" in said
+
+
+def test_an_estimate_of_another_size_than_the_inputs_is_told_or_refused(
+    staged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3_buckets.put("big/0.parquet", "x" * 50_000)
+    words = ["launch", staged, "--input", "s3://bucket/big", "--output", "s3://bucket/run"]
+    said = told(capsys, *words, "--text-gb", "0.00001", code=2)
+    assert "--input s3://bucket/big holds 50.0 kB, and the estimate is of 1e-05 to 1e-05 GB of text: give --te" in said
+    assert "no cluster is billed" in told(capsys, "status")
+    assert main(["emr", *words]) == 0
+    assert "warning: --input s3://bucket/big holds 50.0 kB, and the estimate is of 21" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["stage", "launch", "plan"])
+@pytest.mark.parametrize("key", ["a b", "x/../y", "/x", "*.parquet", "a//b", "%20"])
+def test_a_prefix_that_is_no_folders_is_refused_by_every_verb(
+    verb: str, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "error: the prefix: " in told(capsys, verb, f"s3://my-bucket/{key}", "--dry-run", code=2)
+
+
+@pytest.mark.parametrize("name", ["docs.parquet", "a.jsonl", "a.jsonl.gz"])
+def test_documents_are_nothing_to_extract(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["submit", CLUSTER, "--input", f"s3://bucket/{name}", "--output", "s3://bucket/run", "--dry-run", "--jobs"]
+    assert "leave extract out of --jobs" in told(capsys, *words, "extract,dedup", code=2)
+    assert "AddJobFlowSteps" in told(capsys, *words, "dedup")
+
+
+def test_a_plan_without_a_prefix_says_that_the_one_in_its_request_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "s3://my-bucket/sparkprep in the request stands for your own prefix" in told(capsys, "plan")
+    assert "stands for" not in told(capsys, "plan", PREFIX)
+
+
 def test_an_endpoint_that_nothing_here_names_is_told_with_the_region() -> None:
     url = "https://elasticmapreduce.eu-nowhere-1.amazonaws.com/"
     said = control.explain_emr(EndpointConnectionError(endpoint_url=url))
@@ -356,7 +486,7 @@ def test_a_launch_that_is_not_answered_is_asked_for_once_and_may_have_been_done(
 
         made = control.client("us-east-1", once=True)
         made.meta.events.register("before-call.emr.RunJobFlow", run_job_flow)
-        monkeypatch.setattr(verbs, "client", lambda *_, **__: made)
+        monkeypatch.setattr(on_cluster, "client", lambda *_, **__: made)
         said = told(capsys, "launch", staged, code=2)
         server.settimeout(0.2)
         connections = [server.accept()[0]]
@@ -398,4 +528,4 @@ def test_a_number_of_documents_is_taken_as_the_help_writes_it(capsys: pytest.Cap
 
 
 def test_every_verb_has_its_two_sides() -> None:
-    assert set(verbs.VERBS) == set(verbs_serverless.VERBS)
+    assert set(on_cluster.VERBS) == set(on_serverless.VERBS)

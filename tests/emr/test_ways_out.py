@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.cost.prices import load
 from sparkprep.emr.plan import Plan, make_plan
-from sparkprep.emr.prices import load
-from sparkprep.emr.settings import ClusterSettings, WorkSettings
 from sparkprep.errors import UserError
 
 MACHINES = ["m5.xlarge", "m5.2xlarge", "r5.xlarge", "r5.2xlarge", "r5.4xlarge"]

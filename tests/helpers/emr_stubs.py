@@ -62,6 +62,24 @@ def add_look(stubber: Stubber, state: str, steps: list[dict[str, Any]], **reason
 ARN = "arn:aws:emr-serverless:us-east-1:123456789012:/applications/00f1r2h3o4m5e6d7/jobruns/00job"
 
 
+def add_runs(stubber: Stubber, *runs: tuple[str, list[str]]) -> None:
+    """What one look at an application's job runs asks for, and is told: (state, words) of each."""
+    application = {"applicationId": "00f1r2h3o4m5e6d7"}
+    stubber.add_response("list_job_runs", {"jobRuns": [job_run(state) for state, _ in runs]}, application)
+    for state, words in runs:
+        if state not in ("FAILED", "CANCELLED"):
+            add_run(stubber, state, words)
+
+
+def add_run(stubber: Stubber, state: str, words: list[str], listed: str | None = None) -> None:
+    """A look at one job run. listed: the state that it was listed with, by which it is named here."""
+    driver = {"sparkSubmit": {"entryPoint": "s3://x/job.py", "entryPointArguments": words}}
+    asked = {"applicationId": "00f1r2h3o4m5e6d7", "jobRunId": f"00{listed or state}"}
+    run = {**job_run(state), "jobRunId": asked["jobRunId"], "jobDriver": driver, "tags": {}}
+    del run["id"]
+    stubber.add_response("get_job_run", {"jobRun": run}, asked)
+
+
 def job_run(state: str) -> dict[str, Any]:
     """A job run of EMR Serverless as ListJobRuns lists it."""
     role = "arn:aws:iam::123456789012:role/jobs"

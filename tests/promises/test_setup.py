@@ -14,7 +14,7 @@ from checkout import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from sparkprep.emr.package import DESCRIPTION, FOLDERS
+from sparkprep.emr.stage.package import DESCRIPTION, FOLDERS
 from sparkprep.spark.java import java_home
 
 # What Spark's own scripts call. No python, no java.

@@ -10,12 +10,12 @@ from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import say, say_line
-from sparkprep.emr.control import region_of
+from sparkprep.emr.aws.control import region_of
+from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.cost.prices import load
 from sparkprep.emr.jobs import RunSettings
 from sparkprep.emr.places import Staged
-from sparkprep.emr.plan import Plan, make_plan
-from sparkprep.emr.prices import load
-from sparkprep.emr.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.plan import EXAMPLE, Plan, make_plan
 from sparkprep.errors import UserError, flag
 from sparkprep.options import changed, from_arguments
 
@@ -53,6 +53,12 @@ def tell_calls(calls: list[tuple[str, dict[str, Any]]]) -> None:
 def tell_next(*words: str) -> None:
     """Print the command that comes next, as one types it."""
     say_line(f"next: {command('emr', *words)}")
+
+
+def tell_stand_in(prefix: str | None) -> None:
+    """Say, where no prefix was named, that the one in the request is none of the user's."""
+    if prefix is None:
+        say_line(f"  {EXAMPLE} in the request stands for your own prefix")
 
 
 def tell_first(prefix: str | None, *launch: str) -> None:

@@ -14,10 +14,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sparkprep.emr.fits import Fit
+from sparkprep.emr.cluster.fits import Fit
+from sparkprep.emr.cluster.settings import MOST_HOURS, MOST_STOP_HOURS, SPOT, ClusterSettings, WorkSettings
+from sparkprep.emr.cost.prices import Prices
 from sparkprep.emr.jobs import USUAL_JOBS
-from sparkprep.emr.prices import Prices
-from sparkprep.emr.settings import MOST_HOURS, MOST_STOP_HOURS, SPOT, ClusterSettings, WorkSettings
 from sparkprep.errors import UserError
 
 
@@ -185,7 +185,8 @@ def hard_stop(settings: ClusterSettings, taken: Estimate, an_hour: float) -> int
     if to_its_end.expected > hours:
         raise UserError(
             f"the run takes {to_its_end.expected:.1f} hours (${to_its_end.expected * an_hour:.2f}), and the cluster "
-            f"stops after {hours}; give {_ways([int(to_its_end.high) + 1, least], an_hour, 'more or larger nodes')}"
+            f"stops after {hours}; give {_ways([least], an_hour, 'more or larger nodes')}; in the worst case it takes "
+            f"{to_its_end.high:.0f} hours"
         )
     return hours
 

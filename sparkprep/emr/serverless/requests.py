@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkprep import __version__
-from sparkprep.emr.cost import JOB_SECONDS, KERNEL_SECONDS, Factor, core_seconds, text_gigabytes, work_hours
-from sparkprep.emr.disks import room
-from sparkprep.emr.fits import Fit, megabytes
+from sparkprep.emr.aws.model import SERVERLESS, check_request
+from sparkprep.emr.cluster.fits import Fit, megabytes
+from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.cost.disks import room
+from sparkprep.emr.cost.formula import JOB_SECONDS, KERNEL_SECONDS, Factor, core_seconds, text_gigabytes, work_hours
+from sparkprep.emr.cost.prices import Prices
 from sparkprep.emr.jobs import JOBS, USUAL_JOBS, check_uri
-from sparkprep.emr.model import SERVERLESS, check_request
 from sparkprep.emr.places import Staged
-from sparkprep.emr.prices import Prices
-from sparkprep.emr.settings import ClusterSettings, WorkSettings
 from sparkprep.errors import UserError
 from sparkprep.spark.clusters import WORKER_DAEMON
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import Exit
-from sparkprep.emr.clusters import FAILED, Cluster, Step, describe, staged_of, steps_of
-from sparkprep.emr.control import explained, is_busy
+from sparkprep.emr.aws.control import explained, is_busy
+from sparkprep.emr.cluster.settings import SPOT
+from sparkprep.emr.cost.prices import Prices
 from sparkprep.emr.jobs import output_of
 from sparkprep.emr.places import Staged
-from sparkprep.emr.prices import Prices
-from sparkprep.emr.settings import SPOT
+from sparkprep.emr.running.clusters import FAILED, Cluster, Step, describe, staged_of, steps_of
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists, open_input
 from sparkprep.io.paths import join_path

@@ -21,6 +21,23 @@ _SUPPORT_ENDS = {
     (8, 1): date(2029, 9, 8),
 }
 """From this day on without support, by the pages "Amazon EMR release 7.x.0" of the release guide, in November 2026."""
+_OF_EMR_7 = (
+    *("AmazonCloudWatchAgent", "Delta", "Flink", "HBase", "HCatalog", "Hadoop", "Hive", "Hudi", "Hue", "Iceberg"),
+    *(
+        "JupyterEnterpriseGateway",
+        "JupyterHub",
+        "Livy",
+        "MXNet",
+        "Oozie",
+        "Phoenix",
+        "Pig",
+        "Presto",
+        "Spark",
+        "TensorFlow",
+    ),
+    *("Tez", "Trino", "Zeppelin", "ZooKeeper"),
+)
+"""By the page "Application versions in Amazon EMR 7.x releases" of the release guide."""
 _SPARK_4_ONLY = ("Spark", "Livy", "JupyterEnterpriseGateway", "Delta", "Hudi", "Iceberg", "AmazonCloudWatchAgent")
 
 
@@ -48,11 +65,12 @@ def applications_of(label: str) -> tuple[str, ...]:
 def check_applications(label: str, applications: tuple[str, ...]) -> None:
     """Raise UserError for applications that a release does not have, or a list without Spark."""
     if "Spark" not in applications:
-        raise UserError(f"{argument('applications')}: Spark is missing")
-    if version_of(label)[0] == 8:
-        for each in applications:
-            if each not in _SPARK_4_ONLY:
-                raise UserError(f"{argument('applications')}: {label} has no {each}; it has {', '.join(_SPARK_4_ONLY)}")
+        near = next((f"; did you mean Spark for {each}?" for each in applications if each.lower() == "spark"), "")
+        raise UserError(f"{argument('applications')}: Spark is missing{near}")
+    known = _SPARK_4_ONLY if version_of(label)[0] == 8 else _OF_EMR_7
+    for each in applications:
+        if each not in known:
+            raise UserError(f"{argument('applications')}: {label} has no {each}; it has {', '.join(known)}")
 
 
 def support_of(label: str, today: date) -> tuple[str, bool]:

@@ -26,7 +26,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from sparkprep.commands import command
-from sparkprep.emr.model import EMR
+from sparkprep.emr.aws.model import EMR
 from sparkprep.errors import UserError
 from sparkprep.io.aws import CONNECT_SECONDS, REGION, bucket_client, code_of, explain, session
 from sparkprep.io.paths import split_s3
@@ -44,6 +44,7 @@ _BUSY = (*_THROTTLED, *_FAILING)
 _UNSENT = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError, SSLError)
 _DENIED = ("accessdenied", "accessdeniedexception", "unauthorizedoperation")
 _REFUSED = ("validationexception", "invalidrequestexception")
+_UNKNOWN = ("resourcenotfoundexception",)
 _MOST_SHOWN = 400
 _ENDPOINTS = ("AWS_ENDPOINT_URL_EMR", "AWS_ENDPOINT_URL_EMR_SERVERLESS", "AWS_ENDPOINT_URL")
 _BEFORE_HOST = re.compile(r"\S*@")
@@ -121,6 +122,11 @@ def may_be_done(error: BaseException | None) -> bool:
         code = code_of(error).replace("_", "").lower()
         return code not in _THROTTLED and (code in _FAILING or _status(error) >= 500)
     return isinstance(error, HTTPClientError | ResponseParserError) and not isinstance(error, _UNSENT)
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Return whether AWS has answered that it knows no such thing, or takes no such request."""
+    return isinstance(error, ClientError) and code_of(error).replace("_", "").lower() in (*_REFUSED, *_UNKNOWN)
 
 
 def cut_off(error: BaseException | None) -> str:

@@ -6,18 +6,21 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import Exit, if_interrupted, say_line
-from sparkprep.emr import clusters, jobs, status
-from sparkprep.emr.control import check_bucket_region, client, region_of
-from sparkprep.emr.fetch import Download, bring, check_parts, downloads
+from sparkprep.emr import jobs
+from sparkprep.emr.aws.control import check_bucket_region, client, region_of
+from sparkprep.emr.cost.inputs import check_size
+from sparkprep.emr.cost.prices import load
 from sparkprep.emr.places import MACHINE, PYTHON_VERSION, Staged
 from sparkprep.emr.plan import EXAMPLE
-from sparkprep.emr.prices import load
-from sparkprep.emr.staging import read_staged, stage
-from sparkprep.emr.telling import (
+from sparkprep.emr.running import clusters, status
+from sparkprep.emr.running.fetch import Download, bring, check_parts, downloads
+from sparkprep.emr.stage.staging import read_staged, stage
+from sparkprep.emr.verbs.telling import (
     all_given,
     plan_of,
     refuse_given,
@@ -28,11 +31,12 @@ from sparkprep.emr.telling import (
     tell_first,
     tell_next,
     tell_plan,
+    tell_stand_in,
 )
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists
 from sparkprep.options import changed, from_arguments
-from sparkprep.units import human_bytes
+from sparkprep.units import human_bytes, human_duration
 
 
 def plan(args: argparse.Namespace) -> int:
@@ -41,15 +45,16 @@ def plan(args: argparse.Namespace) -> int:
     if args.json:
         say_json(made.as_dict())
         return Exit.DONE
-    tell_plan(made)
     tell_calls([("RunJobFlow", made.request)])
+    tell_plan(made)
+    tell_stand_in(args.prefix)
     tell_first(args.prefix, *all_given(args))
     return Exit.DONE
 
 
 def put_there(args: argparse.Namespace) -> int:
     """Stage what a cluster needs."""
-    prefix = jobs.check_uri(args.prefix, "the prefix")
+    prefix = jobs.check_place(args.prefix, "the prefix")
     region = region_of(args.region) if args.region else None
     if region is not None and not args.dry_run:
         check_bucket_region(prefix, region)
@@ -79,6 +84,10 @@ def launch(args: argparse.Namespace) -> int:
         check_bucket_region(place, made.region)
     check_staged(made.staged)
     jobs.check_inputs(jobs.inputs_of(made.request.get("Steps", [])))
+    if run.input is not None and "extract" not in jobs.names_of(run):
+        warning = check_size(run.input, made.taken.gigabytes)
+        if warning is not None:
+            say_line(f"warning: {warning}", sys.stderr)
     emr = client(made.region, once=True)
     with clusters.launched(emr, made.request) as cluster:
         if args.json:
@@ -98,7 +107,7 @@ def submit(args: argparse.Namespace) -> int:
     """Give a cluster the jobs of a run as steps."""
     cluster, settings = clusters.check_id(args.cluster), from_arguments(jobs.RunSettings, args)
     refuse_given(args, ("environment", "role"), f"EMR Serverless, and {cluster} is a cluster")
-    given_place = Staged(jobs.check_uri(args.staged, "--staged")) if args.staged else None
+    given_place = Staged(jobs.check_place(args.staged, "--staged")) if args.staged else None
     region = region_of(args.region)
     steps = jobs.steps(settings, given_place or Staged(EXAMPLE))  # refuses what cannot be, before anything is asked
     if args.dry_run:
@@ -106,6 +115,8 @@ def submit(args: argparse.Namespace) -> int:
         return Exit.DONE
     for place in filter(None, (settings.input, settings.output)):
         check_bucket_region(place, region)
+    if given_place is not None:
+        check_staged(given_place)
     emr = client(region, once=True)
     staged = given_place or clusters.staged_of(emr, cluster)[0]
     new, there = clusters.add_steps(emr, cluster, jobs.steps(settings, staged), jobs.check_inputs)
@@ -213,8 +224,9 @@ def _list(args: argparse.Namespace, region: str) -> int:
         tell_calls([("ListClusters", {"ClusterStates": list(clusters.ACTIVE)})])
         return Exit.DONE
     found = clusters.active(client(region))
-    for cluster, name, state in found:
-        say_line(f"{cluster} {name}: {state}")
+    for cluster, name, state, created in found:
+        since = (datetime.now(UTC) - created).total_seconds() if created is not None else 0
+        say_line(f"{cluster} {name}: {state}, for {human_duration(max(0, since))}")
     if found:
         tell_next("status", found[0][0], *region_words(args))
     else:

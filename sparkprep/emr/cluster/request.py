@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sparkprep import __version__
-from sparkprep.emr.fits import Fit
-from sparkprep.emr.model import EMR, check_request
+from sparkprep.emr.aws.model import EMR, check_request
+from sparkprep.emr.cluster.fits import Fit
+from sparkprep.emr.cluster.settings import ClusterSettings
 from sparkprep.emr.places import NODE_NUMBA_CACHE, NODE_PYTHON, STOP_AFTER, Staged
-from sparkprep.emr.settings import ClusterSettings
 from sparkprep.io.paths import split_s3
 from sparkprep.spark.clusters import WORKER_DAEMON
 

@@ -11,7 +11,7 @@ from datetime import date
 from importlib.resources import files
 from typing import Any
 
-from sparkprep.emr.fits import Node
+from sparkprep.emr.cluster.fits import Node
 from sparkprep.emr.places import MACHINE
 from sparkprep.errors import UserError, argument
 from sparkprep.io.json_files import read_json
@@ -75,7 +75,7 @@ class Prices:
         """
         if "spot" not in self.table:
             raise UserError(
-                f"{self.origin}: no prices of spot; take sparkprep/emr/prices.json for an example, or --market "
+                f"{self.origin}: no prices of spot; take sparkprep/emr/cost/prices.json for an example, or --market "
                 "ON_DEMAND"
             )
         return self.number("spot", "least_share"), self.number("spot", "usual_share")
@@ -121,9 +121,9 @@ def load(path: str | None = None) -> Prices:
     Raises UserError for a file that is no such table.
     """
     if path is None:
-        text = files("sparkprep.emr").joinpath("prices.json").read_text(encoding="utf-8")
+        text = files("sparkprep.emr.cost").joinpath("prices.json").read_text(encoding="utf-8")
         return Prices("us-east-1", "the table that comes with sparkprep", json.loads(text))
-    table = read_json(path, f"{argument('prices')} takes a table like sparkprep/emr/prices.json", {"region": str})
+    table = read_json(path, f"{argument('prices')} takes a table like sparkprep/emr/cost/prices.json", {"region": str})
     _check(table, path)
     return Prices(str(table["region"]), path, table)
 
@@ -136,7 +136,7 @@ def _check(table: Mapping[str, Any], path: str) -> None:
         if part in _LATER and part not in table:
             continue
         if not isinstance(table.get(part), dict) or not table[part]:
-            raise UserError(f"{path}: no prices of {part}; take sparkprep/emr/prices.json for an example")
+            raise UserError(f"{path}: no prices of {part}; take sparkprep/emr/cost/prices.json for an example")
     for name, entry in _entries(table):
         part = name.split(".")[0]
         numbers = _PARTS[part]

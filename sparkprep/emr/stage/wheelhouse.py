@@ -27,8 +27,8 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from sparkprep.emr.package import Package, pip
 from sparkprep.emr.places import MACHINE, PYTHON_VERSION
+from sparkprep.emr.stage.package import Package, pip
 from sparkprep.errors import UserError
 from sparkprep.io.files import sha256_of, write_text
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import leave_word, say_line, signals_held_back, what_is_left
-from sparkprep.emr.control import cut_off, explained, may_be_done
+from sparkprep.emr.aws.control import cut_off, explained, is_refusal, may_be_done
 from sparkprep.emr.jobs import input_of, inputs_of, output_of
 from sparkprep.emr.places import STOP_AFTER, Staged
 from sparkprep.errors import UserError
@@ -88,6 +88,18 @@ def that_runs(cluster: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def that_may_run(cluster: str) -> Iterator[None]:
+    """Say, where the block fails otherwise than by EMR's word that there is no such cluster, that it may run."""
+    try:
+        yield
+    except BaseException as error:
+        if not is_refusal(error.__context__):
+            words = f"{cluster} may run and be billed; give `{command('emr', 'terminate', cluster)}` again"
+            leave_word(error, f"{words}, or end it in AWS's console")
+        raise
+
+
 def describe(emr: Any, cluster: str) -> Cluster:
     """Return what EMR knows of a cluster. Raises UserError."""
     with explained(cluster):
@@ -109,12 +121,19 @@ def describe(emr: Any, cluster: str) -> Cluster:
     )  # fmt: skip
 
 
-def active(emr: Any) -> list[tuple[str, str, str]]:
-    """Return id, name and state of the clusters of this account and region that are billed. Raises UserError."""
+def active(emr: Any) -> list[tuple[str, str, str, datetime | None]]:
+    """Return id, name, state and begin of the clusters of this account and region that are billed. Raises UserError."""
     with explained("the clusters"):
         pages = emr.get_paginator("list_clusters").paginate(ClusterStates=list(ACTIVE))
         return [
-            (each["Id"], each.get("Name", ""), each["Status"]["State"]) for page in pages for each in page["Clusters"]
+            (
+                each["Id"],
+                each.get("Name", ""),
+                each["Status"]["State"],
+                each["Status"].get("Timeline", {}).get("CreationDateTime"),
+            )
+            for page in pages
+            for each in page["Clusters"]
         ]
 
 
@@ -150,7 +169,7 @@ def launched(emr: Any, request: Json) -> Iterator[str]:
     A signal waits until the id is known, or that none will be. emr: a client that asks once. Raises UserError; EMR
     would launch a second one of the same name without a word, so that this is refused here.
     """
-    for cluster, name, state in active(emr):
+    for cluster, name, state, _ in active(emr):
         if name == request["Name"]:
             raise UserError(
                 f"{cluster} is named {name}, too, and is {state}: use it (`{command('emr', 'status', cluster)}`), "
@@ -202,7 +221,8 @@ def add_steps(
 
 def terminate(emr: Any, cluster: str) -> Cluster:
     """End a cluster, or leave one that has ended; return it as it is then. Raises UserError where it goes on."""
-    before = describe(emr, cluster)
+    with that_may_run(cluster):
+        before = describe(emr, cluster)
     if not before.is_active:
         return before
     with that_runs(cluster):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from sparkprep.emr.cost import Factor
-from sparkprep.emr.settings import MOST_DISK_GB, MOST_NODES
+from sparkprep.emr.cluster.settings import MOST_DISK_GB, MOST_NODES
+from sparkprep.emr.cost.formula import Factor
 from sparkprep.errors import UserError
 
 SHUFFLED = Factor(1.6, 1.7, 1.8)
@@ -35,9 +35,15 @@ def room(gigabytes: Factor, disk_gb: int, disks: int, of: str, way: str) -> list
 
 def larger(gigabytes: Factor, nodes: int) -> str:
     """Return the flags of core nodes with room for a run of so many GB of text, or what to do where there are none."""
-    needed = (gigabytes * SHUFFLED).high / USABLE
-    enough = max(nodes, math.ceil(needed / MOST_DISK_GB))
-    if enough > MOST_NODES:
+    found = enough(gigabytes, nodes)
+    if found is None:
         return "give it in several runs"
-    more = f" --core-nodes {enough}" if enough > nodes else ""
-    return f"give --core-gb {math.ceil(needed / enough)}{more}"
+    disk_gb, more = found
+    return f"give --core-gb {disk_gb}{f' --core-nodes {more}' if more > nodes else ''}"
+
+
+def enough(gigabytes: Factor, nodes: int) -> tuple[int, int] | None:
+    """Return (GB of a core node's disk, nodes) that have room, with so many nodes at the least; None: none have."""
+    needed = (gigabytes * SHUFFLED).high / USABLE
+    more = max(nodes, math.ceil(needed / MOST_DISK_GB))
+    return (math.ceil(needed / more), more) if more <= MOST_NODES else None

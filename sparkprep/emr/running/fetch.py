@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sparkprep.emr.clusters import Cluster, Step
 from sparkprep.emr.jobs import output_of
+from sparkprep.emr.running.clusters import Cluster, Step
 from sparkprep.errors import UserError
 from sparkprep.io.aws import bucket_client, explained
 from sparkprep.io.files import make_folder

@@ -19,9 +19,9 @@ from botocore.exceptions import ClientError
 from sparkprep import __version__
 from sparkprep.commands import command
 from sparkprep.console import say_line
-from sparkprep.emr.package import Package, find_package
 from sparkprep.emr.places import JOBS, MACHINE, PYTHON_VERSION, Staged
-from sparkprep.emr.wheelhouse import build_wheelhouse
+from sparkprep.emr.stage.package import Package, find_package
+from sparkprep.emr.stage.wheelhouse import build_wheelhouse
 from sparkprep.errors import UserError, argument
 from sparkprep.io.aws import bucket_client, code_of, explained
 from sparkprep.io.files import delete_file, exists, sha256_of, write_text
@@ -96,6 +96,7 @@ def stage(
         if dry_run:
             for file in files:
                 tell(f"would put {human_bytes(file.bytes):>9}  {place.prefix}/{file.key}")
+            tell(f"{len(files)} files, {human_bytes(sum(file.bytes for file in files))}, and last {place.manifest}")
             return Staging(place, files)
         return _put(place, files, sources, tell)
 

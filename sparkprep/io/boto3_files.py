@@ -1,4 +1,8 @@
-"""A file system for Arrow, to read buckets for which the requester pays: Arrow's own cannot say that we do."""
+"""A file system for Arrow that reads by boto3 what Arrow's own cannot.
+
+That is buckets for which the requester pays, as it cannot say that we do; and what is read under credentials that
+boto3 alone can renew, such as those of a role that a profile assumes: an open file is then read beyond their end.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +25,8 @@ _BUFFER = 1 << 20
 _ATTEMPTS = 3
 
 
-class PayerFileSystem(pafs.FileSystemHandler):  # type: ignore[misc]  # PyArrow tells no types
-    """The objects of all buckets that a client of boto3 may read, which bears the header; nothing is written.
+class Boto3FileSystem(pafs.FileSystemHandler):  # type: ignore[misc]  # PyArrow tells no types
+    """The objects of all buckets that a client of boto3 may read; nothing is written.
 
     Paths are `bucket/key`, as for `pyarrow.fs.S3FileSystem`; errors are OSError with the way out.
     """
@@ -32,14 +36,14 @@ class PayerFileSystem(pafs.FileSystemHandler):  # type: ignore[misc]  # PyArrow 
         self._client, self._explain = client, explain
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, PayerFileSystem) and other._client is self._client
+        return isinstance(other, Boto3FileSystem) and other._client is self._client
 
     def __hash__(self) -> int:
         return hash(id(self._client))
 
     def get_type_name(self) -> str:
         """Return what this is called."""
-        return "s3-request-payer"
+        return "s3-by-boto3"
 
     def normalize_path(self, path: str) -> str:
         """Return a path as it is."""
@@ -98,7 +102,7 @@ class PayerFileSystem(pafs.FileSystemHandler):  # type: ignore[misc]  # PyArrow 
         return pafs.FileInfo(path, kind)
 
     def _refuse(self, *_: object) -> NoReturn:
-        raise OSError("a bucket for which the requester pays is only read here; write to one of your own")
+        raise OSError("S3 is only read here, not written")
 
     create_dir = delete_dir = delete_dir_contents = delete_root_dir_contents = delete_file = _refuse
     move = copy_file = open_output_stream = open_append_stream = _refuse

@@ -1,0 +1,1 @@
+"""AWS's interface: what it knows, who asks it, what it answers."""

@@ -1,0 +1,1 @@
+"""What a cluster is: its settings, what fits on it, the request for it."""

@@ -1,0 +1,1 @@
+"""Clusters that run: asked, followed, and what they leave."""

@@ -1,0 +1,1 @@
+"""What a cluster needs, built and put on S3."""
