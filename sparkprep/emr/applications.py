@@ -8,7 +8,7 @@ from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import leave_word, signals_held_back
-from sparkprep.emr.control import explained
+from sparkprep.emr.control import WAITING, explained
 
 GOING = ("SUBMITTED", "PENDING", "SCHEDULED", "RUNNING", "QUEUED")
 FAILED = ("FAILED", "CANCELLED")
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 def create(serverless: Any, request: Json) -> str:
     """Make an application and return its id; its token makes a second request the same one. Raises UserError."""
-    with signals_held_back(), explained("the application was not made"):
+    with signals_held_back(WAITING), explained("the application was not made"):
         return str(serverless.create_application(**request)["applicationId"])
 
 
@@ -27,7 +27,7 @@ def start(serverless: Any, request: Json, token: str) -> str:
 
     A signal waits until the id is known; what ends the program then says that the job may go on.
     """
-    with _that_runs(request["applicationId"]), signals_held_back(), explained(request["applicationId"]):
+    with _that_runs(request["applicationId"]), signals_held_back(WAITING), explained(request["applicationId"]):
         return str(serverless.start_job_run(**request, clientToken=token)["jobRunId"])
 
 
