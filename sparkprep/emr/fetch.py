@@ -62,15 +62,19 @@ def check_parts(text: str) -> tuple[str, ...]:
 
 
 def check_folder(text: str) -> str:
-    """Return a folder of this machine. Raises UserError for a place elsewhere: a folder named `s3:` would be made."""
-    if scheme_of(text) == "file":
-        return normalise(text)
-    if scheme_of(text) or _S3.match(text):
+    """Return a folder of this machine, or where one can be made.
+
+    Raises UserError for a place elsewhere, for which a folder named `s3:` would be made, and for a file.
+    """
+    folder = normalise(text) if scheme_of(text) == "file" else text
+    if scheme_of(folder) or _S3.match(folder):
         raise UserError(
             f"FOLDER {without_credentials(text)}: is no folder of this machine, to which results are brought; name "
             "one (from bucket to bucket, `aws s3 cp --recursive` copies)"
         )
-    return text
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise UserError(f"FOLDER {folder}: is a file; name a folder")
+    return folder
 
 
 def runs_of(steps: Sequence[Step], chosen: str | None = None) -> dict[str, list[str]]:

@@ -167,3 +167,10 @@ def test_steps_of_others_bring_nothing(bucket_of_runs: str, tmp_path: Path) -> N
 def test_a_place_elsewhere_is_no_folder(folder: str) -> None:
     with pytest.raises(UserError, match=rf"FOLDER {folder}: is no folder of this machine"):
         fetch.check_folder(folder)
+
+
+def test_a_file_is_no_folder_and_a_uri_of_one_is_its_path(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file: is a file; name a folder"):
+        fetch.check_folder(str(tmp_path / "file"))
+    assert fetch.check_folder(f"file://{tmp_path}/run") == f"{tmp_path}/run"
