@@ -328,16 +328,27 @@ def _say_past_submit(text: str) -> None:
 
 
 @contextmanager
-def signals_held_back() -> Iterator[None]:
-    """Answer the signals that end a program when the block has ended, for what must not be broken off."""
+def signals_held_back(waiting: str = "") -> Iterator[None]:
+    """Answer the signals that end a program when the block has ended, for what must not be broken off.
+
+    waiting: is said on stderr as soon as one comes, where the block may take a while: what is waited for, and why.
+    """
     if threading.current_thread() is not threading.main_thread():  # only there do handlers run
         yield
         return
     received: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     ours = [number for number, handler in before.items() if callable(handler)]
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if waiting and not received:
+            # What is written to when the signal comes refuses a second writer (RuntimeError); the line is an extra.
+            with contextlib.suppress(OSError, RuntimeError, UserError):
+                say_line(waiting, sys.stderr)
+        received.append(number)
+
     for number in ours:
-        signal.signal(number, lambda number, frame: received.append(number))
+        signal.signal(number, hold)
     try:
         yield
     finally:

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Remove near-duplicates as the arguments say and print the summary."""
     settings = from_arguments(Settings, args)
     check_arguments(output=args.output, work=args.work)
-    tell_access(args, args.input or [])
+    tell_access(args, args.input or [], [args.output, args.work])
     subset = args.size if args.size in EMBEDDED and not args.input else None
     output = args.output or (f"dedup-{subset}" if subset else None)
     if output is None:

@@ -75,10 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"last lines of the driver's log (default {LINES})")  # fmt: skip
     _add_region(status)
     fetch = kind(
-        "fetch", "bring a cluster's logs, reports, shards or rows into a folder; a file of another size is replaced"
+        "fetch",
+        "bring a cluster's logs, reports, shards or rows into a folder, those of each run into one of its name; a file "
+        "that is another than its object is replaced",
     )
     fetch.add_argument("cluster", metavar="ID")
     fetch.add_argument("folder", metavar="FOLDER")
+    fetch.add_argument("--output", metavar="S3-URI", help="that run's alone (default: of all runs)")
     fetch.add_argument("--parts", default="logs,reports", metavar="A,B", help="of logs, reports, shards, rows")
     _add_region(fetch)
     terminate = kind("terminate", "end a cluster, or the jobs of an application")

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Extract as the arguments say and print the summary."""
     settings = from_arguments(ExtractSettings, args)
     check_arguments(output=args.output, work=args.work)
-    tell_access(args, [*args.input, settings.list_prefix])
+    tell_access(args, [*args.input, settings.list_prefix], [args.output, args.work])
     with if_interrupted(NOTHING_IN_PLACE):
         archives = list_archives(args.input, settings.list_prefix)
         try_output(args.output, args.overwrite, [file.path for file in archives.files], MADE, args.work)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     settings = from_arguments(FilterSettings, args)
     settings.refuse_unused([flag[2:].replace("-", "_") for flag in flags_given(FilterSettings, args.words)])
     check_arguments(output=args.output, work=args.work)
-    tell_access(args, args.input)
+    tell_access(args, args.input, [args.output, args.work])
     with if_interrupted(NOTHING_IN_PLACE):
         try_output(args.output, args.overwrite, args.input, MADE, args.work)
         list_files(args.input, settings.text_column)

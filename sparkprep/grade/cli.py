@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Grade as the arguments say and print the table; 0, or 1 below a limit."""
     settings = from_arguments(GradeSettings, args)
     check_arguments(truth=args.truth, input=args.input, json=args.json)
-    tell_access(args, filter(None, [args.output, args.truth, args.input]))
+    tell_access(args, filter(None, [args.output, args.truth, args.input]), [args.json])
     truth, documents = args.truth, args.input
     refuse_same_place([place for place in (truth, documents) if place], json=args.json)
     if args.size:

@@ -48,6 +48,11 @@ class ParquetTable:
         for file in self.files:
             try:
                 with open_parquet(file) as opened:
+                    if column not in opened.schema_arrow.names:
+                        raise UserError(
+                            f"{file} has none, and {self.files[0]} has: they are no one table; name a result of dedup "
+                            "(with kept/ in it), or the kept documents alone"
+                        )
                     part = opened.read(columns=[column]).column(0)
             except UserError as error:
                 raise UserError(f"column {column!r} cannot be read: {error}") from error

@@ -56,6 +56,7 @@ _FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/
 _IN_URL = re.compile(r"(?<=//)[^/@\s]*@")
 _CONNECTIONS = 32
 _OF_THE_MACHINE = ("iam-role", "container-role")
+_UNSIGNED = "Unsigned"
 _MAKING = threading.Lock()
 """A session of boto3 makes one client at a time."""
 _AMAZON = re.compile(r"s3(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
@@ -185,7 +186,8 @@ def explain(error: Exception) -> str:
     if isinstance(error, InvalidRegionError):
         return f"{_line(error).rstrip('.')}; give one such as us-east-1, here or in AWS_DEFAULT_REGION"
     if isinstance(error, ClientError):
-        return wording(code_of(error), error.operation_name, _line(error))
+        is_signed = _UNSIGNED not in error.response.get("Error", {})
+        return wording(code_of(error), error.operation_name, _line(error), is_signed)
     return f"{_line(error)}; check endpoint and region: what was given, or AWS_ENDPOINT_URL_S3 and AWS_DEFAULT_REGION"
 
 
@@ -216,6 +218,8 @@ def _client(
     _refuse_secret_endpoint(client.meta.endpoint_url)
     if access is Access.PAYER:
         client.meta.events.register("before-call.s3", _add_payer)
+    if access is Access.PUBLIC:
+        client.meta.events.register("after-call.s3", _note_unsigned)
     return client
 
 
@@ -225,6 +229,12 @@ def _is_amazon(endpoint: str) -> bool:
 
 def _add_payer(params: dict[str, Any], **_: object) -> None:
     params["headers"]["x-amz-request-payer"] = "requester"
+
+
+def _note_unsigned(parsed: dict[str, Any], **_: object) -> None:
+    """Let an error that S3 answers say that it was asked without credentials."""
+    if "Error" in parsed:
+        parsed["Error"][_UNSIGNED] = True
 
 
 def _refuse_secret_endpoint(*urls: str | None) -> None:

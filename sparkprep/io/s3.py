@@ -50,11 +50,18 @@ def is_safe_name(name: str) -> bool:
     return bool(name.strip()) and name not in (".", "..") and not set("/\\") & set(name) and safe_text(name) == name
 
 
-def download(client: Any, bucket: str, key: str, path: str) -> None:
-    """Put an object into a local file, which appears whole or not at all. Raises UserError as `explained`."""
+def download(
+    client: Any, bucket: str, key: str, path: str, check: Callable[[str], object] = lambda aside: None
+) -> None:
+    """Put an object into a local file, which appears whole or not at all. Raises UserError as `explained`.
+
+    check: is given the file's path before it appears, and raises where it must not.
+    """
     make_folder(os.path.dirname(path))
     with explained(f"s3://{bucket}/{key!r}"), open_whole(path) as file:
         client.download_fileobj(bucket, key, file)
+        file.flush()
+        check(file.name)
 
 
 def upload(

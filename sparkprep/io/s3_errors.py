@@ -6,6 +6,8 @@ import os
 import re
 from urllib.parse import urlsplit
 
+from sparkprep.io.access import Access, access_to
+
 _BAD_CREDENTIALS = frozenset(
     {
         *("invalidaccesskeyid", "signaturedoesnotmatch", "expiredtoken", "expiredtokenexception"),
@@ -49,11 +51,12 @@ def says_denied(code: str) -> bool:
     return _plain(code) in _DENIED
 
 
-def wording(code: str, operation: str, text: str) -> str:
+def wording(code: str, operation: str, text: str, is_signed: bool = True) -> str:
     """Return one line: the cause, and what to do.
 
     code: S3's short word for the error as S3 or as Arrow writes it (NoSuchBucket, NO_SUCH_BUCKET), or the HTTP status.
     operation: what was asked for, such as PutObject. text: what S3 said, for an error that is none of the known.
+    is_signed: whether it was asked with credentials.
     """
     plain = _plain(code)
     if operation in _OF_OBJECTS and plain in _NO_OBJECT:
@@ -62,6 +65,12 @@ def wording(code: str, operation: str, text: str) -> str:
         return "no such bucket; check its name, or make it with `aws s3 mb s3://NAME`"
     if plain in _BAD_CREDENTIALS:
         return f"S3 does not accept the AWS credentials ({code}); renew them, and check the clock"
+    if plain in _DENIED and not is_signed:
+        kind = "public" if operation in _OF_READING else "one that the public may write to"
+        return (
+            f"access denied ({operation}): it was asked for without credentials, and the bucket is not {kind}; "
+            "leave out --no-sign-request, or the bucket's name in SPARKPREP_NO_SIGN_REQUEST"
+        )
     if plain in _DENIED:
         pays = "; where the requester pays, set SPARKPREP_REQUEST_PAYER=BUCKET" if operation in _OF_READING else ""
         return f"access denied ({operation}); ask the bucket's owner for leave to read, list and write there{pays}"
@@ -105,7 +114,9 @@ def explain_arrow(text: str) -> str | None:
         return no_connection()
     name = _ARROW_NAME.search(text)
     code = name[1] if name else error["status"] or error["code"]
-    return wording(code, error["operation"], " ".join(_ARROW_NOISE.sub("", text).split())[:300])
+    place = _ARROW_PLACE.search(text)
+    is_signed = place is None or access_to(place["bucket"]) is not Access.PUBLIC
+    return wording(code, error["operation"], " ".join(_ARROW_NOISE.sub("", text).split())[:300], is_signed)
 
 
 def asked_of_arrow(text: str) -> tuple[str, str, str] | None:

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from sparkprep.tokens.manifest import verify
 
     check_arguments(output=args.output)
-    tell_access(args, args.input or [args.output])
+    tell_access(args, args.input or [args.output], [args.output] if args.input else [])
     if args.verify:
         if args.input:
             raise UserError("--verify only checks the shards of --output: leave out --input, or --verify")

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Tokenize as the arguments say and print the summary."""
     settings, shard_settings = from_arguments(TokenizeSettings, args), from_arguments(ShardSettings, args)
     check_arguments(output=args.output, work=args.work, shards=args.shards)
-    tell_access(args, args.input)
+    tell_access(args, args.input, [args.output, args.shards, args.work])
     if not args.shards and (unused := flags_given(ShardSettings, args.words)):
         raise UserError(f"{unused[0]} is of the shards: name their folder with --shards, or leave it out")
     refuse_same_place(args.input, output=args.output, shards=args.shards)

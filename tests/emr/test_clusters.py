@@ -14,7 +14,8 @@ from botocore.exceptions import ConnectionClosedError
 from checkout import ROOT
 from emr_stubs import CLUSTER, STAGED, cluster, job_run, step, stubbed
 
-from sparkprep.console import guarded, say_line, what_is_left
+from sparkprep.console import guarded, say_line, signals_held_back, what_is_left
+from sparkprep.emr.aws.control import WAITING
 from sparkprep.emr.places import Staged
 from sparkprep.emr.running import clusters
 from sparkprep.emr.serverless import applications
@@ -120,7 +121,21 @@ def last_words(work: Callable[[], object], capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_during_the_request_says_what_runs(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = last_words(lambda: launch(Signalled(number)), capsys)
-    assert (code, said) == (128 + number, f"interrupted: {RUNS}\n")
+    assert (code, said) == (128 + number, f"{WAITING}\ninterrupted: {RUNS}\n")
+
+
+@pytest.mark.usefixtures("handlers")
+def test_what_is_waited_for_is_said_once_and_before_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    answered = []
+
+    def ask() -> None:
+        with signals_held_back("waiting"):
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            answered.append(capsys.readouterr().err)
+
+    assert last_words(ask, capsys) == (143, "interrupted\n")
+    assert answered == ["waiting\n"]
 
 
 @pytest.mark.usefixtures("handlers")

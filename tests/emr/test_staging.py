@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -253,6 +254,20 @@ def test_a_bucket_that_is_not_there_is_told_before_anything_is_built(bucket: str
     told: list[str] = []
     with pytest.raises(UserError, match="s3://elsewhere/staged: no such bucket"):
         staging.stage("s3://elsewhere/staged", tell=told.append)
+    assert told == []
+
+
+@pytest.mark.parametrize("missing", ["ListBucket", "PutObject", "GetObject", "DeleteObject"])
+def test_a_right_that_is_missing_is_told_before_anything_is_built(
+    prefix: str, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    told: list[str] = []
+    may = [f"s3:{right}" for right in ("ListBucket", "PutObject", "GetObject", "DeleteObject") if right != missing]
+    with s3_buckets.only_known_users(os.environ["AWS_ENDPOINT_URL"], may) as user, monkeypatch.context() as patch:
+        for name, value in user.items():
+            patch.setenv(name, value)
+        with pytest.raises(UserError, match=f"^{prefix}: .*access denied"):
+            staging.stage(prefix, tell=told.append)
     assert told == []
 
 

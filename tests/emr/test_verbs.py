@@ -19,6 +19,7 @@ from sparkprep import __version__
 from sparkprep.cli import main, parse
 from sparkprep.emr.aws import control
 from sparkprep.emr.running import status
+from sparkprep.emr.running.brought import NOTES
 from sparkprep.emr.serverless import applications
 from sparkprep.emr.verbs import on_cluster, on_serverless
 
@@ -156,10 +157,10 @@ def test_logs_reports_and_shards_are_brought_once(
     folder = str(tmp_path / "run")
     said = told(capsys, "fetch", cluster, folder, "--parts", "logs,reports,shards")
     assert said.startswith("4 of 4 objects")
-    assert said.splitlines()[-1] == f"next: sparkprep shards --output {folder}/shards --verify"
+    assert said.splitlines()[-1] == f"next: sparkprep shards --output {folder}/run/shards --verify"
     there = sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
-    assert there == ["clean/metrics.json", "logs/steps/s-1/stderr.gz", "shards/docs_val_000000.bin",
-                     "shards/manifest.json"]  # fmt: skip
+    assert there == [NOTES, "logs/steps/s-1/stderr.gz", "run/clean/metrics.json",
+                     "run/shards/docs_val_000000.bin", "run/shards/manifest.json"]  # fmt: skip
     assert told(capsys, "fetch", cluster, folder, "--parts", "logs,reports,shards").startswith("0 of 4 objects")
     assert told(capsys, "fetch", cluster, folder, "--parts", "rows").startswith("1 of 4 objects")
 
@@ -327,7 +328,7 @@ def test_an_object_whose_name_no_file_can_have_is_left_out_and_told(
     said = capsys.readouterr()
     assert said.out.startswith("1 of 1 objects")
     assert "evil: a name that no file can have; left out" in said.err
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["stderr.gz"]
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {NOTES, "stderr.gz"}
 
 
 def test_a_profile_that_is_not_there_is_one_line(
@@ -347,6 +348,8 @@ def test_a_profile_that_is_not_there_is_one_line(
         (["status", "00f1r2h3o4m5e6d7", "--follow"], "--follow is of clusters"),
         (["submit", "00f1r2h3o4m5e6d7", *RUN], "--staged is missing: EMR Serverless needs it"),
         (["fetch", "00f1r2h3o4m5e6d7", "x"], "aws s3 cp --recursive"),
+        (["fetch", CLUSTER, "s3://bucket/x"], "FOLDER s3://bucket/x: is no folder of this machine"),
+        (["fetch", CLUSTER, "x", "--output", "run"], "--output: 'run' is no s3:// URI"),
         (["fetch", CLUSTER, "x", "--parts", "log"], "--parts: 'log' is none of logs, reports, shards, rows"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),

@@ -250,6 +250,15 @@ def test_what_cannot_be_graded_is_named(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["before.parquet", "later.parquet", "in/a/folder.parquet"])
+def test_files_that_are_no_one_table_are_no_result(tmp_path: Path, name: str) -> None:
+    truth = pairs_truth(tmp_path)
+    write(tmp_path / "mixed" / "documents.parquet", id=KEPT)
+    write(tmp_path / "mixed" / name, left=["a"], right=["b"])
+    with pytest.raises(UserError, match=r"(no column 'id', but left|: they are no one table; name a result of dedup)"):
+        grade(str(tmp_path / "mixed"), truth)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -40,6 +40,24 @@ def test_it_leads_from_archives_to_shards_and_leaves_no_spark_behind(
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
 
 
+def names(source: str, context: type) -> set[str]:
+    """Return the names that a source reads (ast.Load), or sets (ast.Store), those of imports among them."""
+    nodes = list(ast.walk(ast.parse(source)))
+    imported = {each.name for node in nodes if isinstance(node, ast.ImportFrom) for each in node.names}
+    found = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
+    return found | (imported if context is ast.Store else set())
+
+
+def test_who_begins_with_documents_sets_all_that_the_cells_after_extraction_read() -> None:
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    told = next(code[1] for cell in cells if (code := re.search(r"```python\n(.+?)```", cell.source, re.DOTALL)))
+    headings = [cell.source.splitlines()[0] for cell in cells]
+    start, end = headings.index("## Remove near-duplicates"), headings.index("## The same on 10,000 documents")
+    code = "\n".join(cell.source for cell in cells[start:end] if cell.cell_type == "code")
+    assert names(code, ast.Load) <= names(told, ast.Store) | names(code, ast.Store)
+    assert "truth" in names(code, ast.Load), "the grade is by what was set above, of whichever size that is"
+
+
 def test_it_holds_no_outputs_and_no_logic() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)

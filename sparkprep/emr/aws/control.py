@@ -37,6 +37,8 @@ ATTEMPTS = 3
 READ_SECONDS = 6
 """With the attempts, an endpoint that does not answer takes under 30 s."""
 ONCE_SECONDS = 25
+WAITING = "waiting for EMR's answer, half a minute at most: what it was asked for may be done, and billed"
+"""What is said where a signal comes while a request must not be broken off."""
 _THROTTLED = ("throttling", "throttlingexception", "throttledexception", "requestlimitexceeded",
               "toomanyrequestsexception", "requestthrottled")  # fmt: skip
 _FAILING = ("serviceunavailable", "internalservererror", "internalserverexception", "internalfailure")

@@ -12,7 +12,7 @@ from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import leave_word, say_line, signals_held_back, what_is_left
-from sparkprep.emr.aws.control import cut_off, explained, is_refusal, may_be_done
+from sparkprep.emr.aws.control import WAITING, cut_off, explained, is_refusal, may_be_done
 from sparkprep.emr.jobs import input_of, inputs_of, output_of
 from sparkprep.emr.places import STOP_AFTER, Staged
 from sparkprep.errors import UserError
@@ -177,7 +177,7 @@ def launched(emr: Any, request: Json) -> Iterator[str]:
             )
     with ExitStack() as stack:
         try:
-            with signals_held_back():
+            with signals_held_back(WAITING):
                 cluster = _asked_for(emr, request)
                 stack.enter_context(that_runs(cluster))  # before a signal that was held back is answered
         except KeyboardInterrupt as error:
@@ -215,7 +215,7 @@ def add_steps(
         _check_outputs(cluster, new, going)
         _check_order(found, new, going)
         check_inputs(inputs_of(new), [each for each in waited_for if each is not None])
-        with signals_held_back(), explained(cluster):
+        with signals_held_back(WAITING), explained(cluster):
             return list(emr.add_job_flow_steps(JobFlowId=cluster, Steps=new)["StepIds"]), same
 
 
@@ -226,7 +226,7 @@ def terminate(emr: Any, cluster: str) -> Cluster:
     if not before.is_active:
         return before
     with that_runs(cluster):
-        with signals_held_back(), explained(cluster):
+        with signals_held_back(WAITING), explained(cluster):
             emr.terminate_job_flows(JobFlowIds=[cluster])
         after = describe(emr, cluster)
         if after.is_active:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sparkprep.commands import command
 from sparkprep.console import leave_word, signals_held_back
-from sparkprep.emr.aws.control import explained, is_refusal
+from sparkprep.emr.aws.control import WAITING, explained, is_refusal
 from sparkprep.errors import UserError
 
 GOING = ("SUBMITTED", "PENDING", "SCHEDULED", "RUNNING", "QUEUED")
@@ -39,7 +39,7 @@ class Run:
 
 def create(serverless: Any, request: Json) -> str:
     """Make an application and return its id; its token makes a second request the same one. Raises UserError."""
-    with signals_held_back(), explained("the application was not made"):
+    with signals_held_back(WAITING), explained("the application was not made"):
         return str(serverless.create_application(**request)["applicationId"])
 
 
@@ -48,7 +48,7 @@ def start(serverless: Any, request: Json, token: str) -> str:
 
     A signal waits until the id is known; what ends the program then says that the job may go on.
     """
-    with _that_runs(request["applicationId"]), signals_held_back(), explained(request["applicationId"]):
+    with _that_runs(request["applicationId"]), signals_held_back(WAITING), explained(request["applicationId"]):
         return str(serverless.start_job_run(**request, clientToken=token)["jobRunId"])
 
 

@@ -28,6 +28,7 @@ from sparkprep.io.files import delete_file, exists, sha256_of, write_text
 from sparkprep.io.json_files import read_json
 from sparkprep.io.objects import delete, objects
 from sparkprep.io.paths import is_local, normalise, split_s3
+from sparkprep.io.run_folders import TRIAL
 from sparkprep.io.s3 import is_safe_name, upload
 from sparkprep.sample.build import FILES, SIZES, embedded
 from sparkprep.units import human_bytes
@@ -85,7 +86,7 @@ def stage(
     if own_wheels is not None and not own_wheels.is_dir():
         raise UserError(f"{argument('wheels_in', wheels_in)}: is no folder; name the one with the wheels")
     if not dry_run:
-        bucket_client(split_s3(place.prefix)[0], place.prefix)  # says what is wrong with it before minutes of work
+        _try_rights(place)  # says what is wrong before minutes of work
     package = find_package()
     sources = {**_scripts(place, package), **dict(_samples(place, samples, tell))}
     with tempfile.TemporaryDirectory(prefix="sparkprep-wheelhouse-") as folder:
@@ -99,6 +100,17 @@ def stage(
             tell(f"{len(files)} files, {human_bytes(sum(file.bytes for file in files))}, and last {place.manifest}")
             return Staging(place, files)
         return _put(place, files, sources, tell)
+
+
+def _try_rights(place: Staged) -> None:
+    """Do once below the prefix what a staging does there. Raises UserError where one of it may not be done."""
+    bucket, key = split_s3(place.prefix)
+    client, trial = bucket_client(bucket, place.prefix), f"{key}/{TRIAL}"
+    next(objects(client, bucket, f"{key}/", place.prefix), None)
+    with explained(place.prefix):
+        client.put_object(Bucket=bucket, Key=trial, Body=b"")
+        client.head_object(Bucket=bucket, Key=trial)
+    delete(client, bucket, [trial], place.prefix)
 
 
 def place_of(prefix: str) -> Staged:

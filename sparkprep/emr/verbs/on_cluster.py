@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from sparkprep.emr.cost.prices import load
 from sparkprep.emr.places import MACHINE, PYTHON_VERSION, Staged
 from sparkprep.emr.plan import EXAMPLE
 from sparkprep.emr.running import clusters, status
-from sparkprep.emr.running.fetch import Download, bring, check_parts, downloads
+from sparkprep.emr.running.brought import Brought
+from sparkprep.emr.running.fetch import Download, bring, check_folder, check_parts, downloads, runs_of
 from sparkprep.emr.stage.staging import read_staged, stage
 from sparkprep.emr.verbs.telling import (
     all_given,
@@ -156,26 +158,31 @@ def show_status(args: argparse.Namespace) -> int:
 def fetch(args: argparse.Namespace) -> int:
     """Bring what a cluster has left into a folder."""
     cluster, parts, region = clusters.check_id(args.cluster), check_parts(args.parts), region_of(args.region)
+    folder, output = check_folder(args.folder), jobs.check_uri(args.output, "--output") if args.output else None
     if args.dry_run:
         tell_calls([("DescribeCluster", {"ClusterId": cluster}), ("ListSteps", {"ClusterId": cluster})])
-        say_line(f"then the {', '.join(parts)} of its steps would be listed and brought to {args.folder}")
+        say_line(f"then the {', '.join(parts)} of its steps would be listed and brought to {folder}")
         return Exit.DONE
     emr = client(region)
     found = clusters.describe(emr, cluster)
-    wanted, left_out = downloads(found, clusters.steps_of(emr, cluster), parts, args.folder)
+    runs, brought = runs_of(clusters.steps_of(emr, cluster), output), Brought(folder)
+    wanted, left_out = downloads(found, runs, parts, folder, brought)
     for uri in left_out:
         say_line(f"warning: {uri}: a name that no file can have; left out", sys.stderr)
-    missing = [each for each in wanted if not each.is_there]
+    missing = [each for each in wanted if not each.is_there(brought)]
     size = sum(each.size for each in missing)
     cost = size / 1e9 * load(args.prices).number("transfer_out", "gb")
     say_line(f"{len(missing)} of {len(wanted)} objects, {human_bytes(size)}; out of AWS they cost ${cost:.2f}")
+    if len(runs) > 1:
+        say_line(f"  of {len(runs)} runs, a folder each; --output names one: {', '.join(runs)}")
     with if_interrupted("what has been brought is whole, and the same command brings the rest"):
-        bring(wanted, _tell_download)
+        bring(missing, brought, _tell_download)
     if not wanted:
         say_line(f"{cluster} has left none of {', '.join(parts)} yet: EMR brings logs to S3 every five minutes")
         tell_next("status", cluster, *region_words(args))
-    elif "shards" in parts and any(each.path.endswith(".bin") for each in wanted):
-        say_line(f"next: {shlex.join(['sparkprep', 'shards', '--output', f'{args.folder}/shards', '--verify'])}")
+    elif "shards" in parts and (shards := [each.path for each in wanted if each.path.endswith(".bin")]):
+        place = os.path.dirname(shards[-1])
+        say_line(f"next: {shlex.join(['sparkprep', 'shards', '--output', place, '--verify'])}")
     else:
         tell_next("terminate" if found.is_active else "status", cluster, *region_words(args))
     return Exit.DONE
