@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from audited import LARGE, Audited
+from pyspark.sql import SparkSession
+from warc_files import answer, archive, record, responses
 
+from sparkprep import extract_documents
 from sparkprep.dedup.audit.finished import FinishedRun
 from sparkprep.dedup.audit.index import Index
 from sparkprep.dedup.audit.pages import Pages
 from sparkprep.dedup.audit.server import LocalServer
+from sparkprep.sample import embedded, write_archives
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -119,3 +123,26 @@ def test_texts_are_searched_and_hostile_ones_do_nothing(page: Page, address: str
     assert page.title() == "sparkprep browse"
     expect(page.get_by_text("{{ 7 * 7 }}").first).to_be_visible()
     laid_out_well(page)
+
+
+@pytest.fixture(scope="module")
+def extracted(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report on the sample's archives, and one that is damaged and holds a record with long names."""
+    folder = tmp_path_factory.mktemp("in")
+    write_archives(embedded("1k"), folder)
+    long = "a-rather-long-name" * 9
+    gone = record("response", answer(b"", Content_Type=f"application/{long}"), f"https://{long[:60]}.example/{long}")
+    (folder / "damaged.warc.gz").write_bytes(archive([gone, *responses(2)]) + b"no record of anything" * 9)
+    return extract_documents(folder, spark=spark).report
+
+
+def test_the_report_of_an_extraction_is_laid_out_well(page: Page, extracted: str, expect: Callable[..., Any]) -> None:
+    page.goto(f"file://{extracted}")
+    laid_out_well(page)
+    for question in ("What was lost, and why?", "Damage", "From where?", "Is the text clean?"):
+        page.get_by_role("link", name=question).click()
+        expect(page.get_by_role("heading", name=question)).to_be_in_viewport()
+    for number in range(page.locator("details").count()):
+        page.locator("details").nth(number).evaluate("each => each.open = true")
+    laid_out_well(page)
+    assert page.locator(".page:visible").count() >= 10
