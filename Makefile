@@ -35,7 +35,7 @@ demo: setup ## extract 10,000 documents of the real world from crawl archives, d
 	@$(VENV)/bin/spark-submit jobs/tokens.py --input demo/10k --output demo/tokens --overwrite \
 		--shards demo/shards --shard-tokens 1000000 --name demo
 	@$(VENV)/bin/sparkprep convert tokenizer demo/shards/gpt2_tokenizer.bin --overwrite
-	@echo "Next: open demo/10k/report.html in a browser; \`.venv/bin/sparkprep peek demo/shards/demo_val_000000.bin\`"
+	@echo "Next: open demo/pages/report.html and demo/10k/report.html in a browser; \`.venv/bin/sparkprep peek demo/shards/demo_val_000000.bin\`"
 	@echo "shows the tokens; \`make train-final REHEARSE=1\` trains a small GPT-2 on them and plots its losses."
 
 # With REHEARSE=1, or where nothing is named and there is no GPU (it says so), its rehearsal, on the demo's shards unless DATA
