@@ -65,6 +65,7 @@ class Blocks:
     starts: list[int]
 
     def text_of(self, number: int) -> str:
+        """Return the text of a block."""
         return self.text[self.starts[number] : self.starts[number + 1]].decode("utf-8", "replace")
 
 

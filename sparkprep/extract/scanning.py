@@ -63,11 +63,17 @@ def scan(html: bytes) -> Scan:
     text = np.empty(len(html) + 2, np.uint8)
     starts, blocks = np.zeros(most, np.int32), np.empty((4, most), np.int32)
     elements, stack = np.zeros((6, most), np.int32), np.empty((4, most), np.int32)
-    count, inside = _scan(data, *_TABLE, text, starts, blocks, elements, stack)
+    state = np.zeros(4, np.int64)
+    state[_ELEMENTS] = 1
+    _scan(data, *_TABLE, text, starts, blocks, elements, stack, state)
+    count = int(state[_COUNT])
+    elements[3, 0] = elements[3, stack[3, : state[_NUMBERED]]] = count
     starts = starts[: count + 1]
-    return Scan(text[: starts[-1]].tobytes(), starts, blocks[:, :count], elements[:, :inside])
+    return Scan(text[: starts[-1]].tobytes(), starts, blocks[:, :count], elements[:, : int(state[_ELEMENTS])])
 
 
+_DEPTH, _NUMBERED, _COUNT, _ELEMENTS = range(4)
+"""What the state of a pass tells: how many elements are open, how many of them are numbered; blocks and elements."""
 _SLOTS = 512
 _MULTIPLIER = 257
 
@@ -97,6 +103,7 @@ _OPENS, _SLASH, _LINE_END = ord("<"), ord("/"), ord("\n")
 _TAG = types.UniTuple(types.int64, 5)
 _U8 = types.Array(types.uint8, 1, "C", readonly=True)
 _MATRIX = types.int32[:, ::1]
+_STATE = types.int64[::1]
 
 
 @njit(types.int64(_U8, types.int64, types.int64, types.int64), cache=KEPT)
@@ -229,100 +236,93 @@ def _tag(data, at, hashes, kinds, numbers):
     return kinds[slot], numbers[slot], first, after, _end_of_tag(data, after)
 
 
-@njit(types.int64(_MATRIX, _MATRIX, types.int64, types.int64, types.int64, types.int64), cache=KEPT)
-def _number(elements, stack, numbered, depth, inside, count):
-    """Give the open elements from `numbered` to `depth` their rows, now that block `count` is in them; return how many
-    elements there are then."""
-    for level in range(numbered, depth):
+@njit(types.void(_MATRIX, _MATRIX, _STATE, types.int32[::1], _MATRIX, types.int64[::1]), cache=KEPT)
+def _end_block(elements, stack, state, starts, blocks, block):
+    """Write a block, and give the open elements around it their rows, those that have none. block: where its text ends,
+    its characters, those in links, and the dense ones."""
+    depth, count = state[_DEPTH], state[_COUNT]
+    for level in range(state[_NUMBERED], depth):
+        inside = state[_ELEMENTS]
         elements[0, inside] = stack[0, level]
         elements[1, inside] = stack[3, level - 1] if level else 0
         elements[2, inside] = count
         elements[4, inside], elements[5, inside] = stack[1, level], stack[2, level]
         stack[3, level] = inside
-        inside += 1
-    return inside
+        state[_ELEMENTS] += 1
+    state[_NUMBERED] = depth
+    blocks[0, count] = stack[3, depth - 1] if depth else 0
+    blocks[1, count], blocks[2, count], blocks[3, count] = block[1], min(block[2], block[1]), block[3]
+    starts[count + 1] = block[0]
+    state[_COUNT] += 1
+
+
+@njit(types.void(_MATRIX, _MATRIX, _STATE, types.int64, types.boolean, types.int64, types.int64), cache=KEPT)
+def _open_or_close(elements, stack, state, number, is_closing, after, end):
+    """Open an element, whose attributes lie between `after` and `end`, or close the innermost where it is this one."""
+    depth = state[_DEPTH]
+    if not is_closing:
+        stack[0, depth], stack[1, depth], stack[2, depth] = number, after, end
+        state[_DEPTH] += 1
+    elif depth and stack[0, depth - 1] == number:
+        state[_DEPTH] = depth - 1
+        if state[_NUMBERED] == depth:
+            elements[3, stack[3, depth - 1]] = state[_COUNT]
+            state[_NUMBERED] = depth - 1
 
 
 @njit(
-    types.UniTuple(types.int64, 2)(
+    types.void(
         _U8, types.uint64[::1], types.uint8[::1], types.uint8[::1], types.uint8[::1], types.int32[::1],
-        _MATRIX, _MATRIX, _MATRIX,
+        _MATRIX, _MATRIX, _MATRIX, _STATE,
     ),
     cache=KEPT,
 )  # fmt: skip
-def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack):
-    """Fill what `Scan` has; return how many blocks and elements there are.
+def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, state):
+    """Fill what `Scan` has; how many blocks and elements there are is in `state`.
 
     stack: of the open elements the name, where the attributes lie, and the number, which an element has once there is
     text in it. Text up to `solid` is sure; what lies between that and `out`, blanks and line ends, is so when more text
     comes in the same block.
     """
-    at = begin = out = solid = chars = solid_chars = linked = dense = breaks = 0
-    depth = numbered = keeps_lines = count = 0
-    inside = 1
-    raw_until = 0
-    in_link = was_linked = tags_end = False
-    while True:
+    at = begin = out = solid = chars = solid_chars = linked = dense = breaks = keeps_lines = raw_until = 0
+    in_link = was_linked = tags_end = is_end = False
+    while not is_end:
         is_end = at == len(data)
-        kind = _BLOCK if is_end else 0
-        is_closing = False
-        number = after = 0
-        if not is_end and data[at] == _OPENS and at + 3 < len(data) and at >= raw_until and not tags_end:
+        kind, number, after, is_closing = _BLOCK if is_end else 0, 0, 0, False
+        if at + 3 < len(data) and data[at] == _OPENS and at >= raw_until and not tags_end:
             if data[at + 1] == 33 and data[at + 2] == 45 and data[at + 3] == 45:
                 at = _after_comment(data, at + 4)
                 continue
             kind, number, first, after, close = _tag(data, at, hashes, kinds, numbers)
-            if after > first:
-                is_closing = data[at + 1] == _SLASH
-                if close < 0:
-                    kind, tags_end = 0, True  # nor has any that follows an end
-                else:
-                    at = close + 1
-                    if kind == _UNSEEN and not is_closing:
-                        at = _after_closing(data, at, first, after)
-                    elif kind == _RAW:
-                        kind = _KEPT_LINES
-                        if not is_closing:
-                            raw_until = _after_closing(data, at, first, after) - (after - first) - 3
-                    elif kind == _LINK:
-                        in_link = not is_closing
-                    if kind in (0, _UNSEEN, _LINK):
-                        continue
-        if kind in (_BLOCK, _KEPT_LINES):
+            is_closing = data[at + 1] == _SLASH
+            if after > first and close < 0:
+                kind, tags_end = 0, True  # nor has any that follows an end
+            elif after > first:
+                at = close + 1
+                if kind == _UNSEEN and not is_closing:
+                    at = _after_closing(data, at, first, after)
+                elif kind == _RAW and not is_closing:
+                    raw_until = _after_closing(data, at, first, after) - (after - first) - 3
+                elif kind == _LINK:
+                    in_link = not is_closing
+                if kind in (0, _UNSEEN, _LINK):
+                    continue
+        if kind in (_BLOCK, _KEPT_LINES, _RAW):
             if solid > begin:
-                inside = _number(elements, stack, numbered, depth, inside, count)
-                numbered = depth
-                blocks[0, count] = stack[3, depth - 1] if depth else 0
-                blocks[1, count], blocks[2, count], blocks[3, count] = solid_chars, min(linked, solid_chars), dense
-                count += 1
-                starts[count] = solid
-            begin = out = solid
+                _end_block(elements, stack, state, starts, blocks, np.array([solid, solid_chars, linked, dense]))
+            begin, out, was_linked = solid, solid, False
             chars = solid_chars = linked = dense = breaks = 0
-            was_linked = False
-            if is_end:
-                break
-            if not is_closing:
-                stack[0, depth], stack[1, depth], stack[2, depth] = number, after, at - 1
-                depth += 1
-                keeps_lines += kind == _KEPT_LINES
-            elif depth and stack[0, depth - 1] == number:
-                depth -= 1
-                if numbered > depth:
-                    elements[3, stack[3, depth]] = count
-                    numbered = depth
-                keeps_lines -= kind == _KEPT_LINES
+            if not is_end:
+                depth = state[_DEPTH]
+                _open_or_close(elements, stack, state, number, is_closing, after, at - 1)
+                keeps_lines += (state[_DEPTH] - depth) * (kind != _BLOCK)
             continue
-        byte, blank = np.uint8(_LINE_END), 1
-        if kind != _BREAK:
-            byte, blank, length = _character(data, at)
-            at += length
+        byte, blank, length = (_LINE_END, 1, 0) if kind == _BREAK else _character(data, at)
+        at += length
         if kind == _BREAK or (keeps_lines and byte == _LINE_END):
             breaks += solid > begin
-            out, chars = solid, solid_chars
-            for _ in range(min(breaks, 2)):
-                text[out] = _LINE_END
-                out += 1
-                chars += 1
+            out, chars = solid + min(breaks, 2), solid_chars + min(breaks, 2)
+            text[solid:out] = _LINE_END
         elif not blank:
             text[out] = byte
             out += 1
@@ -332,13 +332,7 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack):
                     linked += chars - solid_chars if was_linked else 1
                 was_linked = in_link
                 dense += byte >= 0xE3 and _is_dense(data, at - 1)
-            breaks = 0
-            solid, solid_chars = out, chars
+            solid, solid_chars, breaks = out, chars, 0
         elif keeps_lines or (solid > begin and out == solid):
             text[out] = byte if keeps_lines and byte == 9 else 32
-            out += 1
-            chars += 1
-    for level in range(numbered):
-        elements[3, stack[3, level]] = count
-    elements[3, 0] = count
-    return count, inside
+            out, chars = out + 1, chars + 1
