@@ -24,6 +24,7 @@ from sparkprep.cli import main
 from sparkprep.dedup.settings import SettingsKeywords
 from sparkprep.documents.memory import table_in_memory
 from sparkprep.extract.settings import ExtractKeywords
+from sparkprep.filter.settings import FilterKeywords, FilterSettings
 from sparkprep.tokens.settings import ShardKeywords, ShardSettings, TokenizeKeywords, TokenizeSettings
 
 BASE = prose(1, 60)
@@ -65,6 +66,7 @@ def test_each_name_is_the_same_before_and_after_the_packages_below_are_imported(
     ("keywords", "settings"),
     [
         (ExtractKeywords, ExtractSettings),
+        (FilterKeywords, FilterSettings),
         (SettingsKeywords, Settings),
         (TokenizeKeywords, TokenizeSettings),
         (ShardKeywords, ShardSettings),

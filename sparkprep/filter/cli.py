@@ -9,7 +9,7 @@ from typing import Any
 from sparkprep.arguments import check_arguments
 from sparkprep.commands import command
 from sparkprep.console import add_debug, if_interrupted, say_line
-from sparkprep.filter.contents import MADE, METRICS
+from sparkprep.filter.contents import MADE, METRICS, REPORT
 from sparkprep.filter.settings import FilterSettings
 from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
@@ -103,8 +103,11 @@ def _tell(metrics: dict[str, Any], output: str) -> None:
             *left_out_row(metrics, METRICS),
             ("seconds", f"{metrics['seconds']:.1f}"),
             ("output", output),
-            ("report", f"{output}/report.html"),
+            ("report", f"{output}/{REPORT}"),
         ]
     )
     print_warnings(metrics["warnings"], METRICS)
-    say_line(f"Next: {command('dedup', '--input', output, '--output', 'clean')}")
+    if counts["kept"]:
+        say_line(f"Next: {command('dedup', '--input', output, '--output', 'clean')}")
+    else:
+        say_line(f"No document was kept: {output}/{REPORT} shows by which rules, and how far from their thresholds.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -26,13 +26,13 @@ _SETTINGS_OF = {
 class FilterSettings(Keywords):
     """Settings of one run. Raises UserError on a value that cannot work."""
 
-    rules: tuple[str, ...] = option(
+    rules: Sequence[str] = option(
         DEFAULT_SETS,
         f"sets of rules, asked in this order until one fails: some of {', '.join(SETS)}",
         SomeOf(SETS),
         "SET",
     )
-    skip: tuple[str, ...] = option((), "single rules of these sets that are not asked, by name", SomeOf(_RULES), "RULE")
+    skip: Sequence[str] = option((), "single rules of these sets that are not asked, by name", SomeOf(_RULES), "RULE")
     gopher_duplicate_paragraphs: float = option(0.3, "most paragraphs said before, of all", _SHARE, "SHARE")
     gopher_duplicate_paragraph_chars: float = option(0.2, "most characters in them, of all", _SHARE, "SHARE")
     gopher_duplicate_lines: float = option(0.3, "most lines said before, of all", _SHARE, "SHARE")
@@ -131,8 +131,8 @@ def _way_out(owner: str) -> str:
 class FilterKeywords(TypedDict, total=False):
     """The fields of `FilterSettings`, as a function takes them by keyword: for editors, which show them."""
 
-    rules: str | tuple[str, ...]
-    skip: str | tuple[str, ...]
+    rules: Sequence[str]
+    skip: Sequence[str]
     gopher_duplicate_paragraphs: float
     gopher_duplicate_paragraph_chars: float
     gopher_duplicate_lines: float
