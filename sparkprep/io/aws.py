@@ -169,8 +169,8 @@ def code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def explain(error: Exception) -> str:
-    """Return one line: the cause, and what to do."""
+def explain(error: Exception, endpoint: str = ENDPOINTS[0]) -> str:
+    """Return one line: the cause, and what to do. endpoint: the variable that names the service's server."""
     if _names_a_header(error):
         return "the AWS credentials hold a character that no request may carry (a line break?); set them anew"
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
@@ -188,7 +188,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, ClientError):
         is_signed = _UNSIGNED not in error.response.get("Error", {})
         return wording(code_of(error), error.operation_name, _line(error), is_signed)
-    return f"{_line(error)}; check endpoint and region: what was given, or AWS_ENDPOINT_URL_S3 and AWS_DEFAULT_REGION"
+    return f"{_line(error)}; check endpoint and region: what was given, or {endpoint} and AWS_DEFAULT_REGION"
 
 
 def _client(

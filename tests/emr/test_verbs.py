@@ -473,7 +473,9 @@ def test_an_address_that_is_none_is_told_without_what_stands_before_its_host(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
     for wrong in (f"http://user:{MARKED}@not a host", f"user:{MARKED}@127.0.0.1"):
         monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", wrong)
-        assert "EMR in us-east-1: " in told(capsys, "status", CLUSTER, "--region", "us-east-1", code=2)
+        said = told(capsys, "status", CLUSTER, "--region", "us-east-1", code=2)
+        assert "EMR in us-east-1: " in said
+        assert "or AWS_ENDPOINT_URL_EMR and AWS_DEFAULT_REGION" in said
 
 
 def test_a_launch_that_is_not_answered_is_asked_for_once_and_may_have_been_done(

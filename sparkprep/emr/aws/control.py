@@ -100,7 +100,8 @@ def explain_emr(error: Exception) -> str:
     if isinstance(error, WaiterError):
         return f"it did not come to that state in time; `{command('emr', 'status')}` tells where it is"
     if not isinstance(error, ClientError):
-        return _BEFORE_HOST.sub("", explain(error))
+        named = next((name for name in _ENDPOINTS if os.environ.get(name)), _ENDPOINTS[0])
+        return _BEFORE_HOST.sub("", explain(error, named))
     code, text = code_of(error), _line(error)
     plain = code.replace("_", "").lower()
     if is_busy(error):
