@@ -45,7 +45,7 @@ class Download:
         return bool(self.path)
 
     def is_there(self, brought: Brought) -> bool:
-        """Whether it has been brought, and lies there as it was."""
+        """Return whether it has been brought, and lies there as it was."""
         has_size = os.path.isfile(self.path) and os.path.getsize(self.path) == self.size
         return has_size and brought.is_whole(self.path, self.uri, self.etag, self.sha256)
 
