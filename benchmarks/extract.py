@@ -1,7 +1,8 @@
 """Main text out of pages: extractors side by side on gold text, and the whole job against its extractor alone.
 
 Quality is the mean over pages of precision, recall and F1 of word multisets, as in the benchmarks of others: on the
-gold text that is given, and on pages of the same archive whose main text was marked by hand (`marked/README.md`).
+gold text that is given, and on pages of the same archive whose main text was marked by hand (`marked/README.md`),
+those apart on which no rule of an extractor was tried.
 Seconds are CPU seconds of this process; the extractors take turns, so that they share a machine's better moments.
 Libraries of others (beautifulsoup4, lxml, trafilatura) are measured where they can be imported, and told of where they
 cannot.
@@ -25,7 +26,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from common import ROOT, add_temp_argument, scratch, spark_environment
 from figures import machine, print_table
-from marked_text import marked_text, read_marks
+from marked_text import MARKS, UNSEEN, marked_text, read_marks
 from measure import measure_checked
 
 from sparkprep.extract.bodies import answer_of, body_of
@@ -110,8 +111,9 @@ def gold_of(path: Path, pages: dict[str, Body]) -> Gold:
     return {row["uri"]: words(row["gold_text"]) for row in pq.read_table(path).to_pylist() if row["uri"] in pages}
 
 
-def marked_gold(pages: dict[str, Body]) -> Gold:
-    return {mark.url: words(marked_text(mark, pages[mark.url][0])) for mark in read_marks() if mark.url in pages}
+def marked_gold(path: Path, pages: dict[str, Body]) -> Gold:
+    """The gold text of those of the pages that a file has marks of."""
+    return {mark.url: words(marked_text(mark, pages[mark.url][0])) for mark in read_marks(path) if mark.url in pages}
 
 
 def loaded(page: Body) -> dict[str, Callable[[Body], str]]:
@@ -236,7 +238,11 @@ def main() -> None:
     print(machine())
     pages = pages_of(args.pages)
     if args.gold and args.count:
-        golds = {"articles": gold_of(args.gold, pages), "marked": marked_gold(pages)}
+        golds = {
+            "articles": gold_of(args.gold, pages),
+            "marked": marked_gold(MARKS, pages),
+            "unseen": marked_gold(UNSEEN, pages),
+        }
         compare(pages, {label: gold for label, gold in golds.items() if gold}, args.count, args.every)
     if args.job:
         job(pages, args.job, args.archives, args.temp)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 MARKS = Path(__file__).parent / "marked" / "marks.json"
+UNSEEN = MARKS.with_name("unseen.json")
+"""Of pages on which no rule of an extractor was tried."""
 _UNSEEN = frozenset(("script", "style", "noscript", "template", "title", "iframe", "textarea", "select"))
 _INLINE = frozenset(
     (

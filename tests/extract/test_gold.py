@@ -29,10 +29,12 @@ def test_blocks_are_cut_at_borders_and_show_what_a_browser_does(monkeypatch: pyt
     assert cut(html) == ["a bold&new word", "line", "cell"]
 
 
-def test_marks_are_of_40_pages_and_copy_nothing_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    marks = script("marked_text", monkeypatch).read_marks()
-    assert len({mark.sha256 for mark in marks}) == 40
-    for mark in marks:
+def test_marks_are_of_40_and_30_pages_and_copy_nothing_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    marked = script("marked_text", monkeypatch)
+    marks, unseen = marked.read_marks(), marked.read_marks(marked.UNSEEN)
+    assert (len(marks), len(unseen)) == (40, 30)
+    assert len({mark.sha256 for mark in marks + unseen}) == 70
+    for mark in marks + unseen:
         assert mark.main == sorted(set(mark.main))
         assert 0 <= mark.main[0] <= mark.main[-1] < mark.blocks
 
@@ -45,7 +47,7 @@ def test_another_page_than_the_one_that_was_marked_is_refused(monkeypatch: pytes
 
 @pytest.mark.golden
 @pytest.mark.skipif("GOLDEN_DATA" not in os.environ, reason="GOLDEN_DATA names no folder")
-@pytest.mark.parametrize(("which", "least"), [("articles", 0.95), ("marked", 0.95)])
+@pytest.mark.parametrize(("which", "least"), [("articles", 0.95), ("marked", 0.95), ("unseen", 0.94)])
 def test_the_default_reaches_what_the_documentation_says(
     which: str, least: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,9 +55,10 @@ def test_the_default_reaches_what_the_documentation_says(
     folder = Path(os.environ["GOLDEN_DATA"])
     folder = folder if (folder / "pages.warc.gz").exists() else folder / "corpus"
     pages = benchmark.pages_of(folder / "pages.warc.gz")
-    gold = (
-        benchmark.gold_of(folder / "pages.gold.parquet", pages) if which == "articles" else benchmark.marked_gold(pages)
-    )
+    if which == "articles":
+        gold = benchmark.gold_of(folder / "pages.gold.parquet", pages)
+    else:
+        gold = benchmark.marked_gold({"marked": benchmark.MARKS, "unseen": benchmark.UNSEEN}[which], pages)
     scores = [benchmark.score(page_of(*pages[url], DEFAULT_EXTRACTOR).text, gold[url])[2] for url in gold]
-    assert len(scores) == {"articles": 129, "marked": 40}[which]
+    assert len(scores) == {"articles": 129, "marked": 40, "unseen": 30}[which]
     assert statistics.mean(scores) > least
