@@ -192,10 +192,10 @@ def write_archive(path: Path, pages: Iterator[Body]) -> None:
 def job(pages: dict[str, Body], count: int, archives: int, temp: Path | None) -> None:
     """Print what the job costs on so many pages, less its start, and what the extractor alone costs on the same."""
     with scratch(temp) as folder:
-        (folder / "in").mkdir()
-        for number in range(archives):
-            write_archive(folder / "in" / f"{number}.warc.gz", varied(pages, count // archives))
-        write_archive(folder / "one.warc.gz", varied(pages, 1))
+        for name, each in (("in", count // archives), ("start", 1)):  # as many tasks, so that as many processes start
+            (folder / name).mkdir()
+            for number in range(archives):
+                write_archive(folder / name / f"{number}.warc.gz", varied(pages, each))
         size = sum(path.stat().st_size for path in (folder / "in").iterdir())
         start = time.process_time()
         for page in varied(pages, count):
@@ -204,7 +204,7 @@ def job(pages: dict[str, Body], count: int, archives: int, temp: Path | None) ->
         command = [sys.executable, str(ROOT / "jobs" / "extract.py"), "--quiet", "--overwrite"]
         environment = spark_environment("2g", "*")
         output = ["--output", str(folder / "out")]
-        begun = measure_checked([*command, "--input", str(folder / "one.warc.gz"), *output], env=environment)
+        begun = measure_checked([*command, "--input", str(folder / "start"), *output], env=environment)
         whole = measure_checked([*command, "--input", str(folder / "in"), *output], env=environment)
     spent = whole.cpu_s - begun.cpu_s
     largest = max(whole.worker_peaks_mb, default=0.0)
