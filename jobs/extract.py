@@ -8,6 +8,14 @@ if __name__ == "__main__":
     here = os.path.dirname(os.path.realpath(__file__))  # as Python follows links
     sys.path[:] = [folder for folder in sys.path if os.path.realpath(folder) != here]
 
-    from sparkprep.cli import main
+    try:
+        from sparkprep.cli import main
+    except ImportError as error:
+        way_out = "`make setup` in a checkout makes .venv/bin/python and .venv/bin/spark-submit that do"
+        print(f"error: {error}, so {sys.executable} cannot run this; {way_out}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:  # the job itself answers from here on
+        print("interrupted: nothing was begun", file=sys.stderr)
+        sys.exit(130)
 
     sys.exit(main(["extract", *sys.argv[1:]]))

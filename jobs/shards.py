@@ -14,5 +14,8 @@ if __name__ == "__main__":
         way_out = "`make setup` in a checkout makes .venv/bin/python and .venv/bin/spark-submit that do"
         print(f"error: {error}, so {sys.executable} cannot run this; {way_out}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # the job itself answers from here on
+        print("interrupted: nothing was begun", file=sys.stderr)
+        sys.exit(130)
 
     sys.exit(main(["shards", *sys.argv[1:]]))

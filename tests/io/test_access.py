@@ -154,6 +154,8 @@ def test_a_bucket_that_the_output_lies_in_is_asked_with_credentials(
     spark: SparkSession, not_public: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     s3_buckets.put("docs/a.jsonl", json.dumps({"id": 1, "text": prose(1)}))
+    for name in [name for name in os.environ if name.startswith("AWS_")]:  # of workers of a session that was there
+        monkeypatch.setitem(spark.sparkContext.environment, name, os.environ[name])
     monkeypatch.setitem(spark.sparkContext.environment, "AWS_ENDPOINT_URL_S3", not_public)
     words = ["--input", "s3://bucket/docs", "--output", "s3://bucket/out", "--quiet", "--no-sign-request"]
     assert main(["tokenize", *words]) == 0

@@ -122,7 +122,7 @@ def test_the_path_from_nothing_to_a_plot(checkout: Path) -> None:
     assert lines[0] == "make demo"
     said = [workplace.run_shell(line, checkout) for line in lines]
     assert "precision  1.0000" in said[0]
-    assert "Next: open demo/10k/report.html" in said[0]
+    assert "Next: open demo/pages/report.html and demo/10k/report.html in a browser" in said[0]
     assert (checkout / "demo" / "10k" / "report.html").stat().st_size > 10_000
     assert (checkout / "demo" / "run" / "plot.png").read_bytes().startswith(b"\x89PNG")
     assert len(said[4].strip()) > 50, "the model wrote no text"

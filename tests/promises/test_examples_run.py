@@ -26,6 +26,7 @@ ELSEWHERE = {
     ),
     "python train/train_final.py --rehearse": "tests/trainer/final/ goes the whole way",
     "make train-final REHEARSE=1": "the same by make",
+    "%(prog)s --size 10k --compare pages/": "`make demo` does, with pages that it has extracted",
     "python train/train_gpt2.py -o my_first_experiment -b 32 -x 20": "124M and half a million tokens a step: a GPU",
     "python train/train_gpt2.py -o logGPT -1d 12 -1c 768 -1h 12 -b 32 -y 1 -e seed_model.bin -ss 2365 -l 0.002": (
         "the same from a seed; tests/trainer/loop/ does it in small"

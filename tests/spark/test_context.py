@@ -67,7 +67,7 @@ def test_it_is_told_of_under_spark_submit_whose_jvm_ends_too(silent: socket.sock
         "dedup": [str(ROOT / "jobs" / "dedup.py"), "--size", "1k", "--output", str(tmp_path / "out")],
         "own": [str(own), "yarn"],
     }
-    done = run("spark-submit", "--master", "yarn", *words[job])
+    done = run(str(Path(sys.executable).with_name("spark-submit")), "--master", "yarn", *words[job])
     assert done.returncode == {"dedup": 2, "own": 0}[job]
     assert "yarn has not taken the application in within 5 seconds" in done.stdout.splitlines()[-1]
     assert not list(tmp_path.glob("out*"))
