@@ -86,7 +86,8 @@ def test_a_queue_without_room_for_the_application_master_is_told_of_and_the_appl
 def test_ctrl_c_while_it_waits_for_room_withdraws_it(hadoop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARKPREP_EXECUTOR_WAIT", "600")
     with resource_manager(hadoop) as queue:
-        job = subprocess.Popen([sys.executable, "-c", _JOB, "yarn"], stderr=subprocess.PIPE)
+        command = ["env", "--default-signal=INT", sys.executable, "-c", _JOB, "yarn"]  # it may come ignored (nohup)
+        job = subprocess.Popen(command, stderr=subprocess.PIPE)
         queue.taken_in.wait()
         job.send_signal(signal.SIGINT)
         assert b"KeyboardInterrupt" in job.communicate(timeout=120)[1]
