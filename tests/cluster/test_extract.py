@@ -32,7 +32,7 @@ def documents(folder: str | Path) -> pa.Table:
 def test_workers_that_share_no_folder_with_the_driver_give_the_rows_of_a_local_run(
     cluster: Cluster, bucket: str, source: Source
 ) -> None:
-    local = cluster.folders.driver / "local"
+    local = cluster.folders.driver / "extracted"  # the folder is that of all tests
     done = cluster.local_job(
         "extract", "--input", str(source[0]), "--output", str(local), "--quiet", settings={"spark.master": "local[2]"}
     )
