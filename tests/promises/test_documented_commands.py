@@ -128,7 +128,9 @@ def test_the_path_from_nothing_to_a_plot(checkout: Path) -> None:
     assert len(said[4].strip()) > 50, "the model wrote no text"
     # The course's own size, on the demo's shards: what it is told can be typed.
     refused = ".venv/bin/python train/train_gpt2.py -id 'demo/shards/*_train_*.bin' -iv 'demo/shards/*_val_*.bin' -b 32"
-    with pytest.raises(AssertionError, match=r"give -b \d+ or less, (--val-tokens \d+ or less|or leave this shard out)"):
+    with pytest.raises(
+        AssertionError, match=r"give -b \d+ or less, (--val-tokens \d+ or less|or leave this shard out)"
+    ):
         workplace.run_shell(f"{refused} -o demo/d12", checkout)
     for printed in re.findall(r"`(\.venv/bin/sparkprep [^`]+)`", said[0]):
         workplace.run_shell(printed, checkout)
