@@ -7,6 +7,10 @@ if __name__ == "__main__":
     if not sys.flags.safe_path:
         del sys.path[0]
 
-    from sparkprep.cli import main
+    try:
+        from sparkprep.cli import main
+    except KeyboardInterrupt:  # the program itself answers from here on
+        print("interrupted: nothing was begun", file=sys.stderr)
+        sys.exit(130)
 
     sys.exit(main())

@@ -27,7 +27,8 @@ _HIDDEN = re.compile(
 def environment(package: str) -> Environment:
     """Return what pages are made by: every expression is escaped, and shows what hides; a missing value is an error.
 
-    package: where the job's own templates lie; they may include `style.css`, which is that of all pages.
+    package: where the job's own templates lie; they may include `style.css` and import from `parts.html`, which are
+    those of all pages.
     """
     made = Environment(
         loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("sparkprep.pages", ".")]),

@@ -159,7 +159,7 @@ def test_what_the_runs_own_list_proves_is_not_paid_for_again_though_no_note_tell
 
 def test_steps_of_others_bring_nothing(bucket_of_runs: str, tmp_path: Path) -> None:
     put_shards("run", "abc")
-    assert fetch.runs_of(steps("hdfs:///out", "s3://bucket", "/tmp/out")) == {}
+    assert fetch.runs_of(steps("hdfs:///out", "s3://bucket", "out")) == {}
     assert bring(tmp_path, "s3a://bucket/run/shards/", "hdfs:///out") != []
 
 
