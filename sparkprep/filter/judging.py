@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparkprep.dedup.kernels.arrays import run_starts
 from sparkprep.dedup.signatures import source_of
 from sparkprep.documents.keys import text_digests
 from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.filter.contents import LIMIT_COLUMN, RULE_COLUMN, VALUE_COLUMN
-from sparkprep.filter.kernels.judge import BOUNDS, Judgement, Questions, judge
+from sparkprep.filter.kernels.judge import BOUNDS, F64, Judgement, Questions, judge
 from sparkprep.filter.personal import personal_data
 from sparkprep.filter.rules import RULES
 from sparkprep.filter.settings import FilterSettings
@@ -83,9 +81,14 @@ class Tally:
         self.sources.setdefault(source, Counter()).update(documents)
 
     def note_nearest(self, place: tuple[str, bool], rows: list[dict[str, Any]]) -> None:
-        """Keep the nearest of the documents on one side of a rule's threshold: of equally near ones, the first."""
+        """Keep the nearest of the documents on one side of a rule's threshold: of equally near ones, the first.
+
+        A text is kept once: equal texts are equally near, and three times the same is one example.
+        """
         together = [*self.nearest.get(place, []), *rows]
-        self.nearest[place] = sorted(together, key=lambda row: (row["distance"], row["key"]))[:SHOWN]
+        together.sort(key=lambda row: (row["distance"], row["key"]))
+        first = {row["text"]: row for row in reversed(together)}
+        self.nearest[place] = [row for row in together if first[row["text"]] is row][:SHOWN]
 
 
 def removed_schema(documents: pa.Schema) -> pa.Schema:
@@ -105,7 +108,7 @@ def judged(
         found = judge(texts, questions)
         yield _kept(batch, texts, found, columns, settings, tally), _removed(batch, found, questions)
         _count(batch, texts, found, columns, tally)
-        _note_nearest(batch, texts, found, columns, questions, key, tally)
+        note_border(batch, texts, found, columns, questions, key, tally)
         key += batch.num_rows
 
 
@@ -170,7 +173,7 @@ def _count(batch: pa.RecordBatch, texts: pa.Array, found: Judgement, columns: Co
                 tally.count_source(names[source], {_BY[rule]: n})
 
 
-def _note_nearest(
+def note_border(
     batch: pa.RecordBatch,
     texts: pa.Array,
     found: Judgement,
@@ -179,22 +182,41 @@ def _note_nearest(
     key: int,
     tally: Tally,
 ) -> None:
-    """Note the documents of a batch that lie nearest to the thresholds, on either side of each."""
-    for stays, rules, values in ((False, found.rule, found.value), (True, found.nearest, found.nearest_value)):
-        limits = questions.limits[rules]
-        far = np.abs(values - limits) / np.maximum(np.abs(limits), 1e-9)
-        order = np.lexsort((np.arange(len(rules)), far, rules))
-        order = order[(rules[order] >= 0) & ~np.isnan(far[order])]
-        starts = run_starts(rules[order])
-        for start, end in pairwise([*starts, len(order)] if len(starts) else []):
-            chosen = order[start : min(end, start + SHOWN)].tolist()
-            rule = RULES[rules[chosen[0]]].name
-            known = tally.nearest.get((rule, stays), [])
-            if len(known) == SHOWN:
-                chosen = [row for row in chosen if far[row] < known[-1]["distance"]]
-            if chosen:
-                rows = [_told(batch, texts, row, columns, float(values[row]), float(far[row]), key) for row in chosen]
-                tally.note_nearest((rule, stays), rows)
+    """Note the documents of a batch that lie nearest to each threshold, on either side of it.
+
+    texts: its column of texts; key: the number of its first document; columns: what names the documents.
+    """
+    far = found.distances(questions)
+    for stays in (False, True):
+        on_side = (found.rule < 0) == stays
+        for rule in np.flatnonzero(~np.isnan(far[on_side]).all(axis=0)).tolist():
+            place = (RULES[rule].name, stays)
+            distances = np.where(on_side, far[:, rule], np.nan)
+            rows = _nearest_rows(distances, texts, tally.nearest.get(place, []))
+            told = [
+                _told(batch, texts, row, columns, float(found.measured[row, rule]), float(far[row, rule]), key)
+                for row in rows
+            ]
+            tally.note_nearest(place, told)
+
+
+def _nearest_rows(distances: F64, texts: pa.Array, known: list[dict[str, Any]]) -> list[int]:
+    """Return the rows of different texts that are nearer than the known documents: no more than are shown.
+
+    distances: (n,), NaN for a row that is not asked for.
+    """
+    most = known[-1]["distance"] if len(known) == SHOWN else np.inf
+    candidates = np.flatnonzero(distances < most)
+    chosen: list[int] = []
+    met: set[bytes | None] = set()
+    for row in candidates[np.argsort(distances[candidates], kind="stable")].tolist():
+        text = to_bytes(texts.slice(row, 1))[0].as_py()
+        if text not in met:
+            met.add(text)
+            chosen.append(row)
+            if len(chosen) == SHOWN:
+                break
+    return chosen
 
 
 def _told(
@@ -202,12 +224,14 @@ def _told(
 ) -> dict[str, Any]:
     """Return what the report shows of a document."""
     one = texts.slice(row, 1)
-    name = batch[columns.id].slice(row, 1) if columns.id else text_digests(one)
+    digest = python_values(text_digests(one))[0]
+    name = python_values(batch[columns.id].slice(row, 1))[0] if columns.id else digest
     source = python_values(plain(batch[columns.source].slice(row, 1)))[0] if columns.source else None
     text = to_bytes(one)[0].as_py() or b""
     return {
         "key": key + row,
-        "id": str(python_values(name)[0]),
+        "text": digest,
+        "id": str(name),
         "source": None if source is None else str(source),
         "value": value,
         "distance": far,

@@ -14,7 +14,7 @@ from sparkprep.pages.environment import environment, ratio
 
 
 def borderline(tally: Tally, settings: FilterSettings) -> list[dict[str, Any]]:
-    """Return, for each rule with a threshold, the documents that it removed and those that stayed nearest to that."""
+    """Return, for each rule with a threshold, the documents nearest to it: those that it removed, those that stayed."""
     found = []
     for name in settings.rules:
         for rule in RULES:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sparkprep.filter.kernels.judge import Judgement, judge
 from sparkprep.filter.questions import questions_of
-from sparkprep.filter.rules import C4, RULES, SETS
+from sparkprep.filter.rules import C4, NUMBERS, RULES, SETS
 from sparkprep.filter.settings import FilterSettings
 
 PIECES = (
@@ -128,8 +128,7 @@ def test_a_threshold_is_the_last_value_that_passes() -> None:
     found = judged([prose(0, 49), prose(0, 50), prose(0, 50)[:-2]], settings)
     assert found.rule.tolist()[1] == -1
     assert found.value[0] == 49
-    assert found.nearest_value[1] == 50
-    assert RULES[found.nearest[1]].name == "gopher-min-words"
+    assert found.measured[1, NUMBERS["gopher-min-words"]] == 50
 
 
 def test_c4_leaves_out_lines_and_counts_them_by_rule() -> None:

@@ -1,4 +1,4 @@
-"""Texts of an Arrow column -> by which rule each goes, or how near the one that stays came to going."""
+"""Texts of an Arrow column -> by which rule each goes, and what the rules measured of it."""
 
 from __future__ import annotations
 
@@ -48,21 +48,38 @@ FIRST: I64 = np.array([*(first_of(name) for name in SETS), len(RULES)], np.int64
 BOUNDS = np.array([Bound.ALWAYS if rule.of_lines else rule.bound for rule in RULES], np.uint8)
 
 
+HAS_THRESHOLD: npt.NDArray[np.bool_] = BOUNDS != Bound.ALWAYS
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What was decided on n texts. rules are places in RULES, NONE for no rule."""
 
     rule: I16
     """(n,) by which a text goes"""
-    value: F64
-    """(n,) what that rule measured; NaN where it measures nothing"""
-    nearest: I16
-    """(n,) of a text that stays, the rule to whose threshold it came nearest"""
-    nearest_value: F64
+    measured: F64
+    """(n, rules) what each rule measured; NaN where it measures nothing, or was not asked since one before it failed"""
     counts: I64
     """(rules,) lines, or citations, that went by C4's rules of lines"""
     texts: pa.Array | None
     """(n,) binary: what C4 left of each text; None where it was not to change any"""
+
+    @property
+    def value(self) -> F64:
+        """(n,) what the rule measured by which a text goes; NaN for one that stays"""
+        decided = self.measured[np.arange(len(self.rule)), self.rule]
+        return np.where(self.rule >= 0, decided, np.nan)
+
+    def distances(self, questions: Questions) -> F64:
+        """Return how far each text lies from each threshold, (n, rules), as a share of that.
+
+        Of a text that goes, that of the rule by which it goes alone; NaN where there is none.
+        """
+        asked = HAS_THRESHOLD & questions.active.astype(np.bool_)
+        decides = self.rule[:, None] == np.arange(len(RULES))
+        told = asked & (decides | (self.rule[:, None] < 0))
+        far = np.abs(self.measured - questions.limits) / np.maximum(np.abs(questions.limits), 1e-9)
+        return np.where(told, far, np.nan)
 
 
 @njit(cache=KEPT)
@@ -122,45 +139,17 @@ def judge_text(room, n, questions, values, counts):
 
 
 @njit(cache=KEPT)
-def distance(value, limit):
-    """Return how far a value lies from a threshold, as a share of that."""
-    return abs(value - limit) / max(abs(limit), 1e-9)
-
-
-@njit(cache=KEPT)
-def nearest_rule(values, questions):
-    """Return the rule whose threshold a text came nearest to, NONE where none has one."""
-    best, least = NONE, np.inf
-    for rule in range(values.size):
-        if questions.active[rule] and questions.bounds[rule] != 2 and not np.isnan(values[rule]):
-            far = distance(values[rule], questions.limits[rule])
-            if far < least:
-                best, least = rule, far
-    return best
-
-
-@njit(cache=KEPT)
-def judge_texts(data, offsets, room, questions, rules, values, nearest, nearest_values, counts, out, ends):
-    """Judge a column of UTF-8 texts; fill rules int16 and values float64 (n,), the same of the nearest, and counts.
+def judge_texts(data, offsets, room, questions, rules, measured, counts, out, ends):
+    """Judge a column of UTF-8 texts; fill rules int16 (n,), measured float64 (n, rules), and counts.
 
     out: uint8 for the texts that C4 has changed, as many bytes as there are, or none; ends int64 (n,) in it.
     """
-    measured = np.empty(questions.limits.size, np.float64)
     at = 0
     for d in range(rules.size):
         n = decode_text(data, offsets[d], offsets[d + 1], room.points)
-        rule, n = judge_text(room, n, questions, measured, counts)
-        rules[d] = rule
-        nearest[d], nearest_values[d] = NONE, np.nan
-        if rule >= 0:
-            values[d] = measured[rule]
-        else:
-            values[d] = np.nan
-            nearest[d] = nearest_rule(measured, questions)
-            if nearest[d] >= 0:
-                nearest_values[d] = measured[nearest[d]]
-            if out.size:
-                at = encode_text(room.points, n, out, at)
+        rules[d], n = judge_text(room, n, questions, measured[d], counts)
+        if rules[d] < 0 and out.size:
+            at = encode_text(room.points, n, out, at)
         ends[d] = at
 
 
@@ -169,7 +158,7 @@ def judge(texts: pa.Array, questions: Questions) -> Judgement:
     data, offsets, _ = text_buffers(texts)
     n = len(texts)
     room = room_for(int(np.diff(offsets).max(initial=0)))
-    found = np.empty(n, np.int16), np.empty(n), np.empty(n, np.int16), np.empty(n), np.zeros(len(RULES), np.int64)
+    found = np.empty(n, np.int16), np.empty((n, len(RULES))), np.zeros(len(RULES), np.int64)
     changes = questions.removes_lines and OF_C4 in questions.sets
     # A text is never longer than it was; a byte that is no UTF-8 becomes three, though.
     out = np.empty(3 * int(offsets[-1] - offsets[0]) + 1 if changes else 0, np.uint8)
