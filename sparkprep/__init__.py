@@ -14,6 +14,9 @@ if sys.version_info < (3, 11):  # noqa: UP036  # a checkout is run without pip, 
     raise ImportError("sparkprep wants Python 3.11 or newer")
 
 if TYPE_CHECKING:
+    from sparkprep.decontaminate.pipeline import decontaminate_documents
+    from sparkprep.decontaminate.result import DecontaminateResult
+    from sparkprep.decontaminate.settings import DecontaminateSettings
     from sparkprep.dedup.pipeline import deduplicate
     from sparkprep.dedup.result import Result
     from sparkprep.dedup.settings import Settings
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "DecontaminateResult",
+    "DecontaminateSettings",
     "ExtractResult",
     "ExtractSettings",
     "FilterResult",
@@ -43,6 +48,7 @@ __all__ = [
     "TokenizeSettings",
     "TokensResult",
     "UserError",
+    "decontaminate_documents",
     "deduplicate",
     "extract_documents",
     "filter_documents",
@@ -55,6 +61,8 @@ __all__ = [
 # Looked up when first used: a worker that needs one kernel does not import the rest. None bears the name of a module or
 # package below this one, which would take its place once it is imported.
 _HOMES = {
+    "DecontaminateResult": "sparkprep.decontaminate.result",
+    "DecontaminateSettings": "sparkprep.decontaminate.settings",
     "ExtractResult": "sparkprep.extract.library",
     "ExtractSettings": "sparkprep.extract.settings",
     "FilterResult": "sparkprep.filter.result",
@@ -67,6 +75,7 @@ _HOMES = {
     "TokenizeSettings": "sparkprep.tokens.settings",
     "TokensResult": "sparkprep.tokens.library",
     "UserError": "sparkprep.errors",
+    "decontaminate_documents": "sparkprep.decontaminate.pipeline",
     "deduplicate": "sparkprep.dedup.pipeline",
     "extract_documents": "sparkprep.extract.library",
     "filter_documents": "sparkprep.filter.pipeline",

@@ -14,6 +14,7 @@ import argparse
 import difflib
 import math
 import numbers
+import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -156,11 +157,44 @@ class SomeOf:
         )
 
 
+@dataclass(frozen=True)
+class Texts:
+    """Some texts, each once, in the order given: a tuple. A flag of them may be given again, and adds to them.
+
+    separator: what parts several in one word; none where each word is one.
+    """
+
+    separator: str = ""
+
+    def __call__(self, word: str) -> tuple[str, ...]:
+        return self.check(word)
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(self.separator)] if self.separator else [value]
+        if not isinstance(value, Sequence) or not value:
+            raise argparse.ArgumentTypeError(f"{value!r} names nothing")
+        words = tuple(Text().check(os.fspath(each) if isinstance(each, os.PathLike) else each) for each in value)
+        for place, word in enumerate(words):
+            if word in words[:place]:
+                raise argparse.ArgumentTypeError(f"{word!r} is given twice")
+        return words
+
+
+_SEVERAL = (SomeOf, Texts)
+"""Kinds of options that take several words."""
+
+
 class _Gathered(argparse.Action):
-    """Puts the words behind a flag of `SomeOf`, each of which may stand for several, into one tuple."""
+    """Puts the words behind a flag that takes several, each of which may stand for several, into one tuple."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         words = tuple(word for some in values for word in some)
+        if isinstance(self.type, Texts):
+            words = (*getattr(namespace, self.dest), *words)
         try:
             setattr(namespace, self.dest, self.type.check(words))  # type: ignore[union-attr]
         except argparse.ArgumentTypeError as error:
@@ -232,7 +266,7 @@ class Option:
     @property
     def help(self) -> str:
         """The meaning, with the default where there is one to tell, as argparse wants it."""
-        default = " ".join(self.default or ()) if isinstance(self.kind, SomeOf) else self.default
+        default = " ".join(self.default or ()) if isinstance(self.kind, _SEVERAL) else self.default
         has_default = default is not None and default != "" and not isinstance(self.kind, Switch)
         shown = int(default) if isinstance(default, bool) else f"{default:,}" if _is_large(default) else default
         return (f"{self.meaning} (default {shown})" if has_default else self.meaning).replace("%", "%%")
@@ -331,7 +365,7 @@ def add_option(parser: argparse.ArgumentParser, each: Option) -> None:
     if isinstance(each.kind, Switch):
         parser.add_argument(*words, action="store_true", default=each.default, dest=each.name, help=each.help)
         return
-    if isinstance(each.kind, SomeOf):
+    if isinstance(each.kind, _SEVERAL):
         parser.add_argument(
             *words,
             type=each.kind,
@@ -379,7 +413,7 @@ def markdown_table(options: Iterator[Option]) -> str:
     for each in options:
         spelt = ", ".join(f"`{word}`" for word in (*each.short, each.flag))
         shown = int(each.default) if isinstance(each.default, bool) else each.default
-        if isinstance(each.kind, SomeOf):
+        if isinstance(each.kind, _SEVERAL):
             shown = " ".join(each.default or ()) or None
         default = "" if shown is None or isinstance(each.kind, Switch) else f"`{shown}`"
         meaning = each.meaning.replace("|", "\\|")  # a bar would end the cell

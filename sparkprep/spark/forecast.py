@@ -33,6 +33,9 @@ DEDUP = {
 EXTRACT = {"extract": Cost(150.0, 3.0, steady=True), "report": Cost(0.0, 1.0)}
 """Of the archives' own bytes, packed."""
 FILTER = {"filter": Cost(110.0, 3.0, steady=True), "report": Cost(0.0, 0.5)}
+DECONTAMINATE = {"search": Cost(20.0, 3.0, steady=True), "report": Cost(0.0, 0.5)}
+COUNT = {"count": Cost(8.0, 0.5, steady=True)}
+"""Before it, where an n-gram may be common: the texts alone, read once more."""
 TOKENIZE = {"tokenize": Cost(18.0, 3.0, steady=True)}
 SHARDS = {"count": Cost(8.0, 0.5, steady=True), "check": Cost(0.0), "write": Cost(37.0, 1.0)}
 """Of the token rows' own bytes."""

@@ -24,7 +24,7 @@ VARIABLE = "NUMBA_CACHE_DIR"
 _PACKAGE = Path(os.path.abspath(__file__)).parents[2]
 _SOURCES = (
     *(_PACKAGE / "dedup" / "kernels", _PACKAGE / "extract"),
-    *(_PACKAGE / "filter" / "kernels", _PACKAGE / "tokens"),
+    *(_PACKAGE / "filter" / "kernels", _PACKAGE / "decontaminate" / "kernels", _PACKAGE / "tokens"),
 )
 """The folders of the modules with kernels."""
 

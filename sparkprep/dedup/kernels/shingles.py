@@ -17,6 +17,7 @@ from numba import njit
 from sparkprep.dedup.kernels import KEPT
 from sparkprep.dedup.kernels.hashing import K0, K1, K2, K3, K4, fold, load64, trailing_zeros
 from sparkprep.dedup.kernels.unicode import CASED, IGNORABLE, LETTER, LOWER_MASK, NO_SPACES, WORD, table
+from sparkprep.dedup.kernels.utf8 import decode
 
 U64 = np.uint64
 HIGH = U64(0x8080808080808080)
@@ -46,28 +47,6 @@ def eight_bytes(data, pos, end):
 
 
 @njit(cache=KEPT)
-def decode(data, pos, end):
-    """Return the code point at `pos` with its length in bytes above bit 32; -1 where the bytes are not valid UTF-8."""
-    a = np.int64(data[pos])
-    if a < 0x80:
-        return a | (1 << 32)
-    if a < 0xC2:
-        return np.int64(-1)
-    need = 2 if a < 0xE0 else 3 if a < 0xF0 else 4 if a < 0xF5 else 9
-    if pos + need > end:
-        return np.int64(-1)
-    cp = a & (0x7F >> need)
-    for i in range(1, need):
-        b = np.int64(data[pos + i])
-        if b & 0xC0 != 0x80:
-            return np.int64(-1)
-        cp = cp << 6 | b & 0x3F
-    if (need == 3 and (cp < 0x800 or 0xD800 <= cp < 0xE000)) or (need == 4 and not 0x10000 <= cp < 0x110000):
-        return np.int64(-1)
-    return cp | need << 32
-
-
-@njit(cache=KEPT)
 def sigma_is_final(data, start, pos, end, table):
     """Return whether the capital sigma at `pos` ends its word: a cased letter before, none after, others ignored."""
     after = pos + 2
@@ -94,14 +73,15 @@ def sigma_is_final(data, start, pos, end, table):
 
 
 @njit(cache=KEPT)
-def any_word(data, start, pos, end, table):
-    """Read one word by code points; return (hash, next position, whether there was one, its unspaced letters).
+def any_word(data, start, pos, stop, end, table):
+    """Read one word by code points, up to `stop` at most, of the text data[start:end].
 
-    The hash is that of the word's lower-cased UTF-8 bytes, 8 at a time, as `words_of` takes them.
+    Returns (hash, next position, whether there was one, its unspaced letters). The hash is that of the word's
+    lower-cased UTF-8 bytes, 8 at a time, as `words_of` takes them.
     """
     h, chunk, filled = K0, ZERO, 0
     is_word, unspaced = False, 0
-    while pos < end:
+    while pos < stop:
         code = decode(data, pos, end)
         if code < 0:
             pos += 1
@@ -149,7 +129,7 @@ def words_of(data, start, end, table, out):
         word = (((low + FROM_A) & ~(low + PAST_Z)) | ((seven + FROM_0) & ~(seven + PAST_9))) & HIGH & ~high
         if not word & BYTE:
             if high & BYTE:
-                h, pos, is_word, more = any_word(data, start, pos, end, table)
+                h, pos, is_word, more = any_word(data, start, pos, end, end, table)
                 unspaced += more
                 if is_word:
                     out[n] = h
@@ -176,7 +156,7 @@ def words_of(data, start, end, table, out):
             low = seven | LOWER_BIT
             word = (((low + FROM_A) & ~(low + PAST_Z)) | ((seven + FROM_0) & ~(seven + PAST_9))) & HIGH & ~high
         if pos < end and data[pos] >= 0x80:  # not plain ASCII after all: read the word again
-            h, pos, _, more = any_word(data, start, first, end, table)
+            h, pos, _, more = any_word(data, start, first, end, end, table)
             unspaced += more
         else:
             pos += 1

@@ -11,8 +11,9 @@ import pyarrow as pa
 from numba import njit
 
 from sparkprep.dedup.kernels import KEPT
+from sparkprep.dedup.kernels.utf8 import encode_text
 from sparkprep.filter.kernels import c4, fineweb, gopher
-from sparkprep.filter.kernels.texts import decode_text, encode_text, hash_beginnings, room_for
+from sparkprep.filter.kernels.texts import decode_text, hash_beginnings, room_for
 from sparkprep.filter.kernels.words import text_words
 from sparkprep.filter.rules import C4, FINEWEB, GOPHER_QUALITY, GOPHER_REPETITION, RULES, SETS, Bound, first_of
 from sparkprep.io.arrow import runs_to_binary, text_buffers

@@ -12,7 +12,7 @@ from numba import njit
 
 from sparkprep.dedup.kernels import KEPT
 from sparkprep.dedup.kernels.hashing import K0, K3, K4, fold
-from sparkprep.dedup.kernels.shingles import decode
+from sparkprep.dedup.kernels.utf8 import decode
 from sparkprep.filter.kernels import characters
 from sparkprep.filter.kernels.characters import LINE_END, SPACE
 from sparkprep.filter.kernels.words import (
@@ -99,27 +99,6 @@ def decode_text(data, start, end, points):
                 start += code >> 32
         n += 1
     return n
-
-
-@njit(cache=KEPT)
-def encode_text(points, n, out, at):
-    """Write code points as UTF-8 from out[at] on, and return the place behind them."""
-    for i in range(n):
-        c = points[i]
-        if c < 0x80:
-            out[at] = c
-            at += 1
-        elif c < 0x800:
-            out[at], out[at + 1] = 0xC0 | c >> 6, 0x80 | c & 0x3F
-            at += 2
-        elif c < 0x10000:
-            out[at], out[at + 1], out[at + 2] = 0xE0 | c >> 12, 0x80 | c >> 6 & 0x3F, 0x80 | c & 0x3F
-            at += 3
-        else:
-            out[at], out[at + 1] = 0xF0 | c >> 18, 0x80 | c >> 12 & 0x3F
-            out[at + 2], out[at + 3] = 0x80 | c >> 6 & 0x3F, 0x80 | c & 0x3F
-            at += 4
-    return at
 
 
 @njit(cache=KEPT)

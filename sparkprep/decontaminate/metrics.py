@@ -1,0 +1,154 @@
+"""The figures of a run: metrics.json."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from sparkprep.decontaminate.index import Index, Searched
+from sparkprep.decontaminate.kernels.grams import I64
+from sparkprep.decontaminate.searching import Tally
+from sparkprep.decontaminate.settings import REPORT_ONLY, DecontaminateSettings
+from sparkprep.documents.opening import Opened
+from sparkprep.errors import argument, flag
+from sparkprep.io.left_out import name_left_out
+from sparkprep.options import changed
+from sparkprep.spark.versions import versions
+
+FORMAT = 1
+TOP = 20
+COMMON = 10
+"""An n-gram in more documents is one to be looked at. GPT-3 took no notice of such (Brown et al. 2020, appendix C)."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run was made of. paths: None for a table, which `table` names. parts: manifests by folder."""
+
+    spark: str
+    settings: DecontaminateSettings
+    opened: Opened
+    output: str
+    paths: list[str] | None
+    table: str | None
+    parts: dict[str, list[dict[str, Any]]]
+
+
+def build(run: Surroundings, tally: Tally, index: Index, searched: Sequence[Searched], held: I64) -> dict[str, Any]:
+    """Return everything that metrics.json holds, but for the stages.
+
+    held: int64 (n-grams,), how many documents hold each, those that are common among them.
+    """
+    settings, opened = run.settings, run.opened
+    removed = 0 if settings.mode == REPORT_ONLY else tally.contaminated
+    counts = held > 0
+    if settings.most_documents is not None:
+        counts &= held <= settings.most_documents
+    benchmarks = _benchmarks(index, searched, tally, counts)
+    return {
+        "format": FORMAT,
+        "job": "decontaminate",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command(run),
+        "output": run.output,
+        "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings).items()},
+        "versions": versions(run.spark, ("numpy", "numba", "pyarrow")),
+        "input": {
+            "paths": run.paths or [run.table or "a DataFrame"],
+            "files": len(opened.listing.files),
+            "documents": tally.documents + opened.rejected,
+            "file_bytes": sum(file.size for file in opened.listing.files),
+            "text_bytes": tally.text_bytes,
+            "clean_text_bytes": tally.clean_bytes,
+        },
+        "counts": {
+            "input": tally.documents + opened.rejected,
+            "kept": tally.documents - removed,
+            "removed": removed,
+            "contaminated": tally.contaminated,
+            "rejected": opened.rejected,
+            "null_text": tally.null_text,
+        },
+        "benchmarks": benchmarks,
+        "ngrams": {
+            "distinct": index.size,
+            "found": int((held > 0).sum()),
+            "common": int((held > 0).sum() - counts.sum()),
+            "frequent": _frequent(index, held, counts),
+        },
+        "parts": run.parts,
+        "warnings": [*opened.warnings, *_warnings(settings, benchmarks, held)],
+        "left_out": name_left_out(opened.listing.left_out),
+    }
+
+
+def _benchmarks(index: Index, searched: Sequence[Searched], tally: Tally, counts: Any) -> list[dict[str, Any]]:
+    """Return what is told of each benchmark. counts: bool (n-grams,), those that were found and are not common."""
+    gram = np.repeat(np.arange(index.size), np.diff(index.offsets))  # of each pair with a question
+    of = index.benchmark[index.questions]
+    told = []
+    for number, each in enumerate(searched):
+        own, found = of == number, (of == number) & counts[gram]
+        told.append(
+            {
+                **asdict(each),
+                "columns": list(each.columns),
+                "ngrams": len(np.unique(gram[own])),
+                "documents": tally.by_benchmark[number],
+                "questions_found": len(np.unique(index.questions[found])),
+                "ngrams_found": len(np.unique(gram[found])),
+            }
+        )
+    return told
+
+
+def _frequent(index: Index, held: I64, counts: Any) -> list[dict[str, Any]]:
+    """Return the n-grams that stand in most documents, two or more; of equally frequent ones, the first."""
+    foremost = np.argsort(-held, kind="stable")[:TOP]
+    rows = []
+    for number in foremost[held[foremost] > 1].tolist():
+        question = index.questions[index.offsets[number]]
+        rows.append(
+            {
+                "words": index.words_of(number),
+                "documents": int(held[number]),
+                "benchmark": index.names[index.benchmark[question]],
+                "line": int(index.line[question]),
+                "questions": int(index.offsets[number + 1] - index.offsets[number]),
+                "is_common": not counts[number],
+            }
+        )
+    return rows
+
+
+def _warnings(settings: DecontaminateSettings, benchmarks: Sequence[dict[str, Any]], held: I64) -> list[str]:
+    least = min(settings.min_question_words, settings.ngram_words)
+    warnings = [
+        f"{each['name']}: {each['too_short']:,} of {each['questions']:,} questions have fewer than {least} words and "
+        "cannot be found"
+        for each in benchmarks
+        if each["too_short"]
+    ]
+    many = int((held > COMMON).sum())
+    if many and settings.most_documents is None:
+        warnings.append(
+            f"{many:,} n-gram{' stands' if many == 1 else 's stand'} in more than {COMMON} documents: common phrases, or "
+            f"copies of a question; {argument('most_documents', COMMON)} would let such documents stay"
+        )
+    return warnings
+
+
+def command(run: Surroundings) -> str:
+    """Return the command line that makes this run anew; for an input without a path, the call."""
+    settings = changed(run.settings)
+    if run.paths is None:
+        return f"decontaminate_documents({', '.join(['documents', *(f'{n}={v!r}' for n, v in settings.items())])})"
+    words: list[str] = []
+    for name, value in settings.items():
+        words += [flag(name), *(value if isinstance(value, tuple) else [str(value)])]
+    return shlex.join(["sparkprep", "decontaminate", "--input", *run.paths, "--output", run.output, *words])
