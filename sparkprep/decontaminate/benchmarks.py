@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ USUAL = (
 """The columns that are taken where none are named: the first of these that a file's first question has."""
 USUAL_IDS = ("id", "ind", "question_id", "row")
 """The columns that name a question where none is named: the first that is there."""
+_MARKS = re.compile(r"\[(?:header|title|step|substeps)\]")
+"""What HellaSwag has put into pages of WikiHow: the pages themselves have none, and some harnesses take them out."""
 _LINE_LIMIT = 1 << 24
 _SHOWN = 20
 _LONGEST_ID = 200
@@ -163,7 +166,8 @@ def value_of(record: Any, column: str) -> Any:
 def texts_of(values: Sequence[str | list[str]]) -> tuple[str, ...]:
     """Return the texts of a question: its columns in their order, with each item of a list column in turn.
 
-    Of several list columns, each is told alone. A model sees them as such: the context, and one of the endings.
+    Of several list columns, each is told alone. A model sees them as such: the context, and one of the endings. Behind
+    them stand those with HellaSwag's marks of headings and steps once more, without these.
 
     >>> texts_of(["A man sits on a roof. He", ["gets up.", "sings."]])
     ('A man sits on a roof. He gets up.', 'A man sits on a roof. He sings.')
@@ -174,7 +178,7 @@ def texts_of(values: Sequence[str | list[str]]) -> tuple[str, ...]:
         for item in values[chosen] if lists else ("",):
             parts = [item if place == chosen else "" if isinstance(v, list) else v for place, v in enumerate(values)]
             texts.append(" ".join(filter(None, parts)))
-    return tuple(texts)
+    return (*texts, *(_MARKS.sub(" ", text) for text in texts if _MARKS.search(text)))
 
 
 def _text(value: Any) -> str | list[str] | None:

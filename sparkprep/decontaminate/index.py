@@ -18,7 +18,7 @@ from sparkprep.errors import UserError, argument
 
 _MOST_BYTES = (1 << 31) - 1
 """Of the words' text: what 32-bit places reach."""
-BYTES_PER_NGRAM = 60
+BYTES_PER_NGRAM = 80
 """About what an n-gram takes in the driver and in each Python worker, its words and its questions included."""
 
 

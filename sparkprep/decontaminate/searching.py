@@ -271,6 +271,7 @@ def _shown(
     start, end = finding.start, finding.end
 
     def part(first: int, last: int) -> str:
+        last = min(last, len(text))
         while first < last and text[first] & 0xC0 == 0x80:  # not within a character
             first += 1
         return text[first:last].tobytes().decode("utf-8", "replace")

@@ -53,7 +53,7 @@ class DecontaminateSettings(Keywords):
     )
     ngram_budget: int = option(
         5_000_000,
-        "most n-grams of all benchmarks, about 60 bytes each in the driver and in every Python worker",
+        "most n-grams of all benchmarks, about 80 bytes each in the driver and in every Python worker",
         Integer(1, 200_000_000),
     )
     text_column: str = option("text", "column that holds the text", Text(), "NAME")
