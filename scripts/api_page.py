@@ -73,6 +73,14 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
             "sparkprep:Grade",
         ),
     ),
+    "Evaluation sets": (
+        "Documents that hold questions of an evaluation set, found and removed.",
+        (
+            "sparkprep:decontaminate_documents",
+            "sparkprep:DecontaminateSettings",
+            "sparkprep:DecontaminateResult",
+        ),
+    ),
     "Tokens and shards": (
         "Each takes what the step before it has returned.",
         (

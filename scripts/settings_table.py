@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+from sparkprep.decontaminate.settings import DecontaminateSettings
 from sparkprep.dedup.settings import Settings
 from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
 from sparkprep.emr.jobs import RunSettings
@@ -17,6 +18,7 @@ SECTIONS = {
     "Archives to documents: `sparkprep extract`": ExtractSettings,
     "Curation: `sparkprep filter`": FilterSettings,
     "Near-duplicate removal: `sparkprep dedup`": Settings,
+    "Evaluation sets kept out: `sparkprep decontaminate`": DecontaminateSettings,
     "Tokens: `sparkprep tokenize`": TokenizeSettings,
     "Token rows from elsewhere: `sparkprep shards`": TokenRowsSettings,
     "Shards: `sparkprep shards`, and `sparkprep tokenize --shards`": ShardSettings,

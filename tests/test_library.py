@@ -21,6 +21,7 @@ from pyspark.sql import SparkSession
 import sparkprep
 from sparkprep import ExtractSettings, Result, Settings, UserError, deduplicate, grade_result, tokenize, write_shards
 from sparkprep.cli import main
+from sparkprep.decontaminate.settings import DecontaminateKeywords, DecontaminateSettings
 from sparkprep.dedup.settings import SettingsKeywords
 from sparkprep.documents.memory import table_in_memory
 from sparkprep.extract.settings import ExtractKeywords
@@ -67,6 +68,7 @@ def test_each_name_is_the_same_before_and_after_the_packages_below_are_imported(
     [
         (ExtractKeywords, ExtractSettings),
         (FilterKeywords, FilterSettings),
+        (DecontaminateKeywords, DecontaminateSettings),
         (SettingsKeywords, Settings),
         (TokenizeKeywords, TokenizeSettings),
         (ShardKeywords, ShardSettings),

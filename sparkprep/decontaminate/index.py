@@ -75,7 +75,7 @@ class Searched:
     too_short: int
 
 
-class _Words:
+class Words:
     """The words of texts, one after another, as they are read; bounded by the budget of n-grams."""
 
     def __init__(self, settings: DecontaminateSettings) -> None:
@@ -119,9 +119,7 @@ class _Words:
                 self._check(where)
         return longest
 
-    def _take(
-        self, data: npt.NDArray[np.uint8], hashes: npt.NDArray[np.uint64], skipped: int, question: int
-    ) -> None:
+    def _take(self, data: npt.NDArray[np.uint8], hashes: npt.NDArray[np.uint64], skipped: int, question: int) -> None:
         lowered, starts, _ = lowered_words(data, 0, len(data), table())
         self.pieces.append(lowered[starts[skipped] :])
         self.ends.append(starts[skipped + 1 :] - starts[skipped] + self.bytes)
@@ -183,7 +181,7 @@ def read_index(settings: DecontaminateSettings) -> tuple[Index, list[Searched]]:
     Raises UserError for a file that is not there or no benchmark, for one of whose questions all are too short, and
     where there are more n-grams than the budget allows.
     """
-    words = _Words(settings)
+    words = Words(settings)
     benchmark: list[int] = []
     line: list[int] = []
     ids: list[str | None] = []
@@ -223,7 +221,7 @@ def _names(told: Sequence[Searched]) -> tuple[str, ...]:
     return tuple(each.path if names.count(each.name) > 1 else each.name for each in told)
 
 
-def _all_too_short(path: str, words: _Words) -> UserError:
+def _all_too_short(path: str, words: Words) -> UserError:
     return UserError(
         f"{path}: every question has fewer than {words.least} words, so that none can be found; name more columns, or "
         f"lower {argument('min_question_words')} (short questions are found in texts that only use the same words)"

@@ -30,7 +30,10 @@ def examples(tally: Tally, index: Index) -> list[dict[str, Any]]:
         most = tally.examples.get((number, True), [])
         least = [row for row in tally.examples.get((number, False), []) if row["key"] not in {r["key"] for r in most}]
         if most:
-            sides = ([{**row, "asked": index.text_of(row["question"], _QUESTION_WORDS)} for row in rows] for rows in (most, least))
+            sides = (
+                [{**row, "asked": index.text_of(row["question"], _QUESTION_WORDS)} for row in rows]
+                for rows in (most, least)
+            )
             shown.append(dict(zip(("most", "least"), sides, strict=True)) | {"benchmark": name})
     return shown
 

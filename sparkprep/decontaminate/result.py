@@ -34,10 +34,14 @@ class DecontaminateResult(KeptAndRemoved):
         counts = self.metrics["counts"]
         share = f"{100 * counts['contaminated'] / counts['input']:.2g} %" if counts["input"] else "-"
         found = ", ".join(
-            f"{each['name']} {each['questions_found']:,} of {each['questions']:,}" for each in self.metrics["benchmarks"]
+            f"{each['name']} {each['questions_found']:,} of {each['questions']:,}"
+            for each in self.metrics["benchmarks"]
         )
         return [
-            ("documents", f"{counts['input']:,}: {counts['contaminated']:,} contaminated ({share}), {counts['kept']:,} kept"),
+            (
+                "documents",
+                f"{counts['input']:,}: {counts['contaminated']:,} contaminated ({share}), {counts['kept']:,} kept",
+            ),
             ("questions", found),
             ("output", f"{self.output} (.kept, .removed, .contaminated)"),
             ("report", f"{self.report} (.show_report())"),

@@ -90,7 +90,9 @@ class Tally:
     def wants(self, place: tuple[int, bool], ngrams: int, key: int) -> bool:
         """Return whether a document of so many n-grams is one to be shown, by what is known so far."""
         known = self.examples.get(place, [])
-        return len(known) < SHOWN or _order(ngrams, key, place[1]) < _order(known[-1]["ngrams"], known[-1]["key"], place[1])
+        return len(known) < SHOWN or _order(ngrams, key, place[1]) < _order(
+            known[-1]["ngrams"], known[-1]["key"], place[1]
+        )
 
 
 def _order(ngrams: int, key: int, most: bool) -> tuple[int, int]:
@@ -117,9 +119,7 @@ class Search:
         self._held = np.zeros(index.size, np.int32)
         self.tally = Tally()
 
-    def searched(
-        self, documents: Documents, number: int
-    ) -> Iterator[tuple[pa.RecordBatch, dict[int, Finding]]]:
+    def searched(self, documents: Documents, number: int) -> Iterator[tuple[pa.RecordBatch, dict[int, Finding]]]:
         """Yield the rows of a piece, some at a time, with what was found in each that holds something."""
         key = documents.pieces[number].first_key
         for batch in documents.batches(number):
@@ -138,7 +138,9 @@ class Search:
     def held(self) -> pa.RecordBatch:
         """Return how many documents hold each n-gram, COUNTS, of those that any does."""
         grams = np.flatnonzero(self._held)
-        return pa.RecordBatch.from_arrays([pa.array(grams.astype(np.int32)), pa.array(self._held[grams].astype(np.int64))], schema=COUNTS)
+        return pa.RecordBatch.from_arrays(
+            [pa.array(grams.astype(np.int32)), pa.array(self._held[grams].astype(np.int64))], schema=COUNTS
+        )
 
     def _findings(self, texts: pa.Array) -> dict[int, Finding]:
         data, offsets, _ = text_buffers(texts)

@@ -10,6 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numba.core.dispatcher import Dispatcher
 
+from sparkprep.decontaminate.index import Words
+from sparkprep.decontaminate.kernels import grams
+from sparkprep.decontaminate.kernels import words as ngram_words
+from sparkprep.decontaminate.settings import DecontaminateSettings
 from sparkprep.dedup.kernels import (
     band_keys,
     buckets,
@@ -20,6 +24,7 @@ from sparkprep.dedup.kernels import (
     shingles,
     sketch,
     unicode,
+    utf8,
 )
 from sparkprep.dedup.kernels.bands import choose, in_sequence
 from sparkprep.extract import language_model, scanning
@@ -33,7 +38,7 @@ from sparkprep.tokens import xxhash64
 TEXTS = ("The quick brown fox jumps over the lazy dog, naïvely.", "The quick brown fox jumps over the lazy dog.")
 _MODULES = (
     *(band_keys, buckets, clusters, components, hashing, language_model, scanning, shingles, sketch, xxhash64),
-    *(c4, fineweb, gopher, judge, texts, words),
+    *(c4, fineweb, gopher, judge, texts, words, utf8, grams, ngram_words),
 )
 
 
@@ -52,6 +57,7 @@ def call_all() -> float:
     language_of(TEXTS[0])
     scanning.scan(b"<p>The quick brown fox</p>")
     judge.judge(column, questions_of(FilterSettings()))
+    _find_ngrams(column)
     return _compare(column)
 
 
@@ -86,6 +92,16 @@ def _decide() -> None:
     pairs, similarity, copies = np.array([[0, 1], [0, 2]]), np.array([0.9, 0.9]), np.array([[1, 3], [2, 4]])
     clusters.leader(5, copies, pairs[:, 0], pairs[:, 1], similarity)
     clusters.component(5, copies, pairs[:, 0], pairs[:, 1], similarity)
+
+
+def _find_ngrams(column: pa.Array) -> None:
+    """Call what makes a table of n-grams, and what searches texts for them."""
+    asked = Words(DecontaminateSettings(benchmark="none", ngram_words=5))
+    asked.add(TEXTS, 0, "")
+    table, *_ = asked.table()
+    data, offsets, _ = text_buffers(column)
+    grams.scan(data, offsets, unicode.table(), table, np.zeros(len(column), np.uint8))
+    grams.hits_of(data, offsets[0], offsets[1], unicode.table(), table)
 
 
 def _compare(column: pa.Array) -> float:

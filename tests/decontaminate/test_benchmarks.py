@@ -81,15 +81,31 @@ def test_places_in_a_record() -> None:
 @pytest.mark.parametrize(
     ("records", "options", "said"),
     [
-        ([{"q": LONG, "n": 1}], {}, r"which columns are the questions\? Name them, as in benchmark b.jsonl:COLUMN,COLUMN"),
+        (
+            [{"q": LONG, "n": 1}],
+            {},
+            r"which columns are the questions\? Name them, as in benchmark b.jsonl:COLUMN,COLUMN",
+        ),
         ([{"q": LONG, "n": 1}], {}, "there are q, n"),
         ([{"q": LONG}], {"benchmark_columns": "q,answer"}, "no question has a column 'answer'; there are q"),
         ([{"q": {"a": 1}}], {"benchmark_columns": "q"}, "line 1: 'q' is no text, nor a list of texts"),
         ([{"text": LONG}, [1]], {}, "line 2: not a JSON object but a list; mend the line or get the file anew"),
-        ([{"text": LONG}], {"benchmark_id_column": "key"}, "benchmark_id_column='key': .*no such column; there are text"),
+        (
+            [{"text": LONG}],
+            {"benchmark_id_column": "key"},
+            "benchmark_id_column='key': .*no such column; there are text",
+        ),
         ([], {}, "holds no question: the file is empty"),
-        ([{"text": "Too short."}, {"text": None}], {"benchmark_columns": "text"}, "every question has fewer than 8 words"),
-        ([{"text": f"{LONG} a b c"}], {"ngram_budget": 3}, "line 1: the benchmarks hold more than 3 n-grams up to here"),
+        (
+            [{"text": "Too short."}, {"text": None}],
+            {"benchmark_columns": "text"},
+            "every question has fewer than 8 words",
+        ),
+        (
+            [{"text": f"{LONG} a b c"}],
+            {"ngram_budget": 3},
+            "line 1: the benchmarks hold more than 3 n-grams up to here",
+        ),
         ([{"text": "short"}] * 3, {"ngram_budget": 2}, "line 3: the benchmarks hold more than 2 questions up to here"),
     ],
 )

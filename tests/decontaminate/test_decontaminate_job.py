@@ -137,7 +137,8 @@ def test_the_rows_do_not_depend_on_how_the_input_lies_in_files(
         save(tmp_path / "many" / f"{n}.parquet", table.slice(start, (7, 23, 30)[n]), row_group_size=5)
     sources = (whole, tmp_path / "many")
     one, many = (
-        run(spark, source, tmp_path / f"out{n}", benchmark, most_documents=20).metrics for n, source in enumerate(sources)
+        run(spark, source, tmp_path / f"out{n}", benchmark, most_documents=20).metrics
+        for n, source in enumerate(sources)
     )
     for name in ("counts", "benchmarks", "ngrams"):
         assert one[name] == many[name]
@@ -146,23 +147,30 @@ def test_the_rows_do_not_depend_on_how_the_input_lies_in_files(
 
 
 def test_what_is_planted_in_real_documents_is_found_and_nothing_else(spark: SparkSession, tmp_path: Path) -> None:
-    """Against the definition in plain Python, on the embedded documents, with questions cut out of other ones."""
+    """Against the definition in plain Python: questions put into the embedded documents, and some cut out of others."""
     texts = pq.read_table(embedded("1k").documents)["text"].to_pylist()
-    questions = [" ".join(text.split()[40:60]) for text in texts[:200:10]]
-    ngrams = plain_ngrams(questions, 13, 8)
+    planted = {37 * n: prose(n, 14 + n) for n in range(25)}
+    for place, question in planted.items():
+        words = texts[place].split(" ")
+        middle = len(words) // 2
+        texts[place] = " ".join([*words[:middle], question.upper().replace(" ", ", "), *words[middle:]])
+    cut = [" ".join(text.split()[40:60]) for text in texts[1:400:37] if len(text.split()) > 80]
+    ngrams = plain_ngrams([*planted.values(), *cut], 13, 8)
     expected = [n for n, text in enumerate(texts) if plain_hits(text, ngrams)]
-    assert len(expected) >= 20
-    path = tmp_path / "cut.jsonl"
-    path.write_text("".join(json.dumps({"text": each}) + "\n" for each in questions))
+    assert set(planted) < set(expected)
+    path = tmp_path / "questions.jsonl"
+    path.write_text("".join(json.dumps({"text": each}) + "\n" for each in [*planted.values(), *cut]))
     result = run(spark, documents(tmp_path / "in.parquet", texts), tmp_path / "out", path)
-    assert [row["id"] for row in rows(tmp_path / "out" / "removed")] == expected
-    assert result.metrics["benchmarks"][0]["questions_found"] == len(questions)
+    removed = rows(tmp_path / "out" / "removed")
+    assert [row["id"] for row in removed] == expected
+    assert {row["id"]: row["matched_words"] for row in removed if row["id"] in planted} == planted
+    assert result.metrics["benchmarks"][0]["questions_found"] == len(planted) + len(cut)
 
 
 def test_the_report_shows_the_words_in_their_text_and_is_not_taken_in_by_it(
     spark: SparkSession, tmp_path: Path, benchmark: str
 ) -> None:
-    hostile = f"<script>alert(1)</script> {LEAK.replace('FLOUR ', 'FLOUR</mark><!-- \u202e ')}"
+    hostile = "<script>alert(1)</script> " + LEAK.replace("FLOUR ", "FLOUR</mark><!-- \u202e ")
     run(spark, documents(tmp_path / "in.parquet", [f"<i>{OTHER}</i>", hostile]), tmp_path / "out", benchmark)
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<mark>A WOMAN STANDS IN THE KITCHEN, POURS FLOUR&lt;/mark&gt;&lt;!-- " in page

@@ -50,6 +50,7 @@ ELSEWHERE = {
 }
 """Examples that no test runs as they stand, and why."""
 WITH_SPARK = (
+    "sparkprep.decontaminate.cli",
     "sparkprep.dedup.cli",
     "sparkprep.dedup.audit.explain_cli",
     "sparkprep.extract.cli",

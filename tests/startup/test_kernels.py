@@ -13,9 +13,14 @@ COMPILE = (
 )
 # The functions that run in Spark's tasks, and on the driver, with rows as these get them.
 AS_TASKS = """
+import json
 import pickle
+import sys
 import numpy as np
 import pyarrow as pa
+from sparkprep.decontaminate.index import read_index
+from sparkprep.decontaminate.searching import Columns as Searched, Search
+from sparkprep.decontaminate.settings import DecontaminateSettings
 from sparkprep.dedup import candidates, signatures, verify
 from sparkprep.dedup.columns import TEXTS as ROWS
 from sparkprep.dedup.kernels import clusters
@@ -36,6 +41,10 @@ def received(batch):
 
 
 columns = signatures.Columns("text", "id", None, None)
+with open(sys.argv[1], "w") as file:
+    file.write(json.dumps({"text": TEXTS[0]}) + "\\n")
+index = read_index(DecontaminateSettings(benchmark=sys.argv[1], ngram_words=4))[0]
+search = Search(pickle.loads(pickle.dumps(index)), Searched("text", "id"), None)
 sketched = []
 for kind in (pa.string(), pa.large_string()):
     ids = pa.array([b"a", b"b", b"c"], pa.binary()).cast(kind)
@@ -44,6 +53,7 @@ for kind in (pa.string(), pa.large_string()):
         questions = pickle.loads(pickle.dumps(questions_of(FilterSettings(rules=sets))))
         for each in (batch, received(batch)):
             judge(each["text"], questions)
+            assert search._findings(each["text"])
     sketched += [signatures.signature_rows(each, 0, columns, Settings()) for each in (batch, received(batch))]
 sketched += map(received, sketched[:])
 blobs = [blob for _, blob in candidates.first_entries(iter(sketched), partitions=1)]
@@ -73,7 +83,7 @@ print(*compiled_and_loaded())
 def test_a_task_loads_every_kernel_that_was_compiled_beforehand_and_compiles_none(tmp_path: Path) -> None:
     def run(code: str) -> tuple[int, ...]:
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-c", code]
+        command = [sys.executable, "-c", code, str(tmp_path / "questions.jsonl")]
         return tuple(map(int, subprocess.check_output(command, env=environment, text=True, timeout=600).split()))
 
     compiled, loaded = run(COMPILE)

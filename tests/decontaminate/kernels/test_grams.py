@@ -35,7 +35,9 @@ def index_of(texts: list[list[str]], width: int, least: int) -> Index:
 def hits(index: Index, text: str) -> set[tuple[int, tuple[str, ...]]]:
     data, offsets, _ = text_buffers(pa.array([text]))
     firsts, numbers, *_ = hits_of(data, offsets[0], offsets[1], table(), index.grams)
-    return {(at, tuple(index.words_of(gram).split(" "))) for at, gram in zip(firsts.tolist(), numbers.tolist(), strict=True)}
+    return {
+        (at, tuple(index.words_of(gram).split(" "))) for at, gram in zip(firsts.tolist(), numbers.tolist(), strict=True)
+    }
 
 
 @given(
