@@ -158,7 +158,7 @@ GROUND_UP = {
         ("cli",),
     ),
     "sparkprep.decontaminate": (
-        ("kernels", "settings", "contents", "benchmarks"),
+        ("kernels", "settings", "contents", "benchmarks", "tally"),
         ("index",),
         ("searching", "result"),
         ("metrics", "report"),

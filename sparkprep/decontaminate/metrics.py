@@ -12,7 +12,7 @@ import numpy as np
 
 from sparkprep.decontaminate.index import Index, Searched
 from sparkprep.decontaminate.kernels.grams import I64
-from sparkprep.decontaminate.searching import Tally
+from sparkprep.decontaminate.tally import Tally
 from sparkprep.decontaminate.settings import REPORT_ONLY, DecontaminateSettings
 from sparkprep.documents.opening import Opened
 from sparkprep.errors import argument, flag
@@ -137,8 +137,8 @@ def _warnings(settings: DecontaminateSettings, benchmarks: Sequence[dict[str, An
     many = int((held > COMMON).sum())
     if many and settings.most_documents is None:
         warnings.append(
-            f"{many:,} n-gram{' stands' if many == 1 else 's stand'} in more than {COMMON} documents: common phrases, or "
-            f"copies of a question; {argument('most_documents', COMMON)} would let such documents stay"
+            f"{many:,} n-gram{' stands' if many == 1 else 's stand'} in more than {COMMON} documents: common phrases, "
+            f"or copies of a question; {argument('most_documents', COMMON)} would let such documents stay"
         )
     return warnings
 

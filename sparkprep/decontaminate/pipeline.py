@@ -21,8 +21,9 @@ from sparkprep.decontaminate.contents import AUDIT, KEPT, MADE, METRICS, REMOVED
 from sparkprep.decontaminate.index import Index, Searched, read_index
 from sparkprep.decontaminate.kernels.grams import I64
 from sparkprep.decontaminate.result import DecontaminateResult
-from sparkprep.decontaminate.searching import COUNTS, Columns, Search, Tally, audit_schema, audited, clean
+from sparkprep.decontaminate.searching import COUNTS, Columns, Search, audit_schema, audited, clean
 from sparkprep.decontaminate.settings import REPORT_ONLY, DecontaminateKeywords, DecontaminateSettings
+from sparkprep.decontaminate.tally import Tally
 from sparkprep.documents.keys import id_column
 from sparkprep.documents.opening import (
     Given,

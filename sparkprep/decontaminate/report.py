@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 
 from sparkprep.decontaminate.index import Index
-from sparkprep.decontaminate.searching import Tally
+from sparkprep.decontaminate.tally import Tally
 from sparkprep.io.files import write_text
 from sparkprep.pages.environment import environment, ratio
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,12 @@ import pyarrow.compute as pc
 from sparkprep.decontaminate import contents
 from sparkprep.decontaminate.index import Index
 from sparkprep.decontaminate.kernels.grams import I64, hits_of, scan
+from sparkprep.decontaminate.tally import Tally
 from sparkprep.dedup.kernels.unicode import table
 from sparkprep.documents.keys import text_digests
 from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.io.arrow import filtered, plain, python_values, text_buffers
 
-SHOWN = 4
-"""Documents of each benchmark that are shown: so many that hold most of it, and so many that hold least."""
 AROUND = 240
 """Bytes of text that are shown before what matched, and after it; of that, four times as many."""
 _ADDED = pa.schema(
@@ -63,44 +61,6 @@ class Finding:
     words: str
     start: int
     end: int
-
-
-@dataclass
-class Tally:
-    """What is told of documents that were searched; of several tasks, by `add`."""
-
-    documents: int = 0
-    text_bytes: int = 0
-    clean_bytes: int = 0
-    null_text: int = 0
-    contaminated: int = 0
-    by_benchmark: Counter[int] = field(default_factory=Counter)
-    """documents that hold something of each"""
-    examples: dict[tuple[int, bool], list[dict[str, Any]]] = field(default_factory=dict)
-    """by benchmark, and whether they hold most or least of it, in that order"""
-
-    def add(self, other: Tally) -> None:
-        """Add what another task tells."""
-        for name in ("documents", "text_bytes", "clean_bytes", "null_text", "contaminated"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.by_benchmark.update(other.by_benchmark)
-        for place, rows in other.examples.items():
-            self.examples[place] = _foremost([*self.examples.get(place, []), *rows], place[1])
-
-    def wants(self, place: tuple[int, bool], ngrams: int, key: int) -> bool:
-        """Return whether a document of so many n-grams is one to be shown, by what is known so far."""
-        known = self.examples.get(place, [])
-        return len(known) < SHOWN or _order(ngrams, key, place[1]) < _order(
-            known[-1]["ngrams"], known[-1]["key"], place[1]
-        )
-
-
-def _order(ngrams: int, key: int, most: bool) -> tuple[int, int]:
-    return (-ngrams if most else ngrams), key
-
-
-def _foremost(rows: list[dict[str, Any]], most: bool) -> list[dict[str, Any]]:
-    return sorted(rows, key=lambda row: _order(row["ngrams"], row["key"], most))[:SHOWN]
 
 
 def audit_schema(documents: pa.Schema) -> pa.Schema:
@@ -195,10 +155,9 @@ class Search:
             tally.by_benchmark.update(finding.benchmarks)
             benchmark = int(self._index.benchmark[finding.question])
             for most in (True, False):
-                place = benchmark, most
-                if tally.wants(place, len(finding.grams), key + row):
+                if tally.wants((benchmark, most), len(finding.grams), key + row):
                     shown = _shown(batch, texts, row, self._columns, finding, self._index, key + row)
-                    tally.examples[place] = _foremost([*tally.examples.get(place, []), shown], most)
+                    tally.note((benchmark, most), [shown])
 
 
 def audited(batch: pa.RecordBatch, columns: Columns, findings: dict[int, Finding], index: Index) -> pa.RecordBatch:

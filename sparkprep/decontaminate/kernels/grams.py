@@ -66,10 +66,10 @@ def equal_runs(text, starts, first, other_text, other_starts, other, size):
     other_begin = other_starts[other]
     if other_starts[other + size] - other_begin != length:
         return False
-    for i in range(length):
-        if text[begin + i] != other_text[other_begin + i]:
-            return False
-    return True
+    same = 0
+    while same < length and text[begin + same] == other_text[other_begin + same]:
+        same += 1
+    return same == length
 
 
 @njit(cache=KEPT)

@@ -1,6 +1,7 @@
 """Texts to the words of n-grams: hashes and lower-cased words against `re.findall` on Python's lower case."""
 
 import unicodedata
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_words_are_those_of_the_definition_with_their_places(text: str) -> None:
     lowered, starts, places = lowered_words(data, 0, len(data), table())
     words = lowered.tobytes().decode().split(" ")[:-1]
     assert words == plain_words(text)
-    assert [lowered[a : b - 1].tobytes().decode() for a, b in zip(starts, starts[1:], strict=False)] == words
+    assert [lowered[a : b - 1].tobytes().decode() for a, b in pairwise(starts)] == words
     originals = [text.encode()[start:end].decode() for start, end in places.tolist()]
     assert [plain_words(each) for each in originals if "Σ" not in each] == [
         [word] for word, each in zip(words, originals, strict=True) if "Σ" not in each
