@@ -82,7 +82,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
             module = import_module(verb.module)
             module.add_arguments(subparser)
             subparser.set_defaults(run=module.run)
-    args = parser.parse_args(_joined(words))
+    args = parser.parse_args(words)
     args.words = words[words.index(args.verb) + 1 :]  # for the submit line that a size prints
     return args
 
@@ -95,17 +95,6 @@ def _of_spark(error: Exception) -> str | None:
     from sparkprep.spark.failures import cause_of_failure
 
     return f"Spark failed: {cause_of_failure(error)}"
-
-
-def _joined(argv: Sequence[str]) -> list[str]:
-    """`--keep -score` as `--keep=-score`: argparse would take a value that begins with '-' for a flag."""
-    words: list[str] = []
-    for word in argv:
-        if words and words[-1] == "--keep" and word.startswith("-") and not word.startswith("--"):
-            words[-1] += f"={word}"
-        else:
-            words.append(word)
-    return words
 
 
 def _is_not_of_py4j(record: logging.LogRecord) -> bool:

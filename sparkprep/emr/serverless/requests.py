@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,10 +82,12 @@ def hourly(workers: Workers, prices: Prices) -> float:
     return workers.all_vcpus * per_vcpu + workers.all_gb * per_gb
 
 
-def dollars(workers: Workers, work: WorkSettings, placed: Fit, prices: Prices) -> Factor:
+def dollars(
+    workers: Workers, work: WorkSettings, placed: Fit, prices: Prices, jobs: Collection[str] = USUAL_JOBS
+) -> Factor:
     """Return what a run costs: its jobs' hours alone, as neither machines' start nor idleness is billed."""
-    starts = JOB_SECONDS.plus(KERNEL_SECONDS) * (len(USUAL_JOBS) / 3600)
-    return work_hours(core_seconds(work), placed.tasks).plus(starts) * hourly(workers, prices)
+    starts = JOB_SECONDS.plus(KERNEL_SECONDS) * (len(jobs) / 3600)
+    return work_hours(core_seconds(work, jobs), placed.tasks).plus(starts) * hourly(workers, prices)
 
 
 def disk_warnings(work: WorkSettings, workers: Workers) -> list[str]:
