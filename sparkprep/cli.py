@@ -35,6 +35,7 @@ VERBS = (
     Verb("browse", "sparkprep.dedup.audit.browse_cli", "look through what was removed, in a browser"),
     Verb("tokenize", "sparkprep.tokens.tokenize_cli", "turn documents into GPT-2 tokens, and these into shards"),
     Verb("shards", "sparkprep.tokens.shards_cli", "turn token rows into llm.c's shards, or check them"),
+    Verb("estimate", "sparkprep.estimate.cli", "what a run will take, from a sample of its documents: before you pay"),
     Verb("emr", "sparkprep.emr.cli", "the jobs on a cluster of EMR: planned, launched, watched, ended"),
     Verb("convert", "sparkprep.llmc.convert_cli", "the tokenizer, HellaSwag and tiny_shakespeare as files for llm.c"),
     Verb("clean", "sparkprep.io.clean_cli", "remove what killed runs left, on a disk or on S3"),

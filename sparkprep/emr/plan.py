@@ -10,7 +10,7 @@ from typing import Any
 from sparkprep.emr.cluster.fits import Fit, check_driver, fit
 from sparkprep.emr.cluster.releases import support_of
 from sparkprep.emr.cluster.request import run_job_flow
-from sparkprep.emr.cluster.settings import SPOT, ClusterSettings, WorkSettings
+from sparkprep.emr.cluster.settings import SPOT, ClusterSettings
 from sparkprep.emr.cost import disks, formula
 from sparkprep.emr.cost.prices import Prices
 from sparkprep.emr.jobs import RunSettings, check_place, names_of, steps
@@ -36,7 +36,7 @@ class Plan:
     an_hour: formula.Hourly
     taken: formula.Estimate
     jobs: tuple[str, ...]
-    work: WorkSettings
+    work: formula.Work
     prices_of: date
     stop_after: int
     warnings: tuple[str, ...]
@@ -107,7 +107,7 @@ class Plan:
 
 def make_plan(
     settings: ClusterSettings,
-    work: WorkSettings,
+    work: formula.Work,
     prices: Prices,
     region: str,
     prefix: str | None,
@@ -230,7 +230,9 @@ def _of_concurrency(settings: ClusterSettings) -> list[str]:
     return []
 
 
-def _work(work: WorkSettings) -> str:
+def _work(work: formula.Work) -> str:
+    if isinstance(work, formula.Factor):
+        return "as it was found"
     return f"{work.documents:,} documents" if work.text_gb is None else f"{work.text_gb:g} GB"
 
 
