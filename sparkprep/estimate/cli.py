@@ -6,13 +6,18 @@ import argparse
 import json
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from sparkprep.commands import command
 from sparkprep.console import Exit, add_debug, say, say_line
 from sparkprep.dedup.settings import Settings
+from sparkprep.emr.aws.control import region_of
 from sparkprep.emr.cluster.settings import ClusterSettings
 from sparkprep.emr.cost.formula import Factor
+from sparkprep.emr.cost.prices import load
 from sparkprep.emr.jobs import RunSettings, names_of
+from sparkprep.emr.plan import Plan, make_plan
+from sparkprep.emr.verbs.telling import given
 from sparkprep.errors import UserError
 from sparkprep.estimate.settings import EstimateSettings
 from sparkprep.io.access_flags import add_access, tell_access
@@ -20,12 +25,15 @@ from sparkprep.options import add_options, from_arguments
 from sparkprep.spark.displays import Nowhere, display_on
 from sparkprep.spark.forecast import DEDUP
 from sparkprep.summary import print_rows
-from sparkprep.units import human_bytes, human_duration
+from sparkprep.units import counted, human_bytes, human_duration
+
+if TYPE_CHECKING:
+    from sparkprep.estimate.expected import Expected
 
 EPILOG = """\
 examples:
-  %(prog)s --input crawl/                                  documents, bytes, hours and dollars, from a sample: seconds
-  %(prog)s --input crawl/ --scan                           and how many near-duplicates there are: all texts are read once
+  %(prog)s --input crawl/              documents, bytes, hours and dollars, from a sample: seconds
+  %(prog)s --input crawl/ --scan       and how many near-duplicates there are: all texts are read once
   %(prog)s --input s3://bucket/docs --instance-type r5.2xlarge --core-nodes 3
   %(prog)s --input docs.jsonl.gz --jobs dedup --json
 
@@ -57,18 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Estimate as the arguments say, and print it."""
-    from sparkprep.emr.aws.control import region_of
-    from sparkprep.emr.cost.prices import load
-    from sparkprep.emr.plan import Plan, make_plan
-
     settings, how = from_arguments(Settings, args), from_arguments(EstimateSettings, args)
-    cluster, prices, jobs = (
-        from_arguments(ClusterSettings, args),
-        load(args.prices),
-        names_of(RunSettings(jobs=args.jobs)),
-    )
+    jobs = names_of(RunSettings(jobs=args.jobs))
     if "extract" in jobs:
         raise UserError("--jobs: extract reads archives, and the estimate is of documents: leave it out")
+    cluster, prices = from_arguments(ClusterSettings, args), load(args.prices)
     region = region_of(cluster.region)
 
     def plan_of(gigabytes: Factor) -> Plan:
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
     tell_access(args, args.input)
 
-    from sparkprep.estimate.run import estimate
+    from sparkprep.estimate.run import estimate  # with PyArrow and the kernels
 
     display = Nowhere() if args.quiet else display_on(sys.stderr)
     expected, notes = estimate(args.input, jobs, settings, how, plan_of, display)
@@ -85,34 +86,31 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         say(json.dumps({**expected.as_dict(), "notes": notes}, indent=1))
         return Exit.DONE
-    rows = dict(expected.plan.rows())
-    found = expected.duplicates
-    print_rows(
-        [
-            ("input", f"{expected.files:,} files, {human_bytes(expected.stored)}"),
-            ("looked at", f"{expected.sampled:,} documents in {expected.windows} windows, seed {how.sample_seed}"),
-            ("documents", _count(expected.documents)),
-            *([("rejected", _count(expected.rejected))] if expected.rejected.high else []),
-            ("text", _bytes(expected.text_bytes)),
-            *((f"shuffle, {job}", _bytes(each)) for job, each in expected.shuffled.items()),
-            ("removed", _count(found.removed, expected.documents.expected) if found else
-                        "a sample cannot tell; --scan can (of shuffle, too, which hangs on it)"),
-            *([("share a bucket", _count(found.sharing, expected.documents.expected))] if found else []),
-            *([("dedup here", _here(expected.text_bytes.expected))] if "dedup" in jobs else []),
-            *((name, rows[name]) for name in ("nodes", "an hour", "jobs take", "all takes", "it costs", "at most")),
-        ]
-    )  # fmt: skip
+    print_rows(_rows(expected, how))
     text, documents = expected.text_bytes.expected / 1e9, round(expected.documents.expected)
-    words = ["--documents", str(documents), "--text-gb", f"{text:.3g}"]
-    say_line(f"next: {command('emr', 'plan', *words, *_cluster_words(args))}")
+    words = ["--documents", str(documents), "--text-gb", f"{text:.3g}", "--jobs", ",".join(jobs)]
+    own_prices = ["--prices", args.prices] if args.prices else []
+    say_line(f"next: {command('emr', 'plan', *words, *given(args, ClusterSettings), *own_prices)}")
     return Exit.DONE
 
 
-def _cluster_words(args: argparse.Namespace) -> list[str]:
-    from sparkprep.emr.verbs.telling import given
-
-    prices = ["--prices", args.prices] if args.prices else []
-    return [*given(args, ClusterSettings), *prices]
+def _rows(expected: Expected, how: EstimateSettings) -> list[tuple[str, str]]:
+    """Return the estimate as rows of name and text."""
+    found, documents, plan = expected.duplicates, expected.documents.expected, dict(expected.plan.rows())
+    rows = [
+        ("input", f"{counted(expected.files, 'file')}, {human_bytes(expected.stored)}"),
+        ("looked at", f"{expected.sampled:,} documents in {expected.windows} windows, seed {how.sample_seed}"),
+        ("documents", _count(expected.documents)),
+        *([("rejected", _count(expected.rejected))] if expected.rejected.high else []),
+        ("text", _bytes(expected.text_bytes)),
+        *((f"shuffle, {job}", _bytes(each)) for job, each in expected.shuffled.items()),
+    ]
+    if "dedup" in expected.shuffled:
+        unknown = "a sample cannot tell; --scan can (and of the shuffle, much of which hangs on it)"
+        rows.append(("removed", _count(found.removed, documents) if found else unknown))
+        rows += [("share a bucket", _count(found.sharing, documents))] if found else []
+        rows.append(("dedup here", _here(expected.text_bytes.expected)))
+    return rows + [(name, plan[name]) for name in ("nodes", "an hour", "jobs take", "all takes", "it costs", "at most")]
 
 
 def _here(text_bytes: float) -> str:

@@ -39,10 +39,10 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class Expected:
-    """What is expected. stored: bytes of the files. shuffled: bytes of each job that was asked for. plan: the cluster's.
+    """What is expected. stored: bytes of the files. rows_known: whether documents were counted, and not estimated.
 
-    here: seconds of the job dedup on so many cores of this machine, by the costs of its stages. cpu_seconds: of the
-    machine of docs/benchmarks.md. duplicates: None without a scan.
+    shuffled: bytes of each job that shuffles. cpu_seconds: of all jobs on the machine of docs/benchmarks.md.
+    duplicates: None without a scan. plan: the cluster's.
     """
 
     files: int

@@ -6,8 +6,8 @@ variance, with K windows and f the share of the whole that they are,
 
     S**2 * (1 - f) * K / (K - 1) * sum((v_k - v/s * s_k)**2) / sum(s)**2
 
-(Cochran, Sampling Techniques, 1977, sections 6.4 and 9A.4): windows, not documents, are what was drawn, since neighbours
-are alike. That they lie in strata makes the truth vary less than this tells.
+(Cochran, Sampling Techniques, 1977, sections 6.4 and 9A.4): windows, not documents, are what was drawn, since
+neighbours are alike. That they lie in strata makes the truth vary less than this tells.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from sparkprep.io.paths import join_path
 from sparkprep.spark.displays import Display, Look
 from sparkprep.spark.forecast import Pace
 
-Look_ = Callable[[float], object]
+ShareDone = Callable[[float], object]
 """Is told the share that is done."""
 PlanOf = Callable[[Factor], Plan]
 """The plan of a cluster for so many GB of text."""
@@ -174,7 +174,7 @@ def _if_one_of_many(listing: Listing) -> list[str]:
 
 
 @contextmanager
-def _told(display: Display, stage: str, documents: int = 0) -> Iterator[Look_]:
+def _told(display: Display, stage: str, documents: int = 0) -> Iterator[ShareDone]:
     """Tell how far a stage is, by the share that the block says is done, and how long it took."""
     start = time.monotonic()
 

@@ -45,8 +45,8 @@ Place = tuple[bytes, int]
 class Sampled:
     """The documents of a sample that have words. Arrays are by document, in the order of their texts' hashes.
 
-    key, text_hash, size (bytes of the text), window (its number): (n,). place: in the keep order. tiny: uint8 (n, slots).
-    bucket, owner: (n * bands,), sorted by bucket: each document's buckets.
+    key, text_hash, size (bytes of the text), window (its number): (n,). place: in the keep order. tiny: uint8
+    (n, slots). bucket, owner: (n * bands,), sorted by bucket: each document's buckets.
     """
 
     key: npt.NDArray[np.int64]
