@@ -36,6 +36,7 @@ VERBS = (
     Verb("browse", "sparkprep.dedup.audit.browse_cli", "look through what was removed, in a browser"),
     Verb("tokenize", "sparkprep.tokens.tokenize_cli", "turn documents into GPT-2 tokens, and these into shards"),
     Verb("shards", "sparkprep.tokens.shards_cli", "turn token rows into llm.c's shards, or check them"),
+    Verb("estimate", "sparkprep.estimate.cli", "what a run will take, from a sample of its documents: before you pay"),
     Verb("emr", "sparkprep.emr.cli", "the jobs on a cluster of EMR: planned, launched, watched, ended"),
     Verb("convert", "sparkprep.llmc.convert_cli", "the tokenizer, HellaSwag and tiny_shakespeare as files for llm.c"),
     Verb("clean", "sparkprep.io.clean_cli", "remove what killed runs left, on a disk or on S3"),
@@ -83,7 +84,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
             module = import_module(verb.module)
             module.add_arguments(subparser)
             subparser.set_defaults(run=module.run)
-    args = parser.parse_args(_joined(words))
+    args = parser.parse_args(words)
     args.words = words[words.index(args.verb) + 1 :]  # for the submit line that a size prints
     return args
 
@@ -96,17 +97,6 @@ def _of_spark(error: Exception) -> str | None:
     from sparkprep.spark.failures import cause_of_failure
 
     return f"Spark failed: {cause_of_failure(error)}"
-
-
-def _joined(argv: Sequence[str]) -> list[str]:
-    """`--keep -score` as `--keep=-score`: argparse would take a value that begins with '-' for a flag."""
-    words: list[str] = []
-    for word in argv:
-        if words and words[-1] == "--keep" and word.startswith("-") and not word.startswith("--"):
-            words[-1] += f"={word}"
-        else:
-            words.append(word)
-    return words
 
 
 def _is_not_of_py4j(record: logging.LogRecord) -> bool:

@@ -435,6 +435,8 @@ _INVALID_CHOICE = re.compile(
 )
 FLAGS = "'FLAGS'"
 """What a flag is shown to take that hands flags on to another program."""
+ORDER = "ORDER"
+"""What a flag is shown to take whose value may begin with one hyphen, as in `--keep -score`."""
 _UNKNOWN = "unrecognized arguments: "
 _WORD = re.compile(r"[^\s,']+")
 
@@ -477,23 +479,22 @@ class Parser(argparse.ArgumentParser):
         return super()._get_value(action, arg_string)
 
     def _joined(self, words: Sequence[str] | None) -> Sequence[str] | None:
-        """Join what takes flags of another program, such as `--dedup`, with the one flag behind it.
+        """Join what takes flags of another program, such as `--dedup`, or an order, with what begins so behind it.
 
         argparse would take that for a flag of ours, unless it has a blank in it.
         """
-        if words is None or not self._takes_flags:
+        beginnings = {flag: {FLAGS: r"-", ORDER: r"-(?!-)"}.get(str(action.metavar))
+                      for flag, action in self._option_string_actions.items()}  # fmt: skip
+        if words is None or not any(beginnings.values()):
             return words
         joined: list[str] = []
         for word in words:
-            if joined and joined[-1] in self._takes_flags and word.startswith("-"):
+            beginning = beginnings.get(joined[-1]) if joined else None
+            if beginning is not None and re.match(beginning, word):
                 joined[-1] += f"={word}"
             else:
                 joined.append(word)
         return joined
-
-    @property
-    def _takes_flags(self) -> set[str]:
-        return {flag for flag, action in self._option_string_actions.items() if action.metavar == FLAGS}
 
     def _known_flags(self) -> list[str]:
         """The flags of this parser and of those below it, which hand up what they do not know."""

@@ -53,10 +53,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_debug(parser)
 
 
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Return the settings that the arguments name. Raises UserError for what cannot work, before anything is asked."""
+    check_arguments(output=args.output, work=args.work)
+    return from_arguments(Settings, args)
+
+
 def run(args: argparse.Namespace) -> int:
     """Remove near-duplicates as the arguments say and print the summary."""
-    settings = from_arguments(Settings, args)
-    check_arguments(output=args.output, work=args.work)
+    settings = settings_of(args)
     tell_access(args, args.input or [], [args.output, args.work])
     subset = args.size if args.size in EMBEDDED and not args.input else None
     output = args.output or (f"dedup-{subset}" if subset else None)

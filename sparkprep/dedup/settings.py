@@ -12,7 +12,7 @@ from typing import TypedDict
 from sparkprep.dedup.kernels.bands import Banding, check_bands, choose, in_sequence
 from sparkprep.documents.jsonl.max_bad import max_bad_option
 from sparkprep.errors import UserError, argument
-from sparkprep.options import Integer, Keywords, Number, OneOf, Text, check_options, option
+from sparkprep.options import ORDER, Integer, Keywords, Number, OneOf, Text, check_options, option
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Settings(Keywords):
         "who stays: 'longest' (most characters), 'first' (smallest id), a column's name (smallest value) or "
         "-NAME (largest value); ties by id, then by a hash of the row",
         Text(),
-        "ORDER",
+        ORDER,
     )
     rule: str = option(
         "leader",

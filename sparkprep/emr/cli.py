@@ -6,7 +6,7 @@ import argparse
 
 from sparkprep.console import add_debug
 from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
-from sparkprep.emr.jobs import RunSettings
+from sparkprep.emr.jobs import JOBS, RunSettings
 from sparkprep.emr.running.status import LINES
 from sparkprep.emr.stage.staging import DEFAULT_SAMPLES
 from sparkprep.emr.verbs import on_cluster, on_serverless
@@ -17,6 +17,7 @@ EPILOG = """\
 examples:
   %(prog)s plan                                         the course's cluster: what fits, what 5,000,000 documents cost
   %(prog)s plan --json --core-nodes 2 --documents 500000
+  %(prog)s plan --jobs extract,filter,dedup,tokens,shards --text-gb 30
   %(prog)s plan --serverless
   %(prog)s stage s3://bucket/sparkprep                  the wheels, jobs, bootstrap and a graded subset
   %(prog)s launch s3://bucket/sparkprep --dry-run       the whole request and its cost; nothing is asked for
@@ -47,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan = kind("plan", "what fits on a cluster, and what it costs; asks AWS for nothing")
     plan.add_argument("prefix", nargs="?", metavar="S3-PREFIX", help="where everything is staged")
     plan.add_argument("--json", action="store_true", help="print it as JSON, the whole request included")
+    plan.add_argument("--jobs", default=RunSettings().jobs, metavar="A,B",
+                      help=f"which are reckoned, with commas, of {','.join(job.name for job in JOBS)} "
+                      "(default %(default)s)")  # fmt: skip
     _add_cluster(plan)
     stage = kind("stage", "build wheel and wheelhouse, and put all that a cluster needs below a prefix on S3")
     stage.add_argument("prefix", metavar="S3-PREFIX", help="where everything goes")

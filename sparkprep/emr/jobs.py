@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 from sparkprep.dedup import cli as dedup_cli
@@ -14,6 +15,7 @@ from sparkprep.emr.aws.model import EMR, Enumerated, check_request
 from sparkprep.emr.places import Staged
 from sparkprep.errors import UserError
 from sparkprep.extract import cli as extract_cli
+from sparkprep.filter import cli as filter_cli
 from sparkprep.io.files import exists
 from sparkprep.io.paths import join_path, lies_in, normalise
 from sparkprep.options import FLAGS, Keywords, Parser, Text, check_options, option
@@ -27,25 +29,27 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a run. reads, writes: names of folders within the run's.
+    """A job of a run. reads: folders within the run's, the first of them that the run makes. writes: such a folder.
 
-    reads: None for the run's input; so reads the job that would read pages/, too, where the run extracts none.
+    may_begin: whether it reads the run's input where the run makes none of them; another then reads the first, which
+    an earlier run has made. cli: the job's own face.
     """
 
     name: str
     file: str
-    reads: str | None
+    reads: tuple[str, ...]
     writes: str
-    add_arguments: Callable[[Any], None]
+    may_begin: bool
+    cli: ModuleType
 
 
-_PAGES = "pages"
 _DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
 JOBS = (
-    Job("extract", "extract.py", None, _PAGES, extract_cli.add_arguments),
-    Job("dedup", "dedup.py", _PAGES, "clean", dedup_cli.add_arguments),
-    Job("tokens", "tokens.py", "clean", "tokens", tokenize_cli.add_arguments),
-    Job("shards", "shards.py", "tokens", "shards", shards_cli.add_arguments),
+    Job("extract", "extract.py", (), "pages", True, extract_cli),
+    Job("filter", "filter.py", ("pages",), "good", True, filter_cli),
+    Job("dedup", "dedup.py", ("good", "pages"), "clean", True, dedup_cli),
+    Job("tokens", "tokens.py", ("clean",), "tokens", False, tokenize_cli),
+    Job("shards", "shards.py", ("tokens",), "shards", False, shards_cli),
 )
 """In the order in which they run."""
 USUAL_JOBS = ("dedup", "tokens", "shards")
@@ -60,11 +64,17 @@ class RunSettings(Keywords):
         None, "documents: an s3:// prefix of Parquet or JSON Lines; for extract, archives or a list of them", Text(),
         "S3-URI",
     )  # fmt: skip
-    output: str | None = option(None, "an s3:// prefix for pages/, clean/, tokens/ and shards/", Text(), "S3-URI")
+    output: str | None = option(
+        None, "an s3:// prefix for pages/, good/, clean/, tokens/ and shards/", Text(), "S3-URI"
+    )
     jobs: str = option(
-        ",".join(USUAL_JOBS), "which jobs, with commas: extract,dedup,tokens,shards or some of them", Text(), "A,B"
+        ",".join(USUAL_JOBS),
+        f"which jobs, with commas: {','.join(job.name for job in JOBS)} or some of them",
+        Text(),
+        "A,B",
     )
     extract: str = option("", "further flags of the job extract, in quotation marks", Text(empty=True), FLAGS)
+    filter: str = option("", "further flags of the job filter, in quotation marks", Text(empty=True), FLAGS)
     dedup: str = option("", "further flags of the job dedup, in quotation marks", Text(empty=True), FLAGS)
     tokens: str = option("", "further flags of the job tokens", Text(empty=True), FLAGS)
     shards: str = option("", "further flags of the job shards", Text(empty=True), FLAGS)
@@ -84,6 +94,9 @@ class RunSettings(Keywords):
                 raise UserError(f"--jobs: {name!r} is none of {', '.join(known)}")
         if not names:
             raise UserError(f"--jobs: names none; there are {', '.join(known)}")
+        for name in known:
+            if getattr(self, name) and name not in names:
+                raise UserError(f"--{name} is of a job that --jobs {self.jobs} leaves out: name it there, or leave out")
         return [job for job in JOBS if job.name in names]
 
 
@@ -135,10 +148,10 @@ def commands(settings: RunSettings, staged: Staged) -> dict[str, list[str]]:
             f"--input {source}: holds documents, and extract reads archives or a list of them; leave extract out of "
             "--jobs"
         )
-    outside = {None} if any(job.writes == _PAGES for job in chosen) else {None, _PAGES}
-    made = {}
+    made, written = {}, {job.writes for job in chosen}
     for job in chosen:
-        read = source if job.reads in outside else join_path(target, str(job.reads))
+        there = [name for name in job.reads if name in written] or ([] if job.may_begin else list(job.reads))
+        read = join_path(target, there[0]) if there else source
         further = str(getattr(settings, job.name))
         words = ["--input", read, "--output", join_path(target, job.writes), *_split(job, further)]
         _check_flags(job, words)
@@ -227,8 +240,11 @@ def _split(job: Job, flags: str) -> list[str]:
 
 
 def _check_flags(job: Job, words: Sequence[str]) -> None:
+    """Have the job itself read its words, as it will on the cluster. Raises UserError with what it says to them."""
     try:
-        _parser(job).parse_args(words)
+        args = _parser(job).parse_args(words)
+        args.words = words
+        job.cli.settings_of(args)
     except UserError as error:
         raise UserError(f"--{job.name}: {error}") from None
 
@@ -236,5 +252,5 @@ def _check_flags(job: Job, words: Sequence[str]) -> None:
 @cache
 def _parser(job: Job) -> Parser:
     parser = Parser(prog=f"jobs/{job.file}", add_help=False)
-    job.add_arguments(parser)
+    job.cli.add_arguments(parser)
     return parser

@@ -16,7 +16,7 @@ PYTHON_VERSION = "3.11"
 """The one Python that EMR 7.1 and later and EMR's releases of Spark 4 have in common."""
 MACHINE = "x86_64"
 
-JOBS = ("extract.py", "dedup.py", "tokens.py", "shards.py", "grade.py")
+JOBS = ("extract.py", "filter.py", "dedup.py", "tokens.py", "shards.py", "grade.py")
 
 NODE_ENVIRONMENT = "/opt/sparkprep"
 """The virtual environment on every node."""
@@ -51,8 +51,13 @@ class Staged:
 
     @property
     def samples(self) -> str:
-        """The folder of the graded subsets, one folder for each size."""
+        """The folder of the graded subsets' documents, one folder for each size, and nothing else."""
         return join_path(self.prefix, "samples")
+
+    @property
+    def truth(self) -> str:
+        """The folder of what is known of them, one folder for each size: a job that reads `samples` never meets it."""
+        return join_path(self.prefix, "truth")
 
     @property
     def manifest(self) -> str:
@@ -60,7 +65,7 @@ class Staged:
         return join_path(self.prefix, "staged.json")
 
     def sample(self, size: str) -> str:
-        """Return where the documents of a graded subset lie, by its size (10k); its truth lies beside them."""
+        """Return where the documents of a graded subset lie, by its size (10k)."""
         return join_path(self.samples, size, FILES[0])
 
     def run(self, name: str) -> str:
@@ -74,7 +79,7 @@ class Staged:
 
     def has(self, path: str) -> bool:
         """Return whether a path lies in a folder that staging or EMR fills."""
-        own = (self.wheelhouse, self.samples, self.logs, join_path(self.prefix, "jobs"))
+        own = (self.wheelhouse, self.samples, self.truth, self.logs, join_path(self.prefix, "jobs"))
         return any(lies_in(path, folder) for folder in own)
 
     def job(self, name: str) -> str:

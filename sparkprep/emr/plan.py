@@ -10,7 +10,7 @@ from typing import Any
 from sparkprep.emr.cluster.fits import Fit, check_driver, fit
 from sparkprep.emr.cluster.releases import support_of
 from sparkprep.emr.cluster.request import run_job_flow
-from sparkprep.emr.cluster.settings import SPOT, ClusterSettings, WorkSettings
+from sparkprep.emr.cluster.settings import SPOT, ClusterSettings
 from sparkprep.emr.cost import disks, formula
 from sparkprep.emr.cost.prices import Prices
 from sparkprep.emr.jobs import RunSettings, check_place, names_of, steps
@@ -24,7 +24,10 @@ EXAMPLE = "s3://my-bucket/sparkprep"
 
 @dataclass(frozen=True)
 class Plan:
-    """A cluster as it would be. stop_after: hours until its hard stop. warnings: what is doubtful, and no mistake."""
+    """A cluster as it would be. stop_after: hours until its hard stop. warnings: what is doubtful, and no mistake.
+
+    jobs: names of those that are reckoned.
+    """
 
     settings: ClusterSettings
     region: str
@@ -32,7 +35,8 @@ class Plan:
     placed: Fit
     an_hour: formula.Hourly
     taken: formula.Estimate
-    work: WorkSettings
+    jobs: tuple[str, ...]
+    work: formula.Work
     prices_of: date
     stop_after: int
     warnings: tuple[str, ...]
@@ -57,7 +61,7 @@ class Plan:
                         f"addresses {hourly.addresses:.2f} (prices of {self.prices_of})"),
             *self._on_spot(),
             ("work", f"{_work(self.work)}: {_gigabytes(taken.gigabytes)} GB of text"),
-            ("jobs take", _times(taken.work)),
+            ("jobs take", f"{_times(taken.work)}: {', '.join(self.jobs)}"),
             ("all takes", f"{_times(taken.hours)}, with start and {settings.idle_minutes} idle minutes"),
             ("it costs", _dollars(taken.dollars)),
             ("at most", f"${self.at_most:.2f}: it stops itself after {human_duration(self.stop_after * 3600)}"),
@@ -84,6 +88,7 @@ class Plan:
                 "yarn_mb": placed.node.yarn_mb,
                 "python_worker_mb": placed.python_mb,
             },
+            "jobs": list(self.jobs),
             "cost": {
                 "an_hour": self.an_hour.total,
                 "an_hour_of": {name: asdict(self.an_hour)[name] for name in ("ec2", "emr", "disks", "addresses")},
@@ -102,14 +107,17 @@ class Plan:
 
 def make_plan(
     settings: ClusterSettings,
-    work: WorkSettings,
+    work: formula.Work,
     prices: Prices,
     region: str,
     prefix: str | None,
     run: RunSettings | None = None,
     today: date | None = None,
+    jobs: Sequence[str] | None = None,
 ) -> Plan:
     """Return the plan of a cluster. run: what it does, and then ends; None for one that waits for steps.
+
+    jobs: the names of those that are reckoned, by default the run's, or the usual ones.
 
     Raises UserError where something does not fit, is not known, or costs more than it may.
     """
@@ -130,9 +138,9 @@ def make_plan(
         lambda: check_driver(primary, settings.driver_memory),
     )
     an_hour = formula.hourly(settings, prices)
-    taken = formula.estimate(settings, work, placed, an_hour.as_bought, names_of(run))
+    taken = formula.estimate(settings, work, placed, an_hour.as_bought, jobs or names_of(run))
     of_disks = _room_on_disks(
-        settings, taken.gigabytes, lambda roomy: make_plan(roomy, work, prices, region, prefix, run, today)
+        settings, taken.gigabytes, lambda roomy: make_plan(roomy, work, prices, region, prefix, run, today, jobs)
     )
     stop_after = formula.hard_stop(settings, taken, an_hour.total)
     if run is not None and settings.step_concurrency > 1:
@@ -148,17 +156,12 @@ def make_plan(
         *_of_concurrency(settings),
         *placed.warnings(),
         *of_disks,
+        *_of_time(taken, stop_after, an_hour.total),
     ]
-    longest = formula.until_done(taken).high
-    if longest > stop_after:
-        warnings.append(
-            f"the run may take up to {longest:.1f} hours (${longest * an_hour.total:.2f}), and the cluster stops after "
-            f"{stop_after}: what is not done then must be done anew"
-        )
     bounded = formula.stopped(taken, stop_after, an_hour.as_bought)
     request = run_job_flow(settings, staged, placed, stop_after, _one_shot(run, staged))
-    return Plan(settings, region, staged, placed, an_hour, bounded, work, prices.oldest(), stop_after,
-                tuple(warnings), support, request)  # fmt: skip
+    return Plan(settings, region, staged, placed, an_hour, bounded, tuple(jobs or names_of(run)), work,
+                prices.oldest(), stop_after, tuple(warnings), support, request)  # fmt: skip
 
 
 def _room_on_disks(
@@ -199,6 +202,16 @@ def _one_shot(run: RunSettings | None, staged: Staged) -> Sequence[dict[str, Any
     return steps(replace(run, on_failure="TERMINATE_CLUSTER"), staged) if run is not None else ()
 
 
+def _of_time(taken: formula.Estimate, stop_after: int, an_hour: float) -> list[str]:
+    longest = formula.until_done(taken).high
+    if longest <= stop_after:
+        return []
+    return [
+        f"the run may take up to {longest:.1f} hours (${longest * an_hour:.2f}), and the cluster stops after "
+        f"{stop_after}: what is not done then must be done anew"
+    ]
+
+
 def _of_market(settings: ClusterSettings) -> list[str]:
     if settings.market == SPOT:
         return [
@@ -217,7 +230,9 @@ def _of_concurrency(settings: ClusterSettings) -> list[str]:
     return []
 
 
-def _work(work: WorkSettings) -> str:
+def _work(work: formula.Work) -> str:
+    if isinstance(work, formula.Factor):
+        return "as it was found"
     return f"{work.documents:,} documents" if work.text_gb is None else f"{work.text_gb:g} GB"
 
 

@@ -47,10 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_debug(parser)
 
 
+def settings_of(args: argparse.Namespace) -> ExtractSettings:
+    """Return the settings that the arguments name. Raises UserError for what cannot work, before anything is asked."""
+    check_arguments(output=args.output, work=args.work)
+    return from_arguments(ExtractSettings, args)
+
+
 def run(args: argparse.Namespace) -> int:
     """Extract as the arguments say and print the summary."""
-    settings = from_arguments(ExtractSettings, args)
-    check_arguments(output=args.output, work=args.work)
+    settings = settings_of(args)
     tell_access(args, [*args.input, settings.list_prefix], [args.output, args.work])
     with if_interrupted(NOTHING_IN_PLACE):
         archives = list_archives(args.input, settings.list_prefix)

@@ -49,11 +49,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_debug(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Filter as the arguments say and print the summary."""
+def settings_of(args: argparse.Namespace) -> FilterSettings:
+    """Return the settings that the arguments name. Raises UserError for what cannot work, before anything is asked."""
+    check_arguments(output=args.output, work=args.work)
     settings = from_arguments(FilterSettings, args)
     settings.refuse_unused([flag[2:].replace("-", "_") for flag in flags_given(FilterSettings, args.words)])
-    check_arguments(output=args.output, work=args.work)
+    return settings
+
+
+def run(args: argparse.Namespace) -> int:
+    """Filter as the arguments say and print the summary."""
+    settings = settings_of(args)
     tell_access(args, args.input, [args.output, args.work])
     with if_interrupted(NOTHING_IN_PLACE):
         try_output(args.output, args.overwrite, args.input, MADE, args.work)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from functools import lru_cache
@@ -199,7 +199,7 @@ def _client(
     access: Access = Access.OWN,
 ) -> Any:
     asking = session()
-    _refuse_secret_endpoint(endpoint_url, *(os.environ.get(name) for name in ENDPOINTS))
+    refuse_secret_endpoint("S3", ENDPOINTS, endpoint_url)
     region = region or asking.region_name or os.environ.get("AWS_REGION") or REGION
     config = Config(
         retries={"mode": "standard", "max_attempts": attempts},
@@ -215,7 +215,7 @@ def _client(
             # Over https boto3 sends sums behind the content, which other servers, such as Ceph's, do not take.
             config = config.merge(Config(request_checksum_calculation="when_required"))
             client = asking.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
-    _refuse_secret_endpoint(client.meta.endpoint_url)
+    refuse_secret_endpoint("S3", ENDPOINTS, client.meta.endpoint_url)
     if access is Access.PAYER:
         client.meta.events.register("before-call.s3", _add_payer)
     if access is Access.PUBLIC:
@@ -237,12 +237,15 @@ def _note_unsigned(parsed: dict[str, Any], **_: object) -> None:
         parsed["Error"][_UNSIGNED] = True
 
 
-def _refuse_secret_endpoint(*urls: str | None) -> None:
-    """Refuse an endpoint with credentials in it, which logs and messages of others would repeat; ours does not."""
-    if any("@" in urlsplit(url).netloc for url in urls if url):
+def refuse_secret_endpoint(service: str, variables: Sequence[str], *urls: str | None) -> None:
+    """Refuse an endpoint with credentials in it, which logs and messages of others would repeat; ours does not.
+
+    service: for the message. variables: those of the environment that name its server. Raises UserError.
+    """
+    if any("@" in url for url in [*urls, *(os.environ.get(name) for name in variables)] if url):
         raise UserError(
-            "the endpoint of S3 has a user or a key in it (https://KEY:SECRET@HOST): leave them out of the URL "
-            f"({', '.join(ENDPOINTS)}, endpoint_url of a profile), and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            f"the endpoint of {service} has a user or a key in it (https://KEY:SECRET@HOST): leave them out of the URL "
+            f"({', '.join(variables)}, endpoint_url of a profile), and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import shlex
 from typing import TYPE_CHECKING
 
 from sparkprep.console import Exit, add_debug, safe_text, say
 from sparkprep.errors import UserError
+from sparkprep.io.paths import is_local
 
 if TYPE_CHECKING:
     from sparkprep.llmc.hellaswag import Example
@@ -19,9 +21,11 @@ examples:
   %(prog)s fineweb_train_000001.bin --document 17    the whole text of one
   %(prog)s gpt2_tokenizer.bin --documents 50         its first 50 tokens
   %(prog)s hellaswag_val.bin --document 0            one example
+  %(prog)s s3://bucket/run/shards/fineweb_train_000001.bin      its header and first tokens, no more is read
 
-Documents of a shard are numbered from 1; one that began in the shard before is "document 0 (continued)". Examples of
-HellaSwag are numbered from 0. Control characters in texts are shown as escapes.
+Of a shard on S3 the beginning is read and told of. Documents of a shard are numbered from 1; one that began in the
+shard before is "document 0 (continued)". Examples of HellaSwag are numbered from 0. Control characters in
+texts are shown as escapes.
 
 exit code: 0; 1 where a shard has tokens that are none of GPT-2's; 2 if the file cannot be read
 """
@@ -30,6 +34,8 @@ exit code: 0; 1 where a shard has tokens that are none of GPT-2's; 2 if the file
 SHOWN_CHARACTERS = 400
 _SHOWN_COUNT = 3
 _SHOWN_TOKENS = 10
+_READ_OF_REMOTE = 1 << 17
+"""Tokens at the beginning of a shard on S3 that are read: 256 KiB."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,10 +74,13 @@ def run(args: argparse.Namespace) -> int:
 def _shard(path: str, number: int | None, count: int | None) -> int:
     from sparkprep.llmc import peek, shard
 
-    opened = shard.open_shard(path)
+    opened = shard.open_shard(path) if is_local(path) else shard.read_beginning(path, _READ_OF_REMOTE)
     tokens = opened.tokens
+    is_part = len(tokens) < opened.header.tokens
     if number is not None:
         document = peek.document(tokens, number)
+        if is_part and (document is None or document.end == len(tokens)):
+            raise UserError(f"{path}: document {number} does not lie within {_part(path, len(tokens))}")
         if document is None:
             raise UserError(f"{path}: no document {number}; {_numbers(tokens)}")
         say(_border(document))
@@ -81,16 +90,17 @@ def _shard(path: str, number: int | None, count: int | None) -> int:
         return 0
     say(f"{safe_text(path)}: token shard, version {opened.header.version}, {opened.header.tokens:,} tokens")
     statistics = peek.statistics(tokens)
-    rows = [("documents that begin here", f"{statistics.documents:,}")]
+    rows = [("read, and told of below", _part(path, len(tokens)))] if is_part else []
+    rows += [("documents that begin here", f"{statistics.documents:,}")]
     if statistics.continued:
         rows.append(("tokens before the first", f"{statistics.continued:,}, of a document of the shard before"))
     if statistics.lengths is not None:
-        lengths = statistics.lengths
+        lengths, goes_on = statistics.lengths, "" if is_part else " in the next shard"
         rows.append(
             (
                 "tokens of a document",
                 f"min {lengths.least:,} · median {lengths.median:,g} · mean {lengths.mean:,.1f} · "
-                f"max {lengths.most:,} (without end-of-text; the last may go on in the next shard)",
+                f"max {lengths.most:,} (without end-of-text; the last may go on{goes_on})",
             )
         )
     for title, value in rows:
@@ -161,6 +171,11 @@ def _example(example: Example) -> None:
 
 def _border(document: Document) -> str:
     return f"--- {document.name} · {document.end - document.start:,} tokens from position {document.start:,}"
+
+
+def _part(path: str, tokens: int) -> str:
+    """Say what of a shard on S3 was read, and how all of it is looked at."""
+    return f"its first {tokens:,} tokens; `{shlex.join(['aws', 's3', 'cp', path, '.'])}` brings all of it here"
 
 
 def _numbers(tokens: Tokens) -> str:

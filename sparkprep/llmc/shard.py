@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkprep.errors import UserError
+from sparkprep.io.files import cause, open_input
 from sparkprep.io.paths import is_local, normalise
 from sparkprep.llmc import header
 from sparkprep.llmc.header import HEADER_BYTES
@@ -38,7 +39,7 @@ class ShardHeader:
 
 @dataclass(frozen=True)
 class ShardFile:
-    """A shard on a local disk. tokens: uint16 of shape (header.tokens,), read-only, mapped and not loaded."""
+    """A shard. tokens: uint16 of shape (header.tokens,), or the first of these, read-only; mapped from a local disk."""
 
     path: str
     header: ShardHeader
@@ -89,6 +90,24 @@ def open_shard(path: str) -> ShardFile:
     except (OSError, ValueError) as error:  # ValueError: the file has shrunk meanwhile
         raise UserError(f"{path}: cannot be mapped: {error}; make or copy it anew") from error
     return ShardFile(path, fields, tokens)
+
+
+def read_beginning(path: str, limit: int) -> ShardFile:
+    """Return a shard, local or on S3, with its first `limit` tokens at most: only these and its header are read.
+
+    Raises UserError as `read_header`.
+    """
+    fields = read_header(path)
+    size = TOKEN_BYTES * min(limit, fields.tokens)
+    try:
+        with open_input(path) as stream:
+            stream.seek(HEADER_BYTES)
+            content = header.read_exactly(stream, size)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {cause(error)}") from error
+    if content is None:
+        raise UserError(f"{path}: has changed while it was read; run again when nothing writes it")
+    return ShardFile(path, fields, np.frombuffer(content, "<u2"))
 
 
 def write(path: str, tokens: npt.ArrayLike) -> None:

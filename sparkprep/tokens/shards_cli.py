@@ -49,23 +49,28 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     add_debug(parser)
 
 
+def settings_of(args: argparse.Namespace) -> tuple[ShardSettings, TokenRowsSettings]:
+    """Return the settings that the arguments name. Raises UserError for what cannot work, before anything is asked."""
+    check_arguments(output=args.output)
+    if args.verify and args.input:
+        raise UserError("--verify only checks the shards of --output: leave out --input, or --verify")
+    if not args.verify and not args.input:
+        raise UserError("--input is missing: name the token rows, or take --verify to check --output")
+    refuse_same_place(args.input or [], output=args.output)
+    return from_arguments(ShardSettings, args), from_arguments(TokenRowsSettings, args)
+
+
 def run(args: argparse.Namespace) -> int:
     """Write or check shards as the arguments say."""
     from sparkprep.tokens.manifest import verify
 
-    check_arguments(output=args.output)
+    settings, columns = settings_of(args)
     tell_access(args, args.input or [args.output], [args.output] if args.input else [])
     if args.verify:
-        if args.input:
-            raise UserError("--verify only checks the shards of --output: leave out --input, or --verify")
         manifest = verify(args.output)
         say_line(f"{args.output}: all {len(manifest['shards'])} shards are what the manifest tells")
         _print_manifest(manifest, args.output)
         return 0
-    if not args.input:
-        raise UserError("--input is missing: name the token rows, or take --verify to check --output")
-    settings, columns = from_arguments(ShardSettings, args), from_arguments(TokenRowsSettings, args)
-    refuse_same_place(args.input, output=args.output)
     list_files(args.input, columns.tokens_column)  # refuses at once, rather than when Spark has started
 
     from sparkprep.spark.session import get_session

@@ -44,14 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Tokenize as the arguments say and print the summary."""
+def settings_of(args: argparse.Namespace) -> tuple[TokenizeSettings, ShardSettings]:
+    """Return the settings that the arguments name. Raises UserError for what cannot work, before anything is asked."""
     settings, shard_settings = from_arguments(TokenizeSettings, args), from_arguments(ShardSettings, args)
     check_arguments(output=args.output, work=args.work, shards=args.shards)
-    tell_access(args, args.input, [args.output, args.shards, args.work])
     if not args.shards and (unused := flags_given(ShardSettings, args.words)):
         raise UserError(f"{unused[0]} is of the shards: name their folder with --shards, or leave it out")
     refuse_same_place(args.input, output=args.output, shards=args.shards)
+    return settings, shard_settings
+
+
+def run(args: argparse.Namespace) -> int:
+    """Tokenize as the arguments say and print the summary."""
+    settings, shard_settings = settings_of(args)
+    tell_access(args, args.input, [args.output, args.shards, args.work])
     with if_interrupted(NOTHING_IN_PLACE):
         _try(args, settings)
 

@@ -11,7 +11,7 @@ from sparkprep import __version__
 from sparkprep.emr.aws.model import EMR, check_request
 from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
 from sparkprep.emr.cost.prices import load
-from sparkprep.emr.jobs import RunSettings, check_uri, output_of, steps
+from sparkprep.emr.jobs import RunSettings, check_uri, input_of, output_of, steps
 from sparkprep.emr.places import NODE_NUMBA_CACHE, NODE_PYTHON, Staged
 from sparkprep.emr.plan import Plan, make_plan
 from sparkprep.emr.serverless.requests import create_application, start_job_run, workers_of
@@ -119,6 +119,35 @@ def test_documents_come_from_archives_where_they_are_extracted_first() -> None:
     assert dedup[5:8] == [f"{STAGED}/jobs/dedup.py", "--input", "s3://my-bucket/run/pages"]
 
 
+def test_documents_are_curated_between_extraction_and_dedup() -> None:
+    run = RunSettings(
+        input="s3://my-bucket/warc.paths.gz", output="s3://my-bucket/run", jobs="extract,filter,dedup,tokens,shards",
+        filter="--rules gopher-quality c4",
+    )  # fmt: skip
+    assert steps(run, Staged(STAGED)) == golden("curated.json")
+
+
+@pytest.mark.parametrize(
+    ("jobs", "read"),
+    [
+        ("filter", ["docs"]),
+        ("filter,dedup", ["docs", "run/good"]),
+        ("extract,dedup", ["docs", "run/pages"]),
+        ("extract,filter", ["docs", "run/pages"]),
+        ("dedup", ["docs"]),
+        ("tokens", ["run/clean"]),
+    ],
+)
+def test_a_job_reads_what_the_run_has_made_last(jobs: str, read: list[str]) -> None:
+    made = steps(RunSettings(input=RUN.input, output=RUN.output, jobs=jobs), Staged(STAGED))
+    assert [input_of(step["HadoopJarStep"]["Args"]) for step in made] == [f"s3://my-bucket/{each}" for each in read]
+
+
+def test_a_job_takes_the_order_that_it_takes_by_hand() -> None:
+    run = RunSettings(input=RUN.input, output=RUN.output, jobs="dedup", dedup="--keep -score")
+    assert steps(run, Staged(STAGED))[0]["HadoopJarStep"]["Args"][-2:] == ["--keep", "-score"]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -128,10 +157,17 @@ def test_documents_come_from_archives_where_they_are_extracted_first() -> None:
         ({"input": "s3://my-bucket/run/clean/kept"}, "lie in one another"),
         ({"output": f"{STAGED}/samples"}, "and what is staged"),
         ({"input": None}, "--input is missing"),
-        ({"jobs": "dedup,grade"}, "--jobs: 'grade' is none of extract, dedup, tokens, shards"),
+        ({"jobs": "dedup,grade"}, "--jobs: 'grade' is none of extract, filter, dedup, tokens, shards"),
         ({"jobs": ","}, "--jobs: names none"),
         ({"dedup": "--treshold 0.7"}, "unknown flag or value --treshold; did you mean --threshold?"),
-        ({"dedup": "--threshold 2"}, "--threshold: 2 is above 1"),
+        ({"dedup": "--threshold 2"}, "--dedup: --threshold: 2 is above 1"),
+        ({"dedup": "--bands 5"}, "--dedup: bands and rows belong together: give both or neither"),
+        ({"dedup": "--keep --quiet"}, "--dedup: --keep: expected one argument"),
+        ({"dedup": "--work ''"}, "--dedup: --work: an empty value was given"),
+        ({"jobs": "filter", "filter": "--rules c4 --gopher-min-words 9"}, "of the rules gopher-quality, which are not"),
+        ({"filter": "--rules c4"}, "--filter is of a job that --jobs dedup,tokens,shards leaves out"),
+        ({"tokens": "--shard-tokens 9000"}, "--tokens: --shard-tokens is of the shards: name their folder"),
+        ({"shards": "--verify"}, "--shards: --verify only checks"),
         ({"shards": "--output=s3://other/x"}, "is the run's own"),
         ({"tokens": "--shards 'x"}, "No closing quotation"),
     ],

@@ -153,6 +153,7 @@ def sample(tmp_path: Path) -> str:
     (folder / "parts").mkdir(parents=True)
     (folder / "documents.parquet").write_bytes(b"documents")
     (folder / "parts" / "one.parquet").write_bytes(b"one")
+    (folder / "pairs.parquet").write_bytes(b"pairs")
     return str(folder)
 
 
@@ -163,8 +164,9 @@ def prefix(bucket: str) -> str:
 
 
 KEYS = {
-    *("bootstrap.sh", "jobs/extract.py", "jobs/dedup.py", "jobs/tokens.py", "jobs/shards.py", "jobs/grade.py"),
-    *("samples/tiny/documents.parquet", "samples/tiny/parts/one.parquet"),
+    *("bootstrap.sh", "jobs/extract.py", "jobs/filter.py", "jobs/dedup.py", "jobs/tokens.py", "jobs/shards.py"),
+    "jobs/grade.py",
+    *("samples/tiny/documents.parquet", "samples/tiny/parts/one.parquet", "truth/tiny/pairs.parquet"),
     *("wheelhouse/requirements.txt", "wheelhouse/wheelhouse.json", f"wheelhouse/{FAST}"),
     *("wheelhouse/sparkprep-0.1.0-py3-none-any.whl", f"wheelhouse/{PURE}"),
     "wheelhouse/extra_one-1.0-cp39-abi3-manylinux2014_x86_64.whl",
@@ -225,6 +227,17 @@ def test_a_staging_that_was_cut_off_leaves_no_manifest_and_the_next_goes_on(
         staging.read_staged(Staged(prefix))
     done, _ = stage(prefix, wheels, sample)
     assert done.uploaded == ("samples/tiny/documents.parquet",)
+
+
+def test_truth_lies_apart_from_documents_also_where_an_earlier_version_staged_it_beside_them(
+    prefix: str, small: SmallPackage, wheels: Path, sample: str
+) -> None:
+    stage(prefix, wheels, sample)
+    s3_buckets.put("a cluster/staged/samples/tiny/pairs.parquet", "pairs")
+    s3_buckets.put("a cluster/staged/samples/other/pairs.parquet", "of a subset that is not staged now")
+    done, _ = stage(prefix, wheels, sample)
+    assert done.deleted == ("samples/tiny/pairs.parquet",)
+    assert there() == KEYS | {"staged.json", "samples/other/pairs.parquet"}
 
 
 def test_subsets_of_an_earlier_staging_stay(prefix: str, small: SmallPackage, wheels: Path, sample: str) -> None:

@@ -67,7 +67,8 @@ def test_from_launch_to_the_end_each_command_leads_to_the_next(staged: str, caps
     launched = told(capsys, "launch", staged)
     cluster = cluster_in(launched)
     assert f"{cluster} is launched; it stops itself after 8 hours" in launched
-    assert cluster in told(capsys, "status")
+    listed = told(capsys, "status")
+    assert re.search(rf"{cluster} sparkprep: \w+, for .*, about \$\d+\.\d\d \(\$2\.56 an hour\)", listed)
     submitted = told(capsys, *next_words(launched))
     assert re.search(r"3 steps given: s-\w+, s-\w+, s-\w+", submitted)
     assert next_words(submitted) == ["status", cluster, "--follow"]
@@ -399,7 +400,7 @@ def test_an_endpoint_that_does_not_answer_is_told_soon_by_its_host_and_port_and_
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
-    monkeypatch.setenv(variable, f"http://user:{MARKED}@127.0.0.1:9")
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
     said = told(capsys, "status", target, code=2)
     assert f"no answer at http://127.0.0.1:9; check the network, and {variable}, which names that server" in said
 
@@ -466,16 +467,44 @@ def test_an_endpoint_that_nothing_here_names_is_told_with_the_region() -> None:
     assert said == f"no answer at {url.rstrip('/')}; check the network and --region"
 
 
-def test_an_address_that_is_none_is_told_without_what_stands_before_its_host(
+def test_an_address_that_is_none_is_told_with_what_names_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARKED)
-    for wrong in (f"http://user:{MARKED}@not a host", f"user:{MARKED}@127.0.0.1"):
-        monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", wrong)
-        said = told(capsys, "status", CLUSTER, "--region", "us-east-1", code=2)
-        assert "EMR in us-east-1: " in said
-        assert "or AWS_ENDPOINT_URL_EMR and AWS_DEFAULT_REGION" in said
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", "http://not a host")
+    said = told(capsys, "status", CLUSTER, "--region", "us-east-1", code=2)
+    assert "EMR in us-east-1: " in said
+    assert "or AWS_ENDPOINT_URL_EMR and AWS_DEFAULT_REGION" in said
+
+
+@pytest.mark.parametrize("url", ["https://AKIA:{}@127.0.0.1:9", "AKIA:{}@127.0.0.1", "http://AKIA:{}@no host", "//{}@"])
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("AWS_ENDPOINT_URL_EMR", ["status", CLUSTER]),
+        ("AWS_ENDPOINT_URL_EMR_SERVERLESS", ["status", "00f1r2h3o4m5e6d7"]),
+        ("AWS_ENDPOINT_URL", ["terminate", CLUSTER]),
+        ("AWS_ENDPOINT_URL_S3", ["launch", PREFIX]),
+        ("AWS_ENDPOINT_URL_S3", ["stage", PREFIX]),
+        ("endpoint_url of a profile", ["status"]),
+    ],
+)
+def test_an_endpoint_with_a_key_in_it_is_refused_and_never_repeated(
+    url: str, variable: str, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    if variable.startswith("AWS"):
+        monkeypatch.setenv(variable, url.format(MARKED))
+    else:
+        (tmp_path / "config").write_text(f"[default]\nendpoint_url = https://AKIA:{MARKED}@127.0.0.1:9\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    said = told(capsys, *words, "--region", "us-east-1", code=2)
+    assert "has a user or a key in it (https://KEY:SECRET@HOST): leave them out of the URL" in said
+    assert "AKIA" not in said
 
 
 def test_a_launch_that_is_not_answered_is_asked_for_once_and_may_have_been_done(

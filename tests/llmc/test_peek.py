@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sparkprep.cli import main
 from sparkprep.console import safe_text
-from sparkprep.llmc import header, hellaswag, hellaswag_questions, peek, shard, tokenizer_file
+from sparkprep.llmc import header, hellaswag, hellaswag_questions, peek, peek_cli, shard, tokenizer_file
 from sparkprep.tokenizer.tokenizer import Tokenizer
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT
 
@@ -32,6 +32,25 @@ def cut(tokens: list[int]) -> list[tuple[int, list[int]]]:
         else:
             found[-1][1].append(token)
     return found if found[0][1] else found[1:]
+
+
+def test_of_a_shard_on_s3_the_header_and_the_first_tokens_are_read_and_no_more(
+    bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"{bucket}/run/x_train_000001.bin"
+    tokens = texts("first document", "second document", *["more"] * 500)
+    shard.write(path, tokens)
+    whole = said(capsys, path)
+    assert "documents that begin here   502" in whole
+    assert "read, and told of" not in whole
+    monkeypatch.setattr(peek_cli, "_READ_OF_REMOTE", 8)
+    assert len(shard.read_beginning(path, 8).tokens) == 8
+    part = said(capsys, path)
+    assert f"token shard, version 1, {len(tokens):,} tokens" in part
+    assert f"its first 8 tokens; `aws s3 cp {path} .` brings all of it here" in part
+    assert "first document" in part
+    assert said(capsys, path, "--document", "1").endswith("first document\n")
+    assert "document 400 does not lie within its first 8 tokens" in said(capsys, path, "--document", "400", code=2)
 
 
 def texts(*parts: str) -> np.ndarray:

@@ -64,7 +64,7 @@ def read_lines(split: Split, line_limit: int) -> Iterator[tuple[bytes, int]]:
         if split.format == "jsonl":
             yield from _range_lines(stream, split.start, split.end, line_limit)
         else:
-            yield from _compressed_lines(stream, CODECS[split.format], line_limit)
+            yield from compressed_lines(stream, CODECS[split.format], line_limit)
 
 
 def _range_lines(stream: BinaryIO, start: int, end: int, line_limit: int) -> Iterator[tuple[bytes, int]]:
@@ -95,7 +95,8 @@ def _first_line_start(stream: BinaryIO, start: int, end: int) -> int:
     return end
 
 
-def _compressed_lines(stream: BinaryIO, codec: str, line_limit: int) -> Iterator[tuple[bytes, int]]:
+def compressed_lines(stream: BinaryIO, codec: str, line_limit: int) -> Iterator[tuple[bytes, int]]:
+    """Yield (line, its length in bytes) of what a stream holds packed, as `read_lines` does."""
     count = 0
     try:
         with pa.CompressedInputStream(stream, codec) as plain:  # several members or frames are read as one

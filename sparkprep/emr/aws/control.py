@@ -28,7 +28,7 @@ from botocore.parsers import ResponseParserError
 from sparkprep.commands import command
 from sparkprep.emr.aws.model import EMR
 from sparkprep.errors import UserError
-from sparkprep.io.aws import CONNECT_SECONDS, REGION, bucket_client, code_of, explain, session
+from sparkprep.io.aws import CONNECT_SECONDS, REGION, bucket_client, code_of, explain, refuse_secret_endpoint, session
 from sparkprep.io.paths import split_s3
 from sparkprep.io.s3_errors import says_bad_credentials, server_of
 from sparkprep.options import did_you_mean
@@ -72,8 +72,9 @@ def client(region: str, service: str = EMR, once: bool = False) -> Any:
     once: it tries once, and waits longer for the answer: what was asked for may be done though nobody said so, and a
     second cluster would be billed too.
     """
+    refuse_secret_endpoint("EMR", _ENDPOINTS)
     with explained(f"EMR in {region}"):
-        return session().client(
+        made = session().client(
             service,
             region_name=region,
             config=Config(
@@ -82,6 +83,8 @@ def client(region: str, service: str = EMR, once: bool = False) -> Any:
                 read_timeout=ONCE_SECONDS if once else READ_SECONDS,
             ),
         )
+    refuse_secret_endpoint("EMR", _ENDPOINTS, made.meta.endpoint_url)
+    return made
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What a cluster costs an hour, and what a run on it will take, with an interval.
 
-    core-seconds = GB x CPU seconds a GB x slower core x through S3 x growth (extraction does not grow so)
+    core-seconds = GB x CPU seconds a GB x slower core x through S3 x growth (extract and filter do not grow)
     hours        = start + jobs x seconds a job + core-seconds / (tasks at once x share of them that works) + idle
     dollars      = hours x dollars an hour
 
@@ -41,6 +41,9 @@ class Factor(NamedTuple):
         return Factor(self.low + other.low, self.expected + other.expected, self.high + other.high)
 
 
+Work = WorkSettings | Factor
+"""The work that is to be paid for, or the GB of text that were found in it."""
+
 # Measured (docs/benchmarks.md): 87 MB in 10,000 documents, 1.36 GB in 320,000.
 DOCUMENT_KB = Factor(4.25, 6.1, 8.7)
 # Measured there on 1.36 GB since texts are read by PyArrow: 32.8 to 39.7 CPU seconds, of late 37.3; and 29.1 to 39.7,
@@ -50,6 +53,9 @@ TOKENS_AND_SHARDS_SECONDS = Factor(21.4, 24.7, 29.2)
 # A GB of text out of archives: 57.5 CPU seconds for 20,000 pages of 7.4 kB of text. Other sites have more or less of
 # their pages around it: half and twice are assumed.
 EXTRACT_SECONDS = Factor(195, 390, 780)
+# A GB of text through the rules of `filter`: 98 CPU seconds by the rules alone (5,043 characters a document, 2,022
+# documents a CPU second), 194 of the whole job on 87 MB with Spark's start; in the middle between them is assumed.
+FILTER_SECONDS = Factor(98, 146, 194)
 # Spark's own copy of the same 1.36 GB: 43.5 and 48.4 CPU seconds on a Xeon of 2.80 GHz, 21.4 to 24.3 on the EPYC of the
 # figures above. r5 is a Xeon, too.
 CORE = Factor(1.0, 1.85, 2.25)
@@ -123,21 +129,30 @@ def hourly(settings: ClusterSettings, prices: Prices) -> Hourly:
     )
 
 
-def text_gigabytes(work: WorkSettings) -> Factor:
+def text_gigabytes(work: Work) -> Factor:
     """Return the GB of a run's texts."""
+    if isinstance(work, Factor):
+        return work
     if work.text_gb is None:
         return DOCUMENT_KB * (work.documents / 1e6)
     return Factor(work.text_gb, work.text_gb, work.text_gb)
 
 
-def core_seconds(work: WorkSettings, jobs: Collection[str] = USUAL_JOBS) -> Factor:
-    """Return the seconds of one core that the jobs of a run take. jobs: their names."""
+def seconds_a_gigabyte(jobs: Collection[str], growth: Factor = GROWTH) -> Factor:
+    """Return the CPU seconds of a GB of text on the machine that they were measured on. jobs: their names."""
     nothing = Factor(0, 0, 0)
     growing = DEDUP_SECONDS if "dedup" in jobs else nothing
     if not {"tokens", "shards"}.isdisjoint(jobs):
         growing = growing.plus(TOKENS_AND_SHARDS_SECONDS)
-    a_gigabyte = (growing * GROWTH).plus(EXTRACT_SECONDS if "extract" in jobs else nothing)
-    return text_gigabytes(work) * a_gigabyte * CORE * THROUGH_S3
+    a_gigabyte = growing * growth
+    for name, seconds in (("extract", EXTRACT_SECONDS), ("filter", FILTER_SECONDS)):
+        a_gigabyte = a_gigabyte.plus(seconds if name in jobs else nothing)
+    return a_gigabyte
+
+
+def core_seconds(work: Work, jobs: Collection[str] = USUAL_JOBS) -> Factor:
+    """Return the seconds of one core that the jobs of a run take. jobs: their names."""
+    return text_gigabytes(work) * seconds_a_gigabyte(jobs) * CORE * THROUGH_S3
 
 
 def work_hours(seconds: Factor, tasks: int) -> Factor:
@@ -146,7 +161,7 @@ def work_hours(seconds: Factor, tasks: int) -> Factor:
 
 
 def estimate(
-    settings: ClusterSettings, work: WorkSettings, placed: Fit, an_hour: Factor, jobs: Collection[str] = USUAL_JOBS
+    settings: ClusterSettings, work: Work, placed: Fit, an_hour: Factor, jobs: Collection[str] = USUAL_JOBS
 ) -> Estimate:
     """Return what a run takes on a cluster that costs so many dollars an hour. jobs: the names of what it runs."""
     seconds = core_seconds(work, jobs)

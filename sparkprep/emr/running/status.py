@@ -85,8 +85,7 @@ class Status:
         """Return what there is to tell."""
         cluster = self.cluster
         lasted = human_duration(self.hours * 3600)
-        about = "at most" if self.has_spot else "about"
-        cost = f", {about} ${self.hours * self.an_hour:.2f}" if self.an_hour is not None and self.hours else ""
+        cost = cost_words(self.hours, self.an_hour, self.has_spot)
         told = [f"{cluster.id} {cluster.name}: {cluster.state}, {lasted}{cost}"]
         if cluster.code or cluster.message:
             told.append(f"  {cluster.code}: {cluster.message}".replace(" : ", " "))
@@ -109,6 +108,14 @@ class Status:
         return f"  {step.id} {step.name}: {step.state}{took}{where}{why}"
 
 
+def price_of(emr: Any, cluster: str, prices: Prices) -> tuple[float | None, bool]:
+    """Return (dollars an hour of a cluster on demand, whether it has nodes of the spot market); None: not known.
+
+    Raises UserError where EMR does not tell its machines.
+    """
+    return _priced(_groups(emr, cluster), prices)
+
+
 def look(emr: Any, cluster: str, prices: Prices) -> Status:
     """Return how a cluster is now. Raises UserError."""
     found = describe(emr, cluster)
@@ -116,9 +123,8 @@ def look(emr: Any, cluster: str, prices: Prices) -> Status:
         staged, stop_after = staged_of(emr, cluster)
     except UserError:  # made otherwise than by `launch`
         staged, stop_after = None, None
-    steps, groups = tuple(steps_of(emr, cluster)), _groups(emr, cluster)
-    has_spot = any(each.get("Market") == SPOT for each in groups)
-    return Status(found, steps, _price(groups, prices), staged, stop_after, datetime.now(UTC), has_spot)
+    steps, (an_hour, has_spot) = tuple(steps_of(emr, cluster)), price_of(emr, cluster, prices)
+    return Status(found, steps, an_hour, staged, stop_after, datetime.now(UTC), has_spot)
 
 
 def log_tail(cluster: Cluster, step: Step, lines: int = LINES) -> list[str]:
@@ -183,16 +189,24 @@ def _groups(emr: Any, cluster: str) -> list[dict[str, Any]]:
         return [each for page in pages for each in page["InstanceGroups"]]
 
 
-def _price(groups: Sequence[dict[str, Any]], prices: Prices) -> float | None:
-    """Return dollars an hour of machines, on demand; None where the table lacks one."""
+def _priced(groups: Sequence[dict[str, Any]], prices: Prices) -> tuple[float | None, bool]:
+    """Return dollars an hour of machines, on demand, and whether some are of the spot market; None: none is listed."""
+    has_spot = any(each.get("Market") == SPOT for each in groups)
     try:
-        return sum(
+        an_hour = sum(
             (sum(prices.node_hour(each["InstanceType"])) + prices.number("address", "hour"))
             * int(each.get("RequestedInstanceCount", 0))
             for each in groups
         )
     except UserError:
-        return None
+        return None, has_spot
+    return an_hour, has_spot
+
+
+def cost_words(hours: float, an_hour: float | None, has_spot: bool) -> str:
+    """Return what so many hours have cost, as it stands behind a state; "" where that is not known."""
+    about = "at most" if has_spot else "about"
+    return f", {about} ${hours * an_hour:.2f}" if an_hour is not None and hours else ""
 
 
 def _may_pass(error: UserError) -> bool:

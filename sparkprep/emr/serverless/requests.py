@@ -11,16 +11,24 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sparkprep import __version__
 from sparkprep.emr.aws.model import SERVERLESS, check_request
 from sparkprep.emr.cluster.fits import Fit, megabytes
-from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
+from sparkprep.emr.cluster.settings import ClusterSettings
 from sparkprep.emr.cost.disks import room
-from sparkprep.emr.cost.formula import JOB_SECONDS, KERNEL_SECONDS, Factor, core_seconds, text_gigabytes, work_hours
+from sparkprep.emr.cost.formula import (
+    JOB_SECONDS,
+    KERNEL_SECONDS,
+    Factor,
+    Work,
+    core_seconds,
+    text_gigabytes,
+    work_hours,
+)
 from sparkprep.emr.cost.prices import Prices
 from sparkprep.emr.jobs import JOBS, USUAL_JOBS, check_uri
 from sparkprep.emr.places import Staged
@@ -82,13 +90,13 @@ def hourly(workers: Workers, prices: Prices) -> float:
     return workers.all_vcpus * per_vcpu + workers.all_gb * per_gb
 
 
-def dollars(workers: Workers, work: WorkSettings, placed: Fit, prices: Prices) -> Factor:
+def dollars(workers: Workers, work: Work, placed: Fit, prices: Prices, jobs: Collection[str] = USUAL_JOBS) -> Factor:
     """Return what a run costs: its jobs' hours alone, as neither machines' start nor idleness is billed."""
-    starts = JOB_SECONDS.plus(KERNEL_SECONDS) * (len(USUAL_JOBS) / 3600)
-    return work_hours(core_seconds(work), placed.tasks).plus(starts) * hourly(workers, prices)
+    starts = JOB_SECONDS.plus(KERNEL_SECONDS) * (len(jobs) / 3600)
+    return work_hours(core_seconds(work, jobs), placed.tasks).plus(starts) * hourly(workers, prices)
 
 
-def disk_warnings(work: WorkSettings, workers: Workers) -> list[str]:
+def disk_warnings(work: Work, workers: Workers) -> list[str]:
     """Return a warning where a run may not have room on the workers' disks. Raises UserError where it cannot have."""
     return room(
         text_gigabytes(work),

@@ -141,7 +141,7 @@ def _scripts(place: Staged, package: Package) -> dict[str, Path]:
 
 
 def _samples(place: Staged, samples: Sequence[str], tell: Callable[[str], object]) -> Iterator[tuple[str, Path]]:
-    """Yield (key behind the prefix, file) of the subsets."""
+    """Yield (key behind the prefix, file) of the subsets: of a folder like those built in, the truth goes apart."""
     for sample in samples:
         if sample in SIZES:
             folder = embedded(sample, announce=tell).directory  # type: ignore[arg-type]  # it is one of them
@@ -152,8 +152,10 @@ def _samples(place: Staged, samples: Sequence[str], tell: Callable[[str], object
             if not files or not is_safe_name(folder.name):
                 sizes = " and ".join(SIZES)
                 raise UserError(f"{argument('samples', sample)}: is no folder with files; the sizes are {sizes}")
+        truth = {folder / name for name in FILES[1:]} if folder / FILES[0] in files else set()
         for file in files:
-            yield place.key(f"{place.samples}/{folder.name}/{file.relative_to(folder).as_posix()}"), file
+            below = place.truth if file in truth else place.samples
+            yield place.key(f"{below}/{folder.name}/{file.relative_to(folder).as_posix()}"), file
 
 
 def _put(
@@ -165,9 +167,9 @@ def _put(
     client = bucket_client(bucket, place.prefix)
     there = {name[len(key) + 1 :] for name in objects(client, bucket, f"{key}/", place.prefix)}
     before = _former_files(place, place.key(place.manifest) in there)
-    kept = tuple(file for file in before if _stays(place, file, files) and file.key in there)
     wheelhouse = f"{place.key(place.wheelhouse)}/"
-    stale = sorted(name for name in there if name.startswith(wheelhouse) and name not in sources)
+    stale = sorted(name for name in there if name not in sources and _is_stale(name, wheelhouse, place, sources))
+    kept = tuple(file for file in before if _stays(place, file, files) and file.key in there.difference(stale))
     staging = Staging(place, (*files, *kept))
     missing = _differing(client, bucket, key, [file for file in files if file.key in there], place.prefix)
     missing += [file for file in files if file.key not in there]
@@ -204,8 +206,15 @@ def _former_files(place: Staged, is_there: bool) -> tuple[StagedFile, ...]:
 
 def _stays(place: Staged, file: StagedFile, files: Sequence[StagedFile]) -> bool:
     """Return whether a file of an earlier staging is a subset that this one does not speak of."""
-    of_subset = file.key.startswith(f"{place.key(place.samples)}/")
+    of_subset = file.key.startswith((f"{place.key(place.samples)}/", f"{place.key(place.truth)}/"))
     return of_subset and file.key not in {each.key for each in files}
+
+
+def _is_stale(name: str, wheelhouse: str, place: Staged, sources: Mapping[str, Path]) -> bool:
+    """Return whether an object is an old wheel, or truth that lay beside the documents in earlier versions."""
+    samples, truth = (f"{place.key(each)}/" for each in (place.samples, place.truth))
+    was_truth = name.startswith(samples) and f"{truth}{name.removeprefix(samples)}" in sources
+    return name.startswith(wheelhouse) or was_truth
 
 
 def _differing(client: Any, bucket: str, key: str, files: Sequence[StagedFile], subject: str) -> list[StagedFile]:

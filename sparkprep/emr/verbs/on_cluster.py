@@ -228,12 +228,17 @@ def check_staged(staged: Staged) -> None:
 
 def _list(args: argparse.Namespace, region: str) -> int:
     if args.dry_run:
-        tell_calls([("ListClusters", {"ClusterStates": list(clusters.ACTIVE)})])
+        tell_calls([("ListClusters", {"ClusterStates": list(clusters.ACTIVE)}),
+                    ("ListInstanceGroups", {"ClusterId": "<each of these>"})])  # fmt: skip
         return Exit.DONE
-    found = clusters.active(client(region))
+    emr, prices = client(region), load(args.prices)
+    found = clusters.active(emr)
     for cluster, name, state, created in found:
-        since = (datetime.now(UTC) - created).total_seconds() if created is not None else 0
-        say_line(f"{cluster} {name}: {state}, for {human_duration(max(0, since))}")
+        since = max(0.0, (datetime.now(UTC) - created).total_seconds()) if created is not None else 0.0
+        an_hour, has_spot = status.price_of(emr, cluster, prices)
+        each_hour = f" (${an_hour:.2f} an hour)" if an_hour is not None else ""
+        cost = status.cost_words(since / 3600, an_hour, has_spot)
+        say_line(f"{cluster} {name}: {state}, for {human_duration(since)}{cost}{each_hour}")
     if found:
         tell_next("status", found[0][0], *region_words(args))
     else:

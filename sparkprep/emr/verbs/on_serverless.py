@@ -55,7 +55,7 @@ def plan(args: argparse.Namespace) -> int:
     job = requests.start_job_run(_EXAMPLE_APPLICATION, "dedup", words, made.staged, archive, _EXAMPLE_ROLE, workers,
                                    made.settings, made.stop_after)  # fmt: skip
     if args.json:
-        cost = requests.dollars(workers, made.work, made.placed, prices)
+        cost = requests.dollars(workers, made.work, made.placed, prices, made.jobs)
         an_hour = requests.hourly(workers, prices)
         told = {"an_hour": an_hour, "dollars": cost._asdict(), "application": application, "job": job}
         say_json({"cluster": made.as_dict(), "serverless": told})
@@ -226,7 +226,8 @@ def _refuse_market(args: argparse.Namespace) -> None:
 
 
 def _tell_price(workers: requests.Workers, made: Plan, prices: Prices) -> None:
-    an_hour, cost = requests.hourly(workers, prices), requests.dollars(workers, made.work, made.placed, prices)
+    an_hour = requests.hourly(workers, prices)
+    cost = requests.dollars(workers, made.work, made.placed, prices, made.jobs)
     say_line(f"  serverless  ${an_hour:.2f} an hour while jobs run: {workers.all_vcpus} vCPUs, {workers.all_gb} GB; "
              f"${cost.expected:.2f} (${cost.low:.2f} to ${cost.high:.2f})")  # fmt: skip
     for warning in requests.disk_warnings(made.work, workers):

@@ -13,7 +13,7 @@ from sparkprep.console import say, say_line
 from sparkprep.emr.aws.control import region_of
 from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
 from sparkprep.emr.cost.prices import load
-from sparkprep.emr.jobs import RunSettings
+from sparkprep.emr.jobs import RunSettings, names_of
 from sparkprep.emr.places import Staged
 from sparkprep.emr.plan import EXAMPLE, Plan, make_plan
 from sparkprep.errors import UserError, flag
@@ -26,9 +26,9 @@ REHEARSAL = "10k"
 def plan_of(args: argparse.Namespace, run: RunSettings | None) -> Plan:
     """Return the plan that the arguments describe. Raises UserError where it cannot be."""
     settings = from_arguments(ClusterSettings, args)
-    return make_plan(
-        settings, from_arguments(WorkSettings, args), load(args.prices), region_of(settings.region), args.prefix, run
-    )
+    work, prices, region = from_arguments(WorkSettings, args), load(args.prices), region_of(settings.region)
+    jobs = names_of(RunSettings(jobs=args.jobs)) if run is None else None
+    return make_plan(settings, work, prices, region, args.prefix, run, jobs=jobs)
 
 
 def tell_plan(made: Plan) -> None:
