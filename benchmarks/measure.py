@@ -55,11 +55,16 @@ class Measured:
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen at one moment: seconds since the epoch, CPU seconds so far, resident bytes of each of KINDS."""
+    """What was seen at one moment.
+
+    time: seconds since the epoch. cpu_s: so far. resident: bytes of each of KINDS, of all its processes together.
+    largest_worker: of one process.
+    """
 
     time: float
     cpu_s: float
     resident: dict[str, int]
+    largest_worker: int
 
 
 class ControlGroup:
@@ -153,7 +158,7 @@ class _Watch:
     peak: int = 0
 
     def look(self) -> None:
-        total, of_kind = 0, dict.fromkeys(KINDS, 0)
+        total, of_kind, largest = 0, dict.fromkeys(KINDS, 0), 0
         stats = {pid: stat for pid in self._candidates() if (stat := _stat(pid))}
         for pid in self.group.pids() if self.group else self._descendants(stats):
             if pid not in stats:
@@ -167,10 +172,11 @@ class _Watch:
             total += resident
             process.kind = _kind(pid) or process.kind  # the program changes: a shell becomes it
             of_kind["worker" if process.worker else process.kind or "other"] += resident
+            largest = max(largest, resident if process.worker else 0)
         self.peak = max(self.peak, total)
         if self.tell is not None:
             cpu = self.group.cpu_seconds() if self.group else sum(process.cpu for process in self.seen.values())
-            self.tell(Look(time.time(), cpu, of_kind))
+            self.tell(Look(time.time(), cpu, of_kind, largest))
 
     def _candidates(self) -> list[int]:
         return self.group.pids() if self.group else [int(name) for name in os.listdir("/proc") if name.isdigit()]
