@@ -20,13 +20,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 INTERVAL = 0.1
 PATIENCE = 10.0
 """Seconds that what a command leaves behind (a JVM on its way out) may still take to end."""
+KINDS = ("JVM", "Python", "worker", "other")
+"""Of processes: Java's, Python's (of Spark, the driver's and the daemon's), Spark's Python workers."""
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _JOIN = 'echo $$ >"$0" && exec "$@"'
@@ -49,6 +51,20 @@ class Measured:
     worker_peaks_mb: tuple[float, ...]
     rc: int
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen at one moment.
+
+    time: seconds since the epoch. cpu_s: so far. resident: bytes of each of KINDS, of all its processes together.
+    largest_worker: of one process.
+    """
+
+    time: float
+    cpu_s: float
+    resident: dict[str, int]
+    largest_worker: int
 
 
 class ControlGroup:
@@ -128,6 +144,7 @@ class _Process:
     cpu: float = 0.0
     peak: int = 0
     worker: bool = False
+    kind: str = ""
 
 
 @dataclass
@@ -136,11 +153,12 @@ class _Watch:
 
     root: int
     group: ControlGroup | None
+    tell: Callable[[Look], None] | None = None
     seen: dict[tuple[int, str], _Process] = field(default_factory=dict)
     peak: int = 0
 
     def look(self) -> None:
-        total = 0
+        total, of_kind, largest = 0, dict.fromkeys(KINDS, 0), 0
         stats = {pid: stat for pid in self._candidates() if (stat := _stat(pid))}
         for pid in self.group.pids() if self.group else self._descendants(stats):
             if pid not in stats:
@@ -152,7 +170,13 @@ class _Watch:
             process.peak = max(process.peak, resident, _high_water(pid))
             process.worker = process.worker or _is_worker(pid, int(stat[1]))
             total += resident
+            process.kind = _kind(pid) or process.kind  # the program changes: a shell becomes it
+            of_kind["worker" if process.worker else process.kind or "other"] += resident
+            largest = max(largest, resident if process.worker else 0)
         self.peak = max(self.peak, total)
+        if self.tell is not None:
+            cpu = self.group.cpu_seconds() if self.group else sum(process.cpu for process in self.seen.values())
+            self.tell(Look(time.time(), cpu, of_kind, largest))
 
     def _candidates(self) -> list[int]:
         return self.group.pids() if self.group else [int(name) for name in os.listdir("/proc") if name.isdigit()]
@@ -201,6 +225,15 @@ def _is_worker(pid: int, parent: int) -> bool:
     return b"\0pyspark.worker" in line
 
 
+def _kind(pid: int) -> str:
+    """One of KINDS by the program, as far as that tells; empty for one that has ended."""
+    try:
+        name = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return ""
+    return "JVM" if name == "java" else "Python" if name.startswith("python") else "other"
+
+
 def _command_line(pid: int) -> bytes:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -214,11 +247,12 @@ def measure(
     env: Mapping[str, str] | None = None,
     output: Path | None = None,
     control_group: bool = True,
+    tell: Callable[[Look], None] | None = None,
 ) -> Measured:
     """Run a command to its end, and to the end of all that it has started.
 
     env: variables on top of ours. output: a file for what it prints, by default our standard error. control_group:
-    False to sample in any case.
+    False to sample in any case. tell: called with each look at the processes, ten a second, in a thread.
     """
     if not Path("/proc/self/stat").exists():
         raise SystemExit("measure.py reads /proc: it needs Linux")
@@ -232,7 +266,7 @@ def measure(
             stderr=subprocess.STDOUT if sink else None,
             env={**os.environ, **(env or {})},
         )
-        watch, done = _Watch(child.pid, group), threading.Event()
+        watch, done = _Watch(child.pid, group, tell), threading.Event()
 
         def keep_looking() -> None:
             watch.look()
@@ -260,12 +294,14 @@ def measure(
     return Measured(round(wall, 2), round(cpu, 2), round(watch.peak / 1e6, 1), peaks, rc, "" if group else _SAMPLED)
 
 
-def measure_checked(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Measured:
+def measure_checked(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, tell: Callable[[Look], None] | None = None
+) -> Measured:
     """`measure`, its output kept back; where the command fails, the benchmark ends and says where the output is."""
     descriptor, name = tempfile.mkstemp(prefix="measure-", suffix=".log")
     os.close(descriptor)
     log = Path(name)
-    measured = measure(command, env=env, output=log)
+    measured = measure(command, env=env, output=log, tell=tell)
     if measured.rc != 0:
         shown = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:])
         raise SystemExit(f"{shown}\n{shlex.join(command)}\nended with {measured.rc}; above the end of {log}")

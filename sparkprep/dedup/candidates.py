@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 
 from sparkprep.dedup.columns import CANDIDATES, RowKind
 from sparkprep.dedup.kernels import buckets
+from sparkprep.dedup.kernels.arrays import distinct
 from sparkprep.dedup.kernels.band_keys import band_keys
 from sparkprep.dedup.kernels.bands import SLOTS, further
 from sparkprep.dedup.kernels.buckets import Entries
@@ -34,6 +35,11 @@ from sparkprep.spark.tables import Table, Written, part_writer, spark_schema
 from sparkprep.spark.tasks import run_tasks, shuffle
 
 _MEMBERS = f"{KEY} long, tiny binary, rank binary, text_hash long"
+PAIRS_OF_HOT = 16
+"""Candidate pairs that a document of oversized buckets may make when these are split, on an average, and again when it
+is compared along the keep order, at most (one in each bucket where it lies in more): a search makes twice as many."""
+SPLIT_PAIRS = 1_000_000
+"""As many as a split may make in any case."""
 
 Blob = tuple[bytes, bytes]
 """Packed entries, and packed keys of exact copies."""
@@ -53,16 +59,20 @@ class CandidateCounts:
 
 
 def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> Iterator[tuple[int, Blob]]:
-    """Pack entries, and the (n, 2) keys of exact copies, into one blob for each task that will read them."""
+    """Pack entries, and the (n, 2) keys of exact copies, into one blob for each task that will read them.
+
+    The copies of one call go to one task, another one for each call: no task gets them all.
+    """
+    of_copies = int(exact[0, 1]) % partitions if len(exact) else 0
     part = ((entries.bucket >> np.uint64(32)) % np.uint64(partitions)).astype(np.int32)
     order = np.argsort(part, kind="stable")
     entries, part = entries.take(order), part[order]
     ends = np.searchsorted(part, np.arange(partitions), side="right")
     start = 0
     for p, end in enumerate(ends.tolist()):
-        if end > start or (p == 0 and len(exact)):
+        if end > start or (p == of_copies and len(exact)):
             blob = Entries(entries.bucket[start:end], entries.key[start:end], entries.text_hash[start:end]).pack()
-            yield p, (blob, exact.tobytes() if p == 0 else b"")
+            yield p, (blob, exact.tobytes() if p == of_copies else b"")
         start = end
 
 
@@ -118,32 +128,47 @@ def _rows(kind: RowKind, pairs: npt.NDArray[np.int64]) -> pa.RecordBatch:
     )
 
 
-def search_buckets(blobs: Iterator[Blob], cap: int) -> Iterator[pa.RecordBatch]:
-    """Turn the blobs of one task into candidates rows: all that its buckets hold."""
+def search_buckets(blobs: Iterator[Blob], cap: int, budget: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Turn the blobs of one task into candidates rows: all that its buckets hold.
+
+    budget: of a split, the pairs that it may make; a document is then said to be in an oversized bucket once only, of
+    number 0.
+    """
     packed: list[bytes] = []
     for entries, exact in blobs:
         packed.append(entries)
         if exact:
             yield _rows(RowKind.EXACT, np.frombuffer(exact, np.int64).reshape(-1, 2))
-    contents = buckets.search(Entries.unpack(packed), cap)
+    entries = Entries.unpack(packed)
     del packed
-    for kind, table in (
-        (RowKind.PAIR, contents.pairs),
-        (RowKind.EXACT, contents.exact),
-        (RowKind.HOT, contents.hot),
-        (RowKind.HOT_BUCKET, contents.hot_buckets),
-        (RowKind.SAME_ID, contents.duplicate_ids),
-    ):
-        for start in range(0, len(table), 100_000):
-            yield _rows(kind, table[start : start + 100_000])
+    hot: list[npt.NDArray[np.int64]] = []
+    for contents in buckets.search(entries, cap, budget):
+        if budget is not None:
+            hot.append(distinct(contents.hot[:, 1]))
+        for kind, table in (
+            (RowKind.PAIR, contents.pairs),
+            (RowKind.EXACT, contents.exact),
+            (RowKind.HOT, contents.hot if budget is None else contents.hot[:0]),
+            (RowKind.HOT_BUCKET, contents.hot_buckets),
+            (RowKind.SAME_ID, contents.duplicate_ids),
+        ):
+            yield from _in_batches(kind, table)
+    if hot:
+        keys = distinct(np.concatenate(hot))
+        yield from _in_batches(RowKind.HOT, np.stack([np.zeros_like(keys), keys], axis=1))
+
+
+def _in_batches(kind: RowKind, table: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
+    for start in range(0, len(table), 100_000):
+        yield _rows(kind, table[start : start + 100_000])
 
 
 def _compare_along_keep_order(
     batches: Iterator[pa.RecordBatch], threshold: float, leaders: int
 ) -> Iterator[pa.RecordBatch]:
-    """Turn rows of (bucket, KEY, tiny), sorted by bucket and keep order, into candidates rows.
+    """Turn rows of (bucket, KEY, tiny, most), sorted by bucket and keep order, into candidates rows.
 
-    One bucket may span many batches. leaders: documents of a bucket that later ones are compared with, at most.
+    most: pairs that the document may make in this bucket. One bucket may span many batches. leaders: documents of a bucket that later ones are compared with, at most.
     """
     spread = math.sqrt(threshold * (1 - threshold) / SLOTS)
     near, sure = (threshold - 3 * spread) * SLOTS, (threshold + 2 * spread) * SLOTS
@@ -160,7 +185,8 @@ def _compare_along_keep_order(
                 state = buckets.Leaders(int(bucket[start]), leaders)
             part = batch.slice(start, end - start)
             tiny = matrix_from_binary(part["tiny"], np.uint8)
-            yield _rows(RowKind.PAIR, state.meet(np.asarray(part[KEY]), tiny, near, sure))
+            most = np.asarray(part["most"]).astype(np.int64)
+            yield _rows(RowKind.PAIR, state.meet(np.asarray(part[KEY]), tiny, most, near, sure))
     if state is not None:
         yield _rows(RowKind.UNCOMPARED, np.array([[state.bucket, state.uncompared]], np.int64))
 
@@ -245,15 +271,19 @@ class BucketSearch:
         only: Table | None,
         tasks: int,
         table: Table,
+        budget: int | None = None,
     ) -> dict[str, int]:
-        """Turn signature rows into entries, shuffle those by bucket, write what the buckets hold, and count it."""
+        """Turn signature rows into entries, shuffle those by bucket, write what the buckets hold, and count it.
+
+        budget: of a split, as `search_buckets` has it.
+        """
         source, cap, write_part = self._source(), self.settings.bucket_cap, part_writer(table, _count)
 
         def task(piece: int) -> Iterator[tuple[int, Blob]]:
             return entries(source(piece, columns, only))
 
         def finish(number: int, blobs: Iterator[Blob]) -> list[Written]:
-            return [write_part(number, search_buckets(blobs, cap))]
+            return [write_part(number, search_buckets(blobs, cap, budget))]
 
         return table.note(shuffle(self.spark, pieces, task, tasks, finish))
 
@@ -271,7 +301,10 @@ class BucketSearch:
             tasks = _tasks(hot.rows, split.bands)
             entries = partial(further_entries, partitions=tasks, slots=split.slots)
             columns = [KEY, "text_hash", "tiny"]
-            counts = self._by_bucket(list(hot.parts or {}), columns, entries, hot, tasks, self.tables.split)
+            # Documents that are about as similar as the threshold lie together however often they are split.
+            budget = max(SPLIT_PAIRS, PAIRS_OF_HOT * hot.rows) // tasks
+            pieces = list(hot.parts or {})
+            counts = self._by_bucket(pieces, columns, entries, hot, tasks, self.tables.split, budget)
             pairs += counts.get("pairs", 0)
             if not counts.get("hot"):
                 return pairs, 0
@@ -281,13 +314,16 @@ class BucketSearch:
         compare = partial(
             _compare_along_keep_order, threshold=self.settings.threshold, leaders=self.settings.bucket_leaders
         )
-        found = ordered.select("bucket", KEY, "tiny").mapInArrow(compare, spark_schema(CANDIDATES))
+        found = ordered.select("bucket", KEY, "tiny", "most").mapInArrow(compare, spark_schema(CANDIDATES))
         self.tables.ordered.write(found)
         totals = [_count(batch) for batch in self.tables.ordered.batches(None)]
         return pairs + sum(each["pairs"] for each in totals), sum(each["uncompared"] for each in totals)
 
     def _in_keep_order(self, in_hot: DataFrame, hot: Table) -> DataFrame:
-        """Return (bucket, KEY, tiny) of these documents, sorted by bucket and keep order."""
+        """Return (bucket, KEY, tiny, most) of these documents, sorted by bucket and keep order.
+
+        most: a document's share, for this bucket, of the pairs that it may make.
+        """
         source = self._source()
         columns = [KEY, "tiny", "rank", "text_hash"]
 
@@ -296,7 +332,9 @@ class BucketSearch:
                 yield batch.select(columns)
 
         members = run_tasks(self.spark, list(hot.parts or {}), task, _MEMBERS)
-        of_buckets = members.join(in_hot.select(F.col("a").alias("bucket"), F.col("b").alias(KEY)), KEY)
+        lies_in = in_hot.select(F.col("a").alias("bucket"), F.col("b").alias(KEY))
+        share = lies_in.groupBy(KEY).agg(F.ceil(F.lit(PAIRS_OF_HOT) / F.count(F.lit(1))).alias("most"))
+        of_buckets = members.join(lies_in.join(share, KEY), KEY)
         # Exact copies stand in a bucket as one, so that the text tells apart what is equal in the keep order.
         return of_buckets.repartition("bucket").sortWithinPartitions("bucket", "rank", "text_hash", KEY)
 

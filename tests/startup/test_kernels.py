@@ -60,7 +60,8 @@ blobs = [blob for _, blob in candidates.first_entries(iter(sketched), partitions
 slots = in_sequence(*choose(0.8)).slots
 blobs += [blob for _, blob in candidates.further_entries(iter(sketched), partitions=1, slots=slots)]
 list(candidates.search_buckets(iter(blobs), cap=10))
-hot = pa.RecordBatch.from_pydict({"bucket": pa.array([7, 7, 7]), **{name: sketched[0][name] for name in (KEY, "tiny")}})
+in_hot = {"bucket": pa.array([7, 7, 7]), "most": pa.array([16, 1, 1])}
+hot = pa.RecordBatch.from_pydict({**in_hot, **{name: sketched[0][name] for name in (KEY, "tiny")}})
 for batch in (hot, received(hot)):
     list(candidates._compare_along_keep_order(iter([batch]), 0.8, 2))
 columns = [pa.array([0, 1]), pa.array([0, 0]), pa.array([[], [0]], pa.list_(pa.int64())), pa.array(TEXTS)]

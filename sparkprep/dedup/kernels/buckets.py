@@ -4,7 +4,9 @@ An entry says that a document lies in a bucket. Entries travel as packed blobs o
 each would cost more than everything done with it. Documents with the same normalised text stand in a bucket as one.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,9 @@ from sparkprep.dedup.kernels.band_keys import BAND_BITS
 
 ID_BAND = (1 << BAND_BITS) - 1
 """The band number of entries that look for equal identifiers rather than equal slots; their `text_hash` is a count."""
+
+PART_PAIRS = 2_000_000
+"""Pairs that a task holds at once, 16 bytes each, about: more where one bucket within its cap makes more."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +142,12 @@ def _walk(bucket, key, text_hash, cap, fill, pairs, exact, hot, hot_buckets, sam
     return n_pairs, n_exact, n_hot, n_hot_buckets, n_same
 
 
-def search(entries: Entries, cap: int) -> BucketContents:
-    """Return all candidate pairs, exact copies, hot buckets and repeated identifiers among the entries of one task."""
+def search(entries: Entries, cap: int, budget: int | None = None) -> Iterator[BucketContents]:
+    """Yield all candidate pairs, exact copies, hot buckets and repeated identifiers among the entries of one task.
+
+    They come in parts of about PART_PAIRS pairs, each of whole buckets. budget: pairs at most; the cap is lowered until
+    it suffices, so that the smallest buckets, which tell most, come first.
+    """
     order = np.argsort(entries.bucket)
     b = entries.bucket[order]
     shared = np.zeros(b.size, np.bool_)
@@ -148,22 +157,45 @@ def search(entries: Entries, cap: int) -> BucketContents:
         shared |= (b & np.uint64(ID_BAND)) == np.uint64(ID_BAND)
     together = entries.take(order[shared])  # most buckets hold one document: the full sort is for the few others
     together = together.take(np.lexsort((together.key, together.text_hash, together.bucket)))
-    columns, no_rows = (together.bucket, together.key, together.text_hash), np.empty((0, 2), np.int64)
-    sizes = _walk(*columns, cap, False, no_rows, no_rows, no_rows, no_rows, no_rows)
-    tables = [np.empty((n, 2), np.int64) for n in sizes]
-    _walk(*columns, cap, True, *tables)
-    return BucketContents(*tables)
+    starts, sizes = _bucket_sizes(together)
+    if budget is not None:
+        cap = _affordable_cap(sizes, cap, budget)
+    # A bucket may be larger than a part: its members then make none of the pairs, being over the cap, or cap squared.
+    part = np.cumsum(np.where(sizes <= cap, sizes * (sizes - 1) // 2, 0)) // PART_PAIRS
+    cuts = np.append(starts[run_starts(part)], len(together.bucket)) if len(starts) else np.zeros(2, np.int64)
+    no_rows = np.empty((0, 2), np.int64)
+    for start, end in pairwise(cuts.tolist()):
+        columns = (together.bucket[start:end], together.key[start:end], together.text_hash[start:end])
+        counts = _walk(*columns, cap, False, no_rows, no_rows, no_rows, no_rows, no_rows)
+        tables = [np.empty((n, 2), np.int64) for n in counts]
+        _walk(*columns, cap, True, *tables)
+        yield BucketContents(*tables)
 
 
-PAIRS_PER_DOCUMENT = 64
+def _bucket_sizes(entries: Entries) -> tuple[I64, I64]:
+    """Return where the buckets begin, and how many texts each holds, of entries sorted by (bucket, text_hash, key)."""
+    starts = run_starts(entries.bucket)
+    if not len(starts):
+        return starts, starts
+    is_new = np.append(True, entries.text_hash[1:] != entries.text_hash[:-1])
+    is_new[starts] = True
+    return starts, np.add.reduceat(is_new.astype(np.int64), starts)
+
+
+def _affordable_cap(sizes: I64, cap: int, budget: int) -> int:
+    """Return the largest cap, at most `cap`, at which buckets of these sizes make no more pairs than the budget."""
+    number = np.bincount(sizes[sizes <= cap], minlength=cap + 1)
+    size = np.arange(cap + 1)
+    pairs = np.cumsum(number * (size * (size - 1) // 2))
+    return max(1, int(np.searchsorted(pairs, budget, side="right")) - 1)
 
 
 @njit(cache=KEPT)
-def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):
+def _meet(tiny, key, most, leaders, leader_keys, count, near, sure, out):
     """Compare one batch for `Leaders.meet`; return (number of pairs, number of leaders after it).
 
-    tiny uint8 (n, slots) and key int64 (n) of the documents; leaders uint8 (limit, slots) and leader_keys int64
-    (limit), the first `count` in use; out int64 (PAIRS_PER_DOCUMENT * n, 2) gets the pairs' keys.
+    tiny uint8 (n, slots), key int64 (n) and most int64 (n) of the documents; leaders uint8 (limit, slots) and
+    leader_keys int64 (limit), the first `count` in use; out int64 (sum of most, 2) gets the pairs' keys.
     """
     n, slots = tiny.shape
     same = np.empty(leaders.shape[0], np.int64)
@@ -172,17 +204,18 @@ def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):
     for d in range(n):
         having[:] = 0
         for k in range(count):
-            same[k] = 0
+            agreeing = np.int32(0)  # a variable of its own, that the loop be vectorised
             for s in range(slots):
-                same[k] += leaders[k, s] == tiny[d, s]
-            having[same[k]] += 1
+                agreeing += np.int32(leaders[k, s] == tiny[d, s])
+            same[k] = agreeing
+            having[agreeing] += 1
         # The most similar leaders are worth most: all that agree in more than `least` slots, and the first of those
-        # that agree in just as many, PAIRS_PER_DOCUMENT in all.
+        # that agree in just as many, `most` in all.
         least, above = slots, 0
-        while least > 0 and least - 1 >= near and above + having[least] <= PAIRS_PER_DOCUMENT:
+        while least > 0 and least - 1 >= near and above + having[least] <= most[d]:
             above += having[least]
             least -= 1
-        equal = PAIRS_PER_DOCUMENT - above
+        equal = most[d] - above
         best = 0
         for k in range(count):
             best = max(best, same[k])
@@ -202,7 +235,7 @@ def _meet(tiny, key, leaders, leader_keys, count, near, sure, out):
 class Leaders:
     """The documents of one oversized bucket met so far, in keep order, as far as later ones must be compared with them.
 
-    A document that agrees with leaders in at least `near` slots makes a candidate pair with each, PAIRS_PER_DOCUMENT at
+    A document that agrees with leaders in at least `near` slots makes a candidate pair with each, so many as it may at
     most: the most similar, and of equals the first. One that agrees with none in `sure` slots becomes a leader itself,
     while there are fewer than `limit`. Signatures only choose here what is worth an exact check.
     """
@@ -214,12 +247,15 @@ class Leaders:
         self._limit, self._count = limit, 0
         self._documents = self._pairs = 0
 
-    def meet(self, key: I64, tiny: npt.NDArray[np.uint8], near: float, sure: float) -> I64:
-        """Return the candidate pairs, (n, 2) keys with the lesser first, that the next documents of the bucket make."""
+    def meet(self, key: I64, tiny: npt.NDArray[np.uint8], most: I64, near: float, sure: float) -> I64:
+        """Return the candidate pairs, (n, 2) keys with the lesser first, that the next documents of the bucket make.
+
+        key, tiny (documents, slots), most: of these documents, the last being how many pairs each may make.
+        """
         if self._tiny is None:
             self._tiny = np.empty((self._limit, tiny.shape[1]), np.uint8)
-        out = np.empty((PAIRS_PER_DOCUMENT * len(key), 2), np.int64)
-        pairs, self._count = _meet(tiny, key, self._tiny, self._keys, self._count, near, sure, out)
+        out = np.empty((int(most.sum()), 2), np.int64)
+        pairs, self._count = _meet(tiny, key, most, self._tiny, self._keys, self._count, near, sure, out)
         self._documents += len(key)
         self._pairs += pairs
         return np.sort(out[:pairs], axis=1)

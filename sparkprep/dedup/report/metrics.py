@@ -148,7 +148,7 @@ def build(
         "stages": work.progress.summary(),
         "seconds": round(work.progress.seconds, 3),
         "parts": {name: table.manifest() for name, table in work.results.items()},
-        "warnings": work.warnings,
+        "warnings": [*work.warnings, *outcome.left_uncompared(result.uncompared, counts.hot_buckets)],
         "left_out": name_left_out(work.listing.left_out),
     }
 

@@ -44,9 +44,8 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
         threshold = F.lit(work.settings.threshold)
         best = _best_of_copies(work, copies)
         removed = _decide(work, similar.where(F.col("jaccard") >= threshold), best, search)
-        for number in range(1, MOST_SEARCHES):
-            if not counts.hot_buckets:
-                break
+        searches = range(1, MOST_SEARCHES) if counts.hot_buckets else range(0)
+        for number in searches:
             search = work.search("cluster", number)
             counts = _search_again(work, removed, search)
             uncompared += counts.uncompared_pairs
@@ -58,6 +57,8 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
             if new_similar.where(F.col("jaccard") >= threshold).isEmpty():
                 break
             removed = _decide(work, similar.where(F.col("jaccard") >= threshold), best, search)
+        else:
+            outcome.warn_unsettled(work, len(searches))
         misses = _misses(work, similar, removed)
         work.removed.write(removed, prepare=partial(_as_result, kind=work.id_type))
         work.pairs.write(removed.unionByName(misses), prepare=partial(_as_pairs, kind=work.id_type))

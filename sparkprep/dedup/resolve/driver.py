@@ -71,8 +71,8 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
     """Verify the candidates of search 0, decide who stays, write removed/ and the keys of the removed documents.
 
     Where buckets were too large to be searched fully, the documents that stay are searched again, and so on until that
-    gives no new pair: there are fewer of them each time. Returns None, with no result written, as soon as the pairs of
-    all searches are more than the driver's budget.
+    gives no similar pair: one that does may bring back documents which no search has compared with those that stay.
+    Returns None, with no result written, as soon as the pairs of all searches are more than the driver's budget.
     """
     budget = work.settings.driver_budget
     if counts.pairs + counts.exact > budget:
@@ -86,9 +86,8 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
     with work.progress.stage("decide") as stage:
         ranked = _rank(work, graph, search)
         removed = _decide(work, ranked, search)
-        for number in range(1, MOST_SEARCHES):
-            if not counts.hot_buckets:
-                break
+        searches = range(1, MOST_SEARCHES) if counts.hot_buckets else range(0)
+        for number in searches:
             search = work.search("driver", number)
             counts = _search_again(work, removed, search)
             uncompared += counts.uncompared_pairs
@@ -102,6 +101,8 @@ def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
             if not found_some:
                 break
             removed = _decide(work, ranked, search)
+        else:
+            outcome.warn_unsettled(work, len(searches))
         stage.documents = len(removed)
         misses = _misses(ranked, removed, work.settings.threshold)
         work.removed.save(outcome.with_ids(removed, work.id_type).select(work.removed.schema.names))

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparkprep.dedup.kernels.arrays import F64, I64
+from sparkprep.dedup.workspace import Workspace
+from sparkprep.errors import argument
 from sparkprep.io.arrow import from_bytes
 
 CLUSTERS, MEMBERS, PAIRS, COPIES, MISSES, FLOWS = 10, 10, 10, 2, 8, 30
@@ -102,6 +104,26 @@ def histogram(jaccard: F64, threshold: float) -> I64:
 def at_or_above(counts: I64, threshold: float, similarity: float) -> int:
     """Return how many of the similarities in a threshold's histogram reach one of its `bin_edges`."""
     return int(counts[np.searchsorted(bin_edges(threshold), similarity) :].sum())
+
+
+def warn_unsettled(work: Workspace, searches: int) -> None:
+    """Warn that the last of so many further searches of oversized buckets found similar pairs, as all before it."""
+    if searches:
+        work.warnings.append(
+            f"after {searches} further searches oversized buckets still gave similar pairs: a second run, on the kept "
+            f"documents, may remove more; a higher {argument('bucket_cap')} compares more of them at once"
+        )
+
+
+def left_uncompared(pairs: int, hot_buckets: int) -> list[str]:
+    """Return the warning, if any, that so many pairs of oversized buckets were left out."""
+    if not pairs:
+        return []
+    return [
+        f"up to {pairs:,} pairs of documents that share one of {hot_buckets:,} oversized buckets were not compared: "
+        f"some of these may be near-duplicates of which both stay; a higher {argument('bucket_cap')} or "
+        f"{argument('bucket_leaders')} compares more"
+    ]
 
 
 def samples(removed: pa.Table) -> tuple[list[int], pa.Table, pa.Table]:

@@ -27,6 +27,8 @@ PIECE_BYTES = 128 << 20
 """Of a piece, as encoded, at most about."""
 LEAST_PIECE_BYTES = 8 << 20
 """Below this, a task costs more than it shares out."""
+PIECE_ROWS = 100_000
+"""Rows of a piece at most, but for a row group of more: copies of one text may lie in next to no bytes."""
 BATCH_BYTES = 4 << 20
 BATCH_ROWS = 512
 SMALL_GROUP_BYTES, STEP_ROWS, STEP_ROWS_OF_LARGE = 64 << 20, 32, 8
@@ -177,7 +179,7 @@ def _parts(step: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 def plan(summary: InputSummary, tasks: int) -> Documents:
-    """Cut an input into pieces of about equal bytes, for so many tasks that run at once.
+    """Cut an input into pieces of about equal bytes and PIECE_ROWS at most, for so many tasks that run at once.
 
     Raises nothing; an input without rows has no piece.
     """
@@ -189,7 +191,7 @@ def plan(summary: InputSummary, tasks: int) -> Documents:
         for number, group in enumerate(groups):
             for skip, rows in _cuts(group, size):
                 bytes_of_rows = group.bytes * rows // max(1, group.rows)
-                if current.rows and current.bytes + bytes_of_rows > size:
+                if current.rows and (current.bytes + bytes_of_rows > size or current.rows + rows > PIECE_ROWS):
                     pieces.append(current)
                     current = Piece(current.first_key + current.rows, 0, 0, ())
                 current = _with(current, Span(file, number, 1, skip, rows), bytes_of_rows)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from sparkprep.dedup.kernels import buckets
 from sparkprep.dedup.kernels.band_keys import BAND_BITS
-from sparkprep.dedup.kernels.buckets import ID_BAND, PAIRS_PER_DOCUMENT, Entries, Leaders, copies, id_entries, search
+from sparkprep.dedup.kernels.buckets import ID_BAND, BucketContents, Entries, Leaders, copies, id_entries
 
 # A document is (key, hash of its text); the buckets it lies in follow from the text, so copies share all of them.
 documents = st.dictionaries(
@@ -27,6 +28,13 @@ def bucket_of(text: int, band: int, spread: int) -> int:
 def entries_of(rows: list[tuple[int, int, int]]) -> Entries:
     bucket, key, text_hash = zip(*rows, strict=True) if rows else ((), (), ())
     return Entries(np.array(bucket, np.uint64), np.array(key, np.int64), np.array(text_hash, np.uint64))
+
+
+def search(entries: Entries, cap: int, budget: int | None = None) -> BucketContents:
+    """All that the buckets hold, its parts put together."""
+    parts = [vars(part) for part in buckets.search(entries, cap, budget)]
+    assert parts
+    return BucketContents(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
 def as_set(table: np.ndarray) -> set[tuple[int, int]]:
@@ -83,6 +91,36 @@ def test_thousands_of_copies_fill_no_bucket() -> None:
     assert found.exact.tolist() == [[0, key] for key in range(1, 1500)]
     assert not len(found.pairs)
     assert not len(found.hot)
+
+
+@given(documents, st.integers(1, 4), st.integers(2, 12), st.integers(0, 200))
+def test_pairs_keep_to_the_cap_and_to_a_budget_that_goes_to_the_smallest_buckets(docs, spread, cap, budget) -> None:
+    """No more than (cap - 1) / 2 pairs for each entry, nor than the budget; what is not paired is said to be hot."""
+    rows = [(bucket_of(text_hash, band, spread), key, text_hash) for key, text_hash in docs for band in range(BANDS)]
+    texts: dict[int, set[int]] = defaultdict(set)
+    for bucket, _, text_hash in rows:
+        texts[bucket].add(text_hash)
+    sizes = sorted(len(held) for held in texts.values())
+    whole, cut = search(entries_of(rows), cap), search(entries_of(rows), cap, budget)
+    assert len(whole.pairs) <= len(rows) * (cap - 1) / 2
+    assert len(cut.pairs) <= budget
+    least_hot = min((size for _, size in cut.hot_buckets.tolist()), default=cap + 1)
+    assert len(cut.pairs) == sum(size * (size - 1) // 2 for size in sizes if size < least_hot)
+    assert len(cut.hot) == sum(size for size in sizes if size >= least_hot)
+    affordable = sum(size * (size - 1) // 2 for size in sizes if size <= least_hot)
+    assert least_hot > cap or affordable > budget
+
+
+@given(documents, st.integers(1, 3), st.integers(1, 20))
+def test_pairs_come_in_parts_of_a_few_buckets_and_are_the_same(docs, spread: int, part: int) -> None:
+    rows = [(bucket_of(text_hash, band, spread), key, text_hash) for key, text_hash in docs for band in range(BANDS)]
+    whole = search(entries_of(rows), 5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(buckets, "PART_PAIRS", part)
+        parts = list(buckets.search(entries_of(rows), 5))
+    for name, table in vars(whole).items():
+        assert np.concatenate([getattr(each, name) for each in parts]).tolist() == table.tolist()
+    assert all(len(each.pairs) < part + 5 * 4 // 2 for each in parts)
 
 
 def test_what_shares_no_bucket_makes_nothing() -> None:
@@ -168,10 +206,16 @@ def make_signatures(families: int, members: int, noise: int, seed: int) -> np.nd
     return random.permutation(made).astype(np.uint8)
 
 
+def most_of(key: int) -> int:
+    """How many pairs a document may make."""
+    return 1 + key % 5
+
+
 def meet_all(leaders: Leaders, keys: np.ndarray, signatures: np.ndarray, cuts: list[int]) -> list[list[int]]:
     pairs = []
     for start, end in zip([0, *cuts], [*cuts, len(keys)], strict=True):
-        pairs += leaders.meet(keys[start:end], signatures[start:end], NEAR, SURE).tolist()
+        most = np.array([most_of(key) for key in keys[start:end].tolist()], np.int64)
+        pairs += leaders.meet(keys[start:end], signatures[start:end], most, NEAR, SURE).tolist()
     return pairs
 
 
@@ -180,10 +224,9 @@ def in_plain_python(keys: np.ndarray, signatures: np.ndarray, limit: int) -> lis
     pairs = []
     for d in range(len(keys)):
         same = [int((signatures[k] == signatures[d]).sum()) for k in leaders]
-        least = min(
-            (n for n in same if n >= NEAR and sum(m >= n for m in same) <= PAIRS_PER_DOCUMENT), default=SLOTS + 1
-        )
-        pairs += [sorted([int(keys[k]), int(keys[d])]) for k, n in zip(leaders, same, strict=True) if n >= least]
+        near = sorted((place for place, n in enumerate(same) if n >= NEAR), key=lambda place: (-same[place], place))
+        chosen = sorted(near[: most_of(int(keys[d]))])
+        pairs += [sorted([int(keys[leaders[place]]), int(keys[d])]) for place in chosen]
         if max(same, default=0) < SURE and len(leaders) < limit:
             leaders.append(d)
     return pairs
@@ -226,19 +269,20 @@ def test_a_document_is_compared_with_the_most_similar_leaders_up_to_a_bound(
     closer: int, farther: int, expected: int
 ) -> None:
     """Leaders that agree with one document in 100 or 95 slots: near it, not surely the same, unlike each other."""
-    assert PAIRS_PER_DOCUMENT == 64
+    most = np.array([64])
     around = np.zeros((closer + farther, SLOTS), np.uint8)
     for i, row in enumerate(around[::-1]):  # the less similar ones come last
         row[np.random.default_rng(i).permutation(SLOTS)[: 33 if i < farther else 28]] = i + 1
     keys = np.arange(len(around))
     leaders = Leaders(0, 1000)
-    assert len(leaders.meet(keys, around, NEAR, SURE)) == 0
-    pairs = leaders.meet(np.array([999]), np.zeros((1, SLOTS), np.uint8), NEAR, SURE)
+    assert len(leaders.meet(keys, around, np.repeat(most, len(keys)), NEAR, SURE)) == 0
+    pairs = leaders.meet(np.array([999]), np.zeros((1, SLOTS), np.uint8), most, NEAR, SURE)
     assert pairs.tolist() == [[i, 999] for i in range(expected)]
 
 
 @pytest.mark.parametrize("limit", [1, 4])
 def test_no_documents_leave_nothing_uncompared(limit: int) -> None:
     leaders = Leaders(3, limit)
-    assert leaders.meet(np.empty(0, np.int64), np.empty((0, SLOTS), np.uint8), NEAR, SURE).shape == (0, 2)
+    nothing = np.empty(0, np.int64)
+    assert leaders.meet(nothing, np.empty((0, SLOTS), np.uint8), nothing, NEAR, SURE).shape == (0, 2)
     assert leaders.uncompared == 0
