@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from sparkprep.extract.bodies import Answer, answer_of, body_of
+from sparkprep.extract.characters import visible
 from sparkprep.extract.languages import Language
 from sparkprep.extract.members import Readable
 from sparkprep.extract.page import Page
@@ -134,7 +135,7 @@ class _Extraction:
             return Outcome(reason=TOO_LARGE, url=url, kind=AS_TEXT)
         if self._is_cut(record):
             return Outcome(reason=TRUNCATED, url=url, kind=_BY_CRAWLER)
-        text = record.block.decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "").strip("\n")
+        text = visible(record.block.decode("utf-8", "replace")).strip("\n")
         languages = record.headers.get("warc-identified-content-language", "")
         try:
             language = self.pages.language_of(text)
