@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from sparkprep.extract.reference_marks import without_marks
 from sparkprep.extract.scanning import NAMES, scan
 
 _BOILERPLATE_TAGS = frozenset(("nav", "footer", "aside", "dialog", "menu", "search", "form"))
@@ -99,7 +100,7 @@ class Blocks:
 
 def blocks_of(html: str) -> Blocks:
     """Return the blocks of a page. html: as a parser has written it out, every element closed."""
-    data = html.encode("utf-8", "replace")
+    data = without_marks(html.encode("utf-8", "replace"))
     found = scan(data)
     names, parent, first, last, begins, ends, *rest = found.elements.tolist()
     tags = [NAMES[name] for name in names]
