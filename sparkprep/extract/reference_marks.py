@@ -67,4 +67,8 @@ def _is_mark(found: re.Match[bytes]) -> bool:
     if _BY_CLASS.search(found["attributes"]):
         return True
     inside = found["inside"]
-    return b"<a " in inside and _ONLY_LINK.fullmatch(inside) is not None and bool(_BRACKETED.fullmatch(_TAG.sub(b"", inside)))
+    return (
+        b"<a " in inside
+        and _ONLY_LINK.fullmatch(inside) is not None
+        and bool(_BRACKETED.fullmatch(_TAG.sub(b"", inside)))
+    )
