@@ -60,6 +60,6 @@ def visible(text: str) -> str:
     if text.isascii():
         if not _UNSEEN_OF_ASCII.search(text):
             return text
-    elif text.replace("\n", "").isprintable() or not _UNSEEN.search(text):  # the first is the faster to ask
+    elif text.replace("\n", "").replace("\t", "").isprintable() or not _UNSEEN.search(text):  # the first is the faster to ask
         return text
     return _RULE.sub(lambda found: found[0] if found["kept"] else _INSTEAD.get(found.lastgroup or "", ""), text)

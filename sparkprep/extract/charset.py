@@ -115,7 +115,7 @@ def _believed(data: bytes, declared: list[tuple[str, str]]) -> Decoded | None:
 
 def _is_disproved(text: Decoded, data: bytes, has_rival: bool) -> bool:
     """Return whether bytes cannot be what they were decoded as. has_rival: whether they were told as something else."""
-    if not _is_mostly_right(text.text, data, 5 if text.encoding == "utf-8" else 30):
+    if not _is_mostly_right(text.text, data, 5 if text.encoding == "utf-8" else 100):
         return True
     wrong = text.text.count("\ufffd")
     return has_rival and text.encoding == "utf-8" and 2 * wrong > len(_BEYOND.findall(text.text))

@@ -29,7 +29,7 @@ def text_of(page: Blocks, blocks: Sequence[int]) -> str:
     for block in writer.blocks:
         if parts:
             parts.append(writer.between(before, block))
-        parts.append(writer.text(before, block))
+        parts.append(writer.text(before, block) if page.around[page.element[block]] else page.text_of(block))
         before = block
     return "".join(parts)
 
@@ -53,6 +53,8 @@ class _Writer:
         if page.coded[block] == page.chars[block] and self._are_lines(element, other, before):
             return "\n"
         one, two = around[element], around[other]
+        if one == two == 0:
+            return "\n\n"
         while one != two:  # the inner one has the higher number
             if one > two:
                 one = around[page.parent[one]]
