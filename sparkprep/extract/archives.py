@@ -23,10 +23,17 @@ from sparkprep.io.walking import Entry, entry_of, walk
 
 _ARCHIVE = re.compile(r".+\.(?:warc|wet|arc)(?:\.gz|\.zst)?", re.IGNORECASE)
 _OLD = re.compile(r".+\.arc(?:\.gz|\.zst)?", re.IGNORECASE)
+_METADATA = re.compile(r".+\.wat(?:\.gz|\.zst)?", re.IGNORECASE)
 _LIST = re.compile(r".+\.(?:paths|list|txt)(?:\.gz)?", re.IGNORECASE)
 _COMMON_CRAWL = "crawl-data/"
-_KNOWN = ".warc, .wet (also with .gz or .zst), and lists of them: .paths, .list, .txt (also with .gz)"
+_LISTS = (".paths", ".list", ".txt")
+_KNOWN = f".warc, .wet (also with .gz or .zst), and lists of them: {', '.join(_LISTS)} (also with .gz)"
 _TWICE = "given twice"
+_EMPTY = "of 0 bytes"
+_AGAIN = "fetch it again, or take it out of the input"
+LIST_PREFIX = "s3://commoncrawl/"
+"""What stands before the paths of Common Crawl's lists, where nothing else is named."""
+_SHOWN = 5
 _ASKED_AT_ONCE = 16
 _LARGEST_LIST = 1 << 28
 
@@ -39,6 +46,11 @@ class Archives:
     left_out: tuple[LeftOut, ...]
     given: tuple[str, ...] = ()
     """the paths that were listed"""
+
+    @property
+    def places(self) -> list[str]:
+        """What must not be written into: the archives, and the folders that were searched for them."""
+        return [*(path for path in self.given if not _is_pattern(path)), *(file.path for file in self.files)]
 
     @property
     def bytes(self) -> int:
@@ -56,21 +68,33 @@ def list_archives(paths: Sequence[str], list_prefix: str) -> Archives:
     or folder's name, also on S3, and lists of paths, one a line.
 
     A path in a list that begins with `crawl-data/` is taken behind `list_prefix`, another that is not absolute from the
-    list's folder. An archive that is reached twice is read once, and told of. Raises UserError for a path without an
-    archive, a list that names one that is not there, and a file that is none.
+    list's folder. An archive that is reached twice is read once, and told of, as is one without a byte. Raises
+    UserError for a path without an archive, a list that names one that is not there, a file that is none, a prefix that
+    no list is there for, and where all archives are empty.
     """
     if not paths:
         raise UserError(f"no input was given; name archives as {argument('input')}")
+    if list_prefix != LIST_PREFIX and not any(_is_list(path) for path in paths):
+        raise UserError(
+            f"{argument('list_prefix', list_prefix)} says nothing without a list of archives ({', '.join(_LISTS)}) as "
+            f"{argument('input')}"
+        )
     files: dict[str, DataFile] = {}
     left_out: list[LeftOut] = []
     for path in paths:
         entries, others = _at(normalise(path), list_prefix)
         left_out += others
         for entry in sorted(entries, key=lambda each: each.path):
-            if entry.real in files:
+            if not entry.size:
+                left_out.append(LeftOut(entry.path, _EMPTY))
+            elif entry.real in files:
                 left_out.append(LeftOut(entry.path, _TWICE))
             else:
                 files[entry.real] = DataFile(entry.path, entry.size, "warc", mtime_ns=entry.mtime_ns)
+    if not files:
+        empty = [each.path for each in left_out if each.reason == _EMPTY]
+        rest = f", as are the other {len(empty) - 1:,} archives of the input" if len(empty) > 1 else ""
+        raise UserError(f"{empty[0]}: is empty (0 bytes){rest}: {_AGAIN}")
     return Archives(sorted(files.values(), key=lambda file: file.path), tuple(left_out), tuple(paths))
 
 
@@ -88,8 +112,21 @@ def _at(path: str, list_prefix: str) -> tuple[list[Entry], list[LeftOut]]:
     if _LIST.fullmatch(name):
         return _listed(path, list_prefix), []
     if not _ARCHIVE.fullmatch(name) or _OLD.fullmatch(name):
-        raise UserError(f"{path}: no archive by its name; known are {_KNOWN}")
+        raise UserError(f"{path}: no archive by its name{_why_none(name)}; known are {_KNOWN}")
     return [entry], []
+
+
+def _is_list(path: str) -> bool:
+    return bool(_LIST.fullmatch(posixpath.basename(path)))
+
+
+def _why_none(name: str) -> str:
+    """Return what is to be said of a file that looks like an archive and is not read, and what to do."""
+    if _OLD.fullmatch(name):
+        return " (ARC, the format before WARC: `warcio recompress` makes a WARC of it)"
+    if _METADATA.fullmatch(name):
+        return " (WAT, which holds no text of the pages: name the WARC or WET of the same name)"
+    return ""
 
 
 def _is_pattern(path: str) -> bool:
@@ -118,8 +155,15 @@ def _in_folder(folder: str, pattern: re.Pattern[str] | None) -> tuple[list[Entry
     matching = [each for each in tree.files if pattern is None or pattern.fullmatch(each.relative)]
     archives = [each for each in matching if _ARCHIVE.fullmatch(each.relative) and not _OLD.fullmatch(each.relative)]
     if not archives:
-        what = "no file matches" if pattern is not None and not matching else "no archive"
-        raise UserError(f"{folder}: {what}; known are {_KNOWN}")
+        if pattern is not None and not matching:
+            raise UserError(f"{folder}: no file matches; known are {_KNOWN}")
+        others = sorted(each.relative for each in matching)
+        held = (
+            f" among its {len(others):,} files, such as {others[0]}{_why_none(others[0])}"
+            if others
+            else ": it is empty"
+        )
+        raise UserError(f"{folder}: no archive{held}; name the folder that has them; known are {_KNOWN}")
     chosen = {each.path for each in archives}
     others = [LeftOut(each.path, "that are no archives", is_data=False) for each in matching if each.path not in chosen]
     return archives, others
@@ -133,8 +177,9 @@ def _listed(path: str, prefix: str) -> list[Entry]:
 
     def look(line: tuple[int, str]) -> Entry:
         number, name = line
-        place = _place(name, path, prefix)
+        place = name
         try:
+            place = _place(name, path, prefix)
             entry = entry_of(place)
         except (UserError, OSError, pa.ArrowException) as error:
             why = str(error) if isinstance(error, UserError) else f"{place}: {cause(error)}"
@@ -191,3 +236,14 @@ def names_repeated(files: Iterable[DataFile]) -> list[str]:
     """Return the names that several archives in different folders bear, sorted."""
     counts = Counter(file.path.rpartition("/")[2] for file in files)
     return sorted(name for name, count in counts.items() if count > 1)
+
+
+def tell_unread(paths: Sequence[str], archives: int) -> str:
+    """Return what is to be told of archives in which not one record could be read, and what to do.
+
+    paths: of these, at least one. archives: how many there are in all.
+    """
+    shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else "")
+    rest = "" if len(paths) < archives or archives == 1 else ", nor in any other archive of the input"
+    look = "(its first line, unpacked, is WARC/1.0 or WARC/1.1 if it is one)"
+    return f"{shown}: no record of WARC could be read there{rest}: see whether this is an archive {look}, then {_AGAIN}"

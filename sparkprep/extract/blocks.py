@@ -7,10 +7,11 @@ closed in its place: one pass over the bytes of that, in time linear in them, ne
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
-from sparkprep.extract.scanning import NAMES, scan
+from sparkprep.extract.reference_marks import without_marks
+from sparkprep.extract.scanning import NAMES, Scan, scan
 
 _BOILERPLATE_TAGS = frozenset(("nav", "footer", "aside", "dialog", "menu", "search", "form"))
 _BOILERPLATE_ROLES = frozenset(
@@ -40,6 +41,7 @@ _UNSEEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGN
 
 NOTHING, BY_NAME, BY_TAG = 0, 1, 2
 """An element says that it is boilerplate by its tag, its role or its style, or by its class or name alone, or not."""
+_BY_ITSELF = dict.fromkeys(_BOILERPLATE_TAGS, BY_TAG)
 
 
 @dataclass(slots=True)
@@ -56,29 +58,57 @@ class Blocks:
     chars: list[int]
     linked: list[int]
     dense: list[int]
+    coded: list[int]
     tag: list[str]
     parent: list[int]
     first: list[int]
     end: list[int]
     said: list[int]
-    text: bytes
+    around: list[int]
+    item: list[int]
+    level: list[int]
     starts: list[int]
+    scan: Scan
+    html: bytes
+    items: dict[int, list[int]] = field(default_factory=dict)
+    """Of each list, once they were asked for."""
+
+    @property
+    def text(self) -> bytes:
+        """UTF-8 of one block after the other."""
+        return self.scan.text
 
     def text_of(self, number: int) -> str:
         """Return the text of a block."""
-        return self.text[self.starts[number] : self.starts[number + 1]].decode("utf-8", "replace")
+        return self.scan.text[self.starts[number] : self.starts[number + 1]].decode("utf-8", "replace")
+
+    def items_of(self, number: int) -> list[int]:
+        """Return the items of a list, by their numbers."""
+        if not self.items:
+            for each, tag in enumerate(self.tag):
+                if tag == "li":
+                    self.items.setdefault(self.parent[each], []).append(each)
+        return self.items[number]
+
+    def attribute(self, number: int, name: str) -> str | None:
+        """Return what an element has for an attribute, "" where that has no value; None where it has none."""
+        begin, end = self.scan.elements[4:6, number].tolist()
+        found = re.search(rf' {name}="([^"]*)"', self.html[begin:end].decode("utf-8", "replace"))
+        return found[1] if found else None
 
 
 def blocks_of(html: str) -> Blocks:
     """Return the blocks of a page. html: as a parser has written it out, every element closed."""
-    data = html.encode("utf-8", "replace")
+    data = without_marks(html.encode("utf-8", "replace"))
     found = scan(data)
-    names, parent, first, end, begins, ends = found.elements.tolist()
+    names, parent, first, last, begins, ends, *rest = found.elements.tolist()
     tags = [NAMES[name] for name in names]
-    said = [_said(tag, data[begin:end]) for tag, begin, end in zip(tags, begins, ends, strict=True)]
-    element, chars, linked, dense = found.blocks.tolist()
-    starts: list[int] = found.starts.tolist()
-    return Blocks(element, chars, linked, dense, tags, parent, first, end, said, found.text, starts)
+    said = [
+        _said(tag, data[begin:end]) if end > begin else _BY_ITSELF.get(tag, NOTHING)
+        for tag, begin, end in zip(tags, begins, ends, strict=True)
+    ]
+    of_blocks: list[list[int]] = found.blocks.tolist()
+    return Blocks(*of_blocks, tags, parent, first, last, said, *rest, found.starts.tolist(), found, data)
 
 
 @lru_cache(maxsize=20_000)

@@ -1,23 +1,35 @@
-"""The characters of a page: by byte order mark, HTTP header, meta element or content, in that order, as browsers do.
+"""The characters of a page: by byte order mark, HTTP header, XML declaration or meta element, or by their content.
 
 Labels mean what the WHATWG's standard says, as pages are written for browsers: `iso-8859-1` is windows-1252, `gb2312`
-is GB 18030. What is declared and cannot be true is not believed: bytes that are no UTF-8 where that is declared, and
-bytes that are UTF-8 to the last where something else is.
+is GB 18030, `utf-16` without a mark is little-endian; a meta element that says `utf-16` means UTF-8, since it could not
+be read otherwise, and one that says `x-user-defined` windows-1252. The rules, the first that says something:
+
+1. A byte order mark, or the zeros that UTF-16 and UTF-32 have in their markup.
+2. Bytes that are UTF-8 to the last are UTF-8, whatever is declared.
+3. What is declared, and the bytes do not disprove: by the header, then by the page itself. That is in XHTML, as its type
+   says, the XML declaration before a meta element, else the meta element before the declaration. Bytes disprove UTF-8,
+   or a code of several bytes, where more than next to nothing of them cannot be decoded.
+4. Where header and page contradict each other and neither is disproved, the content decides between the two; where it
+   speaks for neither, the header, as in browsers.
+5. UTF-8 that is damaged in a few places; else what the bytes look like most.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _MARKS_32 = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"))
-_LABEL = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,>]+)", re.IGNORECASE)
-_META = re.compile(rb"<meta[^>]{0,512}?charset\s*=\s*[\"']?\s*([^\s\"'/;>]+)", re.IGNORECASE)
-_XML = re.compile(rb"^\s*<\?xml[^>]{0,256}?encoding\s*=\s*[\"']([^\"']+)", re.IGNORECASE)
+_LABEL = re.compile(r"charset\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|[\"']?\s*([^\s\"';,>]+))", re.IGNORECASE)
+_META = re.compile(rb"<meta(?=[\s/])((?:[^>\"']|\"[^\"]*\"|'[^']*')*+)", re.IGNORECASE)
+_ATTRIBUTE = re.compile(rb"([^\s\"'>/=]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
+_XML = re.compile(rb"\s*<\?xml[^>]{0,256}?\sencoding\s*=\s*[\"']([^\"']+)", re.IGNORECASE)
+_XHTML = re.compile(r"\s*(?:application/(?:xhtml\+xml|xhtml|xml)|text/xml)\b", re.IGNORECASE)
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _LOOKED_AT = 1 << 12
 """Bytes in which a page may declare its characters; the standard says 1,024, pages do not keep to it."""
@@ -49,6 +61,8 @@ _CODECS = {
     "us-ascii": "cp1252",
     "ascii": "cp1252",
     "utf8": "utf-8",
+    "win-1251": "cp1251",
+    "win-1252": "cp1252",
 }
 """Label -> Python's codec, where that is not what Python takes the label for."""
 
@@ -61,7 +75,7 @@ _OF_THE_WEB = re.compile(
 
 
 class Decoded(NamedTuple):
-    """A page's text, by which of Python's codecs, and who said so: "mark", "header", "meta", "content"."""
+    """A page's text, by which of Python's codecs, and who said so: "mark", "header", "meta", "xml", "content"."""
 
     text: str
     encoding: str
@@ -74,24 +88,45 @@ def decode(data: bytes, content_type: str = "") -> Decoded:
     for mark, codec in (*_MARKS_32, *_MARKS):
         if data.startswith(mark):
             return Decoded(data[len(mark) :].decode(codec, "replace"), codec, "mark")
-    if (wide := _wide(data)) is not None:
-        return Decoded(data.decode(wide, "replace"), wide, "content")
+    of_header = _of_header(content_type)
+    if (wide := _wide(data, of_header)) is not None:
+        return Decoded(data.decode(wide, "replace"), wide, "header" if wide == of_header else "content")
     if data.isascii() and not _ESCAPE.search(data):
         return Decoded(data.decode("ascii"), "ascii", "content")
-    labels = ((_of_header(content_type), "header"), (_of_meta(data), "meta"))
-    declared = next(((codec, by) for codec, by in labels if codec), None)
+    declared = _of_page(data, content_type)
+    if of_header is not None and not of_header.startswith("utf-16"):  # which has zeros
+        declared.insert(0, (of_header, "header"))
     utf_8 = _strict(data, "utf-8")
-    if utf_8 is not None and (declared is None or declared[0] not in _BY_ESCAPES):
-        return Decoded(utf_8, "utf-8", declared[1] if declared and declared[0] == "utf-8" else "content")
-    if declared is not None:
-        text = _text(data, declared[0])
-        if declared[0] != "utf-8" or _is_mostly_right(text, data):
-            return Decoded(text, declared[0], declared[1])
-    else:
-        text = data.decode("utf-8", "replace")
-        if _is_mostly_right(text, data):
-            return Decoded(text, "utf-8", "content")
-    codec = _detected(data)
+    if utf_8 is not None and not (declared and declared[0][0] in _BY_ESCAPES):
+        by = next((by for codec, by in declared[:1] if codec == "utf-8"), "content")
+        return Decoded(utf_8, "utf-8", by)
+    return _believed(data, declared) or _told_by_content(data, next((codec for codec, _ in declared), ""))
+
+
+def _believed(data: bytes, declared: list[tuple[str, str]]) -> Decoded | None:
+    """Return the text by the declaration that the bytes do not disprove; None where there is none."""
+    texts = {codec: Decoded(_text(data, codec), codec, by) for codec, by in reversed(declared)}
+    sound = [each for each in reversed(texts.values()) if not _is_disproved(each, data, len(texts) > 1)]
+    if len(sound) > 1:
+        content = "utf-8" if any(each.encoding == "utf-8" for each in sound) else _detected(data)
+        sound.sort(key=lambda each: each.encoding != content)  # of both, or neither, the first stays the first
+    return sound[0] if sound else None
+
+
+def _is_disproved(text: Decoded, data: bytes, has_rival: bool) -> bool:
+    """Return whether bytes cannot be what they were decoded as. has_rival: whether they were told as something else."""
+    if not _is_mostly_right(text.text, data, 5 if text.encoding == "utf-8" else 100):
+        return True
+    wrong = text.text.count("\ufffd")
+    return has_rival and text.encoding == "utf-8" and 2 * wrong > len(_BEYOND.findall(text.text))
+
+
+def _told_by_content(data: bytes, fallback: str) -> Decoded:
+    """Return the text by what the bytes look like. fallback: where they look like nothing."""
+    text = data.decode("utf-8", "replace")
+    if _is_mostly_right(text, data):
+        return Decoded(text, "utf-8", "content")
+    codec = _detected(data, "" if fallback == "utf-8" else fallback)
     return Decoded(_text(data, codec), codec, "content")
 
 
@@ -101,11 +136,31 @@ _BY_ESCAPES = ("iso2022_jp", "iso-2022-jp", "hz")
 
 def _text(data: bytes, codec: str) -> str:
     text = data.decode(codec, "replace")
+    if codec == "euc_jp" and "\ufffd" in text:
+        return data.decode(codec, _WITH_NEC)
     if codec == "cp1252" and "\ufffd" in text:  # five bytes that the standard takes for controls, and Python for none
         return data.decode("latin-1").translate(_WINDOWS)
     return text
 
 
+def _of_nec(error: UnicodeError) -> tuple[str, int]:
+    """Return a character of the rows that NEC and IBM have added (①, ㈱), which EUC-JP of the web has and Python's has
+    not, by its place in Shift_JIS."""
+    assert isinstance(error, UnicodeDecodeError)
+    pair = error.object[error.start : error.start + 2]
+    if len(pair) == 2 and min(pair) > 0xA0:
+        row, cell = pair[0] - 0xA0, pair[1] - 0xA0
+        first = (row - 1) // 2 + (0x81 if row <= 62 else 0xC1)
+        second = cell + 0x3F + (cell >= 64) if row % 2 else cell + 0x9E
+        try:
+            return bytes((first, second)).decode("cp932"), error.start + 2
+        except UnicodeDecodeError:
+            pass
+    return "\ufffd", error.end
+
+
+_WITH_NEC = "sparkprep-nec"
+codecs.register_error(_WITH_NEC, _of_nec)
 _WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") or chr(code) for code in range(0x80, 0xA0)}
 
 
@@ -118,10 +173,13 @@ def _strict(data: bytes, codec: str) -> str | None:
         return None
 
 
-def _is_mostly_right(text: str, data: bytes) -> bool:
-    """Return whether what could not be decoded is next to nothing, or a fifth of what is beyond ASCII."""
+def _is_mostly_right(text: str, data: bytes, one_in: int = 5) -> bool:
+    """Return whether what could not be decoded is next to nothing, or one in so many of what is beyond ASCII.
+
+    What is no UTF-8 seldom looks like it; bytes of one code of East Asia are most often bytes of another.
+    """
     wrong = text.count("\ufffd")
-    return wrong * _TOLERATED <= len(data) or wrong * 5 <= len(_BEYOND.findall(text))
+    return wrong * _TOLERATED <= len(data) or wrong * one_in <= len(_BEYOND.findall(text))
 
 
 _TOLERATED = 5_000
@@ -129,13 +187,21 @@ _TOLERATED = 5_000
 _BEYOND = re.compile("[^\x00-\x7f]")
 
 
-def _wide(data: bytes) -> str | None:
-    """Return the codec of UTF-16 or UTF-32 without a mark, by where the zeros of its "<" lie; None for others."""
+def _wide(data: bytes, declared: str | None) -> str | None:
+    """Return the codec of UTF-16 or UTF-32 without a mark, by where the zeros of its markup lie; None for others.
+
+    declared: by the header. Where that says UTF-16, a few zeros are enough: text of other scripts has none.
+    """
     head = data[:400].lstrip(b"\r\n\t ")
     for pattern, codec in _ZEROS:
         if pattern.match(head):
             return codec
-    return None
+    if declared is None or not declared.startswith("utf-16"):
+        return None
+    little, big = (data[start:_LOOKED_AT:2].count(0) for start in (1, 0))
+    if little == big:
+        return declared if little else None
+    return "utf-16-le" if little > big else "utf-16-be"
 
 
 _ZEROS = (
@@ -148,22 +214,60 @@ _ZEROS = (
 
 def _of_header(content_type: str) -> str | None:
     label = _LABEL.search(content_type[:_LONGEST_HEADER])
-    return _codec(label[1]) if label else None
+    codec = _codec("".join(filter(None, label.groups()))) if label else None
+    return None if codec == _USER_DEFINED else codec  # of whose characters nothing can be known
 
 
-def _of_meta(data: bytes) -> str | None:
+def _of_page(data: bytes, content_type: str) -> list[tuple[str, str]]:
+    """Return what a page says of itself: a codec, and by what, or nothing. Of meta elements the first with a label that
+    is known."""
     head = data[:_LOOKED_AT]
     if b"<!--" in head:
         head = _COMMENT.sub(b"", head)
-    label = _META.search(head) or _XML.search(head)
-    codec = _codec(label[1].decode("ascii", "replace")) if label else None
-    # What says so in letters of one byte is not of two: the standard takes UTF-8 then.
-    return "utf-8" if codec is not None and codec.startswith("utf-16") else codec
+    xml = _XML.match(head)
+    metas = (label for each in _META.finditer(head) if (label := _label_of(each[1])))
+    by_meta = next(filter(None, map(_codec, metas)), None)
+    by_xml = _codec(xml[1].decode("ascii", "replace")) if xml else None
+    told = [(by_meta, "meta"), (by_xml, "xml")]
+    if _XHTML.match(content_type):
+        told.reverse()
+    return [(_OF_PAGE.get(codec, codec), by) for codec, by in told if codec][:1]
+
+
+def _label_of(attributes: bytes) -> str:
+    """Return the label that a meta element has; "" where it has none."""
+    values: dict[str, str] = {}
+    for name, *value in _ATTRIBUTE.findall(attributes):
+        values.setdefault(name.decode("ascii", "replace").lower(), b"".join(value).decode("ascii", "replace"))
+    if "charset" in values:
+        return values["charset"]
+    if values.get("http-equiv", "").strip().lower() != "content-type":
+        return ""
+    label = _LABEL.search(values.get("content", ""))
+    return "".join(filter(None, label.groups())) if label else ""
+
+
+_USER_DEFINED = "x-user-defined"
+_OF_PAGE = {"utf-16-le": "utf-8", "utf-16-be": "utf-8", _USER_DEFINED: "cp1252"}
+"""What a page means that says so of itself, in letters of one byte."""
 
 
 def _codec(label: str) -> str | None:
-    """Return Python's codec for a label of the web; None for one that nobody knows."""
-    label = label.strip().lower()
+    """Return Python's codec for a label of the web; None for one that nobody knows.
+
+    Quotes and blanks around it count for nothing, those in it for hyphens.
+    """
+    label = label.strip(" \t\r\n\f\"',;").lower()
+    if label == _USER_DEFINED:
+        return label
+    return _known(label) or _known(_SEPARATORS.sub("-", label))
+
+
+_SEPARATORS = re.compile(r"[\s_]+")
+
+
+@lru_cache(maxsize=1_000)
+def _known(label: str) -> str | None:
     if label in _CODECS:
         return _CODECS[label]
     try:
@@ -174,12 +278,12 @@ def _codec(label: str) -> str | None:
     return name if _OF_THE_WEB.fullmatch(name) else None
 
 
-def _detected(data: bytes) -> str:
-    """Return the codec that the bytes look like most; windows-1252 where nothing does."""
+def _detected(data: bytes, fallback: str = "") -> str:
+    """Return the codec that the bytes look like most; where nothing does, another, by default windows-1252."""
     name = detect_encoding(data, max_len=_DETECTED_IN, html5_compatible=False)
     codec = _codec(name) if name else None
     if codec in (None, "ascii", "utf-8"):
-        return _of_east_asia(data[:_DETECTED_IN]) or "cp1252"
+        return _of_east_asia(data[:_DETECTED_IN]) or fallback or "cp1252"
     return str(codec)
 
 

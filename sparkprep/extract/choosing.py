@@ -7,18 +7,17 @@ of links and what its element says is none goes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable
+from itertools import accumulate
 from operator import mul
-from typing import TypeVar, cast
 
 from sparkprep.extract.blocks import BY_NAME, BY_TAG, Blocks
 
-Number = TypeVar("Number", int, float)
-
 _LONG = 80
 """Characters from which a block looks like running text."""
-_MOST_LINKED = 1 / 3
-"""Share of links in running text."""
+_TIMES_LINKED = 3
+"""At most one in so many characters of running text is in a link."""
 _MOST_LINKED_INSIDE = 0.5
 """Share of links in what stays inside the main text."""
 _MOST_LINKED_IN_PARAGRAPH = 0.8
@@ -37,14 +36,14 @@ _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _TEXT_TAGS = frozenset(("p", "pre", "blockquote", "dd", "figcaption"))
 _PARAGRAPHS = frozenset(("p", "pre"))
 """One of them is no main text by itself, be it as long as it may: what stands beside it belongs to it."""
+_ITEMS = frozenset(("li", "dt", "dd"))
 _PARTS = frozenset(("li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "caption"))
-_WEIGHT_OF_OTHERS = 1.0
-_WEIGHT_OF_PARTS = 0.5
+_NOT_JUDGED = _HEADINGS | _PARTS
 
 
 def main_blocks(page: Blocks) -> list[int]:
     """Return the numbers of the blocks of the main text, in their order."""
-    chars = _summed(page, page.chars)
+    chars = _Sums(page, page.chars)
     best = _choose(page, _outside(page, chars, BY_NAME))
     size = sum(page.chars[block] for block in best)
     if size < _LEAST:
@@ -58,98 +57,123 @@ def main_blocks(page: Blocks) -> list[int]:
     return [block for block in every if not is_out[page.element[block]]] or list(every)
 
 
-def _summed(page: Blocks, of_blocks: Sequence[Number]) -> list[Number]:
-    """Return for each element the sum over the blocks in it, those of the elements inside it included."""
-    sums = cast(list[Number], [0] * len(page.tag))
-    for element, value in zip(page.element, of_blocks, strict=True):
-        sums[element] += value
-    for number in range(len(sums) - 1, 0, -1):  # an element comes before those inside it
-        sums[page.parent[number]] += sums[number]
-    return sums
+class _Sums:
+    """Of each element the sum over the blocks in it, which stand one after another."""
+
+    def __init__(self, page: Blocks, values: Iterable[int]) -> None:
+        self.before = list(accumulate(values, initial=0))
+        self._first, self._end = page.first, page.end
+
+    def __getitem__(self, element: int) -> int:
+        return self.before[self._end[element]] - self.before[self._first[element]]
+
+    def all(self) -> list[int]:
+        """Return those of all elements, by their numbers."""
+        before = self.before
+        return [before[end] - before[first] for first, end in zip(self._first, self._end, strict=True)]
 
 
-def _outside(page: Blocks, chars: list[int], weakest: int) -> list[bool]:
+def _outside(page: Blocks, chars: _Sums, weakest: int) -> list[bool]:
     """Return of each element whether it or one above it says that it is boilerplate, by nothing weaker than that.
 
     What has most of a page's text is around the main text, whatever its name: `no-sidebar`, or a form around all.
     """
     most = _SHARE_OF_PAGE * chars[0]
     out = [False]
-    for tag, parent, said, inside in zip(page.tag[1:], page.parent[1:], page.said[1:], chars[1:], strict=True):
-        says = said >= weakest and (inside < most or (said == BY_TAG and tag != "form"))
+    for number, (parent, said) in enumerate(zip(page.parent[1:], page.said[1:], strict=True), 1):
+        says = said >= weakest and (chars[number] < most or (said == BY_TAG and page.tag[number] != "form"))
         out.append(says or out[parent])
     return out
 
 
 def _choose(page: Blocks, is_out: list[bool]) -> list[int]:
     """Return the blocks of the best element, without what goes from it, or those of an index. Changes is_out."""
-    tag, parent = page.tag, page.parent
     seen = [not is_out[element] for element in page.element]
-    chars = _summed(page, list(map(mul, page.chars, seen)))
-    linked = _summed(page, list(map(mul, page.linked, seen)))
+    chars, linked = _Sums(page, map(mul, page.chars, seen)), _Sums(page, map(mul, page.linked, seen))
     top = _index(page, chars, linked)
     if not top:
-        values = map(_value, map(tag.__getitem__, page.element), page.chars, page.linked, page.dense)
-        score = _summed(page, list(map(mul, values, seen)))
-        top = _best(page, score)
-        for number in range(top + 1, len(tag)):
-            above = parent[number]
-            if above < top:
-                break
-            is_out[number] = (
-                is_out[number] or is_out[above] or _is_list_of_links(tag[number], chars[number], linked[number])
-            )
+        tags = map(page.tag.__getitem__, page.element)
+        values = map(_value, tags, page.chars, page.linked, page.dense)
+        top = _best(page, _Sums(page, map(mul, values, seen)).all())
+        _leave_out_links(page, top, (chars, linked), is_out)
     return [block for block in range(page.first[top], page.end[top]) if not is_out[page.element[block]]]
 
 
-def _best(page: Blocks, score: list[float]) -> int:
+def _leave_out_links(page: Blocks, top: int, sums: tuple[_Sums, _Sums], is_out: list[bool]) -> None:
+    """Note of the elements inside one, and of those inside them, that they are out for their links.
+
+    sums: of the characters, and of those in links. A part of a list or a table stays or goes with the whole, as does
+    what an item consists of.
+    """
+    chars, linked = (each.all() for each in sums)
+    parent, of_item = page.parent, set[int]()
+    for number in range(top + 1, len(page.tag)):
+        above, tag = parent[number], page.tag[number]
+        if above < top:
+            break
+        if above > top and tag not in _LISTS and (page.tag[above] in _ITEMS or above in of_item):
+            of_item.add(number)
+            is_out[number] = is_out[number] or is_out[above]
+        elif is_out[above]:
+            is_out[number] = True
+        elif linked[number] and tag not in _NOT_JUDGED:
+            most = _MOST_LINKED_IN_PARAGRAPH if tag in _TEXT_TAGS else _MOST_LINKED_INSIDE
+            is_out[number] = is_out[number] or linked[number] > most * chars[number]
+
+
+def _best(page: Blocks, score: list[int]) -> int:
     """Return the innermost element that has next to all of the greatest sum, and may hold paragraphs."""
-    best = max((n for n, tag in enumerate(page.tag) if tag not in _PARAGRAPHS), key=lambda n: (score[n], n))
+    tag = page.tag
+    most, best = score[0], 0
+    for number, value in enumerate(score):
+        if value >= most and tag[number] not in _PARAGRAPHS:
+            most, best = value, number
     least = _SHARE_OF_BEST * score[best]
     for number in range(best + 1, len(score)):
-        if score[number] >= least and page.parent[number] == best and page.tag[number] not in _PARAGRAPHS:
+        if score[number] >= least and page.parent[number] == best and tag[number] not in _PARAGRAPHS:
             best = number
         elif page.parent[number] < best and page.first[number] >= page.end[best]:
             break
     return best
 
 
-def _index(page: Blocks, chars: list[int], linked: list[int]) -> int:
+def _index(page: Blocks, chars: _Sums, linked: _Sums) -> int:
     """Return the element that is the main text of an index, such as a table of contents or a list of names, or 0.
 
     A page is one where a single list or table, most of it links, has most of the text that is not said to be
-    boilerplate. chars, linked: of each element, without boilerplate.
+    boilerplate. chars, linked: of each element, without boilerplate. What has more than half of a text has its middle.
     """
     least = max(1.0, _SHARE_OF_PAGE * chars[0])
-    around = next((n for n, tag in enumerate(page.tag) if chars[n] >= least and tag in _LISTS), 0)
-    if linked[around] <= _MOST_LINKED * chars[around]:
+    around = 0
+    element = (
+        page.element[min(bisect_left(chars.before, (chars[0] + 1) // 2, 1), len(page.chars)) - 1] if page.chars else 0
+    )
+    while element > 0:
+        if page.tag[element] in _LISTS and chars[element] >= least:
+            around = element
+        element = page.parent[element]
+    if not around or _TIMES_LINKED * linked[around] <= chars[around]:
         return 0
     while page.parent[around] > 0 and chars[around] >= _SHARE_OF_SURROUNDINGS * chars[page.parent[around]]:
         around = page.parent[around]
     return around
 
 
-def _value(tag: str, chars: int, linked: int, dense: int) -> float:
-    """Return what a block counts for the element that it is in: its characters, or less than nothing.
+def _value(tag: str, chars: int, linked: int, dense: int) -> int:
+    """Return twice what a block counts for the element that it is in: its characters, or less than nothing.
 
-    Short items and cells count by both, so that the links of a list or table decide of the whole: more than a third of
-    its text makes it worth less than nothing. A text is long for its script: of Chinese, Japanese and Korean a third
-    of the characters do.
+    Short items and cells count by both, for half as much, so that the links of a list or table decide of the whole:
+    more than a third of its text makes it worth less than nothing. A text is long for its script: of Chinese, Japanese
+    and Korean a third of the characters do.
     """
     if tag == "dt":  # the heading of what follows
-        return 0.0
+        return 0
     if tag in _PARTS and chars < _LONG:
-        return _WEIGHT_OF_PARTS * (chars - linked / _MOST_LINKED)
-    if linked > _MOST_LINKED * chars:
-        return -_WEIGHT_OF_OTHERS * chars
+        return chars - _TIMES_LINKED * linked
+    if _TIMES_LINKED * linked > chars:
+        return -2 * chars
     if tag in _TEXT_TAGS or chars + 2 * dense >= _LONG:
-        return float(chars)
+        return 2 * chars
     if tag in _HEADINGS:
-        return 0.0
-    return -_WEIGHT_OF_OTHERS * chars
-
-
-def _is_list_of_links(tag: str, chars: int, linked: int) -> bool:
-    """Return whether an element is to go for its links. A part of a list or a table stays or goes with the whole."""
-    most = _MOST_LINKED_IN_PARAGRAPH if tag in _TEXT_TAGS else _MOST_LINKED_INSIDE
-    return tag not in _HEADINGS and tag not in _PARTS and chars > 0 and linked > most * chars
+        return 0
+    return -2 * chars

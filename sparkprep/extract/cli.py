@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     tell_access(args, [*args.input, settings.list_prefix], [args.output, args.work])
     with if_interrupted(NOTHING_IN_PLACE):
         archives = list_archives(args.input, settings.list_prefix)
-        try_output(args.output, args.overwrite, [file.path for file in archives.files], MADE, args.work)
+        try_output(args.output, args.overwrite, archives.places, MADE, args.work)
 
         from sparkprep.extract.pipeline import extract
         from sparkprep.spark.session import get_session

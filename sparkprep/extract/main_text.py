@@ -10,6 +10,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
 from sparkprep.extract.blocks import blocks_of
+from sparkprep.extract.characters import visible
 from sparkprep.extract.charset import decode
 from sparkprep.extract.choosing import main_blocks
 from sparkprep.extract.page import Page
@@ -22,7 +23,6 @@ _ROOT_WITHIN = 10_000
 """Characters in which a page's root element must begin."""
 _LANG = re.compile(r"\s(?:xml:)?lang\s*=\s*[\"']?([a-z]{2,3}(?:[-_][a-z0-9]{2,8})*)[\"'\s>]", re.IGNORECASE)
 _LONGEST_TITLE = 1_000
-_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def page_of(data: bytes, content_type: str, extractor: str) -> Page:
@@ -39,7 +39,7 @@ def page_of(data: bytes, content_type: str, extractor: str) -> Page:
 
 
 def _title(tree: HTMLTree) -> str:
-    return _SPACE.sub(" ", _UNWRITABLE.sub("", tree.title or "")).strip()[:_LONGEST_TITLE]
+    return _SPACE.sub(" ", visible(tree.title or "")).strip()[:_LONGEST_TITLE]
 
 
 def _language(html: str) -> str:
@@ -49,8 +49,8 @@ def _language(html: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    """Return a text without blanks at the ends of lines, and with one empty line at most between two."""
-    lines = [line.rstrip() for line in _UNWRITABLE.sub("", text).split("\n")]
+    """Return a text without what is not seen, blanks at the ends of lines, and more than one empty line between two."""
+    lines = [line.rstrip() for line in visible(text).split("\n")]
     return _GAPS.sub("\n\n", "\n".join(lines)).strip("\n")
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from sparkprep.extract.bodies import Answer, answer_of, body_of
+from sparkprep.extract.characters import visible
 from sparkprep.extract.languages import Language
 from sparkprep.extract.members import Readable
 from sparkprep.extract.page import Page
@@ -53,6 +54,8 @@ REASONS = (
 """Why a record gives no document. "not a page": requests, metadata, warcinfo, revisits."""
 _NAMED = {DAMAGED, TOO_SLOW, CRASHED}
 """Reasons for which each record is named in rejected/: those that are no property of the page's kind."""
+AS_RECORD, AS_BODY, AS_TEXT = "the record, as it lies", "the body, unpacked", "the text of a record of WET"
+"""What of a page is too large."""
 _BY_CRAWLER, _BY_SERVER = "by the crawler", "by the server, or on the way"
 _MOST_HTTP_HEAD = 1 << 16
 _HTML_TYPES = ("text/html", "application/xhtml+xml", "application/xhtml")
@@ -112,7 +115,7 @@ class _Extraction:
             return self._without(record, "", DAMAGED, record.fault)
         url = record.headers.get("warc-target-uri", "").strip("<>")
         if record.length > self.settings.max_bytes + _MOST_HTTP_HEAD:
-            return self._without(record, url, TOO_LARGE, record.fault)
+            return self._without(record, url, TOO_LARGE, record.fault, AS_RECORD)
         if record.fault:
             return self._without(record, url, DAMAGED, record.fault)
         if record.type == "conversion":
@@ -129,10 +132,10 @@ class _Extraction:
         if not record.block.strip():
             return Outcome(reason=EMPTY, url=url)
         if len(record.block) > self.settings.max_bytes:
-            return Outcome(reason=TOO_LARGE, url=url)
+            return Outcome(reason=TOO_LARGE, url=url, kind=AS_TEXT)
         if self._is_cut(record):
             return Outcome(reason=TRUNCATED, url=url, kind=_BY_CRAWLER)
-        text = record.block.decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "").strip("\n")
+        text = visible(record.block.decode("utf-8", "replace")).strip("\n")
         languages = record.headers.get("warc-identified-content-language", "")
         try:
             language = self.pages.language_of(text)
@@ -149,7 +152,7 @@ class _Extraction:
             return Outcome(reason=NOT_HTML, url=url, kind=kind)
         body = body_of(answer, self.settings.max_bytes)
         if body.is_cut:
-            return Outcome(reason=TOO_LARGE, url=url, kind="unpacked")
+            return Outcome(reason=TOO_LARGE, url=url, kind=AS_BODY)
         cut_by = _BY_CRAWLER if self._is_cut(record) else _BY_SERVER
         if not body.data.strip():
             if body.is_broken or cut_by == _BY_CRAWLER:
@@ -195,11 +198,11 @@ class _Extraction:
             "payload_bytes": size,
         }
 
-    def _without(self, record: Record | Damage, url: str, reason: str, detail: str) -> Outcome:
+    def _without(self, record: Record | Damage, url: str, reason: str, detail: str, kind: str = "") -> Outcome:
         if reason not in _NAMED and not detail:
-            return Outcome(reason=reason, url=url)
+            return Outcome(reason=reason, url=url, kind=kind)
         row = {"archive": self.archive, "offset": record.offset, "bytes": record.lost, "url": url or None}
-        return Outcome(reason=reason, rejected={**row, "reason": reason, "detail": detail}, url=url)
+        return Outcome(reason=reason, rejected={**row, "reason": reason, "detail": detail}, url=url, kind=kind)
 
 
 def _answer(record: Record) -> Answer | None:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError, flag
-from sparkprep.extract.archives import Archives, distinct_names, list_archives, names_repeated
+from sparkprep.extract.archives import Archives, distinct_names, list_archives, names_repeated, tell_unread
 from sparkprep.extract.contents import DOCUMENTS, MADE, METRICS, REJECTED
 from sparkprep.extract.outcomes import DAMAGED, DOCUMENTS_SCHEMA, REASONS, REJECTED_SCHEMA, outcomes
 from sparkprep.extract.page import check_extractor
@@ -97,7 +97,7 @@ def extract(
     archives = source if isinstance(source, Archives) else list_archives(source, settings.list_prefix)
     preflight(spark)
     progress = Progress(spark, stream, EXTRACT)
-    with OutputFolder(output, overwrite, [file.path for file in archives.files], MADE, work, keep_work) as folder:
+    with OutputFolder(output, overwrite, archives.places, MADE, work, keep_work) as folder:
         with tasks_ended(spark):
             refuse_unseen(spark, archives.files, [folder.work, folder.scratch])
             progress.expect(archives.bytes)
@@ -241,18 +241,14 @@ def _metrics(
         total.merge(each.tally)
     counts, records = total.reasons, total.records
     damaged = [archives.files[each.archive].path for each in told if each.tally.reasons[DAMAGED]]
-    if not records or records == counts[DAMAGED]:
-        raise UserError(
-            f"{archives.files[0].path}: no record of WARC could be read, in this or any other archive of the input"
-        )
-    warnings = archives.warnings
-    if damaged:
-        shown = ", ".join(damaged[:_SHOWN]) + (f" and {len(damaged) - _SHOWN:,} more" if len(damaged) > _SHOWN else "")
-        archive = "archive" if len(damaged) == 1 else "archives"
-        warnings = [
-            *warnings,
-            f"{len(damaged):,} damaged {archive}, read but for the places that {REJECTED}/ names: {shown}",
-        ]
+    unread = [archives.files[each.archive].path for each in told if each.tally.records == each.tally.reasons[DAMAGED]]
+    if len(unread) == len(told):
+        raise UserError(tell_unread(unread, len(told)))
+    warnings = [*archives.warnings, *([tell_unread(unread, len(told))] if unread else [])]
+    if torn := [path for path in damaged if path not in set(unread)]:
+        shown = ", ".join(torn[:_SHOWN]) + (f" and {len(torn) - _SHOWN:,} more" if len(torn) > _SHOWN else "")
+        archive = "archive" if len(torn) == 1 else "archives"
+        warnings.append(f"{len(torn):,} damaged {archive}, read but for the places that {REJECTED}/ names: {shown}")
     if repeated := names_repeated(archives.files):
         warnings = [*warnings, f"archives of one name in several folders, read as different ones: {repeated[0]}"]
     return {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparkprep.extract.blocks import Blocks
+from sparkprep.extract.numbering import marks_of
+from sparkprep.extract.scanning import TELLING
+from sparkprep.extract.tables import CELLS, gutters, layout_elements
 
-_TELLING = frozenset(("li", "ul", "ol", "td", "th", "tr", "dl", "table"))
-"""Elements by which a block is written otherwise than a paragraph."""
-
-
+_LINES = frozenset(("div", "span", "figure", "section"))
+"""What a line of code may be, where it is no `pre`."""
 _DEEPEST = 8
 """Levels of nested lists that are told apart by indentation."""
 
@@ -18,59 +19,95 @@ def text_of(page: Blocks, blocks: Sequence[int]) -> str:
     """Return the text of some blocks of a page, by their numbers, in their order.
 
     Paragraphs are separated by an empty line; items of a list by a line's end, each behind "- " or its number, nested
-    ones indented; rows of a table by a line's end, cells by tabs.
+    ones indented, several paragraphs of one by a line's end and as many blanks; rows of a table by a line's end, cells
+    by tabs, and each row is one line. A table that only places things on the page has paragraphs. Lines of code that are
+    blocks of their own are lines.
     """
-    around, item, level = _surroundings(page)
+    writer = _Writer(page, blocks)
     parts: list[str] = []
-    numbers: dict[int, int] = {}
     before = -1
-    for block in blocks:
-        element = page.element[block]
+    for block in writer.blocks:
         if parts:
-            parts.append(_between(page, around, page.element[before], element))
-        text = page.text_of(block)
-        if item[element]:
-            is_first = not page.first[item[element]] <= before < page.end[item[element]]
-            text = _marked(page, text, item[element], level[element], is_first, numbers)
-        parts.append(text)
+            parts.append(writer.between(before, block))
+        parts.append(writer.text(before, block) if page.around[page.element[block]] else page.text_of(block))
         before = block
     return "".join(parts)
 
 
-def _surroundings(page: Blocks) -> tuple[list[int], list[int], list[int]]:
-    """Return for each element the innermost that tells how text is written, the innermost item, and how many items are
-    around one another: itself included, 0 where there is none."""
-    around, item, level = [0], [0], [0]
-    for number in range(1, len(page.tag)):
-        tag, parent = page.tag[number], page.parent[number]
-        around.append(number if tag in _TELLING else around[parent])
-        item.append(number if tag == "li" else item[parent])
-        level.append(level[parent] + (tag == "li"))
-    return around, item, level
+class _Writer:
+    """What is known of a page while its blocks are written."""
 
+    def __init__(self, page: Blocks, blocks: Sequence[int]) -> None:
+        self.page, self.blocks = page, blocks
+        self._marks: dict[int, str] = {}
+        self._layout: set[int] = set()
+        if "table" in page.tag:
+            dropped = gutters(page, blocks)
+            self.blocks = [block for block in blocks if block not in dropped] if dropped else blocks
+            self._layout = layout_elements(page)
 
-def _between(page: Blocks, around: list[int], before: int, element: int) -> str:
-    """Return what stands between blocks of two elements: by the innermost telling element that is around both."""
-    one, other = around[before], around[element]
-    while one != other:  # the inner one has the higher number
-        if one > other:
-            one = around[page.parent[one]]
-        else:
-            other = around[page.parent[other]]
-    tag = page.tag[one]
-    if tag == "tr":
-        return "\t"
-    return "\n" if tag in _TELLING else "\n\n"
+    def between(self, before: int, block: int) -> str:
+        """Return what stands between two blocks: by the innermost telling element that is around both."""
+        page, around = self.page, self.page.around
+        element, other = page.element[before], page.element[block]
+        if page.coded[block] == page.chars[block] and self._are_lines(element, other, before):
+            return "\n"
+        one, two = around[element], around[other]
+        if one == two == 0:
+            return "\n\n"
+        while one != two:  # the inner one has the higher number
+            if one > two:
+                one = around[page.parent[one]]
+            else:
+                two = around[page.parent[two]]
+        tag = page.tag[one]
+        if tag not in TELLING:
+            return "\n\n"
+        if tag not in CELLS and tag not in ("tr", "table"):
+            return "\n"
+        if one in self._layout:
+            return "\n\n"
+        if tag in CELLS:
+            is_plain = (
+                around[element] == one == around[other] and not self._is_code(element) and not self._is_code(other)
+            )
+            return " " if is_plain else "\n"
+        return "\t" if tag == "tr" else "\n"
 
+    def _are_lines(self, element: int, other: int, before: int) -> bool:
+        """Return whether two blocks, of which the second is code, are lines of the same code."""
+        page = self.page
+        return (
+            page.coded[before] == page.chars[before]
+            and page.parent[element] == page.parent[other]
+            and page.tag[element] in _LINES
+            and page.tag[other] in _LINES
+        )
 
-def _marked(page: Blocks, text: str, item: int, level: int, is_first: bool, numbers: dict[int, int]) -> str:
-    """Return a text of an item, behind the item's mark where it is the first. numbers: of the items of lists so far."""
-    around = page.parent[item]
-    mark = "- "
-    if page.tag[around] == "ol":
-        numbers[around] = numbers.get(around, 0) + is_first
-        mark = f"{numbers[around]}. "
-    indent = "  " * min(level - 1, _DEEPEST)
-    if not is_first:
-        mark = " " * len(mark)
-    return indent + mark + text.replace("\n", "\n" + " " * (len(indent) + len(mark)))
+    def _is_code(self, element: int) -> bool:
+        return self.page.tag[element] in ("pre", "listing", "xmp")
+
+    def text(self, before: int, block: int) -> str:
+        """Return the text of a block, as its item or cell has it."""
+        page, element = self.page, self.page.element[block]
+        text = page.text_of(block)
+        around = page.around[element]
+        if page.tag[around] in CELLS and "\n" in text and not self._is_code(element) and around not in self._layout:
+            text = text.replace("\n\n", " ").replace("\n", " ")
+        item = page.item[element]
+        return self._marked(text, item, page.level[element], before) if item else text
+
+    def _marked(self, text: str, item: int, level: int, before: int) -> str:
+        """Return a text of an item, behind the item's mark where it is the first."""
+        page, around = self.page, self.page.parent[item]
+        mark = "- "
+        if page.tag[around] == "ol":
+            if item not in self._marks:
+                self._marks |= marks_of(page, around)
+            mark = self._marks[item]
+        if page.first[item] <= before < page.end[item]:
+            mark = " " * len(mark)
+        indent = "  " * min(level - 1, _DEEPEST)
+        if "\n" in text:
+            text = text.replace("\n", "\n" + " " * (len(indent) + len(mark)))
+        return indent + mark + text

@@ -13,8 +13,20 @@ import numpy.typing as npt
 from numba import njit, types
 
 from sparkprep.dedup.kernels import KEPT
+from sparkprep.extract.serialized import (
+    BYTES,
+    MULTIPLIER,
+    SLOTS,
+    after_closing,
+    after_comment,
+    character_at,
+    is_dense,
+    is_shown_as_block,
+    keeps_white_space,
+    tag_at,
+)
 
-_BLOCK, _KEPT_LINES, _RAW, _LINK, _BREAK, _UNSEEN = 1, 2, 3, 4, 5, 6
+_BLOCK, _KEPT_LINES, _RAW, _LINK, _BREAK, _UNSEEN, _CODE = 1, 2, 3, 4, 5, 6, 7
 _BLOCK_NAMES = (
     *("address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "dir"),
     *("div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6"),
@@ -33,18 +45,22 @@ _KINDS = {
     "a": _LINK,
     **dict.fromkeys(("br", "hr"), _BREAK),
     **dict.fromkeys(_UNSEEN_NAMES, _UNSEEN),
+    **dict.fromkeys(("code", "kbd", "samp", "tt"), _CODE),
 }
 NAMES = ("", *_KINDS)
 """The elements that mean something here, by number; 0 is none of them."""
+TELLING = frozenset(("ul", "ol", "dl", "dir", "li", "table", "tr", "td", "th"))
+"""Those by which a block is written otherwise than a paragraph."""
 
 
 class Scan(NamedTuple):
     """The blocks of a page, and the elements with text in them, both in document order.
 
-    text: UTF-8 of one block after the other. starts: (blocks + 1,) where they lie in it. blocks: (4, blocks) int32 of
-    the element, the characters, those of them in links, and those of Chinese, Japanese and Korean. elements: (6,
+    text: UTF-8 of one block after the other. starts: (blocks + 1,) where they lie in it. blocks: (5, blocks) int32 of
+    the element, the characters, those of them in links, those of Chinese, Japanese and Korean, and those in code. elements: (9,
     elements) int32 of the name, by its number in NAMES, the element around it, the first and the end of the blocks
-    inside, and where its attributes lie; element 0 is around all.
+    inside, where its attributes lie, the innermost of TELLING and the innermost item of a list, itself included, and
+    how many items are around one another; 0 where there is none. Element 0 is around all.
     """
 
     text: bytes
@@ -54,15 +70,17 @@ class Scan(NamedTuple):
 
 
 def scan(html: bytes) -> Scan:
-    """Return the blocks of serialized HTML, with single blanks, or with their lines inside `pre`.
+    """Return the blocks of serialized HTML, with single blanks, or with their lines inside `pre` and where a style says so.
 
-    A block of `<br>` alone, or of blanks, is none. Of several empty lines one stays.
+    What begins a block elsewhere begins a line inside `pre`, where highlighters put each line into an element of its
+    own, and a cell of a table is set off by a tab. `&nbsp;` stays a blank in code, which is indented by it. A block of
+    `<br>` alone, or of blanks, is none. Of several empty lines one stays.
     """
     data = np.frombuffer(html, np.uint8)
     most = np.count_nonzero(data == _OPENS) + 2
     text = np.empty(len(html) + 2, np.uint8)
-    starts, blocks = np.zeros(most, np.int32), np.empty((4, most), np.int32)
-    elements, stack = np.zeros((6, most), np.int32), np.empty((4, most), np.int32)
+    starts, blocks = np.zeros(most, np.int32), np.empty((5, most), np.int32)
+    elements, stack = np.zeros((9, most), np.int32), np.empty((5, most), np.int32)
     state = np.zeros(4, np.int64)
     state[_ELEMENTS] = 1
     _scan(data, *_TABLE, text, starts, blocks, elements, stack, state)
@@ -74,24 +92,22 @@ def scan(html: bytes) -> Scan:
 
 _DEPTH, _NUMBERED, _COUNT, _ELEMENTS = range(4)
 """What the state of a pass tells: how many elements are open, how many of them are numbered; blocks and elements."""
-_SLOTS = 512
-_MULTIPLIER = 257
 
 
 def _hash(name: str) -> int:
     value = 0
     for byte in name.encode():
-        value = (value * _MULTIPLIER + byte) % (1 << 64)
+        value = (value * MULTIPLIER + byte) % (1 << 64)
     return value
 
 
 def _table() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Return by slot the hashes of names, their kinds and numbers; a name lies in its hash's slot, or a later one."""
-    hashes, kinds, numbers = np.zeros(_SLOTS, np.uint64), np.zeros(_SLOTS, np.uint8), np.zeros(_SLOTS, np.uint8)
+    hashes, kinds, numbers = np.zeros(SLOTS, np.uint64), np.zeros(SLOTS, np.uint8), np.zeros(SLOTS, np.uint8)
     for number, (name, kind) in enumerate(_KINDS.items(), 1):
-        slot = _hash(name) % _SLOTS
+        slot = _hash(name) % SLOTS
         while kinds[slot]:
-            slot = (slot + 1) % _SLOTS
+            slot = (slot + 1) % SLOTS
         hashes[slot], kinds[slot], numbers[slot] = _hash(name), kind, number
     return hashes, kinds, numbers
 
@@ -99,180 +115,90 @@ def _table() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8], npt.NDArray
 _TABLE = _table()
 
 _OPENS, _SLASH, _LINE_END = ord("<"), ord("/"), ord("\n")
-
-_TAG = types.UniTuple(types.int64, 5)
-_U8 = types.Array(types.uint8, 1, "C", readonly=True)
+_TD, _TH, _TR, _LI = map(NAMES.index, ("td", "th", "tr", "li"))
+_TELLS = np.array([name in TELLING for name in NAMES])
+_NBSP = len("&nbsp;")
 _MATRIX = types.int32[:, ::1]
 _STATE = types.int64[::1]
 
 
-@njit(types.int64(_U8, types.int64, types.int64, types.int64), cache=KEPT)
-def _after_closing(data: npt.NDArray[np.uint8], at: int, begin: int, end: int) -> int:
-    """Return where the first `</name>` from `at` on has ended, or the end of all; the name is data[begin:end]."""
-    length = end - begin
-    while at + length + 3 <= len(data):
-        if data[at] == 60 and data[at + 1] == 47 and data[at + 2 + length] == 62:
-            same = 0
-            while same < length and data[at + 2 + same] == data[begin + same]:
-                same += 1
-            if same == length:
-                return at + length + 3
-        at += 1
-    return len(data)
-
-
-@njit(types.int64(_U8, types.int64), cache=KEPT)
-def _after_comment(data: npt.NDArray[np.uint8], at: int) -> int:
-    """Return where the first `-->` from `at` on has ended, or the end of all."""
-    while at + 3 <= len(data):
-        if data[at] == 45 and data[at + 1] == 45 and data[at + 2] == 62:
-            return at + 3
-        at += 1
-    return len(data)
-
-
-@njit(types.int64(_U8, types.int64), cache=KEPT)
-def _end_of_tag(data: npt.NDArray[np.uint8], at: int) -> int:
-    """Return where the ">" of a tag lies, or -1 where it has none. at: behind its name.
-
-    A value begins with `="`: names of attributes may have quotes in them too.
-    """
-    while at < len(data):
-        if data[at] == 62:
-            return at
-        if data[at] == 34 and data[at - 1] == 61:
-            at += 1
-            while at < len(data) and data[at] != 34:
-                at += 1
-        at += 1
-    return -1
-
-
-@njit(types.int64(_U8, types.int64), cache=KEPT)
-def _blank(data: npt.NDArray[np.uint8], at: int) -> int:
-    """Return how many bytes of blank space lie here: those of one character, or 0."""
-    byte = data[at]
-    if byte < 128:
-        return 1 if byte == 32 or 9 <= byte <= 13 or 28 <= byte <= 31 else 0
-    if at + 1 >= len(data):
-        return 0
-    second = data[at + 1]
-    if byte == 0xC2:
-        return 2 if second == 0x85 or second == 0xA0 else 0
-    if at + 2 >= len(data):
-        return 0
-    third = data[at + 2]
-    if byte == 0xE2:
-        general = second == 0x80 and (0x80 <= third <= 0x8A or 0xA8 <= third <= 0xA9 or third == 0xAF)
-        return 3 if general or (second == 0x81 and third == 0x9F) else 0
-    if byte == 0xE3:
-        return 3 if second == 0x80 and third == 0x80 else 0
-    return 3 if byte == 0xE1 and second == 0x9A and third == 0x80 else 0
-
-
-@njit(types.UniTuple(types.int64, 2)(_U8, types.int64), cache=KEPT)
-def _reference(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
-    """Return the character that a reference stands for, and its bytes; "&" itself where there is none."""
-    left = len(data) - at
-    if left >= 4 and data[at + 2] == 116 and data[at + 3] == 59:
-        if data[at + 1] == 108:
-            return 60, 4
-        if data[at + 1] == 103:
-            return 62, 4
-    if left >= 5 and data[at + 1] == 97 and data[at + 2] == 109 and data[at + 3] == 112 and data[at + 4] == 59:
-        return 38, 5
-    if left >= 6 and data[at + 1] == 110 and data[at + 2] == 98 and data[at + 3] == 115 and data[at + 4] == 112:
-        return 32, 6
-    return 38, 1
-
-
-@njit(types.UniTuple(types.int64, 3)(_U8, types.int64), cache=KEPT, inline="always")
-def _character(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int, int]:
-    """Return the byte that lies here or a reference stands for, whether it begins blank space, and the bytes to go on.
-
-    Of a character of several bytes the first is returned, and one of them is gone on: those that follow stand for
-    themselves.
-    """
-    byte = data[at]
-    if 38 < byte < 128:
-        return byte, 0, 1
-    if byte == 38:
-        character, length = _reference(data, at)
-        return character, character == 32, length
-    length = _blank(data, at)
-    return byte, length > 0, max(length, 1)
-
-
-@njit(types.boolean(_U8, types.int64), cache=KEPT)
-def _is_dense(data: npt.NDArray[np.uint8], at: int) -> bool:
-    """Return whether a character of kana, Han or Hangul begins here: U+3040 to U+9FFF, U+AC00 to U+D7A3."""
-    byte = data[at]
-    if byte < 0xE3 or byte > 0xED or at + 1 >= len(data):
-        return False
-    if byte == 0xE3:
-        return bool(data[at + 1] >= 0x81)
-    if byte == 0xEA:
-        return bool(data[at + 1] >= 0xB0)
-    return bool(byte != 0xED or data[at + 1] <= 0x9E)
-
-
-@njit(_TAG(_U8, types.int64, types.uint64[::1], types.uint8[::1], types.uint8[::1]), cache=KEPT)
-def _tag(data, at, hashes, kinds, numbers):
-    """Return of the tag that begins at `at` its kind, the number of its name, where that begins and ends, and where the
-    tag's ">" lies: -1 where there is none, and the name's beginning is its end where this is no tag."""
-    first = at + 1 + (data[at + 1] == _SLASH)
-    after = first
-    value = np.uint64(0)
-    while after < len(data) and (
-        97 <= data[after] <= 122 or (after > first and (48 <= data[after] <= 57 or data[after] == 45))
-    ):
-        value = value * np.uint64(_MULTIPLIER) + np.uint64(data[after])
-        after += 1
-    if after == first:
-        return 0, 0, first, after, -1
-    slot = np.int64(value % np.uint64(_SLOTS))
-    while kinds[slot] and hashes[slot] != value:
-        slot = (slot + 1) % _SLOTS
-    return kinds[slot], numbers[slot], first, after, _end_of_tag(data, after)
-
-
-@njit(types.void(_MATRIX, _MATRIX, _STATE, types.int32[::1], _MATRIX, types.int64[::1]), cache=KEPT)
-def _end_block(elements, stack, state, starts, blocks, block):
-    """Write a block, and give the open elements around it their rows, those that have none. block: where its text ends,
-    its characters, those in links, and the dense ones."""
+@njit(
+    types.void(
+        _MATRIX, _MATRIX, _STATE, types.int32[::1], _MATRIX,
+        types.int64, types.int64, types.int64, types.int64, types.int64,
+    ),
+    cache=KEPT,
+)  # fmt: skip
+def _end_block(elements, stack, state, starts, blocks, end, chars, linked, dense, coded):
+    """Write a block, and give the open elements around it their rows, those that have none. end: of its text; chars,
+    linked, dense, coded: its characters, and those of them of each kind."""
     depth, count = state[_DEPTH], state[_COUNT]
     for level in range(state[_NUMBERED], depth):
         inside = state[_ELEMENTS]
-        elements[0, inside] = stack[0, level]
-        elements[1, inside] = stack[3, level - 1] if level else 0
+        number, above = stack[0, level], stack[3, level - 1] if level else 0
+        elements[0, inside], elements[1, inside] = number, above
         elements[2, inside] = count
         elements[4, inside], elements[5, inside] = stack[1, level], stack[2, level]
+        elements[6, inside] = inside if _TELLS[number] else elements[6, above]
+        elements[7, inside] = inside if number == _LI else elements[7, above]
+        elements[8, inside] = elements[8, above] + (number == _LI)
         stack[3, level] = inside
         state[_ELEMENTS] += 1
     state[_NUMBERED] = depth
     blocks[0, count] = stack[3, depth - 1] if depth else 0
-    blocks[1, count], blocks[2, count], blocks[3, count] = block[1], min(block[2], block[1]), block[3]
-    starts[count + 1] = block[0]
+    blocks[1, count], blocks[2, count], blocks[3, count] = chars, min(linked, chars), dense
+    blocks[4, count] = min(coded, chars)
+    starts[count + 1] = end
     state[_COUNT] += 1
 
 
-@njit(types.void(_MATRIX, _MATRIX, _STATE, types.int64, types.boolean, types.int64, types.int64), cache=KEPT)
-def _open_or_close(elements, stack, state, number, is_closing, after, end):
-    """Open an element, whose attributes lie between `after` and `end`, or close the innermost where it is this one."""
+@njit(
+    types.int64(_MATRIX, _MATRIX, _STATE, types.int64, types.boolean, types.int64, types.int64, types.boolean),
+    cache=KEPT,
+)
+def _open_or_close(elements, stack, state, number, is_closing, after, end, keeps_lines):
+    """Open an element, whose attributes lie between `after` and `end`, or close the innermost where it is this one.
+
+    keeps_lines: whether it does so, if it is opened. Return by how many elements more lines are kept then.
+    """
     depth = state[_DEPTH]
     if not is_closing:
-        stack[0, depth], stack[1, depth], stack[2, depth] = number, after, end
+        stack[0, depth], stack[1, depth], stack[2, depth], stack[4, depth] = number, after, end, keeps_lines
         state[_DEPTH] += 1
-    elif depth and stack[0, depth - 1] == number:
+        return np.int64(keeps_lines)
+    if depth and stack[0, depth - 1] == number:
         state[_DEPTH] = depth - 1
         if state[_NUMBERED] == depth:
             elements[3, stack[3, depth - 1]] = state[_COUNT]
             state[_NUMBERED] = depth - 1
+        return -np.int64(stack[4, depth - 1])
+    return 0
+
+
+_NO_BORDER, _CLOSED, _OPENED, _CELL = 0, 1, 2, 3
+"""Inside `pre`, where an element has ended or begun since the last character: what comes next is on another line, or
+in another cell of it."""
+
+
+@njit(types.int64(types.int64, types.int64, types.boolean), cache=KEPT)
+def _border(before, number, is_closing):
+    """Return the border that a tag makes inside `pre`, after the one that was there."""
+    if number == _TD or number == _TH:
+        return _CELL if before == _NO_BORDER and not is_closing else before
+    if before == _CELL and number != _TR:
+        return before
+    return max(before % _CELL, _CLOSED if is_closing else _OPENED)
+
+
+@njit(types.boolean(types.uint8), cache=KEPT, inline="always")
+def _is_plain(byte):
+    """Return whether a byte is of ASCII and stands for itself wherever it lies in a word."""
+    return 38 < byte < 128 and byte != 60
 
 
 @njit(
     types.void(
-        _U8, types.uint64[::1], types.uint8[::1], types.uint8[::1], types.uint8[::1], types.int32[::1],
+        BYTES, types.uint64[::1], types.uint8[::1], types.uint8[::1], types.uint8[::1], types.int32[::1],
         _MATRIX, _MATRIX, _MATRIX, _STATE,
     ),
     cache=KEPT,
@@ -280,45 +206,64 @@ def _open_or_close(elements, stack, state, number, is_closing, after, end):
 def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, state):
     """Fill what `Scan` has; how many blocks and elements there are is in `state`.
 
-    stack: of the open elements the name, where the attributes lie, and the number, which an element has once there is
-    text in it. Text up to `solid` is sure; what lies between that and `out`, blanks and line ends, is so when more text
-    comes in the same block.
+    stack: of the open elements the name, where the attributes lie, the number, which an element has once there is text
+    in it, and whether it keeps lines. Text up to `solid` is sure; what lies between that and `out`, blanks and line
+    ends, is so when more text comes in the same block.
     """
-    at = begin = out = solid = chars = solid_chars = linked = dense = breaks = keeps_lines = raw_until = 0
-    in_link = was_linked = tags_end = is_end = False
+    at = begin = out = solid = chars = solid_chars = linked = dense = coded = breaks = keeps_lines = raw_until = 0
+    in_pre = in_code = border = 0
+    in_link = was_linked = was_coded = tags_end = is_end = False
     while not is_end:
         is_end = at == len(data)
         kind, number, after, is_closing = _BLOCK if is_end else 0, 0, 0, False
         if at + 3 < len(data) and data[at] == _OPENS and at >= raw_until and not tags_end:
             if data[at + 1] == 33 and data[at + 2] == 45 and data[at + 3] == 45:
-                at = _after_comment(data, at + 4)
+                at = after_comment(data, at + 4)
                 continue
-            kind, number, first, after, close = _tag(data, at, hashes, kinds, numbers)
+            kind, number, first, after, close = tag_at(data, at, hashes, kinds, numbers)
             is_closing = data[at + 1] == _SLASH
             if after > first and close < 0:
                 kind, tags_end = 0, True  # nor has any that follows an end
             elif after > first:
                 at = close + 1
                 if kind == _UNSEEN and not is_closing:
-                    at = _after_closing(data, at, first, after)
+                    at = after_closing(data, at, first, after)
                 elif kind == _RAW and not is_closing:
-                    raw_until = _after_closing(data, at, first, after) - (after - first) - 3
+                    raw_until = after_closing(data, at, first, after) - (after - first) - 3
                 elif kind == _LINK:
                     in_link = not is_closing
-                if kind in (0, _UNSEEN, _LINK):
+                elif kind == _CODE:
+                    in_code = max(0, in_code + (-1 if is_closing else 1))
+                if in_pre and (
+                    kind == _BLOCK or (kind == 0 and not is_closing and is_shown_as_block(data, after, close))
+                ):
+                    out, chars = solid + min(breaks, 2), solid_chars + min(breaks, 2)
+                    if solid > begin and not breaks:
+                        border = _border(border, number, is_closing)
+                    continue
+                if kind in (0, _UNSEEN, _LINK, _CODE):
                     continue
         if kind in (_BLOCK, _KEPT_LINES, _RAW):
             if solid > begin:
-                _end_block(elements, stack, state, starts, blocks, np.array([solid, solid_chars, linked, dense]))
-            begin, out, was_linked = solid, solid, False
-            chars = solid_chars = linked = dense = breaks = 0
+                _end_block(elements, stack, state, starts, blocks, solid, solid_chars, linked, dense, coded)
+            begin, out, was_linked, was_coded = solid, solid, False, False
+            chars = solid_chars = linked = dense = coded = breaks = border = 0
             if not is_end:
+                kept = kind != _BLOCK or (not is_closing and keeps_white_space(data, after, at - 1))
                 depth = state[_DEPTH]
-                _open_or_close(elements, stack, state, number, is_closing, after, at - 1)
-                keeps_lines += (state[_DEPTH] - depth) * (kind != _BLOCK)
+                keeps_lines += _open_or_close(elements, stack, state, number, is_closing, after, at - 1, kept)
+                in_pre += (state[_DEPTH] - depth) * (kind == _KEPT_LINES)
             continue
-        byte, blank, length = (_LINE_END, 1, 0) if kind == _BREAK else _character(data, at)
+        byte, blank, length = (_LINE_END, 1, 0) if kind == _BREAK else character_at(data, at)
         at += length
+        if border:
+            if kind == _BREAK or byte == _LINE_END:
+                breaks += border == _OPENED
+            else:
+                text[solid] = 9 if border == _CELL else _LINE_END
+                breaks = border != _CELL
+                out, chars = solid + 1, solid_chars + 1
+            border = _NO_BORDER
         if kind == _BREAK or (keeps_lines and byte == _LINE_END):
             breaks += solid > begin
             out, chars = solid + min(breaks, 2), solid_chars + min(breaks, 2)
@@ -328,11 +273,20 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, s
             out += 1
             if byte & 0xC0 != 0x80:
                 chars += 1
-                if in_link:
-                    linked += chars - solid_chars if was_linked else 1
-                was_linked = in_link
-                dense += byte >= 0xE3 and _is_dense(data, at - 1)
+                linked += (chars - solid_chars if was_linked else 1) if in_link else 0
+                coded += (chars - solid_chars if was_coded else 1) if in_code else 0
+                was_linked, was_coded = in_link, in_code > 0
+                dense += byte >= 0xE3 and is_dense(data, at - 1)
+            run = at
+            while at < len(data) and _is_plain(data[at]):
+                text[out] = data[at]
+                out += 1
+                at += 1
+            chars += at - run
+            linked += (at - run) * in_link
+            coded += (at - run) * (in_code > 0)
             solid, solid_chars, breaks = out, chars, 0
-        elif keeps_lines or (solid > begin and out == solid):
+        elif keeps_lines or (in_code and length == _NBSP) or (solid > begin and out == solid):
             text[out] = byte if keeps_lines and byte == 9 else 32
             out, chars = out + 1, chars + 1
+            was_coded |= in_code > 0

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from sparkprep.errors import UserError, argument
-from sparkprep.extract.languages import LANGUAGES
-from sparkprep.options import Integer, Keywords, Number, OneOf, SomeOf, Switch, Text, check_options, option
+from sparkprep.extract.archives import LIST_PREFIX
+from sparkprep.extract.language_names import Languages
+from sparkprep.options import Integer, Keywords, Number, OneOf, Switch, Text, changed, check_options, option
 
 EXTRACTOR_NAMES = ("blocks", "resiliparse", "all", "trafilatura")
 """`main_text.EXTRACTORS` has them; named here, where no parser of HTML is loaded."""
@@ -35,9 +36,9 @@ class ExtractSettings(Keywords):
     keep_truncated: bool = option(False, "keep the pages that the crawler has cut short, or their server", Switch())
     language: Sequence[str] | None = option(
         None,
-        "keep the documents in these languages, by their codes between commas (en or en,de); count the others by "
-        "language; all are kept where none is named",
-        SomeOf(LANGUAGES, "codes of languages"),
+        "keep the documents in these languages, by codes or English names between commas (en or eng,German,zh-CN); "
+        "count the others by language; all are kept where none is named",
+        Languages(),
         "CODE",
     )
     language_score: float = option(
@@ -54,13 +55,17 @@ class ExtractSettings(Keywords):
     site_pages: int = option(10, "different pages of a host on which such a paragraph must be", Integer(2))
     site_share: float = option(0.5, "share of the different pages of a host on which it must be", Number(0, 1), "S")
     list_prefix: str = option(
-        "s3://commoncrawl/", "what stands before the `crawl-data/...` paths of a list of archives", Text(), "PLACE"
+        LIST_PREFIX, "what stands before the `crawl-data/...` paths of a list of archives", Text(), "PLACE"
     )
 
     def __post_init__(self) -> None:
         check_options(self)
         if self.language is None and self.language_score != DEFAULT_LANGUAGE_SCORE:
             raise UserError(f"{argument('language_score')} says nothing without {argument('language')}")
+        for name in ("site_pages", "site_share"):
+            if self.site_boilerplate != "remove" and name in changed(self):
+                needed = argument("site_boilerplate", "remove")
+                raise UserError(f"{argument(name, getattr(self, name))} says nothing without {needed}")
 
 
 class ExtractKeywords(TypedDict, total=False):

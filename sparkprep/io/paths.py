@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 
 import pyarrow.fs as pafs
 
@@ -29,10 +30,31 @@ def is_local(path: str) -> bool:
         return True
     if scheme in _S3_SCHEMES:
         return False
+    if scheme in ("http", "https"):
+        raise UserError(f"{without_credentials(path)}: '{scheme}://' is not supported; {_instead_of_web(path)}")
     raise UserError(
         f"{without_credentials(path)}: '{scheme}://' is not supported; use a local path or an s3:// URI, or hand "
         "deduplicate() the DataFrame that Spark reads from there"
     )
+
+
+_COMMON_CRAWL = re.compile(
+    r"https?://(?:data\.commoncrawl\.org|(?:aws-publicdatasets|commoncrawl)\.s3[a-z0-9.-]*\.amazonaws\.com)/+(.+)", re.I
+)
+
+
+def _instead_of_web(path: str) -> str:
+    """Return how to come by a file of the web: what is read must stand still, and be read again by a task that failed.
+
+    Common Crawl's files lie on S3 under the same names.
+    """
+    url = without_credentials(path)
+    name = url.split("?", 1)[0].rstrip("/").rpartition("/")[2] or "FILE"
+    fetch = f"`{shlex.join(['curl', '--fail', '--location', '--output', name, url])}`"
+    crawled = _COMMON_CRAWL.fullmatch(url)
+    if crawled:
+        return f"name s3://commoncrawl/{crawled[1]}, which takes credentials of AWS, or fetch it by {fetch} and name {name}"
+    return f"fetch it by {fetch} and name {name}"
 
 
 def normalise(path: str | os.PathLike[str]) -> str:

@@ -50,6 +50,109 @@ def test_a_few_letters_of_japanese_among_much_ascii_are_known() -> None:
     assert decode(text.encode("cp932")).text == text
 
 
+KOREAN = "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. " * 3
+CZECH = "Příliš žluťoučký kůň úpěl ďábelské ódy. Všichni lidé rodí se svobodní a sobě rovní. " * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "header", "meta", "by"),
+    [
+        (RUSSIAN, "cp1251", "iso-8859-1", "windows-1251", "meta"),  # what a server says of all of its pages
+        (RUSSIAN, "koi8-r", "windows-1251", "koi8-r", "meta"),
+        (RUSSIAN, "cp1251", "windows-1251", "koi8-r", "header"),
+        (RUSSIAN, "cp1251", "windows-1251", "iso-8859-1", "header"),
+        (FRENCH, "cp1252", "iso-8859-1", "iso-8859-2", "header"),
+        (JAPANESE, "cp932", "utf-8", "shift_jis", "meta"),  # bytes that disprove the header
+        (JAPANESE, "euc_jp", "shift_jis", "euc-jp", "meta"),
+        (KOREAN, "cp949", "utf-8", "euc-kr", "meta"),
+        (KOREAN, "cp949", "euc-kr", "utf-8", "header"),
+        (FRENCH, "utf-8", "iso-8859-1", "utf-8", "content"),
+        (CZECH, "cp1250", "windows-1250", "", "header"),
+        (JAPANESE, "euc_jp", "shift_jis", "", "content"),
+    ],
+)
+def test_where_header_and_page_contradict_each_other_content_decides(
+    text: str, codec: str, header: str, meta: str, by: str
+) -> None:
+    decoded = decode(page(text, meta).encode(codec), f"text/html; charset={header}")
+    assert (decoded.text, decoded.by) == (page(text, meta), by)
+
+
+def test_damaged_utf_8_is_told_from_a_few_letters_of_another_code() -> None:
+    text = "<p>plain English words</p>" * 500 + "café"
+    assert decode(page(text, "iso-8859-1").encode("cp1252"), "text/html; charset=utf-8").text.endswith(
+        "café</p></body></html>"
+    )
+    damaged = page(FRENCH * 9, "iso-8859-1").encode() + b"<!-- \xff -->"
+    assert decode(damaged, "text/html; charset=utf-8").encoding == "utf-8"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "head", "by"),
+    [
+        ("application/xhtml+xml", "<?xml version='1.0' encoding='windows-1251'?><html>", "xml"),
+        ("text/html", '<?xml version="1.0" encoding = "windows-1251" standalone=\'yes\'?>\n<html>', "xml"),
+        ("application/xhtml+xml", "<?xml version='1.0' encoding='windows-1251'?><meta charset=koi8-r>", "xml"),
+        ("text/html", "<?xml version='1.0' encoding='koi8-r'?><meta charset='windows-1251'>", "meta"),
+    ],
+)
+def test_an_xml_declaration_counts_before_the_meta_element_in_xhtml_and_behind_it_in_html(
+    content_type: str, head: str, by: str
+) -> None:
+    decoded = decode((head + RUSSIAN).encode("cp1251"), content_type)
+    assert (decoded.text, decoded.encoding, decoded.by) == (head + RUSSIAN, "cp1251", by)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        'text/html;charset="windows-1251"', "text/html; charset='windows-1251'", "text/html; charset = Windows-1251 ; x=y",
+        'text/html; charset=" windows-1251 "', "text/html; charset=windows-1251;charset=utf-8", "text/html; charset=cp1251,x",
+        "text/html; charset=windows_1251", 'text/html; charset="windows 1251"', "text/html; charset=win-1251",
+    ],
+)  # fmt: skip
+def test_labels_with_blanks_and_quotes_are_read_in_the_header(header: str) -> None:
+    assert decode(page(RUSSIAN).encode("cp1251"), header)[1:] == ("cp1251", "header")
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        "<meta charset=' windows-1251 '>", '<META CHARSET="windows 1251" />', "<meta\n charset\n=\nwindows-1251>",
+        "<meta http-equiv=Content-Type content='text/html; charset=\"windows-1251\"'>",
+        "<meta content=\"text/html; charset = windows-1251\" http-equiv='content-type'/>",
+        "<meta name='a' content='x > y'><meta charset=nobody-knows><meta charset=windows-1251>",
+        "<!-- <meta charset=koi8-r> --><meta name=description content='charset=koi8-r'><meta charset=windows-1251>",
+    ],
+)  # fmt: skip
+def test_labels_with_blanks_and_quotes_are_read_in_meta_elements(meta: str) -> None:
+    assert decode((meta + RUSSIAN).encode("cp1251"), "text/html")[1:] == ("cp1251", "meta")
+
+
+def test_x_user_defined_means_what_browsers_take_it_for_and_in_a_header_nothing() -> None:
+    assert decode(page("“curly” – €", "x-user-defined").encode("cp1252"))[1:] == ("cp1252", "meta")
+    assert decode(page(RUSSIAN).encode("cp1251"), "text/html; charset=x-user-defined")[1:] == ("cp1251", "content")
+
+
+@pytest.mark.parametrize("label", ["utf-16", "UTF-16LE", "unicode"])
+def test_utf_16_without_a_mark_is_little_endian(label: str) -> None:
+    for text in ("<p>" + RUSSIAN, "<p>汉字汉字汉字</p>", "<p>plain</p>"):
+        assert decode(text.encode("utf-16-le"), f"text/html; charset={label}") == (text, "utf-16-le", "header")
+
+
+def test_utf_16_that_cannot_be_is_not_believed() -> None:
+    assert decode(("<p>" + RUSSIAN).encode("utf-16-be"), "text/html; charset=utf-16").text == "<p>" + RUSSIAN
+    assert decode(page(RUSSIAN).encode("cp1251"), "text/html; charset=utf-16").text == page(RUSSIAN)
+    assert decode(page(RUSSIAN).encode(), "text/html; charset=utf-16")[1:] == ("utf-8", "content")
+    assert decode(page(FRENCH, "utf-16").encode(), "text/html")[1:] == ("utf-8", "meta")
+    assert decode(b"<p>plain", "text/html; charset=utf-16").text == "<p>plain"
+
+
+def test_euc_jp_has_the_characters_that_browsers_add_to_it() -> None:
+    data = page(JAPANESE, "euc-jp").encode("euc_jp").replace(b"<p>", b"<p>\xad\xa1\xad\xea\xad\xe2 \xa9\xa1 ")
+    assert "<p>①㈱№ \ufffd" in decode(data).text
+
+
 @pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 def test_wide_characters_and_marks_win_over_what_is_told(codec: str) -> None:
     assert decode(page(FRENCH).encode(codec), "text/html; charset=windows-1251").text == page(FRENCH)

@@ -19,6 +19,7 @@ from warc_files import answer, archive, html, record, responses
 from sparkprep.cli import main
 from sparkprep.commands import command
 from sparkprep.errors import UserError
+from sparkprep.extract.outcomes import AS_BODY, AS_RECORD, AS_TEXT
 from sparkprep.extract.pipeline import extract
 from sparkprep.extract.settings import ExtractSettings
 from sparkprep.io.paths import filesystem
@@ -144,10 +145,11 @@ def test_lists_and_patterns_name_archives(spark: SparkSession, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("a.warc.gz", b"hello", "no record of WARC could be read"),
-        ("a.warc", b"", "no record of WARC could be read"),
-        ("a.parquet", b"PAR1", "no archive by its name"),
-        ("a.arc.gz", b"", "no archive by its name"),
+        ("a.warc.gz", b"hello", r"a\.warc\.gz: no record of WARC could be read there: see whether"),
+        ("a.warc", b"", r"a\.warc: is empty \(0 bytes\): fetch it again"),
+        ("a.parquet", b"PAR1", "no archive by its name; known are"),
+        ("a.arc.gz", b"x", "no archive by its name .*warcio recompress"),
+        ("a.wat.gz", b"x", "no archive by its name .*name the WARC or WET"),
     ],
 )
 def test_what_is_no_archive_is_refused_and_nothing_left(
@@ -157,6 +159,67 @@ def test_what_is_no_archive_is_refused_and_nothing_left(
     with pytest.raises(UserError, match=said):
         run(spark, tmp_path / name, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_without_an_archive_is_told_with_what_it_holds(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(UserError, match="in: no archive: it is empty; name the folder"):
+        run(spark, tmp_path / "in", tmp_path / "out")
+    (tmp_path / "in" / "part-0.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"no archive among its 1 files, such as part-0\.parquet; name the folder"):
+        run(spark, tmp_path / "in", tmp_path / "out")
+
+
+def test_an_archive_without_a_record_is_named_among_others(spark: SparkSession, tmp_path: Path) -> None:
+    save(tmp_path / "in" / "a.warc.gz", responses(1))
+    (tmp_path / "in" / "b.warc.gz").write_bytes(b"<html>sign in first</html>")
+    (tmp_path / "in" / "c.warc.gz").write_bytes(gzip.compress(b""))
+    (tmp_path / "in" / "d.warc.gz").write_bytes(b"")
+    metrics = run(spark, tmp_path / "in", tmp_path / "out")
+    assert (metrics["documents"], metrics["archives"]) == (1, 3)
+    empty, unread = metrics["warnings"]
+    assert empty == f"1 file of 0 bytes left out: {tmp_path}/in/d.warc.gz"
+    assert unread.startswith(f"{tmp_path}/in/b.warc.gz, {tmp_path}/in/c.warc.gz: no record of WARC could be read there")
+
+
+def test_what_is_too_large_is_counted_by_what_of_it_is(spark: SparkSession, tmp_path: Path) -> None:
+    records = [
+        record("response", answer(bytes(200_000))),
+        *OTHERS["too large"],
+        record("conversion", b"x" * 150_000),
+        *responses(1),
+    ]
+    metrics = run(spark, save(tmp_path / "a.warc.gz", records), tmp_path / "out")
+    assert metrics["kinds"]["too large"] == {AS_RECORD: 1, AS_BODY: 1, AS_TEXT: 1}
+
+
+def test_an_output_inside_the_folder_of_archives_is_refused_and_the_reverse(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    save(tmp_path / "in" / "deep" / "a.warc.gz", responses(1))
+    with pytest.raises(UserError, match="lies inside the input"):
+        run(spark, tmp_path / "in", tmp_path / "in" / "out")
+    for given in (tmp_path / "in" / "deep", Path(f"{tmp_path}/in/deep/*.gz")):
+        with pytest.raises(UserError, match="lies inside output=.*which is replaced"):
+            run(spark, given, tmp_path / "in", overwrite=True)
+    assert run(spark, Path(f"{tmp_path}/in/deep/*.gz"), tmp_path / "in" / "out")["documents"] == 1
+
+
+def test_a_prefix_of_lists_without_a_list_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    path = save(tmp_path / "a.warc.gz", responses(1))
+    with pytest.raises(UserError, match="list_prefix='s3://mine/' says nothing without a list of archives"):
+        extract(spark, [str(path)], str(tmp_path / "out"), ExtractSettings(list_prefix="s3://mine/"))
+
+
+def test_an_archive_of_the_web_is_told_by_which_way_it_comes(spark: SparkSession, tmp_path: Path) -> None:
+    crawled, other = "crawl-data/CC-MAIN-2024/1.warc.gz", "https://example.org/b.warc.gz"
+    way = r"name s3://commoncrawl/crawl-data/CC-MAIN-2024/1\.warc\.gz, .* `curl --fail --location --output 1\.warc\.gz http"
+    for given in (f"https://data.commoncrawl.org/{crawled}", f"http://commoncrawl.s3.amazonaws.com/{crawled}"):
+        with pytest.raises(UserError, match=way):
+            extract(spark, [given], str(tmp_path / "out"))
+    (tmp_path / "my.paths").write_text(other)
+    with pytest.raises(UserError, match=rf"my\.paths, line 1: {other}: .* fetch it by `curl .* name b\.warc\.gz"):
+        run(spark, tmp_path / "my.paths", tmp_path / "out")
 
 
 def test_an_output_stays_without_overwrite(spark: SparkSession, tmp_path: Path) -> None:

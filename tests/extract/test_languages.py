@@ -11,6 +11,7 @@ from warc_files import answer, archive, html, record
 
 from sparkprep.errors import UserError
 from sparkprep.extract.language_model import language_model
+from sparkprep.extract.language_names import _NAMES, code_of
 from sparkprep.extract.languages import LANGUAGES, UNDETERMINED, language_of
 from sparkprep.extract.pipeline import extract
 from sparkprep.extract.settings import ExtractSettings
@@ -61,21 +62,56 @@ def test_the_compiled_pass_says_what_py3langid_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "nearest"),
-    [("eng", "en"), ("EN", "en"), ("en-us", "en"), ("german", "ar"), ("", "empty"), (7, "names no")],
+    ("word", "nearest"), [("germn", r"de \(german\)"), ("enlish", r"en \(english\)"), ("", "empty"), (7, "names no")]
 )
-def test_an_unknown_code_is_refused_and_the_nearest_are_named(word: Any, nearest: str) -> None:
+def test_an_unknown_language_is_refused_and_the_nearest_are_named(word: Any, nearest: str) -> None:
     with pytest.raises(UserError, match=rf"language: .*{nearest}"):
         ExtractSettings(language=word)
 
 
-def test_codes_are_given_between_commas_or_as_several() -> None:
-    assert ExtractSettings(language="en,de").language == ExtractSettings(language=["en", "de"]).language
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        ("en,de", "en de"),
+        ("en de", "en de"),
+        (["en", "de"], "en de"),
+        ("eng", "en"),
+        ("EN-us, Pt_BR", "en pt"),
+        ("zh-cn", "zh"),
+        ("zh-Hant-TW", "zh"),
+        ("zh-yue", "yue"),
+        ("German", "de"),
+        ("cze,fil,nb,iw", "cs tl no he"),
+        ("Scottish Gaelic, no language", "gd zxx"),
+        (["Haitian Creole"], "ht"),
+    ],
+)
+def test_a_language_may_be_called_by_any_of_its_codes_and_by_name(words: Any, codes: str) -> None:
+    assert ExtractSettings(language=words).language == tuple(codes.split())
+
+
+def test_one_language_by_two_names_is_given_twice() -> None:
+    with pytest.raises(UserError, match="'en' is given twice"):
+        ExtractSettings(language="en,English")
+
+
+def test_no_name_stands_for_two_languages_and_every_code_is_itself() -> None:
+    names = [name for line in _NAMES.split("\n") for name in line.replace(": ", ", ").split(", ") if name]
+    assert len(names) == len(set(names))
+    assert [code_of(code) for code in LANGUAGES] == list(LANGUAGES)
+    assert {line.partition(":")[0] for line in _NAMES.split("\n")} - {""} == set(LANGUAGES)
 
 
 def test_a_score_without_a_language_is_refused() -> None:
     with pytest.raises(UserError, match="says nothing without"):
         ExtractSettings(language_score=0.8)
+
+
+@pytest.mark.parametrize("fields", [{"site_pages": 3}, {"site_share": 0.9}])
+def test_a_setting_of_what_is_not_done_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="says nothing without site_boilerplate='remove'"):
+        ExtractSettings(**fields)
+    assert ExtractSettings(site_boilerplate="remove", **fields)
 
 
 def pages(spark: SparkSession, folder: Path, **settings: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -1,25 +1,9 @@
 """The main text of a page: what it keeps, what goes, and how it is written."""
 
 import pytest
+from articles import LONG, article, between, text_of
 
 from sparkprep.extract.main_text import EXTRACTORS, page_of
-
-LONG = "This is a paragraph of running text, which goes on for long enough to look like one, and then some more. "
-
-
-def text_of(body: str, extractor: str = "blocks") -> str:
-    return page_of(f"<html><body>{body}</body></html>".encode(), "text/html; charset=utf-8", extractor).text
-
-
-def article(inner: str) -> str:
-    return f"<article><p>{LONG * 3}</p>{inner}<p>{LONG}</p></article>"
-
-
-def between(inner: str) -> str:
-    """The text of something inside an article."""
-    text = text_of(article(inner))
-    assert text.startswith(LONG.strip())
-    return text.removeprefix((LONG * 3).strip()).removesuffix(LONG.strip()).strip("\n")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +62,14 @@ def test_a_list_that_is_the_page_is_an_index_and_stays_with_its_heading() -> Non
     text = text_of(f"{nav}<div><h1>Contents</h1><p>{LONG}</p><div><ul>{links}</ul></div></div>")
     assert text.startswith("Contents\n\nThis is")
     assert text.endswith("- Chapter 49")
+
+
+def test_what_an_item_consists_of_stays_with_its_list_be_it_a_link() -> None:
+    items = "<li><p>One thing that is told here at some length</p></li><li><div><a href='/x'>Two, a link</a></div></li>"
+    kept = between(f"<ul>{items}<li><p><a href='/y'>Three</a></p><p>and more of it, long enough</p></li></ul>")
+    assert kept == (
+        "- One thing that is told here at some length\n- Two, a link\n- Three\n  and more of it, long enough"
+    )
 
 
 def test_terms_that_are_links_do_not_make_their_definitions_a_list_of_links() -> None:

@@ -8,11 +8,14 @@ import pytest
 from resiliparse.parse.html import HTMLTree
 
 from sparkprep.extract.blocks import blocks_of
-from sparkprep.extract.scanning import _BLOCK, _KEPT_LINES, _KINDS, _UNSEEN
+from sparkprep.extract.scanning import _BLOCK, _CODE, _KEPT_LINES, _KINDS, _UNSEEN
 
 BORDERS = [name for name, kind in _KINDS.items() if kind in (_BLOCK, _KEPT_LINES)]
 KEPT_LINES = ("pre", "listing")
 UNSEEN = [name for name, kind in _KINDS.items() if kind == _UNSEEN]
+CODE = [name for name, kind in _KINDS.items() if kind == _CODE]
+BREAK, CLOSED, OPENED, CELL, INDENT = "\1\2\3\4\5"
+"""What stands in the text for an end of a line, for borders inside `pre`, and for a no-break space in code."""
 
 
 class Reference(HTMLParser):
@@ -22,7 +25,7 @@ class Reference(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.blocks: list[tuple[str, list[str]]] = []
         self.stack: list[str] = []
-        self.text, self.unseen = "", ""
+        self.text, self.unseen, self.in_code = "", "", 0
         self.feed(html)
         self.close()
         self.end_block()
@@ -32,33 +35,82 @@ class Reference(HTMLParser):
             return
         if tag in UNSEEN:
             self.unseen = tag
+        elif tag in BORDERS and self.in_pre() and tag not in KEPT_LINES:
+            self.text += CELL if tag in ("td", "th") else OPENED + "r" * (tag == "tr")
         elif tag in BORDERS:
             self.end_block()
-            self.stack.append(tag)
+            self.stack.append((tag, self.is_styled(attrs) or tag in KEPT_LINES))
         elif tag in ("br", "hr"):
-            self.handle_data("\0")
+            self.text += BREAK
+        elif tag in CODE:
+            self.in_code += 1
+        elif self.in_pre() and "display" in dict(attrs).get("style", ""):
+            self.text += OPENED
 
     def handle_endtag(self, tag: str) -> None:
         if self.unseen:
             self.unseen = "" if tag == self.unseen else self.unseen
+        elif tag in BORDERS and self.in_pre() and tag not in KEPT_LINES:
+            self.text += "" if tag in ("td", "th") else CLOSED + "r" * (tag == "tr")
         elif tag in BORDERS:
             self.end_block()
-            if self.stack and self.stack[-1] == tag:
+            if self.stack and self.stack[-1][0] == tag:
                 self.stack.pop()
+        elif tag in CODE:
+            self.in_code = max(0, self.in_code - 1)
 
     def handle_data(self, data: str) -> None:
         if not self.unseen:
-            self.text += data
+            self.text += data.replace("\xa0", INDENT) if self.in_code else data
+
+    def in_pre(self) -> bool:
+        return any(tag in KEPT_LINES for tag, _ in self.stack)
+
+    @staticmethod
+    def is_styled(attrs: object) -> bool:
+        return "white-space" in dict(attrs).get("style", "")
 
     def end_block(self) -> None:
-        if any(tag in KEPT_LINES for tag in self.stack):
-            lines = [re.sub(r"[^\S\t\n]", " ", line).rstrip() for line in re.split("[\0\n]", self.text)]
+        if any(kept for _, kept in self.stack):
+            text = re.sub(r"[^\S\t\n]", " ", with_lines(self.text.replace(INDENT, " ")).replace(BREAK, "\n"))
+            lines = [line.rstrip() for line in text.split("\n")]
         else:
-            lines = [" ".join(line.split()) for line in self.text.split("\0")]
+            lines = [without_blanks(line) for line in self.text.split(BREAK)]
         text = re.sub("\n{3,}", "\n\n", "\n".join(lines).strip("\n"))
         if text:
-            self.blocks.append((text, self.stack[::-1]))
+            self.blocks.append((text, [tag for tag, _ in self.stack[::-1]]))
         self.text = ""
+
+
+def without_blanks(line: str) -> str:
+    """A line with single blanks, and those that are written as no-break spaces in code."""
+    line = re.sub(rf"[^\S{INDENT}]+", " ", line)
+    line = re.sub(rf"(?<={INDENT}) | $|^ ", "", line).replace(INDENT, " ")
+    return line.rstrip()
+
+
+def with_lines(text: str) -> str:
+    """The text of `pre` with the lines that elements in it make: a border ends a line that has something on it."""
+    lines, border = [""], ""
+    for mark in re.findall(rf"[{CLOSED}{OPENED}]r?|.", text, re.DOTALL):
+        if mark[0] in (CLOSED, OPENED, CELL):
+            if not lines[-1].strip():
+                lines[-1] = ""
+            elif mark == CELL or (border == CELL and not mark.endswith("r")):
+                border = border or CELL
+            else:
+                border = OPENED if OPENED in (mark[0], border) else CLOSED
+            continue
+        if mark in "\n" + BREAK:
+            lines += [""] * (1 + (border == OPENED))
+        elif border == CELL:
+            lines[-1] = lines[-1].rstrip() + "\t" + mark
+        elif border:
+            lines.append(mark)
+        else:
+            lines[-1] += mark
+        border = ""
+    return "\n".join(lines)
 
 
 PIECES = (
@@ -86,6 +138,11 @@ PIECES = (
         "<ins>",
         "<x-y>",
         '<p x="\'>">',
+        "<code>",
+        "</code>",
+        "<div style='white-space: pre-wrap'>",
+        "<span style='display: block'>",
+        "</span>",
     ),
     *(f"<{tag}>" for tag in BORDERS),
     *(f"</{tag}>" for tag in BORDERS),

@@ -1,0 +1,188 @@
+"""Serialized HTML byte by byte: tags, attributes, references and characters, as compiled functions of a place.
+
+The bytes are those that `scanning` describes. Every function is given all of them, and where to look.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, types
+
+from sparkprep.dedup.kernels import KEPT
+
+SLOTS = 512
+"""Of a table of names: a name lies in the slot of its hash, or in a later one."""
+MULTIPLIER = 257
+"""Of that hash, which is taken modulo 2^64."""
+_SLASH = ord("/")
+
+_TAG = types.UniTuple(types.int64, 5)
+BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+
+
+@njit(types.int64(BYTES, types.int64, types.int64, types.int64), cache=KEPT)
+def after_closing(data: npt.NDArray[np.uint8], at: int, begin: int, end: int) -> int:
+    """Return where the first `</name>` from `at` on has ended, or the end of all; the name is data[begin:end]."""
+    length = end - begin
+    while at + length + 3 <= len(data):
+        if data[at] == 60 and data[at + 1] == 47 and data[at + 2 + length] == 62:
+            same = 0
+            while same < length and data[at + 2 + same] == data[begin + same]:
+                same += 1
+            if same == length:
+                return at + length + 3
+        at += 1
+    return len(data)
+
+
+@njit(types.int64(BYTES, types.int64), cache=KEPT)
+def after_comment(data: npt.NDArray[np.uint8], at: int) -> int:
+    """Return where the first `-->` from `at` on has ended, or the end of all."""
+    while at + 3 <= len(data):
+        if data[at] == 45 and data[at + 1] == 45 and data[at + 2] == 62:
+            return at + 3
+        at += 1
+    return len(data)
+
+
+@njit(types.int64(BYTES, types.int64), cache=KEPT)
+def end_oftag_at(data: npt.NDArray[np.uint8], at: int) -> int:
+    """Return where the ">" of a tag lies, or -1 where it has none. at: behind its name.
+
+    A value begins with `="`: names of attributes may have quotes in them too.
+    """
+    while at < len(data):
+        if data[at] == 62:
+            return at
+        if data[at] == 34 and data[at - 1] == 61:
+            at += 1
+            while at < len(data) and data[at] != 34:
+                at += 1
+        at += 1
+    return -1
+
+
+@njit(types.int64(BYTES, types.int64), cache=KEPT)
+def _blank(data: npt.NDArray[np.uint8], at: int) -> int:
+    """Return how many bytes of blank space lie here: those of one character, or 0."""
+    byte = data[at]
+    if byte < 128:
+        return 1 if byte == 32 or 9 <= byte <= 13 or 28 <= byte <= 31 else 0
+    if at + 1 >= len(data):
+        return 0
+    second = data[at + 1]
+    if byte == 0xC2:
+        return 2 if second == 0x85 or second == 0xA0 else 0
+    if at + 2 >= len(data):
+        return 0
+    third = data[at + 2]
+    if byte == 0xE2:
+        general = second == 0x80 and (0x80 <= third <= 0x8A or 0xA8 <= third <= 0xA9 or third == 0xAF)
+        return 3 if general or (second == 0x81 and third == 0x9F) else 0
+    if byte == 0xE3:
+        return 3 if second == 0x80 and third == 0x80 else 0
+    return 3 if byte == 0xE1 and second == 0x9A and third == 0x80 else 0
+
+
+@njit(types.UniTuple(types.int64, 2)(BYTES, types.int64), cache=KEPT)
+def _reference(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
+    """Return the character that a reference stands for, and its bytes; "&" itself where there is none."""
+    left = len(data) - at
+    if left >= 4 and data[at + 2] == 116 and data[at + 3] == 59:
+        if data[at + 1] == 108:
+            return 60, 4
+        if data[at + 1] == 103:
+            return 62, 4
+    if left >= 5 and data[at + 1] == 97 and data[at + 2] == 109 and data[at + 3] == 112 and data[at + 4] == 59:
+        return 38, 5
+    if left >= 6 and data[at + 1] == 110 and data[at + 2] == 98 and data[at + 3] == 115 and data[at + 4] == 112:
+        return 32, 6
+    return 38, 1
+
+
+@njit(types.UniTuple(types.int64, 3)(BYTES, types.int64), cache=KEPT, inline="always")
+def character_at(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int, int]:
+    """Return the byte that lies here or a reference stands for, whether it begins blank space, and the bytes to go on.
+
+    Of a character of several bytes the first is returned, and one of them is gone on: those that follow stand for
+    themselves.
+    """
+    byte = data[at]
+    if 38 < byte < 128:
+        return byte, 0, 1
+    if byte == 38:
+        character, length = _reference(data, at)
+        return character, character == 32, length
+    length = _blank(data, at)
+    return byte, length > 0, max(length, 1)
+
+
+@njit(types.boolean(BYTES, types.int64), cache=KEPT)
+def is_dense(data: npt.NDArray[np.uint8], at: int) -> bool:
+    """Return whether a character of kana, Han or Hangul begins here: U+3040 to U+9FFF, U+AC00 to U+D7A3."""
+    byte = data[at]
+    if byte < 0xE3 or byte > 0xED or at + 1 >= len(data):
+        return False
+    if byte == 0xE3:
+        return bool(data[at + 1] >= 0x81)
+    if byte == 0xEA:
+        return bool(data[at + 1] >= 0xB0)
+    return bool(byte != 0xED or data[at + 1] <= 0x9E)
+
+
+@njit(_TAG(BYTES, types.int64, types.uint64[::1], types.uint8[::1], types.uint8[::1]), cache=KEPT)
+def tag_at(data, at, hashes, kinds, numbers):
+    """Return of the tag that begins at `at` its kind, the number of its name, where that begins and ends, and where the
+    tag's ">" lies: -1 where there is none, and the name's beginning is its end where this is no tag."""
+    first = at + 1 + (data[at + 1] == _SLASH)
+    after = first
+    value = np.uint64(0)
+    while after < len(data) and (
+        97 <= data[after] <= 122 or (after > first and (48 <= data[after] <= 57 or data[after] == 45))
+    ):
+        value = value * np.uint64(MULTIPLIER) + np.uint64(data[after])
+        after += 1
+    if after == first:
+        return 0, 0, first, after, -1
+    slot = np.int64(value % np.uint64(SLOTS))
+    while kinds[slot] and hashes[slot] != value:
+        slot = (slot + 1) % SLOTS
+    return kinds[slot], numbers[slot], first, after, end_oftag_at(data, after)
+
+
+_WHITE_SPACE = np.frombuffer(b"white-space", np.uint8)
+_DISPLAY = np.frombuffer(b"display", np.uint8)
+"""Followed by pre, pre-wrap, pre-line or break-spaces; by block, flex, grid or table."""
+
+
+@njit(types.int64(BYTES, types.int64, types.int64, BYTES), cache=KEPT)
+def _after(data: npt.NDArray[np.uint8], begin: int, end: int, what: npt.NDArray[np.uint8]) -> int:
+    """Return where a word that stands between two places has ended, with the colon and the blanks behind it, or -1."""
+    for at in range(begin, end - len(what)):
+        if data[at] == what[0]:
+            same = 1
+            while same < len(what) and data[at + same] == what[same]:
+                same += 1
+            if same == len(what):
+                at += same
+                while at < end and (data[at] == 32 or data[at] == 58):
+                    at += 1
+                return at
+    return -1
+
+
+@njit(types.boolean(BYTES, types.int64, types.int64), cache=KEPT)
+def keeps_white_space(data: npt.NDArray[np.uint8], begin: int, end: int) -> bool:
+    """Return whether attributes that lie between two places have a style by which lines and blanks are kept."""
+    if end - begin < 22:  # style="white-space:pre"
+        return False
+    at = _after(data, begin, end, _WHITE_SPACE)
+    return at >= 0 and ((data[at] == 112 and data[at + 1] == 114) or (data[at] == 98 and data[at + 1] == 114))
+
+
+@njit(types.boolean(BYTES, types.int64, types.int64), cache=KEPT)
+def is_shown_as_block(data: npt.NDArray[np.uint8], begin: int, end: int) -> bool:
+    """Return whether attributes that lie between two places have a style that gives the element lines of its own."""
+    at = _after(data, begin, end, _DISPLAY)
+    return at >= 0 and (data[at] == 98 or data[at] == 102 or data[at] == 103 or data[at] == 116)
