@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from sparkprep.console import say_line
 
 _SHOWN = 5
+_WIDTH = 15
 
 
 def print_rows(rows: list[tuple[str, str]]) -> None:
     """Print a summary, one value on a line."""
+    width = max(_WIDTH, *(len(name) for name, _ in rows))
     for name, value in rows:
-        say_line(f"  {name:<15} {value}")
+        say_line(f"  {name:<{width}} {value}")
 
 
 def print_warnings(warnings: Sequence[str], file: str) -> None:

@@ -17,6 +17,7 @@ from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
+from sparkprep.journey import tell_next
 from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.spark.clusters import SIZES, submit_line
 
@@ -89,6 +90,8 @@ def run(args: argparse.Namespace) -> int:
     )
     with if_interrupted(f"the result is whole in {result.output}"):
         say(summary(result.metrics, result.output))
+        if result.metrics["counts"]["kept"]:
+            tell_next("dedup", output, result.metrics["settings"])
     return 0
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError, flag
-from sparkprep.extract.archives import Archives, distinct_names, list_archives, names_repeated
+from sparkprep.extract.archives import Archives, distinct_names, list_archives
 from sparkprep.extract.contents import DOCUMENTS, MADE, METRICS, REJECTED, SKIPPED
 from sparkprep.extract.outcomes import (
     DAMAGED,
@@ -36,6 +36,7 @@ from sparkprep.extract.report.page import PLACES, render
 from sparkprep.extract.settings import ExtractSettings
 from sparkprep.extract.site_blocks import HOSTS_SHOWN, Removed, SiteBlocks
 from sparkprep.extract.tally import HOSTS, Tally
+from sparkprep.extract.telling import by_kind, warnings_of
 from sparkprep.io.files import open_input, write_text
 from sparkprep.io.left_out import name_left_out
 from sparkprep.io.listing import DataFile, check_unchanged, stamps
@@ -58,7 +59,6 @@ _Rows = tuple[list[dict[str, object]], list[dict[str, object]], list[dict[str, o
 _PAGES = Form("snappy", plain=("text", "title", "url", "id"), row_group_bytes=32 << 20)
 _BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 2_000
-_SHOWN = 5
 _MOST_HOSTS_TOLD = 100_000
 """By all tasks together: what they tell comes to the driver."""
 
@@ -264,21 +264,13 @@ def _metrics(
         raise UserError(
             f"{archives.files[0].path}: no record of WARC could be read, in this or any other archive of the input"
         )
-    warnings = archives.warnings
-    if damaged:
-        shown = ", ".join(damaged[:_SHOWN]) + (f" and {len(damaged) - _SHOWN:,} more" if len(damaged) > _SHOWN else "")
-        archive = "archive" if len(damaged) == 1 else "archives"
-        warnings = [
-            *warnings,
-            f"{len(damaged):,} damaged {archive}, read but for the places that {REJECTED}/ names: {shown}",
-        ]
-    if repeated := names_repeated(archives.files):
-        warnings = [*warnings, f"archives of one name in several folders, read as different ones: {repeated[0]}"]
+    removed = _removed(archives, told)
+    warnings = warnings_of(archives, damaged, counts, removed["forgotten"])
     return {
         "records": records,
         "documents": counts[""],
         "without_document": {reason: counts[reason] for reason in REASONS if counts[reason]},
-        "site_boilerplate": _removed(archives, told),
+        "site_boilerplate": removed,
         "archives": len(archives.files),
         "archive_bytes": archives.bytes,
         "text_bytes": sum(each.text_bytes for each in told),
@@ -289,7 +281,8 @@ def _metrics(
         ],
         **total.figures(),
         "left_out": name_left_out(archives.left_out),
-        "warnings": warnings,
+        "warnings": [each.text for each in warnings],
+        "warnings_by_kind": by_kind(warnings),
         "asked": {"input": stamps(archives.files), "settings": asdict(settings)},
         "parts": {name: table.manifest() for name, table in zip((DOCUMENTS, REJECTED, SKIPPED), tables, strict=True)},
     }

@@ -13,6 +13,7 @@ from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.overlap import refuse_same_place
+from sparkprep.journey import tell_training
 from sparkprep.options import add_options, from_arguments
 from sparkprep.summary import print_rows, print_warnings
 from sparkprep.tokens.settings import ShardSettings, TokenRowsSettings
@@ -103,6 +104,7 @@ def make(
         )
         _print_manifest(manifest, folder)
         print_warnings(manifest["warnings"], MANIFEST)
+        tell_training(folder, settings.name)
 
 
 def _print_manifest(manifest: dict[str, Any], folder: str) -> None:

@@ -15,6 +15,7 @@ from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
 from sparkprep.io.overlap import refuse_same_place
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
+from sparkprep.journey import tell_next
 from sparkprep.options import add_options, add_work, flags_given, from_arguments
 from sparkprep.summary import print_rows, print_warnings
 from sparkprep.tokens.contents import MADE, METRICS, asked_of, finished
@@ -76,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
         _tell(metrics, args.output)
         if args.shards:
             make(spark, [args.output], args.shards, shard_settings, TokenRowsSettings(), args)
+        elif metrics["tokens"]:
+            tell_next("tokenize", args.output)
     return 0
 
 

@@ -221,7 +221,11 @@ def test_the_command_prints_what_was_counted_and_what_comes_next(
     assert main(["extract", "--input", str(path), "--output", str(tmp_path / "out"), "--quiet"]) == 0
     said = capsys.readouterr().out
     assert "records         4" in said
-    assert f"Next: {command('dedup', '--input', f'{tmp_path}/out', '--output', 'clean')}\n" in said
+    assert f"report          {tmp_path}/out/report.html\n" in said
+    assert said.endswith(
+        f"Next: {command('filter', '--input', f'{tmp_path}/out', '--output', f'{tmp_path}/good')}\n"
+        f"or at once: {command('dedup', '--input', f'{tmp_path}/out', '--output', f'{tmp_path}/clean')}\n"
+    )
 
 
 def test_the_parts_are_the_same_bytes_in_every_run(spark: SparkSession, tmp_path: Path) -> None:

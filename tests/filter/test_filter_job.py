@@ -194,7 +194,7 @@ def test_the_command_prints_what_was_removed_and_what_comes_next(
     assert main([*words, "--rules", "gopher-quality", "c4", "--skip", "gopher-alpha-words", "c4-policy"]) == 0
     said = capsys.readouterr().out
     assert "  gopher-min-words 2\n" in said
-    assert f"Next: {command('dedup', '--input', f'{tmp_path}/out', '--output', 'clean')}\n" in said
+    assert said.endswith(f"Next: {command('dedup', '--input', f'{tmp_path}/out', '--output', f'{tmp_path}/clean')}\n")
     assert main([*words, "--overwrite", "--gopher-min-words", "1000"]) == 0
     assert f"No document was kept: {tmp_path}/out/report.html" in capsys.readouterr().out
     assert main([*words, "--rules", "c4", "--gopher-min-words", "50"]) == 2

@@ -8,9 +8,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sparkprep.extract.outcomes import NO_PAGE, REASONS
+from sparkprep.extract.outcomes import NO_PAGE, OTHER_LANGUAGE, REASONS
 from sparkprep.extract.report.examples import TEXT_LIMIT
 from sparkprep.extract.report.plots import figures_of
+from sparkprep.extract.telling import left_out_languages
 from sparkprep.pages.environment import environment, ratio
 
 PLACES = 50
@@ -65,6 +66,8 @@ def render(
             m=metrics,
             pages=metrics["records"] - lost.get(NO_PAGE, 0),
             no_page=NO_PAGE,
+            other_language=OTHER_LANGUAGE,
+            left_out=left_out_languages(metrics),
             about=_ABOUT,
             why_shown=_WHY_SHOWN,
             lost=[(reason, lost[reason]) for reason in REASONS if reason in lost and reason != NO_PAGE],
