@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         source, sample = _input(args)
 
         from sparkprep.dedup.pipeline import deduplicate
+        from sparkprep.spark.displays import stream_of_face
         from sparkprep.spark.session import get_session
 
         size = SIZES[args.size] if args.size else None
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         output=output,
         overwrite=args.overwrite,
         spark=spark,
-        stream=None if args.quiet else sys.stderr,
+        stream=stream_of_face(args.quiet),
         single_file=f"kept-{subset}.snappy.parquet" if subset else None,
         work=args.work,
         keep_work=args.keep_work,
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     )
     with if_interrupted(f"the result is whole in {result.output}"):
         say(summary(result.metrics, result.output))
-        if result.metrics["counts"]["kept"]:
+        if result.metrics.get("counts", {}).get("kept"):
             tell_next("dedup", output, result.metrics["settings"])
     return 0
 

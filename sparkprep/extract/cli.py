@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from sparkprep.arguments import check_arguments
@@ -64,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         try_output(args.output, args.overwrite, [file.path for file in archives.files], MADE, args.work)
 
         from sparkprep.extract.pipeline import extract
+        from sparkprep.spark.displays import stream_of_face
         from sparkprep.spark.session import get_session
 
         spark = get_session("sparkprep extract")
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         args.output,
         settings,
         overwrite=args.overwrite,
-        stream=None if args.quiet else sys.stderr,
+        stream=stream_of_face(args.quiet),
         work=args.work,
         keep_work=args.keep_work,
     )

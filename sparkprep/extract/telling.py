@@ -1,4 +1,4 @@
-"""What a run of extraction tells in words: its warnings, counted by kind, and the languages that it left out."""
+"""What a run of extraction tells in words: what reasons mean, warnings by kind, the languages that it left out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,21 @@ from sparkprep.io.left_out import tell_left_out
 from sparkprep.units import counted
 
 _SHOWN = 5
+ABOUT = {
+    "not HTTP": "answers of other protocols, such as DNS",
+    "not status 200": "redirects, and pages that were not there",
+    "not HTML": "by what the server says of the answer, or by its first bytes",
+    "empty": "answers without a body",
+    "no text": "pages on which no text was found: frames, scripts, images",
+    "other language": "texts in another language than language asks for, or not surely in it",
+    "site boilerplate": "pages on which nothing was left when what recurs on their site was removed",
+    "too large": "more bytes than max_bytes, packed or not",
+    "truncated": "cut short; keep_truncated takes them all the same",
+    "too slow": "took longer than max_seconds",
+    "crashed": "ended the process that parses pages",
+    "damaged": "bytes that are no record, or one that cannot be unpacked",
+}
+"""What a reason means, where its name may leave that open."""
 
 
 class Warned(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from sparkprep.arguments import check_arguments
@@ -61,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         list_files(args.input, settings.text_column)
 
         from sparkprep.filter.pipeline import filter_documents
+        from sparkprep.spark.displays import stream_of_face
         from sparkprep.spark.session import get_session
 
         spark = get_session("sparkprep filter")
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         output=args.output,
         overwrite=args.overwrite,
         spark=spark,
-        stream=None if args.quiet else sys.stderr,
+        stream=stream_of_face(args.quiet),
         work=args.work,
         keep_work=args.keep_work,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from sparkprep.arguments import check_arguments
@@ -85,12 +84,13 @@ def make(
     args: argparse.Namespace,
 ) -> None:
     """Write the shards and say what they hold."""
+    from sparkprep.spark.displays import stream_of_face
     from sparkprep.spark.forecast import SHARDS
     from sparkprep.spark.progress import Progress
     from sparkprep.tokens.manifest import MANIFEST
     from sparkprep.tokens.shards import make_shards
 
-    progress = Progress(spark, None if args.quiet else sys.stderr, SHARDS)
+    progress = Progress(spark, stream_of_face(args.quiet), SHARDS)
     with if_interrupted("the shards that are finished stay, and the same command makes the others"):
         manifest = make_shards(
             spark,

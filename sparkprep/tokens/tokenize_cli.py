@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from sparkprep.arguments import check_arguments
@@ -56,11 +55,11 @@ def run(args: argparse.Namespace) -> int:
     with if_interrupted(NOTHING_IN_PLACE):
         _try(args, settings)
 
+        from sparkprep.spark.displays import stream_of_face
         from sparkprep.spark.session import get_session
         from sparkprep.tokens.pipeline import make_tokens
 
         spark = get_session("sparkprep tokenize")
-    stream = None if args.quiet else sys.stderr
     metrics = make_tokens(
         spark,
         args.input,
@@ -68,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         settings,
         overwrite=args.overwrite,
         reuse=bool(args.shards),
-        stream=stream,
+        stream=stream_of_face(args.quiet),
         work=args.work,
         keep_work=args.keep_work,
     )

@@ -51,7 +51,7 @@ ELSEWHERE = {
 """Examples that no test runs as they stand, and why."""
 WITH_SPARK = (
     "sparkprep.dedup.cli",
-    "sparkprep.dedup.audit.explain_cli",
+    "sparkprep.explain_cli",
     "sparkprep.extract.cli",
     "sparkprep.filter.cli",
     "sparkprep.tokens.shards_cli",
@@ -139,6 +139,7 @@ def with_documents(folder: Path) -> Path:
     client.upload_file(str(folder / "crawl" / "part-0.parquet"), "bucket", "docs/part-0.parquet")
     for command in (
         "sparkprep extract --input warcs/ --output pages/",
+        "sparkprep filter --input crawl --output good/",
         "sparkprep dedup --input crawl --output clean/",
         "sparkprep dedup --input crawl --output s3://bucket/clean/",
         "sparkprep tokenize --input clean/ --output tokens/",
