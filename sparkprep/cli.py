@@ -32,7 +32,7 @@ VERBS = (
     Verb("dedup", "sparkprep.dedup.cli", "remove near-duplicate documents"),
     Verb("decontaminate", "sparkprep.decontaminate.cli", "remove documents that hold questions of evaluation sets"),
     Verb("grade", "sparkprep.grade.cli", "precision and recall of a result against a truth"),
-    Verb("explain", "sparkprep.dedup.audit.explain_cli", "why a document was removed, or kept"),
+    Verb("explain", "sparkprep.explain_cli", "why a document was removed, or kept, or a page gave none"),
     Verb("browse", "sparkprep.dedup.audit.browse_cli", "look through what was removed, in a browser"),
     Verb("tokenize", "sparkprep.tokens.tokenize_cli", "turn documents into GPT-2 tokens, and these into shards"),
     Verb("shards", "sparkprep.tokens.shards_cli", "turn token rows into llm.c's shards, or check them"),

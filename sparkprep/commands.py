@@ -20,6 +20,12 @@ def command(*words: str) -> str:
     return shlex.join([*(_program("sparkprep") or [_python(), "-m", "sparkprep"]), *words])
 
 
+def train(*words: str) -> str:
+    """Return the command that trains a model, by the Python that runs now; the trainer lies in a checkout alone."""
+    script = _of_checkout("train", "train_gpt2.py")
+    return shlex.join([_python(), from_here(script) if os.path.isfile(script) else "train/train_gpt2.py", *words])
+
+
 def make(*words: str) -> str:
     """Return `make WORDS` for the checkout in which the package lies, or for any where it is installed without one."""
     is_here = os.path.realpath(_ROOT) == os.path.realpath(os.curdir) or not os.path.isfile(_of_checkout("Makefile"))

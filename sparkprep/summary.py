@@ -1,18 +1,22 @@
-"""The summary that a job prints when it has ended: values by name, and its first warnings."""
+"""What faces print in the same way: the summary of a job that has ended, its first warnings, and a document."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sparkprep.console import say_line
+from sparkprep.console import safe_text, say_line
 
 _SHOWN = 5
+_WIDTH = 15
+_BEGINNING = 300
+"""Characters that are shown of a text."""
 
 
 def print_rows(rows: list[tuple[str, str]]) -> None:
     """Print a summary, one value on a line."""
+    width = max(_WIDTH, *(len(name) for name, _ in rows))
     for name, value in rows:
-        say_line(f"  {name:<15} {value}")
+        say_line(f"  {name:<{width}} {value}")
 
 
 def print_warnings(warnings: Sequence[str], file: str) -> None:
@@ -21,3 +25,18 @@ def print_warnings(warnings: Sequence[str], file: str) -> None:
         say_line(f"  warning: {warning}")
     if len(warnings) > _SHOWN:
         say_line(f"  and {len(warnings) - _SHOWN} more warnings in {file}")
+
+
+def document_line(word: str, name: object, source: object, characters: int) -> str:
+    """Return the line that names a document: what became of it, its identifier, its source, its length."""
+    place = f"  {safe_text(str(source))}" if source is not None else ""
+    return f"  {word:<10} {safe_text(str(name))}{place}  ({characters:,} characters)"
+
+
+def text_lines(text: str | None, whole: bool) -> list[str]:
+    """Return the lines that show the beginning of a text, or all of it."""
+    if whole:
+        return ["", safe_text(text or "", keep="\n\t")]
+    begins = " ".join((text or "")[:_BEGINNING].split())
+    more = " …" if len(text or "") > _BEGINNING else ""
+    return [f"  {'text':<10} {safe_text(begins)}{more}"]

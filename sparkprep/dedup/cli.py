@@ -17,6 +17,7 @@ from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
+from sparkprep.journey import tell_next
 from sparkprep.options import add_options, add_work, from_arguments
 from sparkprep.spark.clusters import SIZES, submit_line
 
@@ -72,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         source, sample = _input(args)
 
         from sparkprep.dedup.pipeline import deduplicate
+        from sparkprep.spark.displays import stream_of_face
         from sparkprep.spark.session import get_session
 
         size = SIZES[args.size] if args.size else None
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         output=output,
         overwrite=args.overwrite,
         spark=spark,
-        stream=None if args.quiet else sys.stderr,
+        stream=stream_of_face(args.quiet),
         single_file=f"kept-{subset}.snappy.parquet" if subset else None,
         work=args.work,
         keep_work=args.keep_work,
@@ -94,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
     )
     with if_interrupted(f"the result is whole in {result.output}"):
         say(summary(result.metrics, result.output))
+        if result.metrics.get("counts", {}).get("kept"):
+            tell_next("dedup", output, result.metrics["settings"])
     return 0
 
 

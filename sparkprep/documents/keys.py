@@ -6,14 +6,18 @@ import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sparkprep.errors import UserError, argument
-from sparkprep.io.arrow import text_buffers
+from sparkprep.io.arrow import python_values, text_buffers
 
 KEY = "__key"
 """The column of the key: 0..N-1 in the order of the files and of the rows in each."""
 DEFAULT_ID = "id"
+_NULL = ("None", "null")
 
 
 def id_column(given: str | None, columns: Sequence[str]) -> str | None:
@@ -42,3 +46,12 @@ def text_digests(texts: pa.Array) -> pa.Array:
     data, offsets, _ = text_buffers(texts)
     digests = (hashlib.sha256(data.data[start:end]).hexdigest() for start, end in pairwise(offsets.tolist()))
     return pa.array(digests, pa.string())
+
+
+def shown_as(values: pa.Array, name: str) -> npt.NDArray[np.bool_]:
+    """Return which values are shown so: bool (n,). A null is shown as Python's None, and is null too."""
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        return np.asarray(pc.fill_null(pc.equal(values, pa.scalar(name, values.type)), name in _NULL))
+    return np.array(
+        [str(value) == name or (value is None and name in _NULL) for value in python_values(values)], np.bool_
+    )

@@ -39,12 +39,12 @@ def fetch(
         with open_parquet(summary.files[file].path) as source:
             for place, keys_in_group in chosen:
                 rows = [key - starts[place] for key in sorted(keys_in_group)]
-                for row, values in _rows_of(source, groups[place][1], rows, columns):
+                for row, values in rows_of_group(source, groups[place][1], rows, columns):
                     found[starts[place] + row] = values
     return found
 
 
-def _rows_of(
+def rows_of_group(
     source: pq.ParquetFile, group: int, rows: Sequence[int], columns: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (row, its values) for rows of a row group, in ascending order, with those columns that the file has."""

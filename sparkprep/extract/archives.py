@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import cause, open_input
-from sparkprep.io.left_out import LeftOut, tell_left_out
+from sparkprep.io.left_out import LeftOut
 from sparkprep.io.listing import DataFile
 from sparkprep.io.paths import is_local, normalise, scheme_of
 from sparkprep.io.walking import Entry, entry_of, walk
@@ -56,11 +56,6 @@ class Archives:
     def bytes(self) -> int:
         """The size of all of them, as they lie."""
         return sum(file.size for file in self.files)
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is to be told of what is not read: a line for each reason."""
-        return tell_left_out(self.left_out)
 
 
 def list_archives(paths: Sequence[str], list_prefix: str) -> Archives:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from sparkprep.arguments import check_arguments
-from sparkprep.commands import command
 from sparkprep.console import add_debug, if_interrupted, say_line
 from sparkprep.extract.archives import list_archives
 from sparkprep.extract.contents import MADE, METRICS
+from sparkprep.extract.outcomes import OTHER_LANGUAGE
 from sparkprep.extract.settings import ExtractSettings
+from sparkprep.extract.telling import left_out_languages
 from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.output import try_output
+from sparkprep.io.paths import join_path
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
+from sparkprep.journey import tell_next
 from sparkprep.options import add_options, add_work, from_arguments
+from sparkprep.pages.reported import REPORT
 from sparkprep.summary import print_rows, print_warnings
-from sparkprep.units import human_bytes
+from sparkprep.units import counted, human_bytes
+
+_LANGUAGES = 5
 
 EPILOG = """\
 examples:
@@ -28,7 +33,8 @@ examples:
   sparkprep extract --input warcs/ --output pages/ --language en      without the pages in other languages
 
 output folder: documents/ (Parquet: id, url, text, title, language, language_score, declared_language, date, archive,
-offset, payload_bytes), rejected/ (what is damaged, and where), metrics.json (records by what they gave).
+offset, payload_bytes), skipped/ (url, archive, offset, reason, detail of the pages that gave none), rejected/ (what is
+damaged, and where), metrics.json (records by what they gave), report.html
 """
 
 
@@ -62,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         try_output(args.output, args.overwrite, archives.places, MADE, args.work)
 
         from sparkprep.extract.pipeline import extract
+        from sparkprep.spark.displays import stream_of_face
         from sparkprep.spark.session import get_session
 
         spark = get_session("sparkprep extract")
@@ -71,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         args.output,
         settings,
         overwrite=args.overwrite,
-        stream=None if args.quiet else sys.stderr,
+        stream=stream_of_face(args.quiet),
         work=args.work,
         keep_work=args.keep_work,
     )
@@ -87,15 +94,30 @@ def _tell(metrics: dict[str, Any], output: str) -> None:
             ("archives", f"{metrics['archives']:,} ({human_bytes(metrics['archive_bytes'])})"),
             ("records", f"{metrics['records']:,}"),
             ("documents", f"{metrics['documents']:,} ({human_bytes(metrics['text_bytes'])} of text)"),
-            *((f"  {reason}", f"{count:,}") for reason, count in without.items()),
+            *((f"  {reason}", f"{count:,}{_languages(metrics, reason)}") for reason, count in without.items()),
             *_removed_row(metrics["site_boilerplate"]),
             *left_out_row(metrics, METRICS),
             ("seconds", f"{metrics['seconds']:.1f}"),
             ("output", output),
+            ("report", join_path(output, REPORT)),
         ]
     )
     print_warnings(metrics["warnings"], METRICS)
-    say_line(f"Next: {command('dedup', '--input', output, '--output', 'clean')}")
+    if metrics["documents"]:
+        tell_next("extract", output)
+    else:
+        say_line(f"No page gave a document: {join_path(output, REPORT)} shows the reasons, with addresses.")
+
+
+def _languages(metrics: dict[str, Any], reason: str) -> str:
+    """Return the languages that were left out most, behind their number."""
+    if reason != OTHER_LANGUAGE:
+        return ""
+    languages = left_out_languages(metrics)
+    shown = [f"{language} {number:,}" for language, number in [*languages.items()][:_LANGUAGES]]
+    rest = [*languages.values()][_LANGUAGES:]
+    more = [f"{counted(len(rest), 'more language')} {sum(rest):,}"] if rest else []
+    return f" ({', '.join([*shown, *more])})"
 
 
 def _removed_row(removed: dict[str, Any]) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from sparkprep.io.output import PARQUET_FOLDER
 
-DOCUMENTS, REJECTED = "documents", "rejected"
+DOCUMENTS, SKIPPED, REJECTED = "documents", "skipped", "rejected"
 METRICS = "metrics.json"
-MADE = (r"metrics\.json", r"report\.html", rf"(?:{DOCUMENTS}|{REJECTED})/{PARQUET_FOLDER}")
+MADE = (r"metrics\.json", r"report\.html", rf"(?:{DOCUMENTS}|{SKIPPED}|{REJECTED})/{PARQUET_FOLDER}")
 """Patterns of all paths that a run makes; the first is there in every result."""

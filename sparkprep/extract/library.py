@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkprep.arguments import check_arguments
 from sparkprep.documents.opening import temporary_output
 from sparkprep.errors import UserError, argument
-from sparkprep.extract.contents import DOCUMENTS, METRICS, REJECTED
+from sparkprep.extract.contents import DOCUMENTS, METRICS, REJECTED, SKIPPED
 from sparkprep.extract.pipeline import extract
 from sparkprep.extract.report.plots import figures_of
 from sparkprep.extract.settings import ExtractKeywords, ExtractSettings
@@ -39,7 +39,7 @@ class ExtractResult(Reported):
     metrics: dict[str, Any]
     """what metrics.json holds"""
     output: str
-    """the folder with documents/, rejected/, metrics.json and report.html"""
+    """the folder with documents/, skipped/, rejected/, metrics.json and report.html"""
     spark: SparkSession = field(repr=False)
 
     @classmethod
@@ -61,6 +61,11 @@ class ExtractResult(Reported):
     def rejected(self) -> DataFrame:
         """archive, offset, bytes, url, reason, detail: one row for each damaged place, and page that was given up."""
         return self._read(REJECTED)
+
+    @cached_property
+    def skipped(self) -> DataFrame:
+        """url, archive, offset, reason, detail: one row for each other page without a document."""
+        return self._read(SKIPPED)
 
     def _read(self, name: str) -> DataFrame:
         """Read a folder of the result by Spark, or, where it may have no way to S3, by PyArrow in tasks."""
@@ -86,7 +91,7 @@ class ExtractResult(Reported):
                 if figures["damaged_archives"]
                 else []
             ),
-            ("output", f"{self.output} (.documents, .rejected)"),
+            ("output", f"{self.output} (.documents, .skipped, .rejected)"),
             ("report", f"{self.report} (.show_report())"),
         ]
 

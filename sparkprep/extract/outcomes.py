@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -33,6 +33,15 @@ DOCUMENTS_SCHEMA = pa.schema(
         ("payload_bytes", pa.int64()),
     ]
 )
+SKIPPED_SCHEMA = pa.schema(
+    [
+        ("url", pa.string()),
+        ("archive", pa.string()),
+        ("offset", pa.int64()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
 REJECTED_SCHEMA = pa.schema(
     [
         ("archive", pa.string()),
@@ -56,6 +65,7 @@ _NAMED = {DAMAGED, TOO_SLOW, CRASHED}
 """Reasons for which each record is named in rejected/: those that are no property of the page's kind."""
 AS_RECORD, AS_BODY, AS_TEXT = "the record, as it lies", "the body, unpacked", "the text of a record of WET"
 """What of a page is too large."""
+_LONGEST_DETAIL = 500
 _BY_CRAWLER, _BY_SERVER = "by the crawler", "by the server, or on the way"
 _MOST_HTTP_HEAD = 1 << 16
 _HTML_TYPES = ("text/html", "application/xhtml+xml", "application/xhtml")
@@ -79,7 +89,8 @@ class Outcome:
     """What a record has given: a row of DOCUMENTS_SCHEMA, or the reason for none and perhaps a row of rejected/.
 
     kind: what there is to tell of the reason, such as the status or the type of the answer. language: of its text,
-    where that was told, whether or not it is kept. charset: of a page, by Python's name.
+    where that was told, whether or not it is kept. charset: of a page, by Python's name. detail: what there is to tell
+    of this record alone, in place of its kind. offset: of the record in its archive.
     """
 
     document: dict[str, object] | None = None
@@ -89,6 +100,16 @@ class Outcome:
     kind: str = ""
     language: str = ""
     charset: str = ""
+    detail: str = ""
+    offset: int = 0
+
+    def rows(self, archive: str) -> tuple[dict[str, object] | None, dict[str, object] | None, dict[str, object] | None]:
+        """Return its row of documents/, of rejected/ and of skipped/: one of them, or none of what is no page."""
+        if self.document is not None or self.rejected is not None or self.reason == NO_PAGE:
+            return self.document, self.rejected, None
+        row: dict[str, object] = {"url": self.url or None, "archive": archive, "offset": self.offset}
+        detail = (self.detail or self.kind)[:_LONGEST_DETAIL]
+        return None, None, {**row, "reason": self.reason, "detail": detail or None}
 
 
 def outcomes(
@@ -100,7 +121,7 @@ def outcomes(
     """
     name = name or archive.rpartition("/")[2]
     for record in read_records(stream, settings.max_bytes + _MOST_HTTP_HEAD):
-        yield _Extraction(archive, name, settings, pages).outcome(record)
+        yield replace(_Extraction(archive, name, settings, pages).outcome(record), offset=record.offset)
 
 
 @dataclass(frozen=True)
@@ -146,7 +167,9 @@ class _Extraction:
 
     def _of_answer(self, record: Record, url: str, answer: Answer) -> Outcome:
         if answer.status != 200:
-            return Outcome(reason=NOT_OK, url=url, kind=str(answer.status))
+            leads_to = answer.headers.get("location", "")
+            detail = f"{answer.status}, to {leads_to}" if leads_to else ""
+            return Outcome(reason=NOT_OK, url=url, kind=str(answer.status), detail=detail)
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in (*_HTML_TYPES, *_UNTOLD_TYPES):
             return Outcome(reason=NOT_HTML, url=url, kind=kind)
@@ -175,7 +198,8 @@ class _Extraction:
         language, settings = Language(page.code, page.score), self.settings
         is_asked_for = settings.language is None or language.code in settings.language
         if not is_asked_for or (settings.language and language.score < settings.language_score):
-            return Outcome(reason=OTHER_LANGUAGE, url=url, kind=language.code, language=language.code)
+            detail = f"{language.code} with a score of {language.score:.2f}"
+            return Outcome(reason=OTHER_LANGUAGE, url=url, kind=language.code, language=language.code, detail=detail)
         row = self._row(record, url, page, size, language)
         return Outcome(row, url=url, language=language.code, charset=page.charset)
 

@@ -18,9 +18,17 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from sparkprep.errors import UserError, flag
-from sparkprep.extract.archives import Archives, distinct_names, list_archives, names_repeated, tell_unread
-from sparkprep.extract.contents import DOCUMENTS, MADE, METRICS, REJECTED
-from sparkprep.extract.outcomes import DAMAGED, DOCUMENTS_SCHEMA, REASONS, REJECTED_SCHEMA, outcomes
+from sparkprep.extract.archives import Archives, distinct_names, list_archives, tell_unread
+from sparkprep.extract.contents import DOCUMENTS, MADE, METRICS, REJECTED, SKIPPED
+from sparkprep.extract.outcomes import (
+    DAMAGED,
+    DOCUMENTS_SCHEMA,
+    NO_PAGE,
+    REASONS,
+    REJECTED_SCHEMA,
+    SKIPPED_SCHEMA,
+    outcomes,
+)
 from sparkprep.extract.page import check_extractor
 from sparkprep.extract.page_process import PageProcess
 from sparkprep.extract.report.examples import ARCHIVES, Examples
@@ -28,6 +36,7 @@ from sparkprep.extract.report.page import PLACES, render
 from sparkprep.extract.settings import ExtractSettings
 from sparkprep.extract.site_blocks import HOSTS_SHOWN, Removed, SiteBlocks
 from sparkprep.extract.tally import HOSTS, Tally
+from sparkprep.extract.telling import by_kind, warnings_of
 from sparkprep.io.files import open_input, write_text
 from sparkprep.io.left_out import name_left_out
 from sparkprep.io.listing import DataFile, check_unchanged, stamps
@@ -45,10 +54,11 @@ from sparkprep.spark.tables import Form, SplitWriter, Table, Written, split_writ
 from sparkprep.spark.tasks import run
 from sparkprep.spark.versions import versions
 
+_Rows = tuple[list[dict[str, object]], list[dict[str, object]], list[dict[str, object]]]
+"""Of documents/, rejected/ and skipped/."""
 _PAGES = Form("snappy", plain=("text", "title", "url", "id"), row_group_bytes=32 << 20)
 _BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 2_000
-_SHOWN = 5
 _MOST_HOSTS_TOLD = 100_000
 """By all tasks together: what they tell comes to the driver."""
 
@@ -103,9 +113,10 @@ def extract(
             progress.expect(archives.bytes)
             documents = Table(join_path(folder.work, DOCUMENTS), DOCUMENTS_SCHEMA, _PAGES)
             rejected = Table(join_path(folder.work, REJECTED), REJECTED_SCHEMA, _PAGES)
-            told = _extract(spark, archives.files, settings, (documents, rejected), progress)
+            skipped = Table(join_path(folder.work, SKIPPED), SKIPPED_SCHEMA, _PAGES)
+            told = _extract(spark, archives.files, settings, (documents, rejected, skipped), progress)
             check_unchanged(archives.files)
-        metrics = _metrics(archives, settings, (documents, rejected), told)
+        metrics = _metrics(archives, settings, (documents, rejected, skipped), told)
         metrics |= {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": _command(source, output, settings),
@@ -158,10 +169,10 @@ def _extract(
     spark: SparkSession,
     files: Sequence[DataFile],
     settings: ExtractSettings,
-    tables: tuple[Table, Table],
+    tables: tuple[Table, Table, Table],
     progress: Progress,
 ) -> list[_Told]:
-    """Run a task for each archive, the largest first, each of which writes its parts of both tables."""
+    """Run a task for each archive, the largest first, each of which writes its parts of all tables."""
     order = sorted(range(len(files)), key=lambda number: -files[number].size)
     sizes = [files[number].size for number in order]
     write_parts = split_writer(tables)
@@ -182,10 +193,21 @@ def _extract(
         table.note(each.written[which] for each in told)
         if not table.rows:
             table.save_empty()
-    extracted = sum(each.tally.documents for each in told)
-    if tables[0].rows != extracted:
-        raise RuntimeError(f"{extracted:,} documents were extracted, {tables[0].rows:,} written; please report this")
+    _check_counts(tables, told)
     return told
+
+
+def _check_counts(tables: tuple[Table, Table, Table], told: Sequence[_Told]) -> None:
+    """Raise RuntimeError unless each record that may be a page has its row in one of the tables."""
+    documents, rejected, skipped = (table.rows for table in tables)
+    extracted = sum(each.tally.documents for each in told)
+    if documents != extracted:
+        raise RuntimeError(f"{extracted:,} documents were extracted, {documents:,} written; please report this")
+    others = sum(each.tally.records - each.tally.reasons[NO_PAGE] for each in told) - documents
+    if rejected + skipped != others:
+        raise RuntimeError(
+            f"{others:,} pages gave no document, {rejected:,} + {skipped:,} were written; please report this"
+        )
 
 
 @lru_cache(maxsize=1)
@@ -195,14 +217,13 @@ def _pages(seconds: float) -> PageProcess:
 
 
 def _extract_archive(archive: _Archive, settings: ExtractSettings, write: SplitWriter) -> _Told:
-    """Read an archive as a stream and write its parts of both tables."""
+    """Read an archive as a stream and write its parts of all tables."""
     tally, examples = Tally(), Examples()
     sizes: Counter[str] = Counter()
     sites = SiteBlocks(settings.site_pages, settings.site_share)
 
-    def groups() -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-        documents: list[dict[str, object]] = []
-        rejected: list[dict[str, object]] = []
+    def groups() -> Iterator[tuple[pa.RecordBatch, ...]]:
+        rows: _Rows = ([], [], [])
         held = 0
         with open_input(archive.path) as stream:
             found = outcomes(stream, archive.path, settings, _pages(settings.max_seconds), archive.name)
@@ -210,30 +231,28 @@ def _extract_archive(archive: _Archive, settings: ExtractSettings, write: SplitW
                 tally.add(outcome)
                 if archive.has_examples:
                     examples.add(outcome)
+                for of_table, row in zip(rows, outcome.rows(archive.path), strict=True):
+                    of_table.extend([row] if row is not None else [])
                 if outcome.document is not None:
-                    documents.append(outcome.document)
                     held += len(str(outcome.document["text"]))
-                if outcome.rejected is not None:
-                    rejected.append(outcome.rejected)
-                if held >= _BATCH_BYTES or len(documents) + len(rejected) >= _BATCH_ROWS:
-                    yield _batches(documents, rejected, sizes)
-                    documents, rejected, held = [], [], 0
-        yield _batches(documents, rejected, sizes)
+                if held >= _BATCH_BYTES or sum(map(len, rows)) >= _BATCH_ROWS:
+                    yield _batches(rows, sizes)
+                    rows, held = ([], [], []), 0
+        yield _batches(rows, sizes)
 
     written = write(archive.number, groups())
     return _Told(archive.number, written, tally, examples, sizes["text"], sites.removed())
 
 
-def _batches(
-    documents: list[dict[str, object]], rejected: list[dict[str, object]], sizes: Counter[str]
-) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    batch = pa.RecordBatch.from_pylist(documents, DOCUMENTS_SCHEMA)
-    sizes["text"] += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
-    return batch, pa.RecordBatch.from_pylist(rejected, REJECTED_SCHEMA)
+def _batches(rows: _Rows, sizes: Counter[str]) -> tuple[pa.RecordBatch, ...]:
+    schemas = (DOCUMENTS_SCHEMA, REJECTED_SCHEMA, SKIPPED_SCHEMA)
+    batches = tuple(pa.RecordBatch.from_pylist(*each) for each in zip(rows, schemas, strict=True))
+    sizes["text"] += pc.sum(pc.binary_length(batches[0].column("text"))).as_py() or 0
+    return batches
 
 
 def _metrics(
-    archives: Archives, settings: ExtractSettings, tables: tuple[Table, Table], told: Sequence[_Told]
+    archives: Archives, settings: ExtractSettings, tables: tuple[Table, Table, Table], told: Sequence[_Told]
 ) -> dict[str, Any]:
     """Return what was read and written. records == documents + the sum of "without_document"."""
     total = Tally()
@@ -244,18 +263,14 @@ def _metrics(
     unread = [archives.files[each.archive].path for each in told if each.tally.records == each.tally.reasons[DAMAGED]]
     if len(unread) == len(told):
         raise UserError(tell_unread(unread, len(told)))
-    warnings = [*archives.warnings, *([tell_unread(unread, len(told))] if unread else [])]
-    if torn := [path for path in damaged if path not in set(unread)]:
-        shown = ", ".join(torn[:_SHOWN]) + (f" and {len(torn) - _SHOWN:,} more" if len(torn) > _SHOWN else "")
-        archive = "archive" if len(torn) == 1 else "archives"
-        warnings.append(f"{len(torn):,} damaged {archive}, read but for the places that {REJECTED}/ names: {shown}")
-    if repeated := names_repeated(archives.files):
-        warnings = [*warnings, f"archives of one name in several folders, read as different ones: {repeated[0]}"]
+    torn = [path for path in damaged if path not in set(unread)]
+    removed = _removed(archives, told)
+    warnings = warnings_of(archives, unread, torn, counts, removed["forgotten"])
     return {
         "records": records,
         "documents": counts[""],
         "without_document": {reason: counts[reason] for reason in REASONS if counts[reason]},
-        "site_boilerplate": _removed(archives, told),
+        "site_boilerplate": removed,
         "archives": len(archives.files),
         "archive_bytes": archives.bytes,
         "text_bytes": sum(each.text_bytes for each in told),
@@ -266,9 +281,10 @@ def _metrics(
         ],
         **total.figures(),
         "left_out": name_left_out(archives.left_out),
-        "warnings": warnings,
+        "warnings": [each.text for each in warnings],
+        "warnings_by_kind": by_kind(warnings),
         "asked": {"input": stamps(archives.files), "settings": asdict(settings)},
-        "parts": {name: table.manifest() for name, table in zip((DOCUMENTS, REJECTED), tables, strict=True)},
+        "parts": {name: table.manifest() for name, table in zip((DOCUMENTS, REJECTED, SKIPPED), tables, strict=True)},
     }
 
 

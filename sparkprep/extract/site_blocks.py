@@ -168,6 +168,7 @@ class SiteBlocks:
                         url=row["url"],
                         language=row["language"],
                         charset=charset,
+                        offset=row["offset"],
                     )
 
     def _removed(self, row: dict[str, Any], recurs: npt.NDArray[np.bool_]) -> str:

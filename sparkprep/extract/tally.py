@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-from sparkprep.extract.outcomes import NO_PAGE, REASONS, Outcome
+from sparkprep.extract.outcomes import NO_PAGE, OTHER_LANGUAGE, REASONS, Outcome
 from sparkprep.extract.site_blocks import host_of
 from sparkprep.pages.drawing import LENGTH_STEPS
 
@@ -24,25 +24,41 @@ _MOST_VALUES = 10_000
 _LONGEST = 80
 
 
+_NO_REASONS = (0,) * len(REASONS)
+_ONE_OF = {"": _NO_REASONS} | {reason: tuple(int(each == reason) for each in REASONS) for reason in REASONS}
+
+
 class Host(NamedTuple):
-    """What came of a host: records but for those that are no pages, documents, characters of their texts."""
+    """What came of a host: records but for those that are no pages, documents, characters of their texts.
+
+    reasons: records without a document by each of REASONS, which all hosts without one share.
+    """
 
     records: int
     documents: int
     characters: int
+    reasons: tuple[int, ...] = _NO_REASONS
 
     @property
     def lost(self) -> int:
         return self.records - self.documents
+
+    def plus(self, other: Host) -> Host:
+        """Return the sum of both."""
+        reasons = self.reasons
+        if other.reasons is not _NO_REASONS:
+            reasons = tuple(a + b for a, b in zip(reasons, other.reasons, strict=True))
+        sums = (a + b for a, b in zip(self[:3], other[:3], strict=True))
+        return Host(*sums, reasons)
 
 
 @dataclass
 class Tally:
     """What came of records.
 
-    reasons: with "" for documents. kinds: of (reason, kind). languages: of documents; other_languages: of texts that
-    are none. lengths, yields: by a bin's number. unreadable: documents with characters that could not be read, which
-    stand in them as U+FFFD.
+    reasons: with "" for documents. kinds: of (reason, kind). languages: of documents; other_languages: of texts
+    that are in another than is asked for. lengths, yields: by a bin's number. unreadable: documents with characters
+    that could not be read, which stand in them as U+FFFD.
     """
 
     reasons: Counter[str] = field(default_factory=Counter)
@@ -75,12 +91,14 @@ class Tally:
             characters = self._add_document(outcome.document, outcome.charset)
         elif outcome.kind:
             _count(self.kinds, (outcome.reason, outcome.kind[:_LONGEST]), (outcome.reason, OTHERS))
-        if outcome.language:
-            (self.other_languages if outcome.document is None else self.languages)[outcome.language] += 1
+        if outcome.document is not None and outcome.language:
+            self.languages[outcome.language] += 1
+        elif outcome.reason == OTHER_LANGUAGE:
+            self.other_languages[outcome.language] += 1
         if outcome.rejected is not None:
             self.lost_bytes += int(str(outcome.rejected["bytes"]))
         if outcome.reason != NO_PAGE and (host := host_of(outcome.url)[:_LONGEST]):
-            self._add_host(host, Host(1, int(outcome.document is not None), characters))
+            self._add_host(host, Host(1, int(outcome.document is not None), characters, _ONE_OF[outcome.reason]))
 
     def _add_document(self, document: dict[str, Any], charset: str) -> int:
         text, size = document["text"], document["payload_bytes"]
@@ -94,7 +112,7 @@ class Tally:
 
     def _add_host(self, host: str, counted: Host) -> None:
         if (before := self.hosts.get(host)) is not None:
-            counted = Host(*(a + b for a, b in zip(before, counted, strict=True)))
+            counted = before.plus(counted)
         elif len(self.hosts) >= _MOST_HOSTS:
             self.forget_hosts(_MOST_HOSTS // 2)
         self.hosts[host] = counted
@@ -168,4 +186,5 @@ def _binned(counter: Counter[int], steps: tuple[float, ...]) -> list[int]:
 
 
 def _row(host: str, counted: Host) -> dict[str, Any]:
-    return {"host": host, **counted._asdict()}
+    reasons = Counter({reason: number for reason, number in zip(REASONS, counted.reasons, strict=True) if number})
+    return {"host": host, **counted._asdict(), "reasons": _ordered(reasons)}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from sparkprep.arguments import check_arguments
-from sparkprep.commands import command
 from sparkprep.console import add_debug, if_interrupted, say_line
 from sparkprep.filter.contents import MADE, METRICS, REPORT
 from sparkprep.filter.settings import FilterSettings
@@ -15,7 +13,9 @@ from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
+from sparkprep.io.paths import join_path
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
+from sparkprep.journey import tell_next
 from sparkprep.options import add_options, add_work, flags_given, from_arguments
 from sparkprep.summary import print_rows, print_warnings
 from sparkprep.units import human_bytes
@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         list_files(args.input, settings.text_column)
 
         from sparkprep.filter.pipeline import filter_documents
+        from sparkprep.spark.displays import stream_of_face
         from sparkprep.spark.session import get_session
 
         spark = get_session("sparkprep filter")
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         output=args.output,
         overwrite=args.overwrite,
         spark=spark,
-        stream=None if args.quiet else sys.stderr,
+        stream=stream_of_face(args.quiet),
         work=args.work,
         keep_work=args.keep_work,
     )
@@ -109,11 +110,12 @@ def _tell(metrics: dict[str, Any], output: str) -> None:
             *left_out_row(metrics, METRICS),
             ("seconds", f"{metrics['seconds']:.1f}"),
             ("output", output),
-            ("report", f"{output}/{REPORT}"),
+            ("report", join_path(output, REPORT)),
         ]
     )
     print_warnings(metrics["warnings"], METRICS)
     if counts["kept"]:
-        say_line(f"Next: {command('dedup', '--input', output, '--output', 'clean')}")
+        tell_next("filter", output, metrics["settings"])
     else:
-        say_line(f"No document was kept: {output}/{REPORT} shows by which rules, and how far from their thresholds.")
+        report = join_path(output, REPORT)
+        say_line(f"No document was kept: {report} shows by which rules, and how far from their thresholds.")

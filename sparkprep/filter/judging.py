@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,9 +25,12 @@ from sparkprep.io.arrow import filtered, from_bytes, plain, python_values, to_by
 SHOWN = 3
 """Documents on either side of each rule's threshold that are shown: those nearest to it."""
 EXCERPT = 600
-MOST_SOURCES = 1_000_000
-"""Sources that are counted one by one; a document of a further one counts among OTHERS."""
+MOST_SOURCES = 100_000
+"""Sources that are counted one by one at the same time: by a task, and by all tasks together on the driver."""
+LEAST_SOURCES = 60
+"""That a task tells of, however many tasks there are: twice as many as the report shows."""
 OTHERS = "(further sources)"
+"""Among which the documents of the others are counted."""
 STAYS = ""
 """In place of a rule, of documents that none removes."""
 
@@ -60,6 +64,8 @@ class Tally:
     personal_documents: int = 0
     sources: dict[Any, Counter[str]] = field(default_factory=dict)
     """documents of each by the rule that removed them, those that stay by STAYS"""
+    has_all_sources: bool = True
+    """whether none has become one of OTHERS, of which those that are named may have more documents than are told"""
     nearest: dict[tuple[str, bool], list[dict[str, Any]]] = field(default_factory=dict)
     """by rule and whether they stay, the documents nearest to its threshold, in that order"""
 
@@ -69,6 +75,7 @@ class Tally:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("by_rule", "lines", "personal"):
             getattr(self, name).update(getattr(other, name))
+        self.has_all_sources &= other.has_all_sources
         for source, counts in other.sources.items():
             self.count_source(source, counts)
         for place, rows in other.nearest.items():
@@ -77,8 +84,27 @@ class Tally:
     def count_source(self, source: Any, documents: Mapping[str, int]) -> None:
         """Count documents of a source, by rule."""
         if source not in self.sources and len(self.sources) >= MOST_SOURCES:
-            source = OTHERS
+            self.forget_sources(MOST_SOURCES // 2)
         self.sources.setdefault(source, Counter()).update(documents)
+
+    def forget_sources(self, most: int) -> None:
+        """Keep so many sources, half of them those with the most documents, half those that lose most; sum the others
+        up as OTHERS."""
+        if len(self.sources) <= most:
+            return
+        others = self.sources.pop(OTHERS, Counter())
+        documents = {name: counts.total() for name, counts in self.sources.items()}
+        lost = {name: documents[name] - counts[STAYS] for name, counts in self.sources.items()}
+        chosen = {
+            name
+            for number in (documents, lost)
+            for name in heapq.nsmallest(most // 2, documents, key=lambda name: (-number[name], str(name)))
+        }
+        for name, counts in self.sources.items():
+            if name not in chosen:
+                others.update(counts)
+        self.sources = {name: counts for name, counts in self.sources.items() if name in chosen} | {OTHERS: others}
+        self.has_all_sources = False
 
     def note_nearest(self, place: tuple[str, bool], rows: list[dict[str, Any]]) -> None:
         """Keep the nearest of the documents on one side of a rule's threshold: of equally near ones, the first.

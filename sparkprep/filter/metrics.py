@@ -11,7 +11,7 @@ from typing import Any
 
 from sparkprep.documents.opening import Opened
 from sparkprep.errors import flag
-from sparkprep.filter.judging import STAYS, Columns, Tally
+from sparkprep.filter.judging import OTHERS, STAYS, Columns, Tally
 from sparkprep.filter.rules import RULES, Bound
 from sparkprep.filter.settings import FilterSettings
 from sparkprep.io.left_out import name_left_out
@@ -109,6 +109,7 @@ def _sources(column: str | None, tally: Tally) -> dict[str, Any] | None:
         return None
     documents = {name: counts.total() for name, counts in tally.sources.items()}
     gone = {name: documents[name] - counts[STAYS] for name, counts in tally.sources.items()}
+    others = {"documents": documents.pop(OTHERS, 0), "removed": gone.pop(OTHERS, 0)}
 
     def most_lost(names: Iterable[Any]) -> list[Any]:
         return heapq.nsmallest(TOP, names, key=lambda name: (-gone[name], -documents[name], str(name)))
@@ -119,6 +120,8 @@ def _sources(column: str | None, tally: Tally) -> dict[str, Any] | None:
     return {
         "column": column,
         "total": len(documents),
+        "all": tally.has_all_sources,
+        "others": others,
         "losing": sum(1 for n in gone.values() if n),
         "least_documents": LEAST,
         "lost_over_90_percent": most_lost(s for s, n in documents.items() if n >= LEAST and gone[s] > LOST * n),

@@ -31,7 +31,7 @@ from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.errors import UserError, argument
 from sparkprep.filter import metrics, report
 from sparkprep.filter.contents import KEPT, MADE, METRICS, REMOVED, REPORT
-from sparkprep.filter.judging import Columns, Tally, judged, removed_schema
+from sparkprep.filter.judging import LEAST_SOURCES, MOST_SOURCES, Columns, Tally, judged, removed_schema
 from sparkprep.filter.questions import questions_of
 from sparkprep.filter.result import FilterResult
 from sparkprep.filter.settings import FilterKeywords, FilterSettings
@@ -172,10 +172,12 @@ def _filter(
 ) -> Tally:
     """Write kept/ and removed/, a part of each for every piece; check that no document got lost on the way."""
     write_parts, questions = split_writer(tables), questions_of(settings)
+    sources = max(LEAST_SOURCES, MOST_SOURCES // max(1, len(documents.pieces)))
 
     def task(number: int) -> Iterator[_Told]:
         tally = Tally()
         written = write_parts(number, judged(documents, number, columns, settings, questions, tally))
+        tally.forget_sources(sources)
         yield _Told(written, tally)
 
     whole = Tally()

@@ -25,6 +25,7 @@ from sparkprep.io.recognise import (
     MAGIC_BYTES,
     PARQUET_MAGIC,
     holds_documents,
+    is_archive,
     is_one_object,
     read_head,
     what_is,
@@ -271,15 +272,15 @@ def _nothing_in(path: str, unknown: Sequence[Entry], others: Sequence[Entry]) ->
     """Return the message for a folder without data files: what there is instead, and what the first of it is."""
     names = dict.fromkeys(os.path.splitext(_name(row))[1] or _name(row) for row in unknown)
     what = f"only files of other kinds ({', '.join(list(names)[:10])})" if names else "nothing"
-    first = min(others, key=lambda row: row.path, default=None)
-    looks = _looks_like(first.path, read_head(first.path, MAGIC_BYTES)) if first else ""
+    first = min(others, key=lambda row: (not is_archive(row.path), row.path), default=None)
+    looks = _looks_like(first.path, read_head(first.path, MAGIC_BYTES), path) if first else ""
     looks = f"; {first.path}{looks}" if first and looks else ""
     return f"{path}: no data file in this folder, {what}{looks}; known extensions are {KNOWN_EXTENSIONS}"
 
 
-def _looks_like(path: str, head: bytes) -> str:
+def _looks_like(path: str, head: bytes, folder: str = "") -> str:
     recognised = what_is(head, path)
-    return f" ({recognised.told(path)})" if recognised else ""
+    return f" ({recognised.told(path, folder=folder)})" if recognised else ""
 
 
 def _sidecars(files: Sequence[DataFile], text_column: str) -> set[DataFile]:

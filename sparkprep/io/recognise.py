@@ -7,12 +7,14 @@ import json
 import re
 import shlex
 import sys
+import zlib
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
 
+from sparkprep.commands import command
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause, open_input
 from sparkprep.io.paths import is_local
@@ -26,6 +28,7 @@ JSON_ARRAY, INDENTED_JSON, JSON_LINES = "a JSON array", "indented JSON", "JSON L
 _PYTHON = shlex.quote(sys.executable or "python3")
 """The one that has PyArrow and pandas; another of its name need not have them."""
 _UNPACK = {"gzip": "gunzip -c", "zstd": "zstd -dc"}
+_GZIP = b"\x1f\x8b"
 CODEC_NAMES = {"gzip": "gzip", "zstd": "Zstandard"}
 """Kind of a compressed file by the name that Arrow gives its codec."""
 
@@ -34,17 +37,23 @@ class Recognised(NamedTuple):
     """What a file is, as it stands in a sentence after "it is", and how to make of it what can be read.
 
     In `advice` the word FILE stands for the file, and NEW for any new name; but for that a command runs as it stands.
+    by_us: the words of the command of ours that does it, from S3 and of packed files too; `advice` goes on behind it.
     """
 
     kind: str
     advice: str
+    by_us: tuple[str, ...] = ()
 
-    def told(self, path: str, codec: str | None = None) -> str:
+    def told(self, path: str, codec: str | None = None, folder: str = "") -> str:
         """Return "it is KIND: ADVICE" of the file at a path, its commands as they are typed into a shell (bash).
 
-        codec: what unpacks the file, by Arrow's name, where it is its content that was recognised.
+        codec: what unpacks the file, by Arrow's name, where it is its content that was recognised. folder: the input
+        that it was met in, which a command of ours takes whole.
         """
         advice = self.advice
+        if self.by_us:
+            words = [(folder or path) if word == "FILE" else word for word in self.by_us]
+            return f"it is {self.kind}: `{command(*words)}` {advice}"
         if "FILE" in advice and not is_local(path):
             advice = f"fetch it (aws s3 cp {shlex.quote(path)} .), then {advice}"
             path = path.rpartition("/")[2]
@@ -67,6 +76,20 @@ def _by_pandas(separator: str) -> str:
     return f"write it as Parquet: {_PYTHON} -c \"import sys, pandas; {table}.to_parquet('NEW.parquet')\" FILE"
 
 
+_EXTRACTED = "makes documents of it, in pages/"
+_WARC = Recognised("an archive of a crawl", _EXTRACTED, ("extract", "--input", "FILE", "--output", "pages"))
+_MISNAMED_WARC = Recognised(
+    "a WARC archive by its content, to be named NEW.warc (packed: NEW.warc.gz)",
+    _EXTRACTED,
+    ("extract", "--input", "NEW.warc", "--output", "pages"),
+)
+_WAT = Recognised("a WAT archive, which has no texts", "take the WARC or WET archives of the same crawl")
+_WARC_MAGIC = b"WARC/"
+_ARCHIVES = (
+    (re.compile(r"\.wat(\.\w+)?$", re.IGNORECASE), _WAT),
+    (re.compile(r"\.(warc|wet)(\.\w+)?$", re.IGNORECASE), _WARC),
+)
+"""What an archive's name ends in -> what it is."""
 _FETCH_AGAIN = "fetch the file itself"
 _TAKE_TEXTS = "take the texts that it was made of"
 _TAR = Recognised("a tar archive", "unpack it: tar -xf FILE")
@@ -75,7 +98,11 @@ _SHARD = "a shard of tokens of llm.c, not documents"
 _MAGIC = (
     (PARQUET_MAGIC, PARQUET_KIND, "name it .parquet"),
     (b"PARE", "encrypted Parquet", "write it anew without encryption"),
-    (b"\x1f\x8b", CODEC_NAMES["gzip"], "name it .jsonl.gz if it holds JSON Lines, or unpack it: gunzip -c FILE > NEW"),
+    (
+        _GZIP,
+        CODEC_NAMES["gzip"],
+        "name it .jsonl.gz if it holds JSON Lines, or unpack it: gunzip -c FILE > NEW",
+    ),
     (
         b"\x28\xb5\x2f\xfd",
         CODEC_NAMES["zstd"],
@@ -98,7 +125,6 @@ _MAGIC = (
     (b"SQLite format 3\x00", "an SQLite database", "export its table as Parquet or JSON Lines"),
     (b"\x89HDF\r\n", "HDF5", "export its table as Parquet or JSON Lines"),
     (b"version https://git-lfs", "a Git LFS pointer", f"{_FETCH_AGAIN}: git lfs pull"),
-    (b"WARC/", "a WARC archive", "take its texts out first, for instance with the packages warcio and resiliparse"),
     (b"\xff\xfe\x00\x00", "UTF-32", "write it as UTF-8: iconv -f UTF-32 -t UTF-8 FILE > NEW"),
     (b"\xff\xfe", "UTF-16", "write it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE > NEW"),
     (b"\xfe\xff", "UTF-16", "write it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE > NEW"),
@@ -131,11 +157,35 @@ def what_is(head: bytes, name: str = "") -> Recognised | None:
     if len(head) >= 8 and not head.strip(b"\x00"):
         return Recognised("nothing but zero bytes", "restore it")
     text = head.removeprefix(_LINES_ARE_UTF8).lstrip()
-    return _packed_by_name(name) or binary_kind(head) or _form_of_text(text) or _table_by_name(name)
+    return (
+        _archive(head, name)
+        or _packed_by_name(name)
+        or binary_kind(head)
+        or _form_of_text(text)
+        or _table_by_name(name)
+    )
+
+
+def _archive(head: bytes, name: str) -> Recognised | None:
+    """Return which archive of a crawl a file is, by its name or by what it begins with, packed or not."""
+    for pattern, kind in _ARCHIVES:
+        if pattern.search(name):
+            return kind
+    with suppress(zlib.error):
+        plain = zlib.decompressobj(31).decompress(head, len(_WARC_MAGIC)) if head.startswith(_GZIP) else head
+        return _MISNAMED_WARC if plain.startswith(_WARC_MAGIC) else None
+    return None
+
+
+def is_archive(path: str) -> bool:
+    """Return whether a file is an archive of a crawl by its name, from which `sparkprep extract` makes documents."""
+    return any(kind is _WARC and pattern.search(path) for pattern, kind in _ARCHIVES)
 
 
 def binary_kind(head: bytes) -> Recognised | None:
     """Return what a file is that begins with the magic number of a form that is no text in UTF-8; else None."""
+    if head.startswith(_WARC_MAGIC):
+        return _MISNAMED_WARC
     if head[_TAR_PLACE:].startswith(_TAR_MAGIC):
         return _TAR
     for magic, kind, advice in _MAGIC:

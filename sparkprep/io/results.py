@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from sparkprep.errors import UserError
+from sparkprep.io.files import exists
 from sparkprep.io.json_files import read_json
 from sparkprep.io.paths import join_path
 from sparkprep.io.walking import Entry, Tree
@@ -17,8 +18,15 @@ _TOKENS_METRICS, _REJECTED = "_metrics.json", "rejected/"
 _OF_DEDUP = {"counts": dict, "settings": dict, "versions": dict}
 _OF_EXTRACT = {"records": int, "documents": int, "without_document": dict}
 _OF_TOKENIZE = {"asked": dict, "tokens": int, "vocabulary_sha256": str}
-_NO_ROWS = re.compile(r"metrics\.json|report\.html|kept-\w+\.snappy\.parquet|(?:removed|rejected|audit)/.*")
+_NO_ROWS = re.compile(r"metrics\.json|report\.html|kept-\w+\.snappy\.parquet|(?:removed|rejected|skipped|audit)/.*")
 """What else a result of `dedup` or `extract` holds, beside kept/ or documents/."""
+_MANIFEST = "manifest.json"
+_JOBS = {
+    "extract": _OF_EXTRACT,
+    "filter": {"rules": list, "counts": dict, "settings": dict},
+    "dedup": {"candidates": dict, "counts": dict, "settings": dict},
+}
+"""What metrics.json of a job holds, and that of no other."""
 _PART_OF_REMOVED = re.compile(r"((?:.*/)?)removed/part-\d{5,}\.snappy\.parquet")
 
 
@@ -34,6 +42,26 @@ def place_of(given: Any) -> Any:
     """Return the folder of a result that a program hands over; anything else as it is."""
     output = None if isinstance(given, str) else getattr(given, "output", None)
     return output if isinstance(output, str) else given
+
+
+def job_of(folder: str, advice: str) -> str:
+    """Return which job has made the result in a folder: extract, filter or dedup.
+
+    Raises UserError, with the advice, where there is no such folder, or no finished result of these.
+    """
+    if not exists(folder):
+        raise UserError(f"{folder}: no such folder; {advice}")
+    path = join_path(folder, _METRICS)
+    if not exists(path):
+        for name, verb in ((_TOKENS_METRICS, "tokenize"), (_MANIFEST, "shards")):
+            if exists(join_path(folder, name)):
+                raise UserError(f"{folder}: a result of `{verb}`, which decides nothing about documents; {advice}")
+        raise UserError(f"{folder}: it holds no {_METRICS}, so it is no finished result; {advice}")
+    metrics = read_json(path, advice)
+    for job, keys in _JOBS.items():
+        if all(isinstance(metrics.get(key), kind) for key, kind in keys.items()):
+            return job
+    raise UserError(f"{path}: not of a finished result that could be asked; {advice}")
 
 
 def rows_of_results(path: str, tree: Tree) -> tuple[list[Entry], list[Entry]]:

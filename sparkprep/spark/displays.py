@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shutil
@@ -10,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from sparkprep.spark.forecast import Pace
 from sparkprep.units import human_bytes, human_duration, time_of_day
@@ -25,6 +26,7 @@ _BESIDE = 11 + 10 + len(" 100 %, ") + 1
 TERMINAL_VARIABLE = "SPARKPREP_TERMINAL"
 """Set by the launcher `spark-submit` to the columns of the terminal that what a job prints goes to: Spark gives the job
 a pipe in its place."""
+WARNING = "warning: "
 _LOG = logging.getLogger("sparkprep")
 
 
@@ -95,6 +97,10 @@ class Lines:
         if self._warn:
             self._warn(text)
 
+    def alert(self, text: str) -> None:
+        """Hand on, or write, what should be known while the run goes on."""
+        (self._warn or self._write)(text)
+
     def show(self, look: Look) -> None:
         """Write how far it is, unless that was done a moment ago."""
         now = time.monotonic()
@@ -136,6 +142,13 @@ class Bar:
         if self._stream is None:
             _LOG.warning(text)
 
+    def alert(self, text: str) -> None:
+        """Write what should be known while the run goes on; log it, in a notebook."""
+        if self._stream is None:
+            _LOG.warning(text)
+        else:
+            self.line(text)
+
     def show(self, look: Look) -> None:
         """Draw the bar."""
         if self._bar is None:
@@ -173,6 +186,8 @@ class Nowhere:
         """Log a warning."""
         _LOG.warning(text)
 
+    alert = warn
+
     def show(self, look: Look) -> None:
         """Do nothing."""
 
@@ -182,7 +197,23 @@ class Nowhere:
 
 Display = Lines | Bar | Nowhere
 """interval: seconds between two looks at how far a run is. line: what stays, such as a stage that has ended. warn: a
-warning of the run, where no face tells of it. show: how far a stage is. clear: the stage has ended."""
+warning of the run, where no face tells of it. alert: one that is of use while the run goes on. show: how far a stage
+is. clear: the stage has ended."""
+
+
+class Alerts(io.TextIOBase):
+    """Where a face with --quiet tells of a run: to stderr, and nothing but alerts; it prints the warnings itself."""
+
+    def write(self, text: str) -> int:
+        """Write a line if it is an alert."""
+        if text.startswith(WARNING):
+            print(text.rstrip("\n"), file=sys.stderr, flush=True)
+        return len(text)
+
+
+def stream_of_face(quiet: bool) -> TextIO:
+    """Return where a face tells how far a run is."""
+    return cast(TextIO, Alerts()) if quiet else sys.stderr
 
 
 def display_on(to: Display | TextIO | None) -> Display:

@@ -14,7 +14,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sparkprep.safe import safe_text
-from sparkprep.spark.displays import Display, Look, Nowhere, display_on
+from sparkprep.spark.displays import WARNING, Display, Look, Nowhere, display_on
 from sparkprep.spark.forecast import READ, Costs, Forecast, Pace
 from sparkprep.spark.session import cores, job_description
 from sparkprep.units import human_bytes, human_duration, time_of_day
@@ -68,7 +68,12 @@ class Progress:
     def warn(self, warnings: list[str]) -> None:
         """Tell of the warnings of a run, where no face does. A log without a format shows nothing but their words."""
         for text in warnings:
-            self._display.warn(f"warning: {safe_text(text)}")
+            self._display.warn(f"{WARNING}{safe_text(text)}")
+
+    def alert(self, warnings: list[str]) -> None:
+        """Tell at once of what is of use while the run goes on, also where a face tells of the others at its end."""
+        for text in warnings:
+            self._display.alert(f"{WARNING}{safe_text(text)}")
 
     @contextmanager
     def stage(

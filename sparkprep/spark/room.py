@@ -46,7 +46,7 @@ def room_warnings(spark: SparkSession, worker: Mapping[str, str], size: int, sha
 
 def tell_of_room(spark: SparkSession, progress: Progress, worker: Mapping[str, str], size: int, share: float) -> None:
     """Tell of `room_warnings` at once, while there is time to do something."""
-    progress.warn(room_warnings(spark, worker, size, share))
+    progress.alert(room_warnings(spark, worker, size, share))
 
 
 def _hosts(spark: SparkSession) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from sparkprep.arguments import check_arguments
@@ -13,6 +12,7 @@ from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.overlap import refuse_same_place
+from sparkprep.journey import tell_training
 from sparkprep.options import add_options, from_arguments
 from sparkprep.summary import print_rows, print_warnings
 from sparkprep.tokens.settings import ShardSettings, TokenRowsSettings
@@ -89,12 +89,13 @@ def make(
     args: argparse.Namespace,
 ) -> None:
     """Write the shards and say what they hold."""
+    from sparkprep.spark.displays import stream_of_face
     from sparkprep.spark.forecast import SHARDS
     from sparkprep.spark.progress import Progress
     from sparkprep.tokens.manifest import MANIFEST
     from sparkprep.tokens.shards import make_shards
 
-    progress = Progress(spark, None if args.quiet else sys.stderr, SHARDS)
+    progress = Progress(spark, stream_of_face(args.quiet), SHARDS)
     with if_interrupted("the shards that are finished stay, and the same command makes the others"):
         manifest = make_shards(
             spark,
@@ -108,6 +109,7 @@ def make(
         )
         _print_manifest(manifest, folder)
         print_warnings(manifest["warnings"], MANIFEST)
+        tell_training(folder, settings.name)
 
 
 def _print_manifest(manifest: dict[str, Any], folder: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from sparkprep.arguments import check_arguments
@@ -15,6 +14,7 @@ from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
 from sparkprep.io.overlap import refuse_same_place
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
+from sparkprep.journey import tell_next
 from sparkprep.options import add_options, add_work, flags_given, from_arguments
 from sparkprep.summary import print_rows, print_warnings
 from sparkprep.tokens.contents import MADE, METRICS, asked_of, finished
@@ -61,11 +61,11 @@ def run(args: argparse.Namespace) -> int:
     with if_interrupted(NOTHING_IN_PLACE):
         _try(args, settings)
 
+        from sparkprep.spark.displays import stream_of_face
         from sparkprep.spark.session import get_session
         from sparkprep.tokens.pipeline import make_tokens
 
         spark = get_session("sparkprep tokenize")
-    stream = None if args.quiet else sys.stderr
     metrics = make_tokens(
         spark,
         args.input,
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         settings,
         overwrite=args.overwrite,
         reuse=bool(args.shards),
-        stream=stream,
+        stream=stream_of_face(args.quiet),
         work=args.work,
         keep_work=args.keep_work,
     )
@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
         _tell(metrics, args.output)
         if args.shards:
             make(spark, [args.output], args.shards, shard_settings, TokenRowsSettings(), args)
+        elif metrics["tokens"]:
+            tell_next("tokenize", args.output)
     return 0
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,48 @@ def test_every_record_is_a_document_or_counted_by_its_reason(spark: SparkSession
     assert metrics["without_document"] == {reason: len(some) for reason, some in OTHERS.items()}
     assert metrics["records"] == 7 + len(others) == metrics["documents"] + sum(metrics["without_document"].values())
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
+    skipped = Counter(row["reason"] for row in rows(tmp_path / "out" / "skipped"))
+    assert skipped == {reason: len(some) for reason, some in OTHERS.items() if reason != "not a page"}
+
+
+def test_a_page_without_a_document_tells_its_place_its_reason_and_what_there_is_to_tell(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    moved = answer(b"", "301 Moved", Location="https://example.org/new")
+    german = " ".join(
+        ["Der Hafen der alten Stadt liegt hinter einer Mauer und die Fischer flicken dort ihre Netze."] * 4
+    )
+    records = [
+        record("request", b"GET / HTTP/1.1", "https://example.org/a"),
+        record("response", moved, "https://example.org/old"),
+        record("response", answer(b"%PDF-1", Content_Type="application/pdf"), "https://example.org/p"),
+        record("response", answer(html(1, german)), "https://example.org/de"),
+        *responses(1),
+    ]
+    path = save(tmp_path / "a.warc.gz", records)
+    settings = ExtractSettings(language=("en",))
+    metrics = extract(spark, [str(path)], str(tmp_path / "out"), settings)
+    moved_row, pdf, german_row = rows(tmp_path / "out" / "skipped")
+    assert moved_row == {
+        "url": "https://example.org/old", "archive": str(path), "offset": len(gzip.compress(records[0])),
+        "reason": "not status 200", "detail": "301, to https://example.org/new",
+    }  # fmt: skip
+    assert (pdf["reason"], pdf["detail"]) == ("not HTML", "application/pdf")
+    assert (german_row["reason"], german_row["detail"]) == ("other language", "de with a score of 1.00")
+    assert metrics["parts"]["skipped"][0]["rows"] == 3
+
+
+def test_a_page_of_which_its_site_leaves_nothing_is_named_with_its_place(spark: SparkSession, tmp_path: Path) -> None:
+    notice = "This notice stands on every page of the site, and one page has nothing else to say at all."
+    own = "</p><p>The page with the number {} says what no other page of this site has to say, at some length, too."
+    texts = [notice, *(notice + own.format(n) for n in range(4))]
+    pages = [record("response", answer(html(n, text)), f"https://a.org/{n}") for n, text in enumerate(texts)]
+    path = save(tmp_path / "a.warc.gz", [record("warcinfo", b"x"), *pages])
+    extract(spark, [str(path)], str(tmp_path / "out"), ExtractSettings(site_boilerplate="remove", site_pages=3))
+    first = len(gzip.compress(record("warcinfo", b"x")))
+    assert [(row["reason"], row["offset"]) for row in rows(tmp_path / "out" / "skipped")] == [
+        ("site boilerplate", first)
+    ]
 
 
 def test_a_document_tells_where_it_comes_from(spark: SparkSession, tmp_path: Path) -> None:
@@ -241,7 +284,11 @@ def test_the_command_prints_what_was_counted_and_what_comes_next(
     assert main(["extract", "--input", str(path), "--output", str(tmp_path / "out"), "--quiet"]) == 0
     said = capsys.readouterr().out
     assert "records         4" in said
-    assert f"Next: {command('dedup', '--input', f'{tmp_path}/out', '--output', 'clean')}\n" in said
+    assert f"report          {tmp_path}/out/report.html\n" in said
+    assert said.endswith(
+        f"Next: {command('filter', '--input', f'{tmp_path}/out', '--output', f'{tmp_path}/good')}\n"
+        f"or at once: {command('dedup', '--input', f'{tmp_path}/out', '--output', f'{tmp_path}/clean')}\n"
+    )
 
 
 def test_the_parts_are_the_same_bytes_in_every_run(spark: SparkSession, tmp_path: Path) -> None:

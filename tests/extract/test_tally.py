@@ -61,6 +61,8 @@ def test_each_record_counts_once_and_for_its_host() -> None:
     assert figures["languages"] == {"en": 67, "de": 67, "fr": 66}
     losing = figures["hosts"]["losing"][0]
     assert (losing["host"], losing["records"], losing["documents"]) == ("host1.example", 31, 29)
+    assert losing["reasons"] == {NOT_OK: 2}
+    assert all(sum(row["reasons"].values()) == row["records"] - row["documents"] for row in figures["hosts"]["largest"])
     assert {row["host"] for row in figures["hosts"]["largest"]} == {f"host{n}.example" for n in range(7)}
 
 

@@ -19,6 +19,7 @@ from warc_files import archive, record
 from sparkprep import FilterResult, Result, UserError, filter_documents
 from sparkprep.cli import main
 from sparkprep.commands import command
+from sparkprep.dedup.audit.finished import FinishedRun
 from sparkprep.extract.pipeline import extract
 from sparkprep.filter.rules import RULES, SETS
 from sparkprep.io.listing import list_files
@@ -194,16 +195,29 @@ def test_the_command_prints_what_was_removed_and_what_comes_next(
     assert main([*words, "--rules", "gopher-quality", "c4", "--skip", "gopher-alpha-words", "c4-policy"]) == 0
     said = capsys.readouterr().out
     assert "  gopher-min-words 2\n" in said
-    assert f"Next: {command('dedup', '--input', f'{tmp_path}/out', '--output', 'clean')}\n" in said
+    assert said.endswith(f"Next: {command('dedup', '--input', f'{tmp_path}/out', '--output', f'{tmp_path}/clean')}\n")
     assert main([*words, "--overwrite", "--gopher-min-words", "1000"]) == 0
     assert f"No document was kept: {tmp_path}/out/report.html" in capsys.readouterr().out
     assert main([*words, "--rules", "c4", "--gopher-min-words", "50"]) == 2
     assert "--gopher-min-words is of the rules gopher-quality, which are not asked" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flags", [["--quiet"], []])
+def test_a_warning_is_printed_once(
+    spark: SparkSession, tmp_path: Path, capfd: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    path = documents(tmp_path / "in.parquet", [GOOD, SHORT] * 11)
+    assert main(["filter", "--input", str(path), "--output", str(tmp_path / "out"), *flags]) == 0
+    said = capfd.readouterr()
+    assert said.out.count("warning: b.org loses over 90 % of its documents") == 1
+    assert "warning" not in said.err
+    assert bool(flags) != ("filter" in said.err)
+
+
 def test_a_result_of_curation_is_not_taken_for_one_of_deduplication(spark: SparkSession, tmp_path: Path) -> None:
     run(spark, documents(tmp_path / "in.parquet", [GOOD]), tmp_path / "out")
-    assert main(["explain", str(tmp_path / "out"), "0"]) == 2
+    with pytest.raises(UserError, match="has no 'candidates'"):
+        FinishedRun(str(tmp_path / "out"))
     assert FilterResult.open(tmp_path / "out", spark).kept.count() == 1
     with pytest.raises(UserError, match="has no 'candidates'"):
         Result.open(tmp_path / "out", spark)

@@ -4,6 +4,8 @@ import bz2
 import gzip
 import json
 import lzma
+import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -17,10 +19,15 @@ import pyarrow.feather as feather
 import pyarrow.orc as orc
 import pyarrow.parquet as pq
 import pytest
+import warc_files
 import zstandard
+from warc_files import record
 
+from sparkprep import cli
+from sparkprep.cli import main
 from sparkprep.errors import UserError
-from sparkprep.io.recognise import HEAD_BYTES, holds_documents, read_head, what_is
+from sparkprep.extract.archives import list_archives
+from sparkprep.io.recognise import HEAD_BYTES, MAGIC_BYTES, holds_documents, read_head, what_is
 
 TABLE = pa.table({"n": [1, 2], "text": ["one", "two"]})
 RECORDS = [{"n": 1, "text": "eins"}, {"n": 2, "text": "zwei ü"}]
@@ -86,6 +93,49 @@ def test_a_file_is_known_by_its_first_bytes(
     assert recognised is not None
     assert recognised.kind.startswith(kind)
     assert advice in recognised.advice
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind", "way_out"),
+    [
+        (
+            "a.warc.gz",
+            gzip.compress(record("warcinfo", b"x")),
+            "an archive of a crawl",
+            "extract --input s3://b/a.warc.gz ",
+        ),
+        ("A.WARC.WET.zst", b"", "an archive of a crawl", "extract --input s3://b/A.WARC.WET.zst --output pages"),
+        ("a.warc.wat.gz", b"", "a WAT archive, which has no texts", "take the WARC or WET archives"),
+        ("a.gz", gzip.compress(record("warcinfo", b"x" * 9_000)), "a WARC archive by its content", "--input NEW.warc "),
+        ("a.dat", record("warcinfo", b"x"), "a WARC archive by its content", "--input NEW.warc "),
+    ],
+)
+def test_an_archive_of_a_crawl_is_known_by_name_and_content_and_the_way_out_is_our_command(
+    name: str, data: bytes, kind: str, way_out: str
+) -> None:
+    recognised = what_is(data[:MAGIC_BYTES], name)
+    assert recognised is not None
+    told = recognised.told(f"s3://b/{name}")
+    assert told.startswith(f"it is {kind}")
+    assert way_out in told
+    assert "aws s3 cp" not in told
+
+
+@pytest.mark.parametrize("verb", ["dedup", "filter", "tokenize"])
+def test_a_job_of_documents_names_the_command_for_archives_that_runs_as_it_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    (folder := tmp_path / "crawl data").mkdir()
+    (folder / "README").write_text("x")
+    (folder / "a.warc.gz").write_bytes(warc_files.archive(warc_files.responses(1)))
+    for given in (folder / "a.warc.gz", folder):
+        assert main([verb, "--input", str(given), "--output", str(tmp_path / "out")]) == 2
+        printed = re.search(r"`(.+?)`", capsys.readouterr().err)
+        assert printed is not None
+        words = shlex.split(printed[1])
+        words = words[words.index("extract") :]
+        assert words == ["extract", "--input", str(given), "--output", "pages"]
+        assert list_archives(cli.parse(words).input, "").files[0].path == str(folder / "a.warc.gz")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from trees import put
 
 from sparkprep.errors import UserError
 from sparkprep.io.listing import list_input
+from sparkprep.io.results import job_of
 
 DEDUP = json.dumps({"format": 1, "counts": {}, "settings": {}, "versions": {"sparkprep": "1"}})
 TOKENS = json.dumps({"asked": {}, "tokens": 1, "vocabulary_sha256": "0"})
@@ -129,3 +130,31 @@ def test_a_result_without_a_part_that_its_metrics_list_is_refused(tmp_path: Path
         (place / rows / parts[2]).unlink()
         with pytest.raises(UserError, match=f"{parts[1]} and 1 more, which"):
             list_input([tmp_path / result])
+
+
+@pytest.mark.parametrize(
+    ("metrics", "job"),
+    [
+        ({"records": 1, "documents": 1, "without_document": {}}, "extract"),
+        ({"rules": [], "counts": {}, "settings": {}}, "filter"),
+        ({"candidates": {}, "counts": {}, "settings": {}}, "dedup"),
+    ],
+)
+def test_it_is_known_which_job_has_made_a_result(tmp_path: Path, metrics: dict[str, object], job: str) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    assert job_of(str(tmp_path), "") == job
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("metrics.json", "not of a finished result that could be asked; ADVICE"),
+        ("_metrics.json", "a result of `tokenize`, which decides nothing about documents; ADVICE"),
+        ("manifest.json", "a result of `shards`"),
+        ("other.json", r"holds no metrics\.json"),
+    ],
+)
+def test_what_decides_nothing_about_documents_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / name).write_text('{"of": "others"}')
+    with pytest.raises(UserError, match=said):
+        job_of(str(tmp_path), "ADVICE")

@@ -52,7 +52,7 @@ ELSEWHERE = {
 WITH_SPARK = (
     "sparkprep.decontaminate.cli",
     "sparkprep.dedup.cli",
-    "sparkprep.dedup.audit.explain_cli",
+    "sparkprep.explain_cli",
     "sparkprep.extract.cli",
     "sparkprep.filter.cli",
     "sparkprep.tokens.shards_cli",
@@ -140,6 +140,7 @@ def with_documents(folder: Path) -> Path:
     client.upload_file(str(folder / "crawl" / "part-0.parquet"), "bucket", "docs/part-0.parquet")
     for command in (
         "sparkprep extract --input warcs/ --output pages/",
+        "sparkprep filter --input crawl --output good/",
         "sparkprep dedup --input crawl --output clean/",
         "sparkprep dedup --input crawl --output s3://bucket/clean/",
         "sparkprep tokenize --input clean/ --output tokens/",

@@ -224,6 +224,23 @@ def test_a_program_is_told_in_the_log_or_not_at_all_but_for_warnings(
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_is_of_use_while_a_run_goes_on_is_told_at_once_also_with_quiet_and_in_a_log(
+    spark: SparkSession, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stream = io.StringIO()
+    for told in (Progress(spark, stream), Progress(spark, displays.stream_of_face(True))):
+        told.warn(["at the end a face tells this"])
+        told.alert(["the disk may become full"])
+        with told.stage("verify", 10):
+            pass
+    assert stream.getvalue().startswith("warning: the disk may become full\nverify ")
+    assert capfd.readouterr() == ("", "warning: the disk may become full\n")
+    for asked in (None, False):
+        caplog.clear()
+        Progress(spark, displays.display_for(asked)).alert(["the disk may become full"])
+        assert [record.getMessage() for record in caplog.records] == ["warning: the disk may become full"]
+
+
 def test_behind_spark_submit_a_bar_is_drawn_where_the_launcher_has_seen_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

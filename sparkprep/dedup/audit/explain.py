@@ -12,6 +12,7 @@ from sparkprep.dedup.columns import MISS
 from sparkprep.dedup.report import diff
 from sparkprep.errors import UserError
 from sparkprep.pages.environment import jaccard as shown_jaccard
+from sparkprep.summary import document_line
 
 MOST_SHOWN = 5
 """Documents of one name that are explained, and others of a cluster that are named."""
@@ -28,15 +29,17 @@ _COLOURED = {
 }
 
 
-def explain(run: FinishedRun, name: str, colour: bool = False, whole: bool = False) -> str:
+def explain(run: FinishedRun, name: str, colour: bool = False, whole: bool = False, column: str | None = None) -> str:
     """Return why the documents of a name were removed or kept, with the words in which they and their twins differ.
 
-    colour: mark the words by a terminal's colours. whole: give the whole texts too. Raises UserError where no document
-    of the run bears the name.
+    colour: mark the words by a terminal's colours. whole: give the whole texts too. column: by whose values the
+    documents are named, where it is not by their identifiers. Raises UserError where no document of the run bears the
+    name.
     """
-    places = run.named(name)
+    places = run.having(column, name) if column is not None else run.named(name)
     if not places:
-        what = f"column {run.id_column!r}" if run.id_column else "the SHA-256 of its text, as there is no id column"
+        by = column or run.id_column
+        what = f"column {by!r}" if by else "the SHA-256 of its text, as there is no id column"
         raise UserError(f"{run.folder}: no document there is named {name!r} (documents are named by {what})")
     links = run.links_of(np.array(places[:MOST_SHOWN], np.int64))
     told = [_told(run, place, links, colour, whole) for place in places[:MOST_SHOWN]]
@@ -114,8 +117,7 @@ def _kept(
 
 
 def _line(word: str, document: Document) -> str:
-    source = f"  {safe_text(document.source)}" if document.source is not None else ""
-    return f"  {word:<10} {safe_text(document.id)}{source}  ({len(document.text):,} characters)"
+    return document_line(word, document.id, document.source, len(document.text))
 
 
 def _difference(first: Document, second: Document, colour: bool, whole: bool) -> list[str]:

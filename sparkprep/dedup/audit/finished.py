@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,11 +18,11 @@ from sparkprep.dedup.audit.places import places_in_input, positions_in_kept
 from sparkprep.dedup.columns import MISS
 from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, METRICS
 from sparkprep.dedup.kernels.arrays import I64
-from sparkprep.documents.keys import DEFAULT_ID, text_digests
+from sparkprep.documents.keys import DEFAULT_ID, shown_as, text_digests
 from sparkprep.documents.lookup import fetch
 from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.errors import UserError
-from sparkprep.io.arrow import python_values
+from sparkprep.io.arrow import plain, python_values
 from sparkprep.io.files import exists
 from sparkprep.io.formats import PARQUET
 from sparkprep.io.json_files import read_json
@@ -34,7 +33,6 @@ from sparkprep.io.paths import join_path, normalise
 BATCH_ROWS = 8192
 TEXT_ROWS = 256
 _ADVICE = "name the output folder of a finished dedup"
-_NULL = ("None", "null")
 _KEYS = {"settings": dict, "counts": dict, "parts": dict, "candidates": dict}
 
 
@@ -145,7 +143,21 @@ class FinishedRun:
             return sorted(found)
         for places, batch in self.rows_of(KEPT, [self.id_column or self.text_column]):
             ids = batch.column(0) if self.id_column else text_digests(batch.column(0))
-            found += places[_equal(ids, name)].tolist()
+            found += places[shown_as(ids, name)].tolist()
+        return sorted(found)
+
+    def having(self, column: str, value: str) -> list[int]:
+        """Return the places of the documents that have a value, as it is shown, in a column of the input.
+
+        Raises UserError where there is no such column.
+        """
+        names = self._table(KEPT).schema.names
+        if column not in names:
+            raise UserError(f"{self.folder}: there is no column {column!r}; columns there are: {', '.join(names)}")
+        found: list[int] = []
+        for table in (AUDIT_ROWS, KEPT):
+            for places, batch in self.rows_of(table, [column]):
+                found += places[shown_as(plain(batch.column(0)), value)].tolist()
         return sorted(found)
 
     def _document(self, place: int, row: dict[str, Any]) -> Document:
@@ -192,11 +204,4 @@ def links_in(batch: pa.RecordBatch) -> list[Link]:
 
 
 def _with_id(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
-    return batch.filter(pa.array(_equal(batch["id"], name)))
-
-
-def _equal(ids: pa.Array, name: str) -> npt.NDArray[np.bool_]:
-    """Return which of the identifiers are shown so: bool (n,). A null is shown as Python's None, and is null too."""
-    if pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type):
-        return np.asarray(pc.fill_null(pc.equal(ids, pa.scalar(name, ids.type)), name in _NULL))
-    return np.array([str(value) == name or (value is None and name in _NULL) for value in python_values(ids)], np.bool_)
+    return batch.filter(pa.array(shown_as(batch["id"], name)))

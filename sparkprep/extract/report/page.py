@@ -8,29 +8,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sparkprep.extract.outcomes import NO_PAGE, REASONS
+from sparkprep.extract.outcomes import NO_PAGE, OTHER_LANGUAGE, REASONS
 from sparkprep.extract.report.examples import TEXT_LIMIT
 from sparkprep.extract.report.plots import figures_of
+from sparkprep.extract.telling import ABOUT, left_out_languages
 from sparkprep.pages.environment import environment, ratio
 
 PLACES = 50
 """Rows of rejected/ that are shown."""
 _ARCHIVES = 100
 _HOSTS = 20
-_ABOUT = {
-    "not HTTP": "answers of other protocols, such as DNS",
-    "not status 200": "redirects, and pages that were not there",
-    "not HTML": "by what the server says of the answer, or by its first bytes",
-    "empty": "answers without a body",
-    "no text": "pages on which no text was found: frames, scripts, images",
-    "other language": "texts in another language than language asks for, or not surely in it",
-    "site boilerplate": "pages on which nothing was left when what recurs on their site was removed",
-    "too large": "more bytes than max_bytes, packed or not",
-    "truncated": "cut short; keep_truncated takes them all the same",
-    "too slow": "took longer than max_seconds",
-    "crashed": "ended the process that parses pages",
-    "damaged": "bytes that are no record, or one that cannot be unpacked",
-}
 _WHY_SHOWN = {
     "drawn": ("Drawn at random", "What most pages look like: is navigation left in, is text missing?"),
     "shortest": ("The shortest texts", "Often what is no article; a least length is a rule for a filter."),
@@ -65,7 +52,9 @@ def render(
             m=metrics,
             pages=metrics["records"] - lost.get(NO_PAGE, 0),
             no_page=NO_PAGE,
-            about=_ABOUT,
+            other_language=OTHER_LANGUAGE,
+            left_out=left_out_languages(metrics),
+            about=ABOUT,
             why_shown=_WHY_SHOWN,
             lost=[(reason, lost[reason]) for reason in REASONS if reason in lost and reason != NO_PAGE],
             archives=_archives(metrics["by_archive"]),

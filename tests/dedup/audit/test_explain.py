@@ -94,6 +94,15 @@ def test_an_unknown_name_is_an_error_that_says_what_names_documents(
     assert "column 'id'" in error
 
 
+def test_a_document_is_found_by_its_address_too(audited_run: Audited, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", str(audited_run.folder), "--url", "https://mirror.example/7"]) == 0
+    by_url = capsys.readouterr().out
+    assert main(["explain", str(audited_run.folder), "--id", "gone-007"]) == 0
+    assert capsys.readouterr().out == by_url
+    assert main(["explain", str(audited_run.folder), "--url", "https://mirror.example/none"]) == 2
+    assert "(documents are named by column 'url')" in capsys.readouterr().err
+
+
 def test_what_is_no_whole_result_is_refused(audited_run: Audited, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         FinishedRun(str(tmp_path / "nowhere"))
