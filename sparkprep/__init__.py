@@ -15,7 +15,7 @@ if sys.version_info < (3, 11):  # noqa: UP036  # a checkout is run without pip, 
 
 if TYPE_CHECKING:
     from sparkprep.dedup.pipeline import deduplicate
-    from sparkprep.dedup.result import Result
+    from sparkprep.dedup.result import Result, ThresholdResults
     from sparkprep.dedup.settings import Settings
     from sparkprep.errors import UserError
     from sparkprep.extract.library import ExtractResult, extract_documents
@@ -40,6 +40,7 @@ __all__ = [
     "Settings",
     "ShardSettings",
     "ShardsResult",
+    "ThresholdResults",
     "TokenizeSettings",
     "TokensResult",
     "UserError",
@@ -64,6 +65,7 @@ _HOMES = {
     "Settings": "sparkprep.dedup.settings",
     "ShardSettings": "sparkprep.tokens.settings",
     "ShardsResult": "sparkprep.tokens.library",
+    "ThresholdResults": "sparkprep.dedup.result",
     "TokenizeSettings": "sparkprep.tokens.settings",
     "TokensResult": "sparkprep.tokens.library",
     "UserError": "sparkprep.errors",
