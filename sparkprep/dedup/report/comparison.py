@@ -69,6 +69,7 @@ def _figures(work: Workspace, each: Sequence[Mapping[str, Any]]) -> dict[str, An
             for low, high in pairwise(work.each)
         ],
         "text_scans": list(work.scans),
+        "shuffle": first["shuffle"],
         "warnings": list(dict.fromkeys(warning for figures in each for warning in figures["warnings"])),
         "left_out": first["left_out"],
     }

@@ -147,11 +147,25 @@ def build(
         "other_thresholds": other_thresholds(result, settings.threshold, banding.bands, banding.rows),
         "sources": by_source,
         "text_scans": list(work.scans),
+        "shuffle": shuffles(work),
         "stages": work.progress.summary(),
         "seconds": round(work.progress.seconds, 3),
         "parts": {name: table.manifest() for name, table in work.results.items()},
         "warnings": work.warnings,
         "left_out": name_left_out(work.listing.left_out),
+    }
+
+
+def shuffles(work: Workspace) -> dict[str, dict[str, float]]:
+    """Return what the stages have put into shuffles, as Spark counts it: bytes, and for each document of the run.
+
+    Left out are stages without any, and those of which Spark does not know.
+    """
+    rows = max(1, work.summary.rows)
+    return {
+        stage.name: {"bytes": stage.shuffled, "bytes_per_document": round(stage.shuffled / rows, 2)}
+        for stage in work.progress.stages
+        if stage.shuffled
     }
 
 

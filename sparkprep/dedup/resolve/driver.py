@@ -102,19 +102,19 @@ def resolve(work: Workspace, counts: Sequence[CandidateCounts]) -> list[Outcome]
     compared = _Compared(work)
     steps = [_decided(view, each, compared) for view, each in zip(work.each, counts, strict=True)]
     rounds = Rounds(steps, compared.answer)
-    try:
-        with work.progress.stage("verify") as stage:
-            rounds.go_on()
-            stage.documents = compared.documents
-        with work.progress.stage("decide") as stage:
+    with work.progress.stage("verify") as stage:
+        rounds.go_on()
+        stage.documents = compared.documents
+    with work.progress.stage("decide") as stage:
+        try:
             while rounds.go_on():
                 pass
-            resolved = rounds.decided()
-            stage.documents = sum(len(each.removed) for each in resolved)
-            for view, each in zip(work.each, resolved, strict=True):
-                _save(view, each)
-    except _TooManyError:
-        return None
+        except _TooManyError:
+            return None
+        resolved = rounds.decided()
+        stage.documents = sum(len(each.removed) for each in resolved)
+        for view, each in zip(work.each, resolved, strict=True):
+            _save(view, each)
     return [each.outcome for each in resolved]
 
 
