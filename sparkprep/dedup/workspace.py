@@ -174,6 +174,8 @@ class GraphTables:
     """A graph of similar pairs, and what brings its documents together by component and in keep order."""
 
     folder: str
+    rounds: int | None = None
+    """of `stars` until its components stood; None until they do"""
 
     @cached_property
     def edges(self) -> Table:

@@ -141,6 +141,11 @@ def build(
             "rows": banding.rows,
             "probability_at_threshold": round(at_threshold, 6),
         },
+        "decided": {
+            "place": result.place,
+            "searches": result.searches,
+            "component_rounds": list(result.component_rounds),
+        },
         "recall": recall(result.histogram, result.copies, settings.threshold, banding.bands, banding.rows),
         "clusters": {str(size): number for size, number in result.cluster_sizes.items()},
         "jaccard_histogram": coarse(result.histogram, settings.threshold),

@@ -51,7 +51,7 @@ def _decided(work: Workspace, counts: CandidateCounts) -> Generator[DataFrame, D
 
     Documents that stay are searched again where buckets were oversized, as in `driver`.
     """
-    search, uncompared = work.search("cluster", 0), counts.uncompared_pairs
+    search, uncompared, searches = work.search("cluster", 0), counts.uncompared_pairs, 1
     candidates = read_all(work.spark, list(work.candidates.all))
     pairs = stars.materialise(_pairs(candidates), search.pairs)
     copies = stars.materialise(_copies(candidates), work.copies)
@@ -64,7 +64,7 @@ def _decided(work: Workspace, counts: CandidateCounts) -> Generator[DataFrame, D
             break
         search = work.search("cluster", number)
         counts = _search_again(work, removed, search)
-        uncompared += counts.uncompared_pairs
+        uncompared, searches = uncompared + counts.uncompared_pairs, number + 1
         new = stars.materialise(
             _pairs(read_all(work.spark, list(search.candidates.all))).exceptAll(pairs), search.pairs
         )
@@ -79,7 +79,15 @@ def _decided(work: Workspace, counts: CandidateCounts) -> Generator[DataFrame, D
     addressed.write(work.removed_keys, work.documents, removed.select(KEY))
     down_to_misses = similar.where(F.col("jaccard") >= outcome.floor_of(work.settings.threshold))
     ordered = _in_keep_order(work, _between_best(down_to_misses, best), work.levels)
-    return replace(figures.measure(work, similar, ordered, copies.count(), removed, misses), uncompared=uncompared)
+    measured = figures.measure(work, similar, ordered, copies.count(), removed, misses)
+    graphs = [*(work.search("cluster", number).graph for number in range(searches)), work.levels]
+    return replace(
+        measured,
+        uncompared=uncompared,
+        place="cluster",
+        searches=searches,
+        component_rounds=tuple(graph.rounds for graph in graphs if graph.rounds is not None),
+    )
 
 
 class _Compared:
@@ -225,7 +233,9 @@ def _in_keep_order(work: Workspace, edges: DataFrame, graph: GraphTables) -> Dat
     swapped = edges.select(F.col("b").alias("a"), F.col("a").alias("b"), "jaccard")
     both = stars.materialise(edges.union(swapped), graph.edges)
     links = both.where("a < b").select(F.col("a").alias("u"), F.col("b").alias("v"))
-    roots = stars.components(links, graph.star_round).select(F.col("node").alias(KEY), "root")
+    found = stars.components(links, graph.star_round)
+    graph.rounds = found.rounds
+    roots = found.roots.select(F.col("node").alias(KEY), "root")
     neighbours = both.groupBy(F.col("a").alias(KEY)).agg(
         F.collect_list("b").alias("neighbours"), F.collect_list("jaccard").alias("similarity")
     )

@@ -126,7 +126,8 @@ def _decided(
     Where buckets were too large to be searched fully, the documents that stay are searched again, and so on until that
     gives no new pair: there are fewer of them each time. Raises _TooManyError where its searches find too many.
     """
-    search, uncompared, threshold = work.search("driver", 0), counts.uncompared_pairs, work.settings.threshold
+    search, threshold = work.search("driver", 0), work.settings.threshold
+    uncompared, searches = counts.uncompared_pairs, 1
     graph = Graph(NO_PAIRS, np.empty(0), unique_rows(_of_kind(work.candidates, RowKind.EXACT)))
     first = unique_rows(_of_kind(work.candidates, RowKind.PAIR))
     compared.hold(len(first))
@@ -138,7 +139,7 @@ def _decided(
             break
         search = work.search("driver", number)
         counts = _search_again(work, removed, search)
-        uncompared += counts.uncompared_pairs
+        uncompared, searches = uncompared + counts.uncompared_pairs, number + 1
         if counts.pairs > work.settings.driver_budget:  # repeats included: too many even to be read
             raise _TooManyError
         new = rows_missing(unique_rows(_of_kind(search.candidates, RowKind.PAIR)), graph.pairs)
@@ -149,8 +150,8 @@ def _decided(
             break
         removed = yield from _decide(work, ranked)
     misses = _misses(ranked, removed, threshold)
-    outcome = replace(_outcome(work, graph, ranked, removed, misses), uncompared=uncompared)
-    return _Resolved(outcome, removed, misses)
+    told = replace(_outcome(work, graph, ranked, removed, misses), uncompared=uncompared, searches=searches)
+    return _Resolved(told, removed, misses)
 
 
 def _save(work: Workspace, resolved: _Resolved) -> None:
