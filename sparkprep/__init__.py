@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sparkprep.decontaminate.result import DecontaminateResult
     from sparkprep.decontaminate.settings import DecontaminateSettings
     from sparkprep.dedup.pipeline import deduplicate
-    from sparkprep.dedup.result import Result
+    from sparkprep.dedup.result import Result, ThresholdResults
     from sparkprep.dedup.settings import Settings
     from sparkprep.errors import UserError
     from sparkprep.extract.library import ExtractResult, extract_documents
@@ -45,6 +45,7 @@ __all__ = [
     "Settings",
     "ShardSettings",
     "ShardsResult",
+    "ThresholdResults",
     "TokenizeSettings",
     "TokensResult",
     "UserError",
@@ -72,6 +73,7 @@ _HOMES = {
     "Settings": "sparkprep.dedup.settings",
     "ShardSettings": "sparkprep.tokens.settings",
     "ShardsResult": "sparkprep.tokens.library",
+    "ThresholdResults": "sparkprep.dedup.result",
     "TokenizeSettings": "sparkprep.tokens.settings",
     "TokensResult": "sparkprep.tokens.library",
     "UserError": "sparkprep.errors",

@@ -103,6 +103,17 @@ class Number:
         return number
 
 
+class NumberOrSome(Number):
+    """A number, of which a command line may name several, for a result of each: then they are a tuple."""
+
+
+class _OneOrSome(argparse.Action):
+    """Takes one value as it is, several as a tuple."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else tuple(values))
+
+
 @dataclass(frozen=True)
 class OneOf:
     """One of a few words."""
@@ -297,6 +308,11 @@ def options_of(settings: type) -> Iterator[Option]:
             yield Option(each.name, each.default, meaning, kind, metavar, short)
 
 
+def option_named(settings: type, name: str) -> Option:
+    """Return one of the options of a class of settings."""
+    return next(each for each in options_of(settings) if each.name == name)
+
+
 def changed(settings: Any) -> dict[str, Any]:
     """Return the options, name -> value, that are not as they are by default."""
     values = {each.name: getattr(settings, each.name) for each in options_of(type(settings))}
@@ -370,6 +386,18 @@ def add_option(parser: argparse.ArgumentParser, each: Option) -> None:
             *words,
             type=each.kind,
             action=_Gathered,
+            nargs="+",
+            default=each.default,
+            dest=each.name,
+            metavar=each.metavar,
+            help=each.help,
+        )
+        return
+    if isinstance(each.kind, NumberOrSome):
+        parser.add_argument(
+            *words,
+            type=each.kind,
+            action=_OneOrSome,
             nargs="+",
             default=each.default,
             dest=each.name,

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkprep.dedup.columns import CANDIDATES, RowKind
+from sparkprep.dedup.columns import BANDS, CANDIDATES, RowKind
 from sparkprep.dedup.kernels import buckets
 from sparkprep.dedup.kernels.arrays import distinct
 from sparkprep.dedup.kernels.band_keys import band_keys
@@ -76,22 +76,27 @@ def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> I
         start = end
 
 
-def first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterator[tuple[int, Blob]]:
-    """Turn rows of (KEY, shingles, text_hash, id_hash, bands) into blobs of bucket and identifier entries."""
+def first_entries(
+    batches: Iterator[pa.RecordBatch], partitions: int, bands: str = BANDS
+) -> Iterator[tuple[int, Blob]]:
+    """Turn rows of (KEY, shingles, text_hash, id_hash, bands) into blobs of bucket and identifier entries.
+
+    bands: the name of the column of band keys.
+    """
     for batch in batches:
         key = np.asarray(batch[KEY])
         has_id = np.asarray(batch["id_hash"].is_valid())
         ids = buckets.id_entries(key[has_id], np.asarray(batch["id_hash"].fill_null(0)).view(np.uint64)[has_id])
-        bands = matrix_from_binary(batch["bands"], np.uint64)
+        keys = matrix_from_binary(batch[bands], np.uint64)
         text_hash = np.asarray(batch["text_hash"]).view(np.uint64)
         with_words = np.flatnonzero(np.asarray(batch["shingles"]) > 0)
         first, original = buckets.copies(key[with_words], text_hash[with_words])
         is_copy = original != key[with_words]
         exact = np.stack([original[is_copy], key[with_words][is_copy]], axis=1)
         first = with_words[first]
-        width = bands.shape[1]
+        width = keys.shape[1]
         entries = Entries(
-            np.concatenate([bands[first].reshape(-1), ids.bucket]),
+            np.concatenate([keys[first].reshape(-1), ids.bucket]),
             np.concatenate([np.repeat(key[first], width), ids.key]),
             np.concatenate([np.repeat(text_hash[first], width), ids.text_hash]),
         )
@@ -220,20 +225,24 @@ class BucketSearch:
     tables: CandidateTables
     number: int
     """of documents that are searched"""
+    bands: str = BANDS
+    """the column of their band keys"""
 
     @staticmethod
     def among_all(work: Workspace) -> BucketSearch:
         """Return the search of all documents."""
+        tables, number = work.candidates, work.summary.rows
         return BucketSearch(
-            work.spark, work.settings, work.documents, work.signatures, None, work.candidates, work.summary.rows
+            work.spark, work.settings, work.documents, work.signatures, None, tables, number, work.bands
         )
 
     @staticmethod
     def among_staying(work: Workspace, search: Search) -> BucketSearch:
         """Return a further search, of the documents that are not in its table of those left out."""
-        number = work.summary.rows - search.left_out.rows
+        left_out, tables = search.left_out, search.candidates
+        number = work.summary.rows - left_out.rows
         return BucketSearch(
-            work.spark, work.settings, work.documents, work.signatures, search.left_out, search.candidates, number
+            work.spark, work.settings, work.documents, work.signatures, left_out, tables, number, work.bands
         )
 
     def run(self, least_tasks: int) -> CandidateCounts:
@@ -241,8 +250,8 @@ class BucketSearch:
         banding = self.settings.banding
         # A task for each core is only worth its start where there is something to share.
         tasks = max(_tasks(self.number, banding.bands), least_tasks if self.number > 50_000 else 1)
-        entries = partial(first_entries, partitions=tasks)
-        columns = [KEY, "shingles", "text_hash", "id_hash", "bands"]
+        entries = partial(first_entries, partitions=tasks, bands=self.bands)
+        columns = [KEY, "shingles", "text_hash", "id_hash", self.bands]
         pieces = list(self.signatures.parts or {})
         counts = self._by_bucket(pieces, columns, entries, None, tasks, self.tables.buckets)
         pairs, uncompared = counts.get("pairs", 0), 0

@@ -11,6 +11,7 @@ from sparkprep.commands import job, spark_submit
 from sparkprep.console import add_debug, if_interrupted, safe_text, say, say_line
 from sparkprep.dedup.contents import MADE, METRICS
 from sparkprep.dedup.settings import Settings
+from sparkprep.dedup.thresholds import are_several, check_thresholds
 from sparkprep.errors import UserError
 from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
@@ -27,10 +28,12 @@ examples:
   spark-submit jobs/dedup.py --size 10k                         the embedded, graded subset of 10,000 documents
   spark-submit jobs/dedup.py --input crawl/ --output clean/     a folder of Parquet or JSON Lines (.gz, .zst too)
   python jobs/dedup.py --input docs.jsonl --output clean --threshold 0.7 --keep -score
+  sparkprep dedup --size 1k --output at --threshold 0.7 0.8 0.9    three results, the text read as often as for one
   sparkprep dedup --size 500k --input s3://bucket/docs/ --output s3://bucket/clean/
 
 output folder: kept/ (the input's rows and columns), removed/ (id, kept_id, jaccard, rule), rejected/ (bad input lines,
-if any), metrics.json, report.html
+if any), metrics.json, report.html; of several thresholds, all that in a folder for each, as threshold-0.7/, below a
+report.html that compares them
 """
 
 
@@ -56,13 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """Return the settings that the arguments name. Raises UserError for what cannot work, before anything is asked."""
-    check_arguments(output=args.output, work=args.work)
-    return from_arguments(Settings, args)
+    return _settings(args)[0]
 
 
 def run(args: argparse.Namespace) -> int:
     """Remove near-duplicates as the arguments say and print the summary."""
-    settings = settings_of(args)
+    settings, several = _settings(args)
     tell_access(args, args.input or [], [args.output, args.work])
     subset = args.size if args.size in EMBEDDED and not args.input else None
     output = args.output or (f"dedup-{subset}" if subset else None)
@@ -93,12 +95,23 @@ def run(args: argparse.Namespace) -> int:
         work=args.work,
         keep_work=args.keep_work,
         sample=sample,
+        **several,
     )
     with if_interrupted(f"the result is whole in {result.output}"):
-        say(summary(result.metrics, result.output))
-        if result.metrics.get("counts", {}).get("kept"):
+        say((comparison if several else summary)(result.metrics, result.output))
+        if not several and result.metrics.get("counts", {}).get("kept"):
             tell_next("dedup", output, result.metrics["settings"])
     return 0
+
+
+def _settings(args: argparse.Namespace) -> tuple[Settings, dict[str, Any]]:
+    """Return the settings, and the keyword `threshold` where several are named, of which the settings hold the first."""
+    check_arguments(output=args.output, work=args.work)
+    given = args.threshold
+    if not are_several(given):
+        return from_arguments(Settings, args), {}
+    settings = from_arguments(Settings, argparse.Namespace(**vars(args) | {"threshold": given[0]}))
+    return settings, {"threshold": check_thresholds(given, settings)}
 
 
 def _try(source: list[str], text_column: str, output: str, overwrite: bool, work: str | None) -> None:
@@ -146,6 +159,11 @@ def summary(metrics: dict[str, Any], output: str) -> str:
         lines.append(("recall", f"{recall['estimate']:.4f} estimated ({recall['low']:.4f} to {recall['high']:.4f})"))
     if metrics["candidates"]["uncompared_pairs"]:
         lines.append(("not compared", f"{metrics['candidates']['uncompared_pairs']:,} pairs of oversized buckets"))
+    return _table(metrics, output, lines)
+
+
+def _table(metrics: dict[str, Any], output: str, lines: list[tuple[str, str]]) -> str:
+    """Return lines of what was found with those that every run ends with, as text."""
     lines += [
         ("seconds", f"{metrics['seconds']:.1f}"),
         ("output", safe_text(output)),
@@ -155,6 +173,29 @@ def summary(metrics: dict[str, Any], output: str) -> str:
     warnings = "".join(f"\n  warning: {safe_text(w)}" for w in metrics["warnings"][:5])
     more = len(metrics["warnings"]) - 5
     return table + warnings + (f"\n  and {more} more warnings in report.html" if more > 0 else "")
+
+
+def comparison(metrics: dict[str, Any], output: str) -> str:
+    """Return the table at the end of a run with several thresholds, as text."""
+    sample = metrics["input"].get("sample")
+    lines = [
+        *([("subset", _subset(sample))] if sample else []),
+        ("documents", f"{metrics['thresholds'][0]['counts']['input']:,}"),
+        *left_out_row(metrics, METRICS),
+    ]
+    for each in metrics["thresholds"]:
+        counts, recall = each["counts"], each["recall"]["estimate"]
+        share = f"{100 * counts['removed'] / counts['input']:.1f} %" if counts["input"] else "-"
+        lines.append(
+            (
+                f"at {each['threshold']:g}",
+                f"{counts['kept']:,} kept, {counts['removed']:,} removed ({share}): {counts['exact']:,} exact, "
+                f"{counts['near']:,} near"
+                + (f"; recall {recall:.4f} estimated" if recall is not None else "")
+                + f"; {each['folder']}/",
+            )
+        )
+    return _table(metrics, output, lines)
 
 
 def _subset(sample: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 import pyarrow as pa
@@ -67,22 +68,31 @@ ROW_HASHES = pa.schema(_keys(f"{KEY} row_hash"))
 REMOVED_COLUMNS = ("id", "kept_id", "jaccard", "rule")
 """The columns of the result's removed/."""
 
-SIGNATURES = pa.schema(
-    [
-        *_keys(KEY),
-        *_columns("id rank", pa.binary()),
-        pa.field("source", pa.string()),
-        *_keys("id_hash bytes chars shingles text_hash state"),
-        *_columns("bands tiny", pa.binary()),
-    ]
-)
+BANDS = "bands"
+"""The column of band keys of a run with one threshold."""
+
+
+def signatures_schema(bands: Iterable[str] = (BANDS,)) -> pa.Schema:
+    """Return the schema of signature rows whose band keys lie in these columns."""
+    return pa.schema(
+        [
+            *_keys(KEY),
+            *_columns("id rank", pa.binary()),
+            pa.field("source", pa.string()),
+            *_keys("id_hash bytes chars shingles text_hash state"),
+            *(pa.field(name, pa.binary()) for name in (*bands, "tiny")),
+        ]
+    )
+
+
+SIGNATURES = signatures_schema()
 """The signature rows: one for each document, in the part of the document's piece.
 
 id: the identifier's bytes (`io.arrow.to_bytes`). rank: bytes that sort as the keep order does, documents that are equal
 in it alike (`kernels.rank`). source: the host of the document's URL, or what it has in the source column; null where
 there is no such column. id_hash: null where there is no identifier. bytes, chars: of the text. shingles: their number,
 repeats counted. text_hash: of the normalised text. state: `TextState`. bands: uint64 (bands,), the keys of the
-document's buckets. tiny: uint8 (slots,), the signature's low bytes.
+document's buckets; where a run has several thresholds, a column for each different banding. tiny: uint8 (slots,), the signature's low bytes.
 """
 
 NAMED_DECISIONS = pa.schema([*DECISIONS, pa.field("rule", pa.string()), *_columns("id kept_id", pa.binary())])

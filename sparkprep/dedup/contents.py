@@ -1,5 +1,6 @@
 """What lies in a result folder of near-duplicate removal."""
 
+from sparkprep.dedup.thresholds import PATTERN
 from sparkprep.io.output import PARQUET_FOLDER
 
 KEPT, REMOVED, REJECTED = "kept", "removed", "rejected"
@@ -10,10 +11,12 @@ METRICS = "metrics.json"
 SINGLE_FILE = r"kept-\w+\.snappy\.parquet"
 """All kept documents as one file, where that was asked for."""
 
-MADE = (
+_OF_ONE = (
     r"metrics\.json",
     r"report\.html",
     SINGLE_FILE,
     rf"(?:{KEPT}|{REMOVED}|{REJECTED}|{AUDIT_ROWS}|{AUDIT_PAIRS})/{PARQUET_FOLDER}",
 )
-"""Patterns of all paths that a run makes; the first is there in every result."""
+MADE = (*_OF_ONE, *(f"{PATTERN}/{pattern}" for pattern in _OF_ONE))
+"""Patterns of all paths that a run makes; the first is there in every result. One of several thresholds has a folder
+for the result of each."""

@@ -6,9 +6,9 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, TextIO, Unpack
+from typing import Any, TextIO, Unpack, overload
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +18,14 @@ from sparkprep.arguments import check_arguments
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
 from sparkprep.dedup.contents import MADE, METRICS, SINGLE_FILE
 from sparkprep.dedup.inputs import open_documents
-from sparkprep.dedup.report import examples, metrics, page, sources
+from sparkprep.dedup.report import comparison, examples, metrics, page, sources
 from sparkprep.dedup.resolve import cluster as on_cluster
 from sparkprep.dedup.resolve import driver as on_driver
 from sparkprep.dedup.resolve.outcome import Outcome
-from sparkprep.dedup.result import Result
-from sparkprep.dedup.settings import Settings, SettingsKeywords
+from sparkprep.dedup.result import Result, ThresholdResults
+from sparkprep.dedup.settings import OtherKeywords, Settings, SettingsKeywords
 from sparkprep.dedup.signatures import Tally, write_signatures
+from sparkprep.dedup.thresholds import are_several, check_thresholds
 from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.addressed import is_among, keys_of
 from sparkprep.documents.opening import Given, Source, name_of, paths_of, source_of, temporary_output
@@ -51,6 +52,26 @@ SHUFFLED = 0.7
 """Bytes that are shuffled of a byte of the documents as encoded in Parquet: 0.60 was measured on the embedded 10k."""
 
 
+@overload
+def deduplicate(
+    source: Given | HasOutput,
+    settings: Settings | None = None,
+    *,
+    threshold: Sequence[float],
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    spark: SparkSession | None = None,
+    progress: bool | None = None,
+    stream: TextIO | None = None,
+    single_file: str | None = None,
+    work: str | os.PathLike[str] | None = None,
+    keep_work: bool = False,
+    sample: dict[str, Any] | None = None,
+    **fields: Unpack[OtherKeywords],
+) -> ThresholdResults: ...
+
+
+@overload
 def deduplicate(
     source: Given | HasOutput,
     settings: Settings | None = None,
@@ -65,7 +86,24 @@ def deduplicate(
     keep_work: bool = False,
     sample: dict[str, Any] | None = None,
     **fields: Unpack[SettingsKeywords],
-) -> Result:
+) -> Result: ...
+
+
+def deduplicate(
+    source: Given | HasOutput,
+    settings: Settings | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    spark: SparkSession | None = None,
+    progress: bool | None = None,
+    stream: TextIO | None = None,
+    single_file: str | None = None,
+    work: str | os.PathLike[str] | None = None,
+    keep_work: bool = False,
+    sample: dict[str, Any] | None = None,
+    **fields: Any,
+) -> Result | ThresholdResults:
     """Remove near-duplicate documents.
 
     source: what `extract_documents` has returned; or documents: the path(s) of Parquet or JSON Lines files or folders,
@@ -77,6 +115,9 @@ def deduplicate(
     intermediate tables lie, which all nodes of a cluster see; by default beside the output. keep_work: keep them where
     the run fails; the error says where. sample: which embedded subset the source is (`Subset.origin`), for the metrics.
 
+    threshold: a list of several makes a result for each, the same as so many runs, and reads the texts as often as one
+    run does. The results lie in folders of the output, `threshold-0.7` and so on, beside a report that compares them.
+
     A DataFrame of pandas keeps an index that has a name, as a column; its missing values are nulls. Raises UserError
     where the input, a setting or the output cannot work, and where files hold no document; of a table without rows the
     result has none.
@@ -86,7 +127,9 @@ def deduplicate(
     >>> result.kept.count(), result.metrics["counts"]["near"]    # doctest: +SKIP
     """
     keywords = ("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "sample")
+    several = fields.pop("threshold") if are_several(fields.get("threshold")) else None
     settings = from_keywords(Settings, settings, fields, keywords)
+    thresholds = () if several is None else check_thresholds(several, settings)
     check_arguments(
         output=output,
         overwrite=overwrite,
@@ -104,10 +147,13 @@ def deduplicate(
     place = temporary_output() if output is None else output
     with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
         with tasks_ended(spark):
-            figures = _open_and_run(spark, documents, settings, folder, told, single_file, sample, worker)
+            work_of_run = _open(spark, documents, settings, folder, told, worker, thresholds)
+            work_of_run.single_file, work_of_run.sample = single_file, sample
+            with explained():
+                figures = _run(work_of_run)
         folder.commit()
     told.warn(figures["warnings"])
-    return Result(figures, folder.path, spark)
+    return (ThresholdResults if thresholds else Result)(figures, folder.path, spark)
 
 
 def _check_single_file(name: str | None) -> None:
@@ -119,24 +165,24 @@ def _check_single_file(name: str | None) -> None:
         )
 
 
-def _open_and_run(
+def _open(
     spark: SparkSession,
     source: Source,
     settings: Settings,
     folder: OutputFolder,
     progress: Progress,
-    single_file: str | None,
-    sample: dict[str, Any] | None,
     worker: Mapping[str, str],
-) -> dict[str, Any]:
-    """Open the input, run all stages, and return the metrics. worker: what `preflight` has found."""
+    thresholds: tuple[float, ...],
+) -> Workspace:
+    """Open the input and return the run's workspace. worker: what `preflight` has found."""
     found = open_documents(spark, source, settings, folder, progress)
     opened = found.opened
     tell_of_room(spark, progress, worker, opened.summary.bytes, SHUFFLED)
     progress.expect(opened.summary.bytes)
-    work = Workspace(
+    return Workspace(
         spark=spark,
-        settings=settings,
+        settings=replace(settings, threshold=thresholds[0]) if thresholds else settings,
+        thresholds=thresholds,
         output=folder,
         progress=progress,
         inputs=source if isinstance(source, list) else None,
@@ -145,47 +191,53 @@ def _open_and_run(
         documents=plan(opened.summary, cores(spark)),
         columns=found.columns,
         rejected=opened.rejected,
-        single_file=single_file,
-        sample=sample,
         warnings=opened.warnings,
     )
-    with explained():
-        tally = _sketch(work)
-        counts = _search(work)
-        outcome = _resolve(work, counts)
-        _write(work, outcome)
-        return _report(work, tally, counts, outcome)
+
+
+def _run(work: Workspace) -> dict[str, Any]:
+    """Run all stages, each for all of the run's thresholds, and return the metrics."""
+    tally = _sketch(work)
+    counts = _search(work)
+    outcomes = _resolve(work, counts)
+    _write(work, outcomes)
+    return _report(work, tally, counts, outcomes)
 
 
 def _sketch(work: Workspace) -> Tally:
     """Write the signature rows."""
     with work.progress.stage("sketch", work.summary.rows) as stage:
-        tally = write_signatures(work.spark, work.documents, work.columns, work.settings, work.signatures)
+        work.note_scan("sketch", range(len(work.documents.pieces)), work.columns.names)
+        tally = write_signatures(
+            work.spark, work.documents, work.columns, work.settings, work.signatures, work.bandings
+        )
         stage.bytes = work.text_bytes = tally.text_bytes
     if work.signatures.rows != work.summary.rows:
         raise RuntimeError(f"{work.summary.rows:,} documents went in, {work.signatures.rows:,} have signatures")
     return tally
 
 
-def _search(work: Workspace) -> CandidateCounts:
+def _search(work: Workspace) -> list[CandidateCounts]:
     """Write the candidates of search 0."""
     with work.progress.stage("candidates", work.summary.rows):
-        return BucketSearch.among_all(work).run(work.cores)
+        return [BucketSearch.among_all(view).run(work.cores) for view in work.each]
 
 
-def _resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
+def _resolve(work: Workspace, counts: list[CandidateCounts]) -> list[Outcome]:
     """Verify the candidates and write removed/: on the driver, or all of it anew on the cluster if that cannot hold it.
 
     Either gives the same rows, so that the driver's budget is no part of the answer.
     """
-    outcome = on_driver.resolve(work, counts)
-    return on_cluster.resolve(work, counts) if outcome is None else outcome
+    outcomes = on_driver.resolve(work, counts)
+    return on_cluster.resolve(work, counts) if outcomes is None else outcomes
 
 
-def _write(work: Workspace, outcome: Outcome) -> None:
+def _write(work: Workspace, outcomes: list[Outcome]) -> None:
     """Write kept/, and beside it the removed rows; check that no document got lost on the way."""
-    documents, removed, tables = work.documents, work.removed_keys, (work.kept, work.removed_rows)
+    documents, removed = work.documents, [view.removed_keys for view in work.each]
+    tables = [table for view in work.each for table in (view.kept, view.removed_rows)]
     with work.progress.stage("write", work.summary.rows, work.text_bytes):
+        work.note_scan("write", range(len(documents.pieces)), documents.schema.names)
         write_parts = split_writer(tables)
 
         def write(piece: int) -> list[tuple[int, Written]]:
@@ -194,12 +246,18 @@ def _write(work: Workspace, outcome: Outcome) -> None:
         written = run(work.spark, range(len(documents.pieces)), write)
         for number, table in enumerate(tables):
             table.note(part for which, part in written if which == number)
-        for table in work.results.values():
-            if not table.rows:
-                table.save_empty()
-        if work.single_file:
-            write_parquet(work.result(work.single_file), work.kept.batches(None), work.kept.schema)
+        for view in work.each:
+            for table in view.results.values():
+                if not table.rows:
+                    table.save_empty()
+            if work.single_file:
+                write_parquet(view.result(work.single_file), view.kept.batches(None), view.kept.schema)
     work.listing.check_unchanged()
+    for view, outcome in zip(work.each, outcomes, strict=True):
+        _check_conserved(view, outcome)
+
+
+def _check_conserved(work: Workspace, outcome: Outcome) -> None:
     kept, removed_rows, rows = work.kept.rows, work.removed.rows, work.removed_rows.rows
     if kept + removed_rows != work.summary.rows or removed_rows != outcome.removed or rows != outcome.removed:
         raise RuntimeError(
@@ -209,39 +267,56 @@ def _write(work: Workspace, outcome: Outcome) -> None:
         )
 
 
-def _told_apart(piece: int, documents: Documents, removed: Table) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """Yield the rows of a piece, some at a time: (those that are kept, those that are removed)."""
-    gone = keys_of(removed, piece)
+def _told_apart(piece: int, documents: Documents, removed: Sequence[Table]) -> Iterator[Sequence[pa.RecordBatch]]:
+    """Yield the rows of a piece, some at a time: for each table of removed keys (those kept, those removed)."""
+    gone = [keys_of(table, piece) for table in removed]
     key = documents.pieces[piece].first_key
     for batch in documents.batches(piece):
-        hit = is_among(np.arange(key, key + batch.num_rows), gone)
+        keys = np.arange(key, key + batch.num_rows)
         key += batch.num_rows
-        if hit.any():
-            yield filtered(batch, ~hit), filtered(batch, hit)
-        else:
-            yield batch, batch.slice(0, 0)
+        told: list[pa.RecordBatch] = []
+        for each in gone:
+            hit = is_among(keys, each)
+            told += (filtered(batch, ~hit), filtered(batch, hit)) if hit.any() else (batch, batch.slice(0, 0))
+        yield told
 
 
-def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome) -> dict[str, Any]:
-    """Write metrics.json and report.html, and return the metrics.
+def _report(
+    work: Workspace, tally: Tally, counts: Sequence[CandidateCounts], outcomes: Sequence[Outcome]
+) -> dict[str, Any]:
+    """Write metrics.json and report.html, of each threshold and of all together; return the metrics of the run."""
+    begun = time.monotonic()
+    with work.progress.stage("report") as stage:
+
+        def so_far() -> dict[str, Any]:
+            this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))
+            return {"stages": [*work.progress.summary(), this], "seconds": round(work.progress.seconds, 3)}
+
+        told = [
+            _report_of_one(view, tally, *of_view, so_far)
+            for view, *of_view in zip(work.each, counts, outcomes, strict=True)
+        ]
+        return comparison.write(work, told, so_far()) if work.thresholds else told[0][0]
+
+
+def _report_of_one(
+    work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome, so_far: Callable[[], dict[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write metrics.json and report.html of one threshold, and return the metrics and the examples.
 
     Both tell how long the stage took until the page was drawn; what follows is the writing of two small files.
     """
-    begun = time.monotonic()
-    with work.progress.stage("report") as stage:
-        column, by_source = work.columns.source, None
-        if column is not None:
-            by_source = sources.losses(work.signatures, column, work.removed_keys, outcome.flows)
-            work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
-        shown = examples.collect(work, outcome)
-        figures = metrics.build(work, tally, counts, outcome, by_source)
+    column, by_source = work.columns.source, None
+    if column is not None:
+        by_source = sources.losses(work.signatures, column, work.removed_keys, outcome.flows)
+        work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
+    shown = examples.collect(work, outcome)
+    figures = metrics.build(work, tally, counts, outcome, by_source)
 
-        def timed() -> dict[str, Any]:
-            this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))
-            figures["stages"] = [*work.progress.summary(), this]
-            figures["seconds"] = round(work.progress.seconds, 3)
-            return figures
+    def timed() -> dict[str, Any]:
+        figures.update(so_far())
+        return figures
 
-        page.write(work.result(REPORT), figures, shown, timed)
-        write_text(work.result(METRICS), json.dumps(figures, indent=1) + "\n")
-    return figures
+    page.write(work.result(REPORT), figures, shown, timed)
+    write_text(work.result(METRICS), json.dumps(figures, indent=1) + "\n")
+    return figures, shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from sparkprep.errors import UserError
 from sparkprep.io.files import exists
 from sparkprep.io.json_files import read_json
 from sparkprep.io.paths import is_local, join_path, normalise, spark_uri
+from sparkprep.io.results import refuse_several, results_in
 from sparkprep.pages.drawing import Figures
 from sparkprep.pages.reported import Reported
 from sparkprep.spark.session import get_session
@@ -43,6 +44,7 @@ class KeptAndRemoved(Reported):
         folder = normalise(output)
         if not exists(join_path(folder, METRICS)):
             raise UserError(f"{folder}: holds no {METRICS}: name the output folder of such a run")
+        refuse_several(folder)
         keys = {"counts": dict, "settings": dict, "parts": dict, **cls._own}
         figures = read_json(join_path(folder, METRICS), "name the output folder of such a run", keys)
         return cls(figures, folder, spark or get_session("sparkprep"))
@@ -104,5 +106,60 @@ class Result(KeptAndRemoved):
             ("threshold", f"{settings['threshold']:g}, rule {settings['rule']}, keep {settings['keep']}"),
             ("recall", found),
             ("output", f"{self.output} (.kept, .removed, .removed_with_text())"),
+            ("report", f"{self.report} (.show_report())"),
+        ]
+
+
+@dataclass(repr=False, eq=False)
+class ThresholdResults(Reported, Mapping[float, Result]):
+    """What `deduplicate` returns for several thresholds: threshold -> `Result`, in ascending order.
+
+    >>> results = deduplicate(documents, threshold=[0.7, 0.8, 0.9])   # doctest: +SKIP
+    >>> {at: result.kept.count() for at, result in results.items()}   # doctest: +SKIP
+    """
+
+    metrics: dict[str, Any]
+    """what metrics.json above the results holds: the counts of each threshold"""
+    output: str
+    """the folder with a result for each threshold, metrics.json and report.html, which compare them"""
+    spark: SparkSession
+
+    @classmethod
+    def open(cls, output: str | os.PathLike[str], spark: SparkSession | None = None) -> Self:
+        """Return what an earlier run with several thresholds has left. Raises UserError where there is none."""
+        folder = normalise(output)
+        if not results_in(folder):
+            raise UserError(f"{folder}: holds no results of several thresholds: name the output folder of such a run")
+        figures = read_json(join_path(folder, METRICS), "name the output folder of such a run")
+        return cls(figures, folder, spark or get_session("sparkprep"))
+
+    @cached_property
+    def _results(self) -> dict[float, Result]:
+        return {
+            each["threshold"]: Result.open(join_path(self.output, each["folder"]), self.spark)
+            for each in self.metrics["thresholds"]
+        }
+
+    def __getitem__(self, threshold: float) -> Result:
+        return self._results[threshold]
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._results)
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def shown(self) -> list[tuple[str, str]]:
+        """Return what is shown of them: a line for each threshold, and where they lie."""
+        lines = [
+            (f"{each['threshold']:g}", f"{counts['kept']:,} kept, {counts['removed']:,} removed")
+            for each in self.metrics["thresholds"]
+            for counts in [each["counts"]]
+        ]
+        documents = self.metrics["thresholds"][0]["counts"]["input"]
+        return [
+            ("documents", f"{documents:,}"),
+            *lines,
+            ("output", f"{self.output} ([{lines[0][0]}] and so on)"),
             ("report", f"{self.report} (.show_report())"),
         ]

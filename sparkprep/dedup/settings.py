@@ -12,7 +12,7 @@ from typing import TypedDict
 from sparkprep.dedup.kernels.bands import Banding, check_bands, choose, in_sequence
 from sparkprep.documents.jsonl.max_bad import max_bad_option
 from sparkprep.errors import UserError, argument
-from sparkprep.options import ORDER, Integer, Keywords, Number, OneOf, Text, check_options, option
+from sparkprep.options import ORDER, Integer, Keywords, NumberOrSome, OneOf, Text, check_options, option
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,10 @@ class Settings(Keywords):
     """Settings of one run. Raises UserError on a value that cannot work."""
 
     threshold: float = option(
-        0.8, "Jaccard similarity from which two documents are near-duplicates, in (0, 1]", Number(0, 1, above=True), "J"
+        0.8,
+        "Jaccard similarity from which two documents are near-duplicates, in (0, 1]; several make a result for each",
+        NumberOrSome(0, 1, above=True),
+        "J",
     )
     keep: str = option(
         "longest",
@@ -84,10 +87,9 @@ class Settings(Keywords):
         return in_sequence(*choose(self.threshold))
 
 
-class SettingsKeywords(TypedDict, total=False):
-    """The fields of `Settings`, as a function takes them by keyword: for editors, which show them."""
+class OtherKeywords(TypedDict, total=False):
+    """The fields of `Settings` that serve every threshold, as a function takes them by keyword: for editors."""
 
-    threshold: float
     keep: str
     rule: str
     text_column: str
@@ -101,3 +103,9 @@ class SettingsKeywords(TypedDict, total=False):
     bucket_leaders: int
     driver_budget: int
     max_bad: str
+
+
+class SettingsKeywords(OtherKeywords, total=False):
+    """The fields of `Settings`, as a function takes them by keyword: for editors, which show them."""
+
+    threshold: float

@@ -5,16 +5,18 @@ The texts are read here, once; every later stage but the exact check works on th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from sparkprep.dedup.columns import SIGNATURES, TextState
+from sparkprep.dedup.columns import BANDS, TextState, signatures_schema
 from sparkprep.dedup.kernels.band_keys import band_keys
+from sparkprep.dedup.kernels.bands import Banding
 from sparkprep.dedup.kernels.rank import id_hashes, rank_bytes
 from sparkprep.dedup.kernels.sketch import sketch
 from sparkprep.dedup.settings import Settings
@@ -65,14 +67,27 @@ def _as_string(values: pa.Array) -> pa.Array:
     return plain(values).cast(pa.string(), safe=False)  # bytes may be no UTF-8
 
 
-def signature_rows(batch: pa.RecordBatch, first_key: int, columns: Columns, settings: Settings) -> pa.RecordBatch:
-    """Return the signature rows (SIGNATURES) of a batch of documents, whose keys run from `first_key`."""
+def _keys_of(signatures: npt.NDArray[np.unsignedinteger], banding: Banding) -> pa.Array:
+    keys = np.empty((len(signatures), banding.bands), np.uint64)
+    band_keys(signatures, banding.slots, keys)
+    return matrix_to_binary(keys)
+
+
+def signature_rows(
+    batch: pa.RecordBatch,
+    first_key: int,
+    columns: Columns,
+    settings: Settings,
+    bandings: Mapping[str, Banding] | None = None,
+) -> pa.RecordBatch:
+    """Return the signature rows of a batch of documents, whose keys run from `first_key` (`signatures_schema`).
+
+    bandings: which columns of band keys they have; by default BANDS alone, by the banding of the settings.
+    """
+    bandings = bandings or {BANDS: settings.banding}
     texts = plain(batch[columns.text])
     texts = _as_string(texts) if pa.types.is_null(texts.type) else texts
     sketches = sketch(texts, width=settings.shingle_words, seed=settings.seed)
-    slots = settings.banding.slots
-    keys = np.empty((len(texts), slots.shape[0]), np.uint64)
-    band_keys(sketches.signatures, slots, keys)
     size = pc.fill_null(pc.binary_length(texts), 0)
     state = np.where(sketches.shingles > 0, TextState.WITH_WORDS, TextState.WITHOUT_WORDS)
     state = np.where(np.asarray(size) == 0, TextState.EMPTY, state)
@@ -94,22 +109,30 @@ def signature_rows(batch: pa.RecordBatch, first_key: int, columns: Columns, sett
             "shingles": sketches.shingles,
             "text_hash": sketches.text_hash.view(np.int64),
             "state": state.astype(np.int64),
-            "bands": matrix_to_binary(keys),
+            **{name: _keys_of(sketches.signatures, banding) for name, banding in bandings.items()},
             "tiny": matrix_to_binary(sketches.signatures.astype(np.uint8)),
         },
-        SIGNATURES,
+        signatures_schema(bandings),
     )
 
 
 def write_signatures(
-    spark: SparkSession, documents: Documents, columns: Columns, settings: Settings, signatures: Table
+    spark: SparkSession,
+    documents: Documents,
+    columns: Columns,
+    settings: Settings,
+    signatures: Table,
+    bandings: Mapping[str, Banding] | None = None,
 ) -> Tally:
-    """Write the signature rows of all documents, a part for each piece, and count what the documents are."""
+    """Write the signature rows of all documents, a part for each piece, and count what the documents are.
+
+    bandings: as for `signature_rows`.
+    """
 
     def task(number: int) -> Iterator[pa.RecordBatch]:
         key = documents.pieces[number].first_key
         for batch in documents.batches(number, columns.names):
-            yield signature_rows(batch, key, columns, settings)
+            yield signature_rows(batch, key, columns, settings, bandings)
             key += batch.num_rows
 
     counts = signatures.write_tasks(spark, range(len(documents.pieces)), task, _count)

@@ -76,6 +76,7 @@ def compare(work: Workspace, part: ComparisonPart) -> None:
     """Bring the texts of part.groups, which are addressed to the pieces, together by group, and write part.pairs."""
     groups, mean = part.groups, work.text_bytes / max(1, work.summary.rows)
     size = groups.rows * mean
+    work.note_scan("verify", groups.parts or {}, [work.settings.text_column])
     reducers = max(math.ceil(size / TASK_BYTES), work.cores if size > SMALL_BYTES else 1)
     send = partial(
         _sent, documents=work.documents, column=work.settings.text_column, part=part, groups=groups, reducers=reducers

@@ -6,7 +6,8 @@ the run's scratch, which driver and tasks both see, and which goes when the run 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from sparkprep.dedup.columns import (
+    BANDS,
     BEST_OF_COPIES,
     CANDIDATES,
     COPIES,
@@ -24,15 +26,17 @@ from sparkprep.dedup.columns import (
     NAMED_DECISIONS,
     PAIRS,
     ROW_HASHES,
-    SIGNATURES,
     SIMILAR_PAIRS,
     SIZED_GROUPS,
     pairs_schema,
     removed_schema,
+    signatures_schema,
 )
 from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, REMOVED
+from sparkprep.dedup.kernels.bands import Banding
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns
+from sparkprep.dedup.thresholds import folder_of
 from sparkprep.documents.parquet.footers import InputSummary
 from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.io.listing import Listing
@@ -121,6 +125,15 @@ class Comparison:
     folder: str
 
     @cached_property
+    def asked(self) -> Table:
+        """The pairs that some threshold asks for and none has yet (of several, on the cluster)."""
+        return Table(join_path(self.folder, "asked"), PAIRS)
+
+    def answer(self, number: int) -> Table:
+        """Return what one of the thresholds is answered (of several, on the cluster)."""
+        return Table(join_path(self.folder, f"answer-{number}"), SIMILAR_PAIRS)
+
+    @cached_property
     def sized_groups(self) -> Table:
         """All groups, before they are told apart by size (on the cluster only)."""
         return Table(join_path(self.folder, "sized_groups"), SIZED_GROUPS)
@@ -161,6 +174,8 @@ class GraphTables:
     """A graph of similar pairs, and what brings its documents together by component and in keep order."""
 
     folder: str
+    rounds: int | None = None
+    """of `stars` until its components stood; None until they do"""
 
     @cached_property
     def edges(self) -> Table:
@@ -199,11 +214,6 @@ class Search:
         return Table(join_path(self.folder, "pairs"), PAIRS)
 
     @cached_property
-    def comparison(self) -> Comparison:
-        """The comparison of these pairs."""
-        return Comparison(join_path(self.folder, "comparison"))
-
-    @cached_property
     def ties(self) -> Ties:
         """What tells apart, among the documents with an edge or a copy, those that are equal in the keep order."""
         return Ties(join_path(self.folder, "ties"))
@@ -224,13 +234,8 @@ class Search:
         return Table(join_path(self.folder, "removed"), NAMED_DECISIONS)
 
     @cached_property
-    def unjoined(self) -> Comparison:
-        """The comparison of removed documents with their kept ones where no edge joins them (rule `component`)."""
-        return Comparison(join_path(self.folder, "unjoined"))
-
-    @cached_property
     def completed(self) -> Table:
-        """`removed` with the similarities of `unjoined`."""
+        """`removed` with the similarities of those that no edge joins with their kept ones (rule `component`)."""
         return Table(join_path(self.folder, "completed"), NAMED_DECISIONS)
 
 
@@ -258,6 +263,12 @@ class Workspace:
     sample: dict[str, Any] | None = None
     """which embedded subset the input is, if one"""
     warnings: list[str] = field(default_factory=list)
+    scans: list[dict[str, Any]] = field(default_factory=list)
+    """passes over the documents so far, of all thresholds together (`note_scan`)"""
+    thresholds: tuple[float, ...] = ()
+    """of the run, where it was asked for several, to begin with that of the settings"""
+    place: str = ""
+    """the folder of a view's tables, in the scratch and in the output; of the run itself none"""
     _searches: dict[tuple[str, int], Search] = field(default_factory=dict)
 
     @property
@@ -265,22 +276,68 @@ class Workspace:
         return self.documents.summary
 
     @cached_property
+    def each(self) -> list[Workspace]:
+        """The run for each of its thresholds: where there are several, views of it; where there is one, itself.
+
+        To be asked for when the signature rows are there, which the views share, as they do the session and the input.
+        """
+        if not self.thresholds:
+            return [self]
+        views = [
+            replace(self, settings=settings, place=folder_of(settings.threshold), warnings=list(self.warnings), _searches={})
+            for settings in self._settings
+        ]
+        for view in views:
+            view.signatures = self.signatures
+        return views
+
+    @property
+    def _settings(self) -> list[Settings]:
+        return [replace(self.settings, threshold=at) for at in self.thresholds] or [self.settings]
+
+    @property
+    def bandings(self) -> dict[str, Banding]:
+        """The columns of band keys that the signature rows have, each once, and what is in them."""
+        return {self._bands_of(settings.banding): settings.banding for settings in self._settings}
+
+    @property
+    def bands(self) -> str:
+        """The one of these columns that is searched."""
+        return self._bands_of(self.settings.banding)
+
+    def _bands_of(self, banding: Banding) -> str:
+        return f"{BANDS}_{banding.bands}x{banding.rows}" if self.thresholds else BANDS
+
+    def note_scan(self, stage: str, pieces: Iterable[int], columns: Sequence[str]) -> None:
+        """Note that tasks read these columns of these pieces of the documents, each once.
+
+        Counted are the rows that are decoded, those before the piece's own in a row group that was cut among them.
+        """
+        spans = (span for piece in pieces for span in self.documents.pieces[piece].spans)
+        rows = sum(span.skip + span.rows for span in spans)
+        passes = round(rows / self.summary.rows, 4) if self.summary.rows else 0.0
+        self.scans.append({"stage": stage, "documents": rows, "passes": passes, "columns": list(columns)})
+
+    @cached_property
     def signatures(self) -> Table:
         """The signature rows, a part for each piece of the documents."""
-        return self._intermediate("signatures", SIGNATURES)
+        return self._intermediate("signatures", signatures_schema(self.bandings))
 
     @cached_property
     def candidates(self) -> CandidateTables:
         """The candidates of search 0."""
-        return CandidateTables(join_path(self.output.scratch, "candidates"))
+        return CandidateTables(self._scratch("candidates"))
 
     def search(self, place: Literal["driver", "cluster"], number: int) -> Search:
         """Return the tables of that search, from 0, as the module of `resolve` writes them that works in that place.
 
         Each has its own: the cluster starts anew where the driver has given up.
         """
-        folder = join_path(self.output.scratch, place, f"search-{number}")
-        return self._searches.setdefault((place, number), Search(folder))
+        return self._searches.setdefault((place, number), Search(self._scratch(place, f"search-{number}")))
+
+    def comparison(self, place: Literal["driver", "cluster"], number: int) -> Comparison:
+        """Return the tables of that comparison of the run, from 0: of all thresholds together."""
+        return Comparison(join_path(self.output.scratch, place, f"comparison-{number}"))
 
     @cached_property
     def copies(self) -> Table:
@@ -290,7 +347,7 @@ class Workspace:
     @cached_property
     def ties_of_copies(self) -> Ties:
         """What tells apart exact copies that are equal in the keep order (on the cluster only)."""
-        return Ties(join_path(self.output.scratch, "ties_of_copies"))
+        return Ties(self._scratch("ties_of_copies"))
 
     @cached_property
     def best_of_copies(self) -> Table:
@@ -305,12 +362,12 @@ class Workspace:
     @cached_property
     def ties_of_misses(self) -> Ties:
         """What tells apart the documents of near misses that are equal in the keep order (on the cluster only)."""
-        return Ties(join_path(self.output.scratch, "ties_of_misses"))
+        return Ties(self._scratch("ties_of_misses"))
 
     @cached_property
     def levels(self) -> GraphTables:
         """The pairs down to the near misses, by which other thresholds are tried (on the cluster only)."""
-        return GraphTables(join_path(self.output.scratch, "levels"))
+        return GraphTables(self._scratch("levels"))
 
     @cached_property
     def removed_keys(self) -> Table:
@@ -350,10 +407,13 @@ class Workspace:
 
     def result(self, name: str) -> str:
         """Return the path of something in the folder that becomes the output."""
-        return join_path(self.output.work, name)
+        return join_path(self.output.work, *filter(None, (self.place, name)))
+
+    def _scratch(self, *names: str) -> str:
+        return join_path(self.output.scratch, *filter(None, (self.place, *names)))
 
     def _intermediate(self, name: str, schema: pa.Schema) -> Table:
-        return Table(join_path(self.output.scratch, name), schema)
+        return Table(self._scratch(name), schema)
 
     @property
     def cores(self) -> int:

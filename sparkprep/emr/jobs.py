@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from sparkprep.dedup import cli as dedup_cli
+from sparkprep.dedup.thresholds import are_several, folder_of
 from sparkprep.emr.aws.model import EMR, Enumerated, check_request
 from sparkprep.emr.places import Staged
 from sparkprep.errors import UserError
@@ -134,6 +135,7 @@ def check_place(uri: str, what: str) -> str:
 def commands(settings: RunSettings, staged: Staged) -> dict[str, list[str]]:
     """Return the words of each job's spark-submit, by the job's name.
 
+    The input may lie in what the first job reads of an earlier run's, as one of several thresholds' results does.
     Raises UserError for places that cannot be, an output that is the input or lies in it, and flags that a job does
     not take: it would refuse them only when the cluster is paid for.
     """
@@ -141,9 +143,11 @@ def commands(settings: RunSettings, staged: Staged) -> dict[str, list[str]]:
         missing = "--input" if settings.input is None else "--output"
         raise UserError(f"{missing} is missing: name an s3:// prefix")
     source, target = check_uri(settings.input, "--input"), check_place(settings.output, "--output")
-    _check_places(source, target, staged)
     chosen = settings.chosen()
-    if chosen[0].name == "extract" and source.endswith(_DOCUMENTS):
+    first = chosen[0]
+    within = next((name for name in first.reads if lies_in(source, join_path(target, name))), None)
+    _check_places(source, target, staged, within)
+    if first.name == "extract" and source.endswith(_DOCUMENTS):
         raise UserError(
             f"--input {source}: holds documents, and extract reads archives or a list of them; leave extract out of "
             "--jobs"
@@ -151,10 +155,11 @@ def commands(settings: RunSettings, staged: Staged) -> dict[str, list[str]]:
     made, written = {}, {job.writes for job in chosen}
     for job in chosen:
         there = [name for name in job.reads if name in written] or ([] if job.may_begin else list(job.reads))
-        read = join_path(target, there[0]) if there else source
+        own = there and not (within is not None and job is first)
+        read = join_path(target, there[0]) if own else source
         further = str(getattr(settings, job.name))
         words = ["--input", read, "--output", join_path(target, job.writes), *_split(job, further)]
-        _check_flags(job, words)
+        _check_flags(job, words, chosen)
         made[job.name] = words
     return made
 
@@ -219,9 +224,12 @@ def _last(args: Sequence[str], name: str) -> str | None:
     return args[len(args) - 1 - list(reversed(args)).index(name) + 1]
 
 
-def _check_places(source: str, target: str, staged: Staged) -> None:
-    """Raise UserError where what is written would lie in the input, in what is staged, or have one of these in it."""
-    written = [join_path(target, job.writes) for job in JOBS]
+def _check_places(source: str, target: str, staged: Staged, read: str | None) -> None:
+    """Raise UserError where what is written would lie in the input, in what is staged, or have one of these in it.
+
+    read: a folder of the run's that holds the input, and is not written.
+    """
+    written = [join_path(target, job.writes) for job in JOBS if job.writes != read]
     if lies_in(target, source) or any(lies_in(source, folder) for folder in written):
         raise UserError(f"--output {target} and --input {source} lie in one another; name a prefix of its own")
     if staged.has(target) or any(lies_in(staged.prefix, folder) for folder in written):
@@ -239,7 +247,7 @@ def _split(job: Job, flags: str) -> list[str]:
     return words
 
 
-def _check_flags(job: Job, words: Sequence[str]) -> None:
+def _check_flags(job: Job, words: Sequence[str], chosen: Sequence[Job]) -> None:
     """Have the job itself read its words, as it will on the cluster. Raises UserError with what it says to them."""
     try:
         args = _parser(job).parse_args(words)
@@ -247,6 +255,13 @@ def _check_flags(job: Job, words: Sequence[str]) -> None:
         job.cli.settings_of(args)
     except UserError as error:
         raise UserError(f"--{job.name}: {error}") from None
+    rest = ",".join(each.name for each in chosen[chosen.index(job) + 1 :])
+    if job.name == "dedup" and rest and are_several(args.threshold):
+        one = join_path(args.output, folder_of(args.threshold[0]))
+        raise UserError(
+            f"--dedup: several thresholds make a result for each, and {rest} would not know which to read: take --jobs "
+            f"dedup, and when its results are looked at, --jobs {rest} --input {one}"
+        )
 
 
 @cache

@@ -5,13 +5,14 @@ import json
 
 from sparkprep.arguments import check_arguments
 from sparkprep.console import Exit, add_debug, say, say_line
-from sparkprep.grade.grading import grade
+from sparkprep.grade.grading import Grade, grade
 from sparkprep.grade.library import refuse_other_harvest
 from sparkprep.grade.settings import GradeSettings
 from sparkprep.grade.shown import decimal, table
 from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.files import write_text
 from sparkprep.io.overlap import refuse_same_place
+from sparkprep.io.results import results_in
 from sparkprep.options import add_options, from_arguments
 from sparkprep.sample import embedded
 from sparkprep.sample.build import SIZES
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Grade as the arguments say and print the table; 0, or 1 below a limit."""
+    """Grade as the arguments say and print the table, of each threshold where there are several; 0, or 1 below a limit."""
     settings = from_arguments(GradeSettings, args)
     check_arguments(truth=args.truth, input=args.input, json=args.json)
     tell_access(args, filter(None, [args.output, args.truth, args.input]), [args.json])
@@ -55,10 +56,23 @@ def run(args: argparse.Namespace) -> int:
         subset = embedded(args.size, announce=say_line)
         refuse_other_harvest(args.output, subset)
         truth, documents = str(subset.pairs), documents or str(subset.documents)
-    result = grade(args.output, truth, threshold=settings.threshold, id_column=settings.id_column, input=documents)
+    folders = results_in(args.output)
+    results = [
+        grade(folder, truth, threshold=settings.threshold, id_column=settings.id_column, input=documents)
+        for folder in folders or [args.output]
+    ]
     if args.json:
-        write_text(args.json, json.dumps(result.as_dict(), indent=1) + "\n")
-    say_line(f"{args.output} against {result.truth} in {truth}")
+        figures = [{"output": folder, **each.as_dict()} for folder, each in zip(folders, results, strict=False)]
+        write_text(args.json, json.dumps(figures if folders else results[0].as_dict(), indent=1) + "\n")
+    failed = False
+    for folder, result in zip(folders or [args.output], results, strict=True):
+        say_line(f"{folder} against {result.truth} in {truth}")
+        failed = not _tell(result, settings) or failed
+    return Exit.CHECK_FAILED if failed else Exit.DONE
+
+
+def _tell(result: Grade, settings: GradeSettings) -> bool:
+    """Print the figures, and return whether they are within the limits."""
     say(result.counted())
     say(f"\n{table(result.scores)}\n")
     for note in result.notes:
@@ -68,11 +82,11 @@ def run(args: argparse.Namespace) -> int:
         (f"recall of {'removed documents' if result.truth == 'kept' else 'pairs'}", result.recall, "--min-recall",
          settings.min_recall),
     )  # fmt: skip
-    failed = False
+    passed = True
     for name, figure, flag, limit in limits:
         if limit is not None and figure.value is None:
             say(f"note: {flag} says nothing here: there is nothing to judge (0 of 0)")
         elif limit is not None and figure.value is not None and figure.value < limit:
             say(f"FAILED: {name} {decimal(figure.value)} is below {flag} {limit:g}")
-            failed = True
-    return Exit.CHECK_FAILED if failed else Exit.DONE
+            passed = False
+    return passed

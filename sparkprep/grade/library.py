@@ -9,7 +9,7 @@ from sparkprep.errors import UserError, argument
 from sparkprep.grade.grading import Grade, grade
 from sparkprep.grade.loading import run_facts
 from sparkprep.io.paths import normalise
-from sparkprep.io.results import HasOutput, place_of
+from sparkprep.io.results import HasOutput, place_of, refuse_several
 from sparkprep.sample import Subset, embedded
 
 
@@ -36,6 +36,7 @@ def grade_result(
         raise UserError(f"{argument('truth')} or {argument('size')}: give one of them")
     check_arguments(("result",), result=place_of(result), truth=truth, input=input)
     output = normalise(place_of(result))
+    refuse_several(output)
     if size is not None:
         subset = embedded(size)  # type: ignore[arg-type]  # which refuses others
         refuse_other_harvest(output, subset)

@@ -16,6 +16,7 @@ from sparkprep.io.walking import Entry, Tree
 _METRICS, _KEPT, _DOCUMENTS = "metrics.json", "kept/", "documents/"
 _TOKENS_METRICS, _REJECTED = "_metrics.json", "rejected/"
 _OF_DEDUP = {"counts": dict, "settings": dict, "versions": dict}
+_OF_SEVERAL = {"thresholds": list, "steps": list, "settings": dict}
 _OF_EXTRACT = {"records": int, "documents": int, "without_document": dict}
 _OF_TOKENIZE = {"asked": dict, "tokens": int, "vocabulary_sha256": str}
 _NO_ROWS = re.compile(r"metrics\.json|report\.html|kept-\w+\.snappy\.parquet|(?:removed|rejected|skipped|audit)/.*")
@@ -36,6 +37,25 @@ class HasOutput(Protocol):
     @property
     def output(self) -> str:
         """The folder that holds it."""
+
+
+def results_in(folder: str) -> list[str]:
+    """Return the folders of the results that a run of `dedup` with several thresholds has put into one, in their order.
+
+    None where it is another folder.
+    """
+    metrics = _ours(folder, [""], _METRICS, _OF_SEVERAL).get("", {})
+    names = [each.get("folder") for each in metrics.get("thresholds", ()) if isinstance(each, dict)]
+    return [join_path(folder, name) for name in names if isinstance(name, str)]
+
+
+def refuse_several(folder: str) -> None:
+    """Raise UserError where a folder holds the results of several thresholds, one of which must be named."""
+    folders = results_in(folder)
+    if folders:
+        raise UserError(
+            f"{folder}: holds the results of {len(folders)} thresholds: name one of them, {' or '.join(folders)}"
+        )
 
 
 def place_of(given: Any) -> Any:
@@ -70,10 +90,13 @@ def rows_of_results(path: str, tree: Tree) -> tuple[list[Entry], list[Entry]]:
     Of a result of `dedup`, at any depth, kept/ is taken and nothing beside it; of one of `extract`, documents/; of one
     of `tokenize`, all but rejected/.
     Raises UserError where such a result is not whole: its metrics are not there, which are written last, or a part that
-    they list.
+    they list; and for the folder of several thresholds' results, which hold the same documents.
     """
     visible = [entry.relative for entry in tree.files]
     with_metrics = _folders_with(_METRICS, visible)
+    holding_results = with_metrics & {re.sub(r"[^/]+/\Z", "", folder) for folder in with_metrics if folder}
+    for folder in sorted(_ours(path, holding_results, _METRICS, _OF_SEVERAL)):
+        refuse_several(_place(path, folder))
     rows_in: dict[str, str] = {}
     there = set(visible)
     for place, keys in ((_KEPT, _OF_DEDUP), (_DOCUMENTS, _OF_EXTRACT)):

@@ -17,6 +17,7 @@ from sparkprep.safe import safe_text
 from sparkprep.spark.displays import WARNING, Display, Look, Nowhere, display_on
 from sparkprep.spark.forecast import READ, Costs, Forecast, Pace
 from sparkprep.spark.session import cores, job_description
+from sparkprep.spark.shuffles import shuffled_bytes
 from sparkprep.units import human_bytes, human_duration, time_of_day
 
 SLOW = 2.0
@@ -35,6 +36,8 @@ class Stage:
     documents: int
     bytes: int
     seconds: float = 0.0
+    shuffled: int | None = None
+    """bytes that its jobs have put into shuffles; None where Spark cannot be asked"""
 
 
 class Progress:
@@ -91,8 +94,9 @@ class Progress:
         if not isinstance(self._display, Nowhere):
             watcher.start()
         try:
-            with job_description(self._spark, f"sparkprep: {name}"):
+            with job_description(self._spark, f"sparkprep: {name}"), shuffled_bytes(self._spark) as shuffled:
                 yield stage
+                stage.shuffled = shuffled()
         finally:
             done.set()
             if watcher.ident is not None:

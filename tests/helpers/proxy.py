@@ -21,11 +21,15 @@ _OF_ONE_HOP = {"connection", "expect", "keep-alive", "transfer-encoding"}
 
 @dataclass(frozen=True)
 class Request:
-    """What a client has asked. path: with bucket and key, and what is asked behind "?". number: from 1 on."""
+    """What a client has asked. path: with bucket and key, and what is asked behind "?". number: from 1 on.
+
+    part: the header Range, "bytes=0-99"; "" for a whole object.
+    """
 
     number: int
     method: str
     path: str
+    part: str = ""
 
 
 Meddle = Callable[[Request], bool]
@@ -58,11 +62,11 @@ class Proxy:
         finally:
             self._meddle = _hand_on
 
-    def is_refused(self, method: str, path: str) -> bool:
+    def is_refused(self, method: str, path: str, part: str) -> bool:
         """Count a request; return whether it is answered by 503."""
         with self._lock:
             self.requests += 1
-            request = Request(self.requests, method, path)
+            request = Request(self.requests, method, path, part)
             meddle = self._meddle
         return meddle(request)
 
@@ -130,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.of.is_refused(self.command, unquote(self.path)):
+        if self.of.is_refused(self.command, unquote(self.path), self.headers.get("Range") or ""):
             self._send(503, "Slow Down", [("Content-Type", "application/xml")], _BUSY)
             return
         try:

@@ -174,7 +174,7 @@ def test_a_budget_crossed_in_mid_search_changes_nothing(
 
     def resolve_any(work, counts):
         """Let search 0 fit: the budget counts its pairs as often as the buckets give them, and they repeat a lot."""
-        return resolve(work, replace(counts, pairs=min(counts.pairs, work.settings.driver_budget)))
+        return resolve(work, [replace(each, pairs=min(each.pairs, work.settings.driver_budget)) for each in counts])
 
     def noting(work, pairs, *others):
         searches.append(len(pairs))

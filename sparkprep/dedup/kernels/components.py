@@ -43,6 +43,17 @@ def unique_rows(rows: I64) -> I64:
     return found
 
 
+def row_places(rows: I64, among: I64) -> I64:
+    """Return where each row of an int64 array (n, 2) stands among sorted distinct rows that hold it, int64 (n,)."""
+    both = np.concatenate([among, rows])
+    origin = np.repeat([0, 1], [len(among), len(rows)])
+    order = np.lexsort((origin, both[:, 1], both[:, 0]))
+    asked = order >= len(among)
+    places = np.empty(len(rows), np.int64)
+    places[order[asked] - len(among)] = (np.cumsum(~asked) - 1)[asked]
+    return places
+
+
 def rows_missing(rows: I64, among: I64) -> I64:
     """Return the rows of an int64 array (n, 2) that another has not, sorted; neither may repeat a row."""
     both = np.concatenate([rows, among])

@@ -20,6 +20,7 @@ from sparkprep.documents.addressed import is_among, keys_of
 from sparkprep.documents.keys import KEY
 from sparkprep.errors import flag
 from sparkprep.io.left_out import name_left_out
+from sparkprep.io.paths import join_path
 from sparkprep.options import changed
 from sparkprep.spark.versions import versions
 
@@ -109,7 +110,7 @@ def build(
         "format": FORMAT,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command(work),
-        "output": work.output.path,
+        "output": place(work),
         "settings": {**asdict(settings), "bands": banding.bands, "rows": banding.rows, "slots": SLOTS},
         "versions": versions(work.spark.version, ("numpy", "numba", "pyarrow")),
         "input": {
@@ -140,17 +141,42 @@ def build(
             "rows": banding.rows,
             "probability_at_threshold": round(at_threshold, 6),
         },
+        "decided": {
+            "place": result.place,
+            "searches": result.searches,
+            "component_rounds": list(result.component_rounds),
+        },
         "recall": recall(result.histogram, result.copies, settings.threshold, banding.bands, banding.rows),
         "clusters": {str(size): number for size, number in result.cluster_sizes.items()},
         "jaccard_histogram": coarse(result.histogram, settings.threshold),
         "other_thresholds": other_thresholds(result, settings.threshold, banding.bands, banding.rows),
         "sources": by_source,
+        "text_scans": list(work.scans),
+        "shuffle": shuffles(work),
         "stages": work.progress.summary(),
         "seconds": round(work.progress.seconds, 3),
         "parts": {name: table.manifest() for name, table in work.results.items()},
         "warnings": [*work.warnings, *outcome.left_uncompared(result.uncompared, counts.hot_buckets)],
         "left_out": name_left_out(work.listing.left_out),
     }
+
+
+def shuffles(work: Workspace) -> dict[str, dict[str, float]]:
+    """Return what the stages have put into shuffles, as Spark counts it: bytes, and for each document of the run.
+
+    Left out are stages without any, and those of which Spark does not know.
+    """
+    rows = max(1, work.summary.rows)
+    return {
+        stage.name: {"bytes": stage.shuffled, "bytes_per_document": round(stage.shuffled / rows, 2)}
+        for stage in work.progress.stages
+        if stage.shuffled
+    }
+
+
+def place(work: Workspace) -> str:
+    """Return where the result will lie."""
+    return join_path(work.output.path, work.place) if work.place else work.output.path
 
 
 def pair_counts(result: Outcome, threshold: float) -> dict[str, int]:
@@ -177,7 +203,14 @@ def removed_text_bytes(work: Workspace) -> int:
 
 def command(work: Workspace) -> str:
     """Return the command line that makes this run anew; for an input without a path, the call."""
+    given = changed(work.settings)
+    if work.thresholds:
+        given["threshold"] = list(work.thresholds)
     if work.inputs is None:
-        return f"deduplicate({', '.join(['documents', *(f'{k}={v!r}' for k, v in changed(work.settings).items())])})"
-    words = [word for name, value in changed(work.settings).items() for word in (flag(name), str(value))]
+        return f"deduplicate({', '.join(['documents', *(f'{k}={v!r}' for k, v in given.items())])})"
+    words = [
+        word
+        for name, value in given.items()
+        for word in (flag(name), *(map(str, value) if isinstance(value, list) else [str(value)]))
+    ]
     return shlex.join(["sparkprep", "dedup", "--input", *work.inputs, "--output", work.output.path, *words])

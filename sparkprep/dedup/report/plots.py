@@ -1,4 +1,4 @@
-"""The report's three figures as inline SVG: S-curve, Jaccard histogram, cluster sizes."""
+"""The figures of the reports as inline SVG: S-curve, Jaccard histogram, cluster sizes, removals by threshold."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -108,3 +108,26 @@ def cluster_sizes(clusters: Mapping[int, int]) -> str:
         axes.set_title("clusters")
 
     return inline(draw, "clusters", "Number of clusters by size, both axes logarithmic")
+
+
+def removed_by_threshold(levels: Sequence[tuple[float, Mapping[str, int]]]) -> str:
+    """Draw for each (threshold, counts), counts having `exact` and `near`, the removed documents as a stacked bar."""
+
+    def draw(axes: "Axes") -> None:
+        places = range(len(levels))
+        exact, near = ([counts[name] for _, counts in levels] for name in ("exact", "near"))
+        axes.bar(places, exact, color=MUTED, linewidth=0, width=0.7)
+        axes.bar(places, near, bottom=exact, color=ACCENT, linewidth=0, width=0.7)
+        most = max(map(sum, zip(exact, near, strict=True)))
+        for place, total in enumerate(map(sum, zip(exact, near, strict=True))):
+            axes.text(place, total, compact(total), ha="center", va="bottom", color=INK)
+        values = linear_ticks(most)
+        axes.set_ylim(0, max(most * 1.12, values[-1]))
+        axes.set_yticks(values, [compact(value) for value in values])
+        axes.set_xticks(list(places), [f"{threshold:g}" for threshold, _ in levels])
+        axes.set_xlim(-0.6, max(3, len(levels)) - 0.4)
+        axes.grid(False, axis="x")
+        axes.set_xlabel("threshold")
+        axes.set_title("removed: exact copies (grey) and near ones")
+
+    return inline(draw, "thresholds", "Removed documents by threshold, exact and near")

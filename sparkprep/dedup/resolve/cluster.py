@@ -6,7 +6,7 @@ to the same counts. Only the examples that the report shows may be others, being
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -20,6 +20,7 @@ from sparkprep.dedup.columns import DECISIONS, MISS, RowKind
 from sparkprep.dedup.keep import ORDER
 from sparkprep.dedup.resolve import figures, outcome, stars
 from sparkprep.dedup.resolve.outcome import Outcome
+from sparkprep.dedup.resolve.rounds import Rounds
 from sparkprep.dedup.ties import ranked
 from sparkprep.dedup.verify import GROUP_SHINGLES, LONG_TEXT, compare
 from sparkprep.dedup.workspace import MOST_SEARCHES, Comparison, GraphTables, Search, Workspace
@@ -29,43 +30,95 @@ from sparkprep.io.arrow import from_bytes
 from sparkprep.spark.tables import read_all, spark_schema
 
 
-def resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
+def resolve(work: Workspace, counts: Sequence[CandidateCounts]) -> list[Outcome]:
     """Verify the candidates of search 0, decide who stays, write removed/ and the keys of the removed documents.
+
+    counts: of each of the run's thresholds, for which the outcomes are.
+    """
+    compared = _Compared(work)
+    steps = [_decided(view, each) for view, each in zip(work.each, counts, strict=True)]
+    rounds = Rounds(steps, compared.answer)
+    with work.progress.stage("verify"):
+        rounds.go_on()
+    with work.progress.stage("decide"):
+        while rounds.go_on():
+            pass
+        return rounds.decided()
+
+
+def _decided(work: Workspace, counts: CandidateCounts) -> Generator[DataFrame, DataFrame, Outcome]:
+    """Decide for one threshold, yielding pairs to be compared, of which it has yielded none before.
 
     Documents that stay are searched again where buckets were oversized, as in `driver`.
     """
-    search, uncompared = work.search("cluster", 0), counts.uncompared_pairs
-    with work.progress.stage("verify"):
-        candidates = read_all(work.spark, list(work.candidates.all))
-        pairs = stars.materialise(_pairs(candidates), search.pairs)
-        similar = _similarities(work, pairs, search.comparison)
-        copies = stars.materialise(_copies(candidates), work.copies)
-    with work.progress.stage("decide"):
-        threshold = F.lit(work.settings.threshold)
-        best = _best_of_copies(work, copies)
-        removed = _decide(work, similar.where(F.col("jaccard") >= threshold), best, search)
-        searches = range(1, MOST_SEARCHES) if counts.hot_buckets else range(0)
-        for number in searches:
-            search = work.search("cluster", number)
-            counts = _search_again(work, removed, search)
-            uncompared += counts.uncompared_pairs
-            new = stars.materialise(
-                _pairs(read_all(work.spark, list(search.candidates.all))).exceptAll(pairs), search.pairs
-            )
-            new_similar = _similarities(work, new, search.comparison)
-            pairs, similar = pairs.union(new), similar.union(new_similar)
-            if new_similar.where(F.col("jaccard") >= threshold).isEmpty():
-                break
-            removed = _decide(work, similar.where(F.col("jaccard") >= threshold), best, search)
-        else:
-            outcome.warn_unsettled(work, len(searches))
-        misses = _misses(work, similar, removed)
-        work.removed.write(removed, prepare=partial(_as_result, kind=work.id_type))
-        work.pairs.write(removed.unionByName(misses), prepare=partial(_as_pairs, kind=work.id_type))
-        addressed.write(work.removed_keys, work.documents, removed.select(KEY))
-        down_to_misses = similar.where(F.col("jaccard") >= outcome.floor_of(work.settings.threshold))
-        ordered = _in_keep_order(work, _between_best(down_to_misses, best), work.levels)
-        return replace(figures.measure(work, similar, ordered, copies.count(), removed, misses), uncompared=uncompared)
+    search, uncompared, searches = work.search("cluster", 0), counts.uncompared_pairs, 1
+    candidates = read_all(work.spark, list(work.candidates.all))
+    pairs = stars.materialise(_pairs(candidates), search.pairs)
+    copies = stars.materialise(_copies(candidates), work.copies)
+    similar = yield pairs
+    threshold = F.lit(work.settings.threshold)
+    best = _best_of_copies(work, copies)
+    removed = yield from _decide(work, similar.where(F.col("jaccard") >= threshold), best, search)
+    further = range(1, MOST_SEARCHES) if counts.hot_buckets else range(0)
+    for number in further:
+        search = work.search("cluster", number)
+        counts = _search_again(work, removed, search)
+        uncompared, searches = uncompared + counts.uncompared_pairs, number + 1
+        new = stars.materialise(
+            _pairs(read_all(work.spark, list(search.candidates.all))).exceptAll(pairs), search.pairs
+        )
+        new_similar = yield new
+        pairs, similar = pairs.union(new), similar.union(new_similar)
+        if new_similar.where(F.col("jaccard") >= threshold).isEmpty():
+            break
+        removed = yield from _decide(work, similar.where(F.col("jaccard") >= threshold), best, search)
+    else:
+        outcome.warn_unsettled(work, len(further))
+    misses = _misses(work, similar, removed)
+    work.removed.write(removed, prepare=partial(_as_result, kind=work.id_type))
+    work.pairs.write(removed.unionByName(misses), prepare=partial(_as_pairs, kind=work.id_type))
+    addressed.write(work.removed_keys, work.documents, removed.select(KEY))
+    down_to_misses = similar.where(F.col("jaccard") >= outcome.floor_of(work.settings.threshold))
+    ordered = _in_keep_order(work, _between_best(down_to_misses, best), work.levels)
+    measured = figures.measure(work, similar, ordered, copies.count(), removed, misses)
+    graphs = [*(work.search("cluster", number).graph for number in range(searches)), work.levels]
+    return replace(
+        measured,
+        uncompared=uncompared,
+        place="cluster",
+        searches=searches,
+        component_rounds=tuple(graph.rounds for graph in graphs if graph.rounds is not None),
+    )
+
+
+class _Compared:
+    """The comparisons of a run, and, where it has several thresholds, what they came to: no pair is compared twice."""
+
+    def __init__(self, work: Workspace) -> None:
+        self._work = work
+        self._similar: DataFrame | None = None
+        self._comparisons = 0
+
+    def answer(self, asked: Sequence[DataFrame]) -> list[DataFrame]:
+        """Return the pairs (a, b) that each threshold asks for as (a, b, jaccard)."""
+        comparison = self._work.comparison("cluster", self._comparisons)
+        self._comparisons += 1
+        if not self._work.thresholds:
+            return [_similarities(self._work, asked[0], comparison)]
+        union = asked[0]
+        for each in asked[1:]:
+            union = union.union(each)
+        union = union.distinct()
+        known = self._similar
+        new = stars.materialise(
+            union if known is None else union.join(known, ["a", "b"], "left_anti"), comparison.asked
+        )
+        similar = _similarities(self._work, new, comparison)
+        self._similar = similar = similar if known is None else known.union(similar)
+        return [
+            stars.materialise(each.join(similar, ["a", "b"]), comparison.answer(number))
+            for number, each in enumerate(asked)
+        ]
 
 
 def _pairs(candidates: DataFrame) -> DataFrame:
@@ -167,13 +220,15 @@ def _between_best(edges: DataFrame, best: DataFrame) -> DataFrame:
     return edges.select("a", "b", "jaccard")
 
 
-def _decide(work: Workspace, edges: DataFrame, best: DataFrame, search: Search) -> DataFrame:
+def _decide(
+    work: Workspace, edges: DataFrame, best: DataFrame, search: Search
+) -> Generator[DataFrame, DataFrame, DataFrame]:
     """Apply the rule component by component; return the rows of `Search.removed`."""
     ordered = _in_keep_order(work, _between_best(edges, best), search.graph)
     task = partial(_keep_or_remove, rule=work.settings.rule)
     near = stars.materialise(ordered.mapInArrow(task, spark_schema(DECISIONS)), search.near)
     removed = stars.materialise(_with_copies(work, near, best), search.removed)
-    return _with_similarity(work, removed, search) if work.settings.rule == "component" else removed
+    return (yield from _with_similarity(removed, search)) if work.settings.rule == "component" else removed
 
 
 def _in_keep_order(work: Workspace, edges: DataFrame, graph: GraphTables) -> DataFrame:
@@ -181,7 +236,9 @@ def _in_keep_order(work: Workspace, edges: DataFrame, graph: GraphTables) -> Dat
     swapped = edges.select(F.col("b").alias("a"), F.col("a").alias("b"), "jaccard")
     both = stars.materialise(edges.union(swapped), graph.edges)
     links = both.where("a < b").select(F.col("a").alias("u"), F.col("b").alias("v"))
-    roots = stars.components(links, graph.star_round).select(F.col("node").alias(KEY), "root")
+    found = stars.components(links, graph.star_round)
+    graph.rounds = found.rounds
+    roots = found.roots.select(F.col("node").alias(KEY), "root")
     neighbours = both.groupBy(F.col("a").alias(KEY)).agg(
         F.collect_list("b").alias("neighbours"), F.collect_list("jaccard").alias("similarity")
     )
@@ -272,13 +329,13 @@ def _with_names(work: Workspace, rows: DataFrame) -> DataFrame:
     return rows.join(names, KEY).join(kept_names, "kept_key")
 
 
-def _with_similarity(work: Workspace, removed: DataFrame, search: Search) -> DataFrame:
+def _with_similarity(removed: DataFrame, search: Search) -> Generator[DataFrame, DataFrame, DataFrame]:
     """Compute the similarity of those removed documents and their kept ones that no edge joins."""
     low, high = F.least(KEY, "kept_key").alias("a"), F.greatest(KEY, "kept_key").alias("b")
     missing = removed.where(F.isnan("jaccard")).select(low, high).distinct()
     if missing.isEmpty():
         return removed
-    computed = _similarities(work, missing, search.unjoined).withColumnRenamed("jaccard", "computed")
+    computed = (yield missing).withColumnRenamed("jaccard", "computed")
     joined = removed.withColumn("a", low).withColumn("b", high).join(computed, ["a", "b"], "left")
     jaccard = F.when(F.isnan("jaccard"), F.col("computed")).otherwise(F.col("jaccard"))
     return stars.materialise(joined.withColumn("jaccard", jaccard).drop("a", "b", "computed"), search.completed)

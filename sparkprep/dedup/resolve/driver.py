@@ -6,7 +6,7 @@ come to the same counts. Only the examples that the report shows may be others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,9 +19,10 @@ from sparkprep.dedup.columns import KEYS, MISS, RowKind
 from sparkprep.dedup.keep import ORDER
 from sparkprep.dedup.kernels import clusters
 from sparkprep.dedup.kernels.arrays import F64, I64, distinct
-from sparkprep.dedup.kernels.components import rows_missing, unique_rows
+from sparkprep.dedup.kernels.components import row_places, rows_missing, unique_rows
 from sparkprep.dedup.resolve import grouping, outcome
 from sparkprep.dedup.resolve.outcome import Flow, Outcome
+from sparkprep.dedup.resolve.rounds import Rounds
 from sparkprep.dedup.ties import with_row_hashes
 from sparkprep.dedup.verify import GROUP_SHINGLES, LONG_TEXT, compare
 from sparkprep.dedup.workspace import MOST_SEARCHES, CandidateTables, Comparison, Search, Workspace
@@ -31,6 +32,9 @@ from sparkprep.io.arrow import python_values
 from sparkprep.spark.tables import Table
 
 NO_PAIRS = np.empty((0, 2), np.int64)
+
+Similar = tuple[I64, F64]
+"""Distinct pairs, (n, 2) keys with the lesser first, and the Jaccard similarity of each."""
 
 
 @dataclass
@@ -43,6 +47,13 @@ class Graph:
     """of each pair"""
     copies: I64
     """(c, 2) keys of documents with the same normalised text"""
+
+    def add(self, similar: Similar, threshold: float) -> bool:
+        """Add compared pairs, and return whether one of them is an edge."""
+        pairs, jaccard = similar
+        self.pairs = np.concatenate([self.pairs, pairs])
+        self.jaccard = np.concatenate([self.jaccard, jaccard])
+        return bool((jaccard >= threshold).any())
 
 
 @dataclass(frozen=True)
@@ -67,48 +78,121 @@ class Ranked:
         return apply(len(self.keys), self.copies, a, b, self.jaccard[similar])
 
 
-def resolve(work: Workspace, counts: CandidateCounts) -> Outcome | None:
+class _TooManyError(Exception):
+    """More pairs than the driver's budget."""
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """What one threshold has come to: of its removed documents and its near misses, the rows of `_links_table`."""
+
+    outcome: Outcome
+    removed: pa.Table
+    misses: pa.Table
+
+
+def resolve(work: Workspace, counts: Sequence[CandidateCounts]) -> list[Outcome] | None:
     """Verify the candidates of search 0, decide who stays, write removed/ and the keys of the removed documents.
+
+    counts: of each of the run's thresholds, for which the outcomes are. Returns None, with no result written, as soon
+    as the pairs of all searches, of all thresholds together, are more than the driver's budget.
+    """
+    if sum(each.pairs + each.exact for each in counts) > work.settings.driver_budget:
+        return None
+    compared = _Compared(work)
+    steps = [_decided(view, each, compared) for view, each in zip(work.each, counts, strict=True)]
+    rounds = Rounds(steps, compared.answer)
+    with work.progress.stage("verify") as stage:
+        rounds.go_on()
+        stage.documents = compared.documents
+    with work.progress.stage("decide") as stage:
+        try:
+            while rounds.go_on():
+                pass
+        except _TooManyError:
+            return None
+        resolved = rounds.decided()
+        stage.documents = sum(len(each.removed) for each in resolved)
+        for view, each in zip(work.each, resolved, strict=True):
+            _save(view, each)
+    return [each.outcome for each in resolved]
+
+
+def _decided(work: Workspace, counts: CandidateCounts, compared: _Compared) -> Generator[I64, Similar, _Resolved]:
+    """Decide for one threshold, yielding pairs to be compared, of which it has yielded none before.
 
     Where buckets were too large to be searched fully, the documents that stay are searched again, and so on until that
     gives no similar pair: one that does may bring back documents which no search has compared with those that stay.
-    Returns None, with no result written, as soon as the pairs of all searches are more than the driver's budget.
+    Raises _TooManyError where its searches find too many pairs.
     """
-    budget = work.settings.driver_budget
-    if counts.pairs + counts.exact > budget:
-        return None
-    search, uncompared = work.search("driver", 0), counts.uncompared_pairs
-    with work.progress.stage("verify") as stage:
-        copies = unique_rows(_of_kind(work.candidates, RowKind.EXACT))
-        graph = Graph(NO_PAIRS, np.empty(0), copies)
-        _compare(work, graph, unique_rows(_of_kind(work.candidates, RowKind.PAIR)), search)
-        stage.documents = len(distinct(graph.pairs))
-    with work.progress.stage("decide") as stage:
+    search, threshold = work.search("driver", 0), work.settings.threshold
+    uncompared, searches = counts.uncompared_pairs, 1
+    graph = Graph(NO_PAIRS, np.empty(0), unique_rows(_of_kind(work.candidates, RowKind.EXACT)))
+    first = unique_rows(_of_kind(work.candidates, RowKind.PAIR))
+    compared.hold(len(first))
+    graph.add((yield first), threshold)
+    ranked = _rank(work, graph, search)
+    removed = yield from _decide(work, ranked)
+    further = range(1, MOST_SEARCHES) if counts.hot_buckets else range(0)
+    for number in further:
+        search = work.search("driver", number)
+        counts = _search_again(work, removed, search)
+        uncompared, searches = uncompared + counts.uncompared_pairs, number + 1
+        if counts.pairs > work.settings.driver_budget:  # repeats included: too many even to be read
+            raise _TooManyError
+        new = rows_missing(unique_rows(_of_kind(search.candidates, RowKind.PAIR)), graph.pairs)
+        compared.hold(len(new))
+        found_some = graph.add((yield new), threshold)
         ranked = _rank(work, graph, search)
-        removed = _decide(work, ranked, search)
-        searches = range(1, MOST_SEARCHES) if counts.hot_buckets else range(0)
-        for number in searches:
-            search = work.search("driver", number)
-            counts = _search_again(work, removed, search)
-            uncompared += counts.uncompared_pairs
-            if counts.pairs > budget:  # repeats included: too many even to be read
-                return None
-            new = rows_missing(unique_rows(_of_kind(search.candidates, RowKind.PAIR)), graph.pairs)
-            if len(graph.pairs) + len(new) > budget:
-                return None
-            found_some = _compare(work, graph, new, search)
-            ranked = _rank(work, graph, search)
-            if not found_some:
-                break
-            removed = _decide(work, ranked, search)
-        else:
-            outcome.warn_unsettled(work, len(searches))
-        stage.documents = len(removed)
-        misses = _misses(ranked, removed, work.settings.threshold)
-        work.removed.save(outcome.with_ids(removed, work.id_type).select(work.removed.schema.names))
-        work.pairs.save_parts({0: _as_pairs(removed, work.id_type), 1: _as_pairs(misses, work.id_type)})
-        addressed.save(work.removed_keys, work.documents, removed.select(KEYS.names))
-        return replace(_outcome(work, graph, ranked, removed, misses), uncompared=uncompared)
+        if not found_some:
+            break
+        removed = yield from _decide(work, ranked)
+    else:
+        outcome.warn_unsettled(work, len(further))
+    misses = _misses(ranked, removed, threshold)
+    told = replace(_outcome(work, graph, ranked, removed, misses), uncompared=uncompared, searches=searches)
+    return _Resolved(told, removed, misses)
+
+
+def _save(work: Workspace, resolved: _Resolved) -> None:
+    """Write what one threshold has come to."""
+    removed, misses = resolved.removed, resolved.misses
+    work.removed.save(outcome.with_ids(removed, work.id_type).select(work.removed.schema.names))
+    work.pairs.save_parts({0: _as_pairs(removed, work.id_type), 1: _as_pairs(misses, work.id_type)})
+    addressed.save(work.removed_keys, work.documents, removed.select(KEYS.names))
+
+
+class _Compared:
+    """The comparisons of a run, and, where it has several thresholds, what they came to: no pair is compared twice."""
+
+    def __init__(self, work: Workspace) -> None:
+        self._work = work
+        self._pairs, self._jaccard = NO_PAIRS, np.empty(0)
+        self._held = self._comparisons = 0
+        self.documents = 0
+        """different ones in the pairs of the first comparison"""
+
+    def hold(self, pairs: int) -> None:
+        """Count pairs that a threshold adds to its graph. Raises _TooManyError beyond the budget."""
+        self._held += pairs
+        if self._held > self._work.settings.driver_budget:
+            raise _TooManyError
+
+    def answer(self, asked: Sequence[I64]) -> list[Similar]:
+        """Return the pairs that each threshold asks for, perhaps in another order, with their similarities."""
+        comparison = self._work.comparison("driver", self._comparisons)
+        if not self._comparisons:
+            self.documents = len(distinct(np.concatenate(asked)))
+        self._comparisons += 1
+        if not self._work.thresholds:
+            return [_similarities(self._work, asked[0], comparison)]
+        new, jaccard = _similarities(
+            self._work, rows_missing(unique_rows(np.concatenate(asked)), self._pairs), comparison
+        )
+        pairs, jaccard = np.concatenate([self._pairs, new]), np.concatenate([self._jaccard, jaccard])
+        order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+        self._pairs, self._jaccard = pairs[order], jaccard[order]
+        return [(each, self._jaccard[row_places(each, self._pairs)]) for each in asked]
 
 
 def _outcome(work: Workspace, graph: Graph, ranked: Ranked, removed: pa.Table, misses: pa.Table) -> Outcome:
@@ -133,28 +217,20 @@ def _outcome(work: Workspace, graph: Graph, ranked: Ranked, removed: pa.Table, m
     )
 
 
-def _compare(work: Workspace, graph: Graph, pairs: I64, search: Search) -> bool:
-    """Compare pairs, (n, 2) distinct and none compared yet, in a search's tables; return whether one is an edge."""
-    compared, jaccard = _similarities(work, pairs, search.comparison)
-    graph.pairs = np.concatenate([graph.pairs, compared])
-    graph.jaccard = np.concatenate([graph.jaccard, jaccard])
-    return bool((jaccard >= work.settings.threshold).any())
-
-
 def _search_again(work: Workspace, removed: pa.Table, search: Search) -> CandidateCounts:
     """Write and count the candidates among the documents that stay."""
     addressed.save(search.left_out, work.documents, removed.select(KEYS.names))
     return BucketSearch.among_staying(work, search).run(work.cores)
 
 
-def _decide(work: Workspace, ranked: Ranked, search: Search) -> pa.Table:
+def _decide(work: Workspace, ranked: Ranked) -> Generator[I64, Similar, pa.Table]:
     """Apply the rule; return (KEY, kept_key, id, kept_id, jaccard, rule) of each removed document, in keep order."""
     decisions = ranked.decide(work.settings.rule, work.settings.threshold)
     rules = pa.array(["exact", "near"]).take(pa.array(np.where(decisions.exact, 0, 1)))
     removed = _links_table(ranked, decisions.removed, decisions.kept, decisions.jaccard, rules)
     unjoined = np.isnan(decisions.jaccard)
     # Rule `component`: ends of chains that no edge joins.
-    return _with_similarity(work, removed, unjoined, search) if unjoined.any() else removed
+    return (yield from _with_similarity(removed, unjoined)) if unjoined.any() else removed
 
 
 def _misses(ranked: Ranked, removed: pa.Table, threshold: float) -> pa.Table:
@@ -245,10 +321,10 @@ def _similarities(work: Workspace, pairs: I64, comparison: Comparison) -> tuple[
     return np.stack([a, b], axis=1).astype(np.int64), jaccard.astype(np.float64)
 
 
-def _with_similarity(work: Workspace, removed: pa.Table, unjoined: npt.NDArray[np.bool_], search: Search) -> pa.Table:
+def _with_similarity(removed: pa.Table, unjoined: npt.NDArray[np.bool_]) -> Generator[I64, Similar, pa.Table]:
     """Compute the similarity of those removed documents and their kept ones that no edge joins."""
     ends = np.sort(np.stack([np.asarray(removed[KEY]), np.asarray(removed["kept_key"])], axis=1), axis=1)
-    pairs, computed = _similarities(work, unique_rows(ends[unjoined]), search.unjoined)
+    pairs, computed = yield unique_rows(ends[unjoined])
     of_pair = {(a, b): j for (a, b), j in zip(pairs.tolist(), computed.tolist(), strict=True)}
     jaccard = np.asarray(removed["jaccard"]).copy()
     jaccard[unjoined] = [of_pair[a, b] for a, b in ends[unjoined].tolist()]

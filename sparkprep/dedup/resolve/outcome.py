@@ -67,6 +67,12 @@ class Outcome:
     misses_sample: pa.Table
     uncompared: int = 0
     """pairs of oversized buckets that were left out, over all searches: a pair may be left out in several"""
+    place: str = "driver"
+    """where it was decided, ``driver`` or ``cluster``"""
+    searches: int = 1
+    """of the buckets, the first and the further ones of oversized buckets"""
+    component_rounds: tuple[int, ...] = ()
+    """rounds of large-star and small-star until each graph's components stood, in the order of the graphs"""
 
     @property
     def removed(self) -> int:

@@ -7,6 +7,7 @@ lineage grows with the rounds, of which there are about log2 of the longest path
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -14,10 +15,21 @@ from pyspark.sql import functions as F
 from sparkprep.spark.tables import Table
 
 
-def components(edges: DataFrame, table_of_round: Callable[[int], Table]) -> DataFrame:
-    """Return (node, root) for each node of the graph of edges (u, v), u != v: root is its component's least node.
+class Components(NamedTuple):
+    """The connected components of a graph."""
 
-    table_of_round: where the links (u, v) after so many rounds are written. Raises RuntimeError after 100 rounds.
+    roots: DataFrame
+    """(node, root) for each node, root being the least node of its component"""
+    rounds: int
+    """of large-star and small-star that were made, the last of which changed nothing"""
+
+
+def components(edges: DataFrame, table_of_round: Callable[[int], Table]) -> Components:
+    """Return the components of the graph of edges (u, v), u != v.
+
+    table_of_round: where the links (u, v) after so many rounds are written. A round reads nothing but the files of the
+    one before, which all nodes see: so a worker that is lost takes no round with it. Raises RuntimeError after 100
+    rounds.
     """
     spark = edges.sparkSession
     current = materialise(
@@ -28,7 +40,7 @@ def components(edges: DataFrame, table_of_round: Callable[[int], Table]) -> Data
         now = _fingerprint(current)
         if now == before:
             roots = current.select(F.col("v").alias("node"), F.col("v").alias("root")).distinct()
-            return current.select(F.col("u").alias("node"), F.col("v").alias("root")).union(roots)
+            return Components(current.select(F.col("u").alias("node"), F.col("v").alias("root")).union(roots), number - 1)
         before = now
         current = materialise(_small_star(_large_star(current)), table_of_round(number))
     raise RuntimeError(f"connected components of {spark.sparkContext.appName} did not settle in 100 rounds")

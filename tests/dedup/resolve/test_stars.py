@@ -57,16 +57,16 @@ def test_components_are_those_of_a_search(spark: SparkSession, tmp_path: Path) -
     edges = shapes(random)
     both_ways = edges + [(b, a) for a, b in edges[::5]] + edges[::7]  # directions and repeats say nothing
     rows = spark.createDataFrame([both_ways[i] for i in random.permutation(len(both_ways))], spark_schema(LINKS))
-    found = [
-        tuple(row) for row in stars.components(rows, rounds_in(tmp_path / "rounds")).select("node", "root").collect()
-    ]
+    roots, told = stars.components(rows, rounds_in(tmp_path / "rounds"))
+    found = [tuple(row) for row in roots.select("node", "root").collect()]
     expected = by_search(edges)
     assert len(found) == len(expected), "each node once"
     assert dict(found) == expected
     rounds = len(list((tmp_path / "rounds").iterdir()))
+    assert rounds == told + 1, "the links as they came, and those after each round"
     assert rounds <= 10, "a path of 40 settles in few rounds"
 
 
 def test_no_edges_no_components(spark: SparkSession, tmp_path: Path) -> None:
     none = spark.createDataFrame([], spark_schema(LINKS))
-    assert stars.components(none, rounds_in(tmp_path / "rounds")).collect() == []
+    assert stars.components(none, rounds_in(tmp_path / "rounds")).roots.collect() == []
