@@ -21,13 +21,13 @@ from sparkprep.dedup.inputs import open_documents
 from sparkprep.dedup.report import examples, metrics, page, sources
 from sparkprep.dedup.resolve import cluster as on_cluster
 from sparkprep.dedup.resolve import driver as on_driver
-from sparkprep.dedup.resolve.outcome import Outcome
+from sparkprep.dedup.resolve.outcome import Flow, Outcome
 from sparkprep.dedup.result import Result
 from sparkprep.dedup.settings import Settings, SettingsKeywords
 from sparkprep.dedup.signatures import Tally, write_signatures
 from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.addressed import is_among, keys_of
-from sparkprep.documents.opening import Given, Source, name_of, paths_of, source_of, temporary_output
+from sparkprep.documents.opening import Given, Source, name_of, paths_of, place_of_output, source_of
 from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.errors import UserError, argument
 from sparkprep.io.arrow import filtered
@@ -43,7 +43,7 @@ from sparkprep.spark.forecast import DEDUP
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.room import tell_of_room
-from sparkprep.spark.session import cores, get_session
+from sparkprep.spark.session import get_session
 from sparkprep.spark.tables import Table, Written, split_writer
 from sparkprep.spark.tasks import run
 
@@ -63,6 +63,7 @@ def deduplicate(
     single_file: str | None = None,
     work: str | os.PathLike[str] | None = None,
     keep_work: bool = False,
+    resume: bool = False,
     sample: dict[str, Any] | None = None,
     **fields: Unpack[SettingsKeywords],
 ) -> Result:
@@ -75,7 +76,8 @@ def deduplicate(
     nothing but warnings there. stream: where to tell of it instead, as a program does on stderr. single_file:
     kept-NAME.snappy.parquet, under which the kept documents are written as one Parquet file too. work: where
     intermediate tables lie, which all nodes of a cluster see; by default beside the output. keep_work: keep them where
-    the run fails; the error says where. sample: which embedded subset the source is (`Subset.origin`), for the metrics.
+    the run fails; the error says where. resume: go on from where an earlier run of the same has failed or was killed,
+    if one has. sample: which embedded subset the source is (`Subset.origin`), for the metrics.
 
     A DataFrame of pandas keeps an index that has a name, as a column; its missing values are nulls. Raises UserError
     where the input, a setting or the output cannot work, and where files hold no document; of a table without rows the
@@ -85,7 +87,18 @@ def deduplicate(
     >>> result = deduplicate(documents, threshold=0.7)           # doctest: +SKIP
     >>> result.kept.count(), result.metrics["counts"]["near"]    # doctest: +SKIP
     """
-    keywords = ("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "sample")
+    keywords = (
+        "output",
+        "overwrite",
+        "spark",
+        "progress",
+        "stream",
+        "single_file",
+        "work",
+        "keep_work",
+        "resume",
+        "sample",
+    )
     settings = from_keywords(Settings, settings, fields, keywords)
     check_arguments(
         output=output,
@@ -95,14 +108,16 @@ def deduplicate(
         stream=stream,
         work=work,
         keep_work=keep_work,
+        resume=resume,
     )
     _check_single_file(single_file)
     documents = source_of(place_of(source))
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
     worker = preflight(spark)
     told = Progress(spark, stream or display_for(progress), DEDUP)
-    place = temporary_output() if output is None else output
-    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
+    with OutputFolder(
+        place_of_output(output, resume), overwrite, paths_of(documents), MADE, work, keep_work, resume
+    ) as folder:
         with tasks_ended(spark):
             figures = _open_and_run(spark, documents, settings, folder, told, single_file, sample, worker)
         folder.commit()
@@ -130,8 +145,8 @@ def _open_and_run(
     worker: Mapping[str, str],
 ) -> dict[str, Any]:
     """Open the input, run all stages, and return the metrics. worker: what `preflight` has found."""
-    found = open_documents(spark, source, settings, folder, progress)
-    opened = found.opened
+    found = open_documents(spark, source, settings, folder, progress, single_file)
+    opened, stages = found.opened, found.stages
     tell_of_room(spark, progress, worker, opened.summary.bytes, SHUFFLED)
     progress.expect(opened.summary.bytes)
     work = Workspace(
@@ -142,26 +157,31 @@ def _open_and_run(
         inputs=source if isinstance(source, list) else None,
         table=None if isinstance(source, list) else name_of(source),
         listing=opened.listing,
-        documents=plan(opened.summary, cores(spark)),
+        documents=plan(opened.summary, stages.tasks),
         columns=found.columns,
+        stages=stages,
         rejected=opened.rejected,
         single_file=single_file,
         sample=sample,
         warnings=opened.warnings,
     )
     with explained():
-        tally = _sketch(work)
-        counts = _search(work)
-        outcome = _resolve(work, counts)
-        _write(work, outcome)
+        tally = stages.once("sketch", lambda: _sketch(work), (Tally,), [work.signatures])
+        work.text_bytes = tally.text_bytes
+        counts = stages.once("candidates", lambda: _search(work), (CandidateCounts,), work.candidates.all)
+        decided = [work.removed, work.pairs, work.removed_keys]
+        outcome = stages.once("decide", lambda: _resolve(work, counts), (Outcome, Flow), decided)
+        stages.once("write", lambda: _write(work, outcome), (), [work.kept, work.removed_rows])
+        _finish(work, outcome)
         return _report(work, tally, counts, outcome)
 
 
 def _sketch(work: Workspace) -> Tally:
     """Write the signature rows."""
     with work.progress.stage("sketch", work.summary.rows) as stage:
-        tally = write_signatures(work.spark, work.documents, work.columns, work.settings, work.signatures)
-        stage.bytes = work.text_bytes = tally.text_bytes
+        once = work.stages.notes("sketch", [work.signatures]).once
+        tally = write_signatures(work.spark, work.documents, work.columns, work.settings, work.signatures, once)
+        stage.bytes = tally.text_bytes
     if work.signatures.rows != work.summary.rows:
         raise RuntimeError(f"{work.summary.rows:,} documents went in, {work.signatures.rows:,} have signatures")
     return tally
@@ -183,22 +203,28 @@ def _resolve(work: Workspace, counts: CandidateCounts) -> Outcome:
 
 
 def _write(work: Workspace, outcome: Outcome) -> None:
-    """Write kept/, and beside it the removed rows; check that no document got lost on the way."""
+    """Write kept/, and beside it the removed rows, a part of each for a piece."""
     documents, removed, tables = work.documents, work.removed_keys, (work.kept, work.removed_rows)
     with work.progress.stage("write", work.summary.rows, work.text_bytes):
-        write_parts = split_writer(tables)
+        write_parts, notes = split_writer(tables), work.stages.notes("write", tables)
 
         def write(piece: int) -> list[tuple[int, Written]]:
-            return list(enumerate(write_parts(piece, _told_apart(piece, documents, removed))))
+            parts = notes.once(piece, lambda: write_parts(piece, _told_apart(piece, documents, removed)))
+            return list(enumerate(parts))
 
         written = run(work.spark, range(len(documents.pieces)), write)
         for number, table in enumerate(tables):
             table.note(part for which, part in written if which == number)
-        for table in work.results.values():
-            if not table.rows:
-                table.save_empty()
         if work.single_file:
             write_parquet(work.result(work.single_file), work.kept.batches(None), work.kept.schema)
+
+
+def _finish(work: Workspace, outcome: Outcome) -> None:
+    """Let the result's folders hold their parts and no others; check that no document got lost on the way."""
+    for table in work.results.values():
+        if not table.rows:
+            table.save_empty()
+    work.stages.sweep(list(work.results.values()))
     work.listing.check_unchanged()
     kept, removed_rows, rows = work.kept.rows, work.removed.rows, work.removed_rows.rows
     if kept + removed_rows != work.summary.rows or removed_rows != outcome.removed or rows != outcome.removed:

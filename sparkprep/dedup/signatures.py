@@ -21,7 +21,7 @@ from sparkprep.dedup.settings import Settings
 from sparkprep.documents.keys import KEY, text_digests
 from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.io.arrow import matrix_to_binary, plain, to_bytes
-from sparkprep.spark.tables import Table
+from sparkprep.spark.tables import Once, Table
 
 _HOST = r"^[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
 
@@ -102,9 +102,17 @@ def signature_rows(batch: pa.RecordBatch, first_key: int, columns: Columns, sett
 
 
 def write_signatures(
-    spark: SparkSession, documents: Documents, columns: Columns, settings: Settings, signatures: Table
+    spark: SparkSession,
+    documents: Documents,
+    columns: Columns,
+    settings: Settings,
+    signatures: Table,
+    once: Once | None = None,
 ) -> Tally:
-    """Write the signature rows of all documents, a part for each piece, and count what the documents are."""
+    """Write the signature rows of all documents, a part for each piece, and count what the documents are.
+
+    once: as for `Table.write_tasks`.
+    """
 
     def task(number: int) -> Iterator[pa.RecordBatch]:
         key = documents.pieces[number].first_key
@@ -112,7 +120,7 @@ def write_signatures(
             yield signature_rows(batch, key, columns, settings)
             key += batch.num_rows
 
-    counts = signatures.write_tasks(spark, range(len(documents.pieces)), task, _count)
+    counts = signatures.write_tasks(spark, range(len(documents.pieces)), task, _count, once)
     return Tally(**counts)
 
 

@@ -16,7 +16,7 @@ from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.output import try_output
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
-from sparkprep.options import add_options, add_work, from_arguments
+from sparkprep.options import add_options, add_resume, add_work, from_arguments
 from sparkprep.summary import print_rows, print_warnings
 from sparkprep.units import human_bytes
 
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder to make")
     add_work(parser)
+    add_resume(parser)
     add_options(parser, ExtractSettings)
     add_access(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an output that an earlier run has made")
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         stream=None if args.quiet else sys.stderr,
         work=args.work,
         keep_work=args.keep_work,
+        resume=args.resume,
     )
     _tell(metrics, args.output)
     return 0

@@ -142,8 +142,12 @@ def _is_as_it_was(file: DataFile, now: DataFile | Entry | None) -> bool:
     return now is not None and now.size == file.size and file.mtime_ns in (None, now.mtime_ns)
 
 
-def _changed(what: str) -> UserError:
-    return UserError(f"{what}; run again when nothing writes to the input")
+class InputChanged(UserError):
+    """A file of the input is not what it was when it was listed."""
+
+
+def _changed(what: str) -> InputChanged:
+    return InputChanged(f"{what}; run again when nothing writes to the input")
 
 
 def list_input(paths: Sequence[str | os.PathLike[str]], text_column: str = "text") -> Listing:
