@@ -372,7 +372,7 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on from where an earlier run of the same was killed or failed, if one has; keep the work for a next one",
+        help="go on from where an earlier run of the same was killed or failed, if one was; keep the work for the next",
     )
 
 

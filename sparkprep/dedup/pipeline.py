@@ -87,19 +87,8 @@ def deduplicate(
     >>> result = deduplicate(documents, threshold=0.7)           # doctest: +SKIP
     >>> result.kept.count(), result.metrics["counts"]["near"]    # doctest: +SKIP
     """
-    keywords = (
-        "output",
-        "overwrite",
-        "spark",
-        "progress",
-        "stream",
-        "single_file",
-        "work",
-        "keep_work",
-        "resume",
-        "sample",
-    )
-    settings = from_keywords(Settings, settings, fields, keywords)
+    own = ("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "resume", "sample")
+    settings = from_keywords(Settings, settings, fields, own)
     check_arguments(
         output=output,
         overwrite=overwrite,
@@ -115,9 +104,8 @@ def deduplicate(
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
     worker = preflight(spark)
     told = Progress(spark, stream or display_for(progress), DEDUP)
-    with OutputFolder(
-        place_of_output(output, resume), overwrite, paths_of(documents), MADE, work, keep_work, resume
-    ) as folder:
+    place = place_of_output(output, resume)
+    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work, resume) as folder:
         with tasks_ended(spark):
             figures = _open_and_run(spark, documents, settings, folder, told, single_file, sample, worker)
         folder.commit()

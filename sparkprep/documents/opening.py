@@ -90,7 +90,7 @@ def temporary_output() -> str:
 
 
 def place_of_output(output: str | os.PathLike[str] | None, resume: bool = False) -> str | os.PathLike[str]:
-    """Return the place of a result: the one given, or a temporary one. Raises UserError for such a one to be resumed."""
+    """Return the place of a result: the one given, or a temporary one, which cannot be resumed (UserError)."""
     if output is None and resume:
         raise UserError(
             f"{argument('resume')} goes on from what lies beside an output: name that, {argument('output')}"

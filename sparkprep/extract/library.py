@@ -110,8 +110,8 @@ def extract_documents(
     source: the path(s) of WARC or WET archives (plain, .gz, .zst), folders of them, patterns, or lists of paths such as
     Common Crawl's `warc.paths.gz`; local or s3://. settings: an `ExtractSettings`; its fields may be given as keywords
     too, which win. output: the folder to write; by default a temporary one that is deleted when Python exits. progress,
-    stream, work, keep_work, resume: as for `deduplicate`, which takes what this returns. Raises UserError where input, a
-    setting or the output cannot work, and where no record of any archive can be read.
+    stream, work, keep_work, resume: as for `deduplicate`, which takes what this returns. Raises UserError where input,
+    a setting or the output cannot work, and where no record of any archive can be read.
 
     >>> from sparkprep import extract_documents
     >>> pages = extract_documents("crawl/*.warc.gz")             # doctest: +SKIP

@@ -96,8 +96,8 @@ def extract(
     """Write the documents of crawl archives to `output`/documents/; return the metrics, which metrics.json there holds.
 
     source: archives of WARC or WET, folders, patterns and lists of them, local or on S3; or what `list_archives` has
-    made of these. stream: where to tell of progress. work, keep_work, resume: as for the other jobs. Raises UserError where
-    input, settings or output cannot work, and where no record of any archive can be read.
+    made of these. stream: where to tell of progress. work, keep_work, resume: as for the other jobs. Raises UserError
+    where input, settings or output cannot work, and where no record of any archive can be read.
     """
     settings = settings or ExtractSettings()
     check_extractor(settings.extractor)

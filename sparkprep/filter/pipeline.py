@@ -109,9 +109,8 @@ def filter_documents(
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep filter"))
     preflight(spark)
     told = Progress(spark, stream or display_for(progress), FILTER)
-    with OutputFolder(
-        place_of_output(output, resume), overwrite, paths_of(documents), MADE, work, keep_work, resume
-    ) as folder:
+    place = place_of_output(output, resume)
+    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work, resume) as folder:
         with tasks_ended(spark), explained():
             figures = _open_and_run(spark, documents, settings, folder, told)
         folder.commit()

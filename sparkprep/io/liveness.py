@@ -22,7 +22,7 @@ def is_dead(content: Mapping[str, Any], written: datetime) -> bool:
 
 
 def has_ended_here(content: Mapping[str, Any]) -> bool:
-    """Return whether a heartbeat says that its run has ended, or is that of a process of this machine that is no more."""
+    """Return whether a heartbeat says that its run has ended, or names a process of this machine that is no more."""
     if content.get("state") == ENDED:
         return True
     process = content.get("process")

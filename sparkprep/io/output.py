@@ -70,8 +70,8 @@ class OutputFolder:
     error says where (`console.leave_word`).
 
     resume: where an earlier run of the same output did not come to its end, work in its folders (`earlier`) and, when
-    `accept` was called, as its heir; else they stay as they are. What a block that fails has finished, by its `notes`, is
-    kept for the next run with `resume`; without `resume` only after KEPT_AFTER_S, and not after Ctrl-C.
+    `accept` was called, as its heir; else they stay as they are. What a block that fails has finished, by its `notes`,
+    is kept for the next run with `resume`; without `resume` only after KEPT_AFTER_S, and not after Ctrl-C.
 
     The constructor raises UserError if the output exists (without `overwrite`), is a file, a mount point or holds one,
     is a whole bucket, holds what no run made, lies inside one of `inputs` (paths given by the user, or single files) or
@@ -201,8 +201,8 @@ class OutputFolder:
         if not stages:
             return ""
         return (
-            f" ({', '.join(stages)}): the same command with {argument('resume', True)} goes on from there; to remove it: "
-            f"{command('clean', self.work)}"
+            f" ({', '.join(stages)}): the same command with {argument('resume', True)} goes on from there; to remove "
+            f"it: {command('clean', self.path)}"
         )
 
     def _size(self) -> str:

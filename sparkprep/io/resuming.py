@@ -74,7 +74,7 @@ def find_earlier(stem: str) -> Earlier | None:
 
 
 def finished_stages(path: str) -> list[str]:
-    """Return the names of the stages that the run of a folder has finished, or has begun to, in that order.
+    """Return the names of the stages that the run of a folder has finished, in that order.
 
     Nothing where it has noted none, or its notes cannot be read.
     """
@@ -82,11 +82,12 @@ def finished_stages(path: str) -> list[str]:
         if not exists(_in(path, _MANIFEST)):
             return []
         names = [name.removesuffix(".json") for name in file_names(_in(path, "stages"))]
-        begun = [read_json(stage_file(path, name), _ADVICE, {"order": int}) for name in names]
+        keys = {"order": int, "is_told": bool, "stages": list}
+        begun = [read_json(stage_file(path, name), _ADVICE, keys) for name in names]
     except UserError:
         return []
-    ordered = sorted(zip(begun, names, strict=True), key=lambda each: each[0]["order"])
-    return [name for record, name in ordered if record.get("is_told")]
+    told = sorted((record for record in begun if record["is_told"]), key=lambda record: int(record["order"]))
+    return [stage["name"] for record in told for stage in record["stages"]]
 
 
 def stage_file(path: str, name: str) -> str:

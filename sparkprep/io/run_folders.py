@@ -31,8 +31,8 @@ class LocalRunFolder:
 
     While its run lives, a lock is held on a file in it: so the next run with the same stem knows what a killed one has
     left, and deletes that. setting: what is to be named otherwise where it cannot be written. keep: it bears a mark
-    that it is to be left alone, by readers and by later runs, until it is stripped. adopt: it is that of an earlier run,
-    to be gone on from. Errors are UserError.
+    that it is to be left alone, by readers and by later runs, until it is stripped. adopt: it is that of an earlier
+    run, to be gone on from. Errors are UserError.
     """
 
     def __init__(self, stem: str, run_id: str, setting: str, keep: bool = False, adopt: bool = False) -> None:
@@ -192,8 +192,8 @@ class S3RunFolder:
             if re.fullmatch(_ID, name) and name != self._run_id:
                 said = _tell_of_stages(self._stem + name, "goes on from there")
                 say(
-                    f"note: {safe_text(self._stem + name)} was left by a killed run, or is one's that still runs{said}; "
-                    f"what is left goes with: {safe_text(_command_to_delete(self._stem + name))}",
+                    f"note: {safe_text(self._stem + name)} was left by a killed run, or is one's that still runs{said}"
+                    f"; what is left goes with: {safe_text(_command_to_delete(self._stem + name))}",
                     stream=sys.stderr,
                 )
         self._heartbeat.begin()

@@ -186,7 +186,7 @@ class Stages:
         """Do the work of a stage, or return what it told in an earlier run, whose tables and folders lie there still.
 
         kinds: the classes of what it tells. tables: those that it writes, and later ones read. folders: others that it
-        writes, with nothing else in them, which are emptied before it is done again. told: it is one that users know.
+        writes, with nothing else in them, which are emptied before it is done again. told: its stages are those that users know.
         """
         if self._source is None:
             return work()
@@ -257,7 +257,7 @@ class Stages:
     @staticmethod
     def _restore(record: Mapping[str, Any], tables: Sequence[Table]) -> None:
         for table, numbers, files in zip(tables, record["numbers"], record["tables"], strict=True):
-            table.parts = None if numbers is None else {number: rows for number, rows in numbers}
+            table.parts = None if numbers is None else dict(numbers)
             table.files = [
                 PartFile(file["name"], WrittenFile(file["rows"], file["bytes"], file["sha256"])) for file in files
             ]
@@ -284,12 +284,12 @@ class Stages:
         make_folder(join_path(self._path, NOTES, "stages"))
         write_text(stage_file(self._path, name), json.dumps(record) + "\n")
         if told:
-            self._told.append(name)
+            self._told += [stage.name for stage in stages]
 
     def _tell(self, name: str, record: Mapping[str, Any], told: bool) -> None:
         """Say what is not done again."""
         if told:
-            self._told.append(name)
+            self._told += [stage["name"] for stage in record["stages"]]
         self._from_before += record["stages"]
         for stage in record["stages"]:
             documents = f", {stage['documents']:,} documents" if stage["documents"] else ""

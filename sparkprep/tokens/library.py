@@ -118,8 +118,8 @@ def tokenize(
     source: what `deduplicate` has returned, whose kept documents are taken; or documents as `deduplicate` takes them,
     such as `result.kept`. settings: a `TokenizeSettings`; its fields may be given as keywords too, which win. output:
     the folder to write; by default a temporary one that is deleted when Python exits. reuse: an output that was made
-    from the same files with the same settings is left as it is. progress, stream, work, resume: as for `deduplicate`. Raises
-    UserError where the input, a setting or the output cannot work.
+    from the same files with the same settings is left as it is. progress, stream, work, resume: as for `deduplicate`.
+    Raises UserError where the input, a setting or the output cannot work.
 
     >>> tokens = tokenize(deduplicate(documents))                # doctest: +SKIP
     """

@@ -51,8 +51,9 @@ def make_tokens(
     source: files or folders of Parquet or JSON Lines, or the output of the dedup job, whose kept/ is taken; or a table
     (`source_of`). reuse: an `output` that was made from the same files with the same settings is left as it is. stream:
     where to tell of progress. work: where documents that are written anew lie meanwhile, seen by all nodes; by default
-    beside the output. keep_work: keep what was written where the run fails; the error says where. resume: go on
-    from where an earlier run of the same has failed or was killed, if one has. Raises UserError where input, settings or output cannot work.
+    beside the output. keep_work: keep what was written where the run fails; the error says where. resume: go on from
+    where an earlier run of the same has failed or was killed, if one has. Raises UserError where input, settings or
+    output cannot work.
     """
     settings = settings or TokenizeSettings()
     documents = source_of(source)
@@ -68,9 +69,8 @@ def make_tokens(
             stages = Stages(folder, progress, "tokenize", asdict(settings), listing, cores(spark))
             columns = [settings.id_column or DEFAULT_ID]
             if listing:
-                opened = open_listed(
-                    spark, listing, folder, progress, settings.max_bad, columns, REJECTED, stages=stages
-                )
+                max_bad = settings.max_bad
+                opened = open_listed(spark, listing, folder, progress, max_bad, columns, REJECTED, stages=stages)
             else:
                 assert not isinstance(documents, list)
                 opened = spool_table(spark, documents, folder, progress, settings.text_column)
