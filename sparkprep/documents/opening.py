@@ -93,7 +93,7 @@ def place_of_output(output: str | os.PathLike[str] | None, resume: bool = False)
     """Return the place of a result: the one given, or a temporary one, which cannot be resumed (UserError)."""
     if output is None and resume:
         raise UserError(
-            f"{argument('resume')} goes on from what lies beside an output: name that, {argument('output')}"
+            f"{argument('resume', True)} goes on from what lies beside an output: name {argument('output')}"
         )
     return temporary_output() if output is None else output
 

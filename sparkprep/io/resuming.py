@@ -134,7 +134,7 @@ def check_same(earlier: Earlier, asked: Asked, free: Sequence[str] = ()) -> None
     if what is not None:
         raise UserError(
             f"{earlier.path}: what an earlier run has left there is not gone on from: {what}; make that as it was, or "
-            f"run without {argument('resume')} to start anew; to remove it: {command('clean', earlier.path)}"
+            f"run without {argument('resume', True)} to start anew; to remove it: {command('clean', earlier.path)}"
         )
 
 
@@ -189,7 +189,7 @@ def _content(path: str, keys: Mapping[str, type]) -> dict[str, Any]:
     if content["version"] != FORMAT:
         raise UserError(
             f"{path}: was written by another version of sparkprep (format {content['version']}; this one knows "
-            f"{FORMAT}): go on with that version, or run without {argument('resume')} to start anew"
+            f"{FORMAT}): go on with that version, or run without {argument('resume', True)} to start anew"
         )
     return read_json(path, _ADVICE, keys)
 

@@ -81,7 +81,7 @@ class LocalRunFolder:
         if not os.path.exists(self._lock_path):
             raise UserError(
                 f"{self.path}: nothing tells whether the run that made it still lives, since its file system has no "
-                f"locks; where you know that it does not, run without {argument('resume')} to start anew"
+                f"locks; where you know that it does not, run without {argument('resume', True)} to start anew"
             )
         self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CLOEXEC)
         try:

@@ -132,8 +132,8 @@ class Stages:
         if source is None:
             if folder.resume:
                 raise UserError(
-                    f"{argument('resume')}: documents that are no files cannot be known again; write them to files, or "
-                    f"leave {argument('resume')} out"
+                    f"{argument('resume', True)}: documents that are no files cannot be known again; write them to "
+                    "files, or leave that out"
                 )
             return
         self._begin(job, options, source.files, free)
@@ -186,7 +186,7 @@ class Stages:
         """Do the work of a stage, or return what it told in an earlier run, whose tables and folders lie there still.
 
         kinds: the classes of what it tells. tables: those that it writes, and later ones read. folders: others that it
-        writes, with nothing else in them, which are emptied before it is done again. told: its stages are those that users know.
+        writes, with nothing else in them, which are emptied before it is done again. told: whether users know it.
         """
         if self._source is None:
             return work()
