@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
 
-from sparkprep.errors import UserError, argument
+from sparkprep.errors import InputChanged, UserError, argument
 from sparkprep.io.files import (
     delete_file,
     delete_folder,
@@ -24,7 +24,7 @@ from sparkprep.io.files import (
     open_input,
     write_text,
 )
-from sparkprep.io.listing import DataFile, InputChanged, list_written
+from sparkprep.io.listing import DataFile, list_written
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.parquet import WrittenFile
 from sparkprep.io.paths import join_path
