@@ -40,6 +40,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "overwrite": _YES_OR_NO,
     "reuse": _YES_OR_NO,
     "keep_work": _YES_OR_NO,
+    "resume": _YES_OR_NO,
     "progress": (_is_yes_or_no, "True, False or None"),
     "stream": (_is_stream, "an open text file, such as sys.stderr"),
     "spark": (_is_session, "a SparkSession"),

@@ -22,6 +22,10 @@ class UserError(Exception):
         return safe_text(super().__str__())
 
 
+class InputChanged(UserError):
+    """A file of the input is not what it was when it was listed, so that the work done so far is of no more use."""
+
+
 _NOTHING = object()
 
 

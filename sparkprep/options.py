@@ -429,6 +429,15 @@ def add_work(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_resume(parser: argparse.ArgumentParser) -> None:
+    """Add the argument of a job whose stages are noted (`spark/stages.py`)."""
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from where an earlier run of the same was killed or failed, if one was; keep the work for the next",
+    )
+
+
 def from_arguments(settings: Callable[..., T], args: argparse.Namespace) -> T:
     """Return the settings among parsed arguments; those that the command line did not offer keep their default."""
     named = {each.name for each in options_of(settings)}  # type: ignore[arg-type]  # a class, called as a function

@@ -19,7 +19,7 @@ from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
 from sparkprep.journey import tell_next
-from sparkprep.options import add_options, add_work, from_arguments
+from sparkprep.options import add_options, add_resume, add_work, from_arguments
 from sparkprep.spark.clusters import SIZES, submit_line
 
 EMBEDDED = ("1k", "10k")
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", metavar="FOLDER", help="folder to make (default: dedup-SIZE for an embedded subset)"
     )
     add_work(parser)
+    add_resume(parser)
     add_access(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
     add_options(parser, Settings)
@@ -94,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
         single_file=f"kept-{subset}.snappy.parquet" if subset else None,
         work=args.work,
         keep_work=args.keep_work,
+        resume=args.resume,
         sample=sample,
         **several,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -17,35 +18,47 @@ from sparkprep.errors import UserError, argument
 from sparkprep.io.listing import list_input
 from sparkprep.io.output import OutputFolder
 from sparkprep.spark.progress import Progress
+from sparkprep.spark.session import cores
+from sparkprep.spark.stages import Stages
 
 DEFAULT_SOURCE = "url"
 
 
 @dataclass(frozen=True)
 class Input:
-    """An input that was opened, and which of its columns the run looks at."""
+    """An input that was opened, which of its columns the run looks at, and the run's stages."""
 
     opened: Opened
     columns: Columns
+    stages: Stages
 
 
 def open_documents(
     spark: SparkSession,
     source: Source,
     settings: Settings,
+    thresholds: Sequence[float],
     folder: OutputFolder,
     progress: Progress,
+    single_file: str | None = None,
 ) -> Input:
-    """Return documents, however they come, as Parquet files.
+    """Return documents, however they come, as Parquet files, and the stages of the run that is to work on them.
 
-    Raises UserError where they cannot be read, or lack a column that the settings need.
+    thresholds: of the run, where it was asked for several. Raises UserError where they cannot be read, or lack a column that the settings need, and where an earlier run that
+    is to be gone on from has worked on others.
     """
-    if not isinstance(source, list):
+    listing = list_input(source, settings.text_column) if isinstance(source, list) else None
+    options = {**asdict(settings), "single_file": single_file}
+    if thresholds:
+        options["threshold"] = list(thresholds)
+    stages = Stages(folder, progress, "dedup", options, listing, cores(spark), free=("driver_budget",))
+    if listing is not None:
+        opened = open_listed(spark, listing, folder, progress, settings.max_bad, stages=stages)
+    else:
+        assert not isinstance(source, list)
         choose_columns(check_table(source, settings.text_column), settings)  # before Spark computes it
         opened = spool_table(spark, source, folder, progress, settings.text_column)
-    else:
-        opened = open_listed(spark, list_input(source, settings.text_column), folder, progress, settings.max_bad)
-    return Input(opened, choose_columns(opened.summary.schema, settings))
+    return Input(opened, choose_columns(opened.summary.schema, settings), stages)
 
 
 def choose_columns(schema: pa.Schema, settings: Settings) -> Columns:

@@ -18,17 +18,18 @@ from sparkprep.arguments import check_arguments
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
 from sparkprep.dedup.contents import MADE, METRICS, SINGLE_FILE
 from sparkprep.dedup.inputs import open_documents
+from sparkprep.dedup.noted import once
 from sparkprep.dedup.report import comparison, examples, metrics, page, sources
 from sparkprep.dedup.resolve import cluster as on_cluster
 from sparkprep.dedup.resolve import driver as on_driver
-from sparkprep.dedup.resolve.outcome import Outcome
+from sparkprep.dedup.resolve.outcome import Flow, Outcome
 from sparkprep.dedup.result import Result, ThresholdResults
 from sparkprep.dedup.settings import OtherKeywords, Settings, SettingsKeywords
 from sparkprep.dedup.signatures import Tally, write_signatures
 from sparkprep.dedup.thresholds import are_several, check_thresholds
 from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.addressed import is_among, keys_of
-from sparkprep.documents.opening import Given, Source, name_of, paths_of, source_of, temporary_output
+from sparkprep.documents.opening import Given, Source, name_of, paths_of, place_of_output, source_of
 from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.errors import UserError, argument
 from sparkprep.io.arrow import filtered
@@ -44,7 +45,7 @@ from sparkprep.spark.forecast import DEDUP
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.room import tell_of_room
-from sparkprep.spark.session import cores, get_session
+from sparkprep.spark.session import get_session
 from sparkprep.spark.tables import Table, Written, split_writer
 from sparkprep.spark.tasks import run
 
@@ -66,6 +67,7 @@ def deduplicate(
     single_file: str | None = None,
     work: str | os.PathLike[str] | None = None,
     keep_work: bool = False,
+    resume: bool = False,
     sample: dict[str, Any] | None = None,
     **fields: Unpack[OtherKeywords],
 ) -> ThresholdResults: ...
@@ -84,6 +86,7 @@ def deduplicate(
     single_file: str | None = None,
     work: str | os.PathLike[str] | None = None,
     keep_work: bool = False,
+    resume: bool = False,
     sample: dict[str, Any] | None = None,
     **fields: Unpack[SettingsKeywords],
 ) -> Result: ...
@@ -101,6 +104,7 @@ def deduplicate(
     single_file: str | None = None,
     work: str | os.PathLike[str] | None = None,
     keep_work: bool = False,
+    resume: bool = False,
     sample: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Result | ThresholdResults:
@@ -113,7 +117,8 @@ def deduplicate(
     nothing but warnings there. stream: where to tell of it instead, as a program does on stderr. single_file:
     kept-NAME.snappy.parquet, under which the kept documents are written as one Parquet file too. work: where
     intermediate tables lie, which all nodes of a cluster see; by default beside the output. keep_work: keep them where
-    the run fails; the error says where. sample: which embedded subset the source is (`Subset.origin`), for the metrics.
+    the run fails; the error says where. resume: go on from where an earlier run of the same has failed or was killed,
+    if one has. sample: which embedded subset the source is (`Subset.origin`), for the metrics.
 
     threshold: a list of several makes a result for each, the same as so many runs, and reads the texts as often as one
     run does. The results lie in folders of the output, `threshold-0.7` and so on, beside a report that compares them.
@@ -126,9 +131,9 @@ def deduplicate(
     >>> result = deduplicate(documents, threshold=0.7)           # doctest: +SKIP
     >>> result.kept.count(), result.metrics["counts"]["near"]    # doctest: +SKIP
     """
-    keywords = ("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "sample")
+    keywords = ("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "resume")
     several = fields.pop("threshold") if are_several(fields.get("threshold")) else None
-    settings = from_keywords(Settings, settings, fields, keywords)
+    settings = from_keywords(Settings, settings, fields, (*keywords, "sample"))
     thresholds = () if several is None else check_thresholds(several, settings)
     check_arguments(
         output=output,
@@ -138,16 +143,17 @@ def deduplicate(
         stream=stream,
         work=work,
         keep_work=keep_work,
+        resume=resume,
     )
     _check_single_file(single_file)
     documents = source_of(place_of(source))
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
     worker = preflight(spark)
     told = Progress(spark, stream or display_for(progress), DEDUP)
-    place = temporary_output() if output is None else output
-    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
+    place = place_of_output(output, resume)
+    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work, resume) as folder:
         with tasks_ended(spark):
-            work_of_run = _open(spark, documents, settings, folder, told, worker, thresholds)
+            work_of_run = _open(spark, documents, settings, folder, told, worker, thresholds, single_file)
             work_of_run.single_file, work_of_run.sample = single_file, sample
             with explained():
                 figures = _run(work_of_run)
@@ -173,10 +179,11 @@ def _open(
     progress: Progress,
     worker: Mapping[str, str],
     thresholds: tuple[float, ...],
+    single_file: str | None,
 ) -> Workspace:
     """Open the input and return the run's workspace. worker: what `preflight` has found."""
-    found = open_documents(spark, source, settings, folder, progress)
-    opened = found.opened
+    found = open_documents(spark, source, settings, thresholds, folder, progress, single_file)
+    opened, stages = found.opened, found.stages
     tell_of_room(spark, progress, worker, opened.summary.bytes, SHUFFLED)
     progress.expect(opened.summary.bytes)
     return Workspace(
@@ -188,19 +195,25 @@ def _open(
         inputs=source if isinstance(source, list) else None,
         table=None if isinstance(source, list) else name_of(source),
         listing=opened.listing,
-        documents=plan(opened.summary, cores(spark)),
+        documents=plan(opened.summary, stages.tasks),
         columns=found.columns,
+        stages=stages,
         rejected=opened.rejected,
         warnings=opened.warnings,
     )
 
 
 def _run(work: Workspace) -> dict[str, Any]:
-    """Run all stages, each for all of the run's thresholds, and return the metrics."""
-    tally = _sketch(work)
-    counts = _search(work)
-    outcomes = _resolve(work, counts)
-    _write(work, outcomes)
+    """Run all stages, each for all of the run's thresholds and once, and return the metrics."""
+    tally = once(work, "sketch", lambda: _sketch(work), (Tally,), [work.signatures], [work])
+    work.text_bytes = tally.text_bytes
+    views = work.each
+    candidates = [table for view in views for table in view.candidates.all]
+    counts = once(work, "candidates", lambda: _search(work), (CandidateCounts,), candidates, views)
+    decided = [table for view in views for table in (view.removed, view.pairs, view.removed_keys)]
+    outcomes = once(work, "decide", lambda: _resolve(work, counts), (Outcome, Flow), decided, views)
+    once(work, "write", lambda: _write(work), (), _written(work), views)
+    _finish(work, outcomes)
     return _report(work, tally, counts, outcomes)
 
 
@@ -208,10 +221,11 @@ def _sketch(work: Workspace) -> Tally:
     """Write the signature rows."""
     with work.progress.stage("sketch", work.summary.rows) as stage:
         work.note_scan("sketch", range(len(work.documents.pieces)), work.columns.names)
+        noted = work.stages.notes("sketch", [work.signatures]).once
         tally = write_signatures(
-            work.spark, work.documents, work.columns, work.settings, work.signatures, work.bandings
+            work.spark, work.documents, work.columns, work.settings, work.signatures, work.bandings, noted
         )
-        stage.bytes = work.text_bytes = tally.text_bytes
+        stage.bytes = tally.text_bytes
     if work.signatures.rows != work.summary.rows:
         raise RuntimeError(f"{work.summary.rows:,} documents went in, {work.signatures.rows:,} have signatures")
     return tally
@@ -232,26 +246,37 @@ def _resolve(work: Workspace, counts: list[CandidateCounts]) -> list[Outcome]:
     return on_cluster.resolve(work, counts) if outcomes is None else outcomes
 
 
-def _write(work: Workspace, outcomes: list[Outcome]) -> None:
-    """Write kept/, and beside it the removed rows; check that no document got lost on the way."""
-    documents, removed = work.documents, [view.removed_keys for view in work.each]
-    tables = [table for view in work.each for table in (view.kept, view.removed_rows)]
+def _written(work: Workspace) -> list[Table]:
+    """Return the tables of which a piece has a part each, in the order of `_told_apart`."""
+    return [table for view in work.each for table in (view.kept, view.removed_rows)]
+
+
+def _write(work: Workspace) -> None:
+    """Write kept/, and beside it the removed rows, a part of each for a piece."""
+    documents, removed, tables = work.documents, [view.removed_keys for view in work.each], _written(work)
     with work.progress.stage("write", work.summary.rows, work.text_bytes):
         work.note_scan("write", range(len(documents.pieces)), documents.schema.names)
-        write_parts = split_writer(tables)
+        write_parts, notes = split_writer(tables), work.stages.notes("write", tables)
 
         def write(piece: int) -> list[tuple[int, Written]]:
-            return list(enumerate(write_parts(piece, _told_apart(piece, documents, removed))))
+            parts = notes.once(piece, lambda: write_parts(piece, _told_apart(piece, documents, removed)))
+            return list(enumerate(parts))
 
         written = run(work.spark, range(len(documents.pieces)), write)
         for number, table in enumerate(tables):
             table.note(part for which, part in written if which == number)
-        for view in work.each:
-            for table in view.results.values():
-                if not table.rows:
-                    table.save_empty()
-            if work.single_file:
+        if work.single_file:
+            for view in work.each:
                 write_parquet(view.result(work.single_file), view.kept.batches(None), view.kept.schema)
+
+
+def _finish(work: Workspace, outcomes: list[Outcome]) -> None:
+    """Let the result's folders hold their parts and no others; check that no document got lost on the way."""
+    results = [table for view in work.each for table in view.results.values()]
+    for table in results:
+        if not table.rows:
+            table.save_empty()
+    work.stages.sweep(results)
     work.listing.check_unchanged()
     for view, outcome in zip(work.each, outcomes, strict=True):
         _check_conserved(view, outcome)

@@ -23,7 +23,7 @@ from sparkprep.dedup.settings import Settings
 from sparkprep.documents.keys import KEY, text_digests
 from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.io.arrow import matrix_to_binary, plain, to_bytes
-from sparkprep.spark.tables import Table
+from sparkprep.spark.tables import Once, Table
 
 _HOST = r"^[A-Za-z][A-Za-z0-9+.\-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)"
 
@@ -123,10 +123,11 @@ def write_signatures(
     settings: Settings,
     signatures: Table,
     bandings: Mapping[str, Banding] | None = None,
+    once: Once | None = None,
 ) -> Tally:
     """Write the signature rows of all documents, a part for each piece, and count what the documents are.
 
-    bandings: as for `signature_rows`.
+    bandings: as for `signature_rows`. once: as for `Table.write_tasks`.
     """
 
     def task(number: int) -> Iterator[pa.RecordBatch]:
@@ -135,7 +136,7 @@ def write_signatures(
             yield signature_rows(batch, key, columns, settings, bandings)
             key += batch.num_rows
 
-    counts = signatures.write_tasks(spark, range(len(documents.pieces)), task, _count)
+    counts = signatures.write_tasks(spark, range(len(documents.pieces)), task, _count, once)
     return Tally(**counts)
 
 

@@ -44,6 +44,7 @@ from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores
+from sparkprep.spark.stages import Stages
 from sparkprep.spark.tables import RESULT, Form, Table
 
 MOST_SEARCHES = 10
@@ -254,6 +255,7 @@ class Workspace:
     documents: Documents
     """the Parquet files that hold the documents, perhaps spooled from the input, as tasks read them"""
     columns: Columns
+    stages: Stages
     text_bytes: int = 0
     """of all documents, once they are read"""
     rejected: int = 0

@@ -16,15 +16,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from sparkprep.documents.jsonl.max_bad import parse_max_bad
-from sparkprep.documents.jsonl.spool import spool
+from sparkprep.documents.jsonl.spool import SpoolSummary, spool
 from sparkprep.documents.jsonl.tasks import JsonlSettings
 from sparkprep.documents.memory import MemoryTable, table_in_memory
 from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.documents.parquet.pieces import LEAST_PIECE_BYTES
 from sparkprep.documents.parquet.schemas import check_names, check_text_column
-from sparkprep.errors import UserError
+from sparkprep.errors import UserError, argument
 from sparkprep.io.files import make_folder
 from sparkprep.io.formats import PARQUET
+from sparkprep.io.left_out import LeftOut
 from sparkprep.io.listing import Listing, list_written
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.parquet import write_parquet
@@ -32,6 +33,7 @@ from sparkprep.io.paths import join_path, normalise, scheme_of
 from sparkprep.spark.failures import explained
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.shared import refuse_unseen
+from sparkprep.spark.stages import Stages
 from sparkprep.spark.tables import Form, Table
 
 _UNPACKED = {"jsonl.gz": 3.0, "jsonl.zst": 4.0}
@@ -87,6 +89,15 @@ def temporary_output() -> str:
     return os.path.join(holder, "result")
 
 
+def place_of_output(output: str | os.PathLike[str] | None, resume: bool = False) -> str | os.PathLike[str]:
+    """Return the place of a result: the one given, or a temporary one, which cannot be resumed (UserError)."""
+    if output is None and resume:
+        raise UserError(
+            f"{argument('resume', True)} goes on from what lies beside an output: name {argument('output')}"
+        )
+    return temporary_output() if output is None else output
+
+
 def name_of(source: DataFrame | MemoryTable) -> str:
     """Return what held documents that are no files, for the figures of a run: "a DataFrame", "a pandas DataFrame"."""
     return source.name.replace("the ", "a ", 1) if isinstance(source, MemoryTable) else "a DataFrame"
@@ -117,10 +128,13 @@ def open_listed(
     max_bad: str,
     columns: Sequence[str] | None = None,
     rejected_folder: str = "rejected",
+    *,
+    stages: Stages,
 ) -> Opened:
     """Open Parquet files as they lie; JSON Lines as Parquet in the folder's scratch, the bad lines in a folder of it.
 
-    columns: those that will be read besides the text; None: all. Raises UserError where no file holds a document.
+    columns: those that will be read besides the text; None: all. stages: those of the run. Raises UserError where no
+    file holds a document.
     """
     refuse_unseen(spark, listing.files, [folder.work, folder.scratch])
     text_column = listing.text_column
@@ -129,12 +143,17 @@ def open_listed(
         listing = listing.without(summary.without_rows)
         return Opened(listing, summary, warnings=[*listing.warnings, *summary.widened])
     progress.expect(int(sum(file.size * _UNPACKED.get(file.format, 1.0) for file in listing.files)), reading=True)
-    with explained(), progress.stage("read") as stage:
-        options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
-        spooled = _spool_folder(folder)
-        result = spool(spark, listing.files, spooled, join_path(folder.work, rejected_folder), options)
-        listing.check_unchanged()
-        stage.documents = result.documents
+    options = JsonlSettings(text_column=text_column, max_bad=parse_max_bad(max_bad))
+    spooled, rejected = _spool_folder(folder), join_path(folder.work, rejected_folder)
+
+    def read() -> SpoolSummary:
+        with explained(), progress.stage("read") as stage:
+            result = spool(spark, listing.files, spooled, rejected, options)
+            listing.check_unchanged()
+            stage.documents = result.documents
+        return result
+
+    result = stages.once("read", read, (SpoolSummary, LeftOut), folders=(spooled, rejected))
     listing = listing.without(result.left_out)
     warnings = [*listing.warnings, *(f"rejected {line}" for line in result.first_rejected)]
     warnings += [f"column {c} holds values of several kinds: kept as text" for c in result.as_text]

@@ -18,7 +18,7 @@ from sparkprep.io.output import try_output
 from sparkprep.io.paths import join_path
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
 from sparkprep.journey import tell_next
-from sparkprep.options import add_options, add_work, from_arguments
+from sparkprep.options import add_options, add_resume, add_work, from_arguments
 from sparkprep.pages.reported import REPORT
 from sparkprep.summary import print_rows, print_warnings
 from sparkprep.units import counted, human_bytes
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder to make")
     add_work(parser)
+    add_resume(parser)
     add_options(parser, ExtractSettings)
     add_access(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an output that an earlier run has made")
@@ -81,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         stream=stream_of_face(args.quiet),
         work=args.work,
         keep_work=args.keep_work,
+        resume=args.resume,
     )
     _tell(metrics, args.output)
     return 0

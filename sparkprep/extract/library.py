@@ -11,7 +11,7 @@ from typing import Any, TextIO, Unpack
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.arguments import check_arguments
-from sparkprep.documents.opening import temporary_output
+from sparkprep.documents.opening import place_of_output
 from sparkprep.errors import UserError, argument
 from sparkprep.extract.contents import DOCUMENTS, METRICS, REJECTED, SKIPPED
 from sparkprep.extract.pipeline import extract
@@ -107,6 +107,7 @@ def extract_documents(
     stream: TextIO | None = None,
     work: str | os.PathLike[str] | None = None,
     keep_work: bool = False,
+    resume: bool = False,
     **fields: Unpack[ExtractKeywords],
 ) -> ExtractResult:
     """Turn crawl archives into documents: the main text of each page of HTML.
@@ -114,14 +115,14 @@ def extract_documents(
     source: the path(s) of WARC or WET archives (plain, .gz, .zst), folders of them, patterns, or lists of paths such as
     Common Crawl's `warc.paths.gz`; local or s3://. settings: an `ExtractSettings`; its fields may be given as keywords
     too, which win. output: the folder to write; by default a temporary one that is deleted when Python exits. progress,
-    stream, work, keep_work: as for `deduplicate`, which takes what this returns. Raises UserError where input, a
-    setting or the output cannot work, and where no record of any archive can be read.
+    stream, work, keep_work, resume: as for `deduplicate`, which takes what this returns. Raises UserError where input,
+    a setting or the output cannot work, and where no record of any archive can be read.
 
     >>> from sparkprep import extract_documents
     >>> pages = extract_documents("crawl/*.warc.gz")             # doctest: +SKIP
     >>> pages.documents.count(), pages.metrics["without_document"]    # doctest: +SKIP
     """
-    keywords = ("output", "overwrite", "spark", "progress", "stream", "work", "keep_work")
+    keywords = ("output", "overwrite", "spark", "progress", "stream", "work", "keep_work", "resume")
     settings = from_keywords(ExtractSettings, settings, fields, keywords)
     check_arguments(
         output=output,
@@ -131,10 +132,11 @@ def extract_documents(
         stream=stream,
         work=work,
         keep_work=keep_work,
+        resume=resume,
     )
     paths = _paths(source)
     spark = spark or get_session("sparkprep extract")
-    display, folder = stream or display_for(progress), normalise(temporary_output() if output is None else output)
+    display, folder = stream or display_for(progress), normalise(place_of_output(output, resume))
     metrics = extract(
         spark,
         paths,
@@ -144,6 +146,7 @@ def extract_documents(
         stream=display,
         work=None if work is None else os.fspath(work),
         keep_work=keep_work,
+        resume=resume,
     )
     if stream is None:
         Progress(spark, display).warn(metrics["warnings"])

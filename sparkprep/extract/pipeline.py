@@ -31,11 +31,11 @@ from sparkprep.extract.outcomes import (
 )
 from sparkprep.extract.page import check_extractor
 from sparkprep.extract.page_process import PageProcess
-from sparkprep.extract.report.examples import ARCHIVES, Examples
+from sparkprep.extract.report.examples import ARCHIVES, Examples, Ranked
 from sparkprep.extract.report.page import PLACES, render
 from sparkprep.extract.settings import ExtractSettings
 from sparkprep.extract.site_blocks import HOSTS_SHOWN, Removed, SiteBlocks
-from sparkprep.extract.tally import HOSTS, Tally
+from sparkprep.extract.tally import HOSTS, Host, Tally
 from sparkprep.extract.telling import by_kind, warnings_of
 from sparkprep.io.files import open_input, write_text
 from sparkprep.io.left_out import name_left_out
@@ -49,7 +49,9 @@ from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.forecast import EXTRACT
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
+from sparkprep.spark.session import cores
 from sparkprep.spark.shared import refuse_unseen
+from sparkprep.spark.stages import Stages
 from sparkprep.spark.tables import Form, SplitWriter, Table, Written, split_writer
 from sparkprep.spark.tasks import run
 from sparkprep.spark.versions import versions
@@ -85,6 +87,10 @@ class _Told:
     removed: Removed
 
 
+_KEPT = (_Told, Tally, Host, Examples, Ranked, Removed)
+"""What a task tells is made of, as far as it is kept for a run that goes on."""
+
+
 def extract(
     spark: SparkSession,
     source: Archives | Sequence[str],
@@ -95,32 +101,35 @@ def extract(
     stream: Display | TextIO | None = None,
     work: str | None = None,
     keep_work: bool = False,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Write the documents of crawl archives to `output`/documents/; return the metrics, which metrics.json there holds.
 
     source: archives of WARC or WET, folders, patterns and lists of them, local or on S3; or what `list_archives` has
-    made of these. stream: where to tell of progress. work, keep_work: as for the other jobs. Raises UserError where
-    input, settings or output cannot work, and where no record of any archive can be read.
+    made of these. stream: where to tell of progress. work, keep_work, resume: as for the other jobs. Raises UserError
+    where input, settings or output cannot work, and where no record of any archive can be read.
     """
     settings = settings or ExtractSettings()
     check_extractor(settings.extractor)
     archives = source if isinstance(source, Archives) else list_archives(source, settings.list_prefix)
     preflight(spark)
     progress = Progress(spark, stream, EXTRACT)
-    with OutputFolder(output, overwrite, archives.places, MADE, work, keep_work) as folder:
+    with OutputFolder(output, overwrite, archives.places, MADE, work, keep_work, resume) as folder:
         with tasks_ended(spark):
+            stages = Stages(folder, progress, "extract", asdict(settings), archives, cores(spark))
             refuse_unseen(spark, archives.files, [folder.work, folder.scratch])
             progress.expect(archives.bytes)
             documents = Table(join_path(folder.work, DOCUMENTS), DOCUMENTS_SCHEMA, _PAGES)
             rejected = Table(join_path(folder.work, REJECTED), REJECTED_SCHEMA, _PAGES)
             skipped = Table(join_path(folder.work, SKIPPED), SKIPPED_SCHEMA, _PAGES)
-            told = _extract(spark, archives.files, settings, (documents, rejected, skipped), progress)
+            told = _extract(spark, archives.files, settings, (documents, rejected, skipped), progress, stages)
             check_unchanged(archives.files)
         metrics = _metrics(archives, settings, (documents, rejected, skipped), told)
         metrics |= {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": _command(source, output, settings),
             "output": folder.path,
+            "resumed": stages.figures(),
             "versions": versions(spark.version, ("resiliparse", "pyarrow")),
         }
         _report(folder.work, metrics, told, rejected, progress)
@@ -171,6 +180,7 @@ def _extract(
     settings: ExtractSettings,
     tables: tuple[Table, Table, Table],
     progress: Progress,
+    stages: Stages,
 ) -> list[_Told]:
     """Run a task for each archive, the largest first, each of which writes its parts of all tables."""
     order = sorted(range(len(files)), key=lambda number: -files[number].size)
@@ -180,11 +190,16 @@ def _extract(
     every = -(-len(files) // ARCHIVES)
     hosts = max(HOSTS, _MOST_HOSTS_TOLD // len(files))
 
-    def task(number: int) -> Iterator[_Told]:
+    notes = stages.notes("extract", tables, _KEPT, "archive")
+
+    def read(number: int) -> _Told:
         archive = _Archive(number, files[number].path, names[number], number % every == 0)
         told = _extract_archive(archive, settings, write_parts)
         told.tally.forget_hosts(hosts)
-        yield told
+        return told
+
+    def task(number: int) -> Iterator[_Told]:
+        yield notes.once(number, lambda: read(number))
 
     with explained(), progress.stage("extract", things="archives", sizes=sizes) as stage:
         told = sorted(run(spark, order, task), key=lambda each: each.archive)
@@ -193,6 +208,7 @@ def _extract(
         table.note(each.written[which] for each in told)
         if not table.rows:
             table.save_empty()
+    stages.sweep(tables)
     _check_counts(tables, told)
     return told
 

@@ -28,7 +28,8 @@ LEAST = 10
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a run was made of. paths: None for a table, which `table` names. parts: manifests by folder."""
+    """What a run was made of. paths: None for a table, which `table` names. parts: manifests by folder.
+    resumed: what of the work an earlier run had done (`Stages.figures`)."""
 
     spark: str
     settings: FilterSettings
@@ -38,6 +39,7 @@ class Surroundings:
     paths: list[str] | None
     table: str | None
     parts: dict[str, list[dict[str, Any]]]
+    resumed: dict[str, Any] | None = None
 
 
 def build(run: Surroundings, tally: Tally) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def build(run: Surroundings, tally: Tally) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command(run),
         "output": run.output,
+        "resumed": run.resumed,
         "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings).items()},
         "versions": versions(run.spark, ("numpy", "numba", "pyarrow")),
         "input": {

@@ -23,9 +23,9 @@ from sparkprep.documents.opening import (
     name_of,
     open_listed,
     paths_of,
+    place_of_output,
     source_of,
     spool_table,
-    temporary_output,
 )
 from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.errors import UserError, argument
@@ -36,7 +36,7 @@ from sparkprep.filter.questions import questions_of
 from sparkprep.filter.result import FilterResult
 from sparkprep.filter.settings import FilterKeywords, FilterSettings
 from sparkprep.io.files import write_text
-from sparkprep.io.listing import list_input
+from sparkprep.io.listing import Listing, list_input
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.io.results import place_of
@@ -47,6 +47,7 @@ from sparkprep.spark.forecast import FILTER
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores, get_session
+from sparkprep.spark.stages import Stages
 from sparkprep.spark.tables import Form, Table, Written, split_writer
 from sparkprep.spark.tasks import run
 
@@ -72,6 +73,7 @@ def filter_documents(
     stream: TextIO | None = None,
     work: str | os.PathLike[str] | None = None,
     keep_work: bool = False,
+    resume: bool = False,
     **fields: Unpack[FilterKeywords],
 ) -> FilterResult:
     """Keep the documents that published rules of curation let through.
@@ -82,7 +84,8 @@ def filter_documents(
     default a temporary one that is deleted when Python exits. progress: a bar, by default in a notebook alone,
     elsewhere lines in the log `sparkprep`; False: nothing but warnings there. stream: where to tell of it instead, as a
     program does on stderr. work: where documents that are written anew lie meanwhile, which all nodes of a cluster see;
-    by default beside the output. keep_work: keep them where the run fails; the error says where.
+    by default beside the output. keep_work: keep them where the run fails; the error says where. resume: go on from
+    where an earlier run of the same has failed or was killed, if one has.
 
     Raises UserError where the input, a setting or the output cannot work, and where files hold no document.
 
@@ -90,7 +93,7 @@ def filter_documents(
     >>> result = filter_documents(documents, rules="gopher-quality c4")     # doctest: +SKIP
     >>> result.kept.count(), result.metrics["rules"]                        # doctest: +SKIP
     """
-    keywords = ("output", "overwrite", "spark", "progress", "stream", "work", "keep_work")
+    keywords = ("output", "overwrite", "spark", "progress", "stream", "work", "keep_work", "resume")
     settings = from_keywords(FilterSettings, settings, fields, keywords)
     check_arguments(
         output=output,
@@ -100,13 +103,14 @@ def filter_documents(
         stream=stream,
         work=work,
         keep_work=keep_work,
+        resume=resume,
     )
     documents = source_of(place_of(source))
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep filter"))
     preflight(spark)
     told = Progress(spark, stream or display_for(progress), FILTER)
-    place = temporary_output() if output is None else output
-    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
+    place = place_of_output(output, resume)
+    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work, resume) as folder:
         with tasks_ended(spark), explained():
             figures = _open_and_run(spark, documents, settings, folder, told)
         folder.commit()
@@ -118,13 +122,21 @@ def _open_and_run(
     spark: SparkSession, source: Source, settings: FilterSettings, folder: OutputFolder, progress: Progress
 ) -> dict[str, Any]:
     """Open the input, judge its documents, write what stays and what goes, and return the metrics."""
-    opened, columns = _opened(spark, source, settings, folder, progress)
+    listing = list_input(source, settings.text_column) if isinstance(source, list) else None
+    stages = Stages(folder, progress, "filter", asdict(settings), listing, cores(spark))
+    opened, columns = _opened(spark, source, listing, settings, folder, progress, stages)
     progress.expect(opened.summary.bytes)
-    documents = plan(opened.summary, cores(spark))
+    documents = plan(opened.summary, stages.tasks)
     form = Form("snappy", (columns.text,))
     kept = Table(join_path(folder.work, KEPT), documents.schema, form)
     removed = Table(join_path(folder.work, REMOVED), removed_schema(documents.schema), form)
-    tally = _filter(spark, documents, columns, settings, (kept, removed), progress)
+    tally = stages.once(
+        "filter",
+        lambda: _filter(spark, documents, columns, settings, (kept, removed), progress, stages),
+        (Tally,),
+        (kept, removed),
+    )
+    _check(documents.summary.rows, tally, kept, removed, stages)
     opened.listing.check_unchanged()
     surroundings = metrics.Surroundings(
         spark=spark.version,
@@ -134,20 +146,28 @@ def _open_and_run(
         output=folder.path,
         paths=source if isinstance(source, list) else None,
         table=None if isinstance(source, list) else name_of(source),
+        resumed=stages.figures(),
         parts={KEPT: kept.manifest(), REMOVED: removed.manifest()},
     )
     return _report(surroundings, tally, folder, progress)
 
 
 def _opened(
-    spark: SparkSession, source: Source, settings: FilterSettings, folder: OutputFolder, progress: Progress
+    spark: SparkSession,
+    source: Source,
+    listing: Listing | None,
+    settings: FilterSettings,
+    folder: OutputFolder,
+    progress: Progress,
+    stages: Stages,
 ) -> tuple[Opened, Columns]:
     """Open documents, however they come, and choose the columns that the settings mean."""
-    if not isinstance(source, list):
+    if listing is not None:
+        opened = open_listed(spark, listing, folder, progress, settings.max_bad, stages=stages)
+    else:
+        assert not isinstance(source, list)
         _columns(check_table(source, settings.text_column), settings)  # before Spark computes it
         opened = spool_table(spark, source, folder, progress, settings.text_column)
-    else:
-        opened = open_listed(spark, list_input(source, settings.text_column), folder, progress, settings.max_bad)
     return opened, _columns(opened.summary.schema, settings)
 
 
@@ -169,16 +189,21 @@ def _filter(
     settings: FilterSettings,
     tables: tuple[Table, Table],
     progress: Progress,
+    stages: Stages,
 ) -> Tally:
-    """Write kept/ and removed/, a part of each for every piece; check that no document got lost on the way."""
+    """Write kept/ and removed/, a part of each for every piece."""
     write_parts, questions = split_writer(tables), questions_of(settings)
     sources = max(LEAST_SOURCES, MOST_SOURCES // max(1, len(documents.pieces)))
+    notes = stages.notes("filter", tables, (_Told, Tally))
 
-    def task(number: int) -> Iterator[_Told]:
+    def judge(number: int) -> _Told:
         tally = Tally()
         written = write_parts(number, judged(documents, number, columns, settings, questions, tally))
         tally.forget_sources(sources)
-        yield _Told(written, tally)
+        return _Told(written, tally)
+
+    def task(number: int) -> Iterator[_Told]:
+        yield notes.once(number, lambda: judge(number))
 
     whole = Tally()
     with progress.stage("filter", documents.summary.rows) as stage:
@@ -188,16 +213,21 @@ def _filter(
         stage.bytes = whole.text_bytes
     for which, table in enumerate(tables):
         table.note(each.written[which] for each in told)
+    return whole
+
+
+def _check(rows: int, whole: Tally, kept: Table, removed: Table, stages: Stages) -> None:
+    """Let both folders hold their parts and no others; check that no document got lost on the way."""
+    for table in (kept, removed):
         if not table.rows:
             table.save_empty()
-    kept, removed = tables
-    rows, gone = documents.summary.rows, sum(whole.by_rule.values())
+    stages.sweep((kept, removed))
+    gone = sum(whole.by_rule.values())
     if not kept.rows + removed.rows == rows == whole.documents or removed.rows != gone:
         raise RuntimeError(
             f"{rows:,} documents went in, but {kept.rows:,} were kept and {removed.rows:,} removed ({gone:,} were to "
             "be): nothing was put in place; please report this"
         )
-    return whole
 
 
 def _report(

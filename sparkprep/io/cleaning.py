@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sparkprep.io.leftovers import Leftover, State
 from sparkprep.io.paths import is_local, normalise
@@ -57,3 +58,9 @@ def remove(leftover: Leftover) -> None:
         from sparkprep.io.s3_leftovers import remove_from_s3
 
         remove_from_s3(leftover.path)
+
+
+def sizes(places: Sequence[str]) -> int:
+    """Return the bytes of all that lies in folders of runs. Raises UserError where one cannot be listed."""
+    choice = Choice(datetime.now(UTC))
+    return sum(each.size + each.uploaded for place in places for each in find(place, choice))

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import delete_file, write_text
-from sparkprep.io.liveness import machine
+from sparkprep.io.liveness import ENDED, machine
 from sparkprep.io.paths import join_path
 
 HEARTBEAT = "_heartbeat"
@@ -65,6 +65,13 @@ class Heartbeat:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    def leave(self) -> None:
+        """Stop, and where it was begun leave word that the run has ended, so that another machine knows it at once."""
+        self.stop()
+        if self._is_begun:
+            with contextlib.suppress(UserError):  # else its age tells
+                self._write(ENDED)
 
     def remove(self) -> None:
         """Stop, and take it away: what stays in the folder is no leftover. Raises UserError."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from sparkprep.errors import UserError, argument
+from sparkprep.errors import InputChanged, UserError, argument
 from sparkprep.io.files import UNFINISHED, cause
 from sparkprep.io.formats import CODECS, KNOWN_EXTENSIONS, PARQUET, format_of
 from sparkprep.io.left_out import OF_RESULT, WITHOUT_ROWS, LeftOut, nothing_left, tell_left_out
@@ -143,8 +143,8 @@ def _is_as_it_was(file: DataFile, now: DataFile | Entry | None) -> bool:
     return now is not None and now.size == file.size and file.mtime_ns in (None, now.mtime_ns)
 
 
-def _changed(what: str) -> UserError:
-    return UserError(f"{what}; run again when nothing writes to the input")
+def _changed(what: str) -> InputChanged:
+    return InputChanged(f"{what}; run again when nothing writes to the input")
 
 
 def list_input(paths: Sequence[str | os.PathLike[str]], text_column: str = "text") -> Listing:

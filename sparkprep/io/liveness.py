@@ -9,6 +9,8 @@ from typing import Any
 
 IDLE_SECONDS = 30 * 60.0
 """After so long without a write a run is taken for dead: seven beats, some of which may fail, and two clocks differ."""
+ENDED = "ended"
+"""The state that a run leaves in its heartbeat where it leaves its folder, so that another may go on from it."""
 _BOOT = "/proc/sys/kernel/random/boot_id"
 
 
@@ -20,7 +22,9 @@ def is_dead(content: Mapping[str, Any], written: datetime) -> bool:
 
 
 def has_ended_here(content: Mapping[str, Any]) -> bool:
-    """Return whether a heartbeat is that of a process of this machine, and no such process is there any more."""
+    """Return whether a heartbeat says that its run has ended, or names a process of this machine that is no more."""
+    if content.get("state") == ENDED:
+        return True
     process = content.get("process")
     if not machine() or content.get("machine") != machine() or not isinstance(process, int):
         return False

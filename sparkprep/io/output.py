@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import time
 import uuid
 from collections.abc import Sequence
 from contextlib import nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from sparkprep.commands import command
 from sparkprep.console import leave_word, signals_held_back
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import cause, delete_folder, make_folder
 from sparkprep.io.local_result import LocalResult
 from sparkprep.io.paths import is_local, join_path, lies_in, normalise
+from sparkprep.io.resuming import NOTES, Earlier, find_earlier
 from sparkprep.io.run_folders import NOTHING_IN_PLACE, RunFolder, run_folder
+from sparkprep.units import human_bytes
 
 if TYPE_CHECKING:
     from sparkprep.io.s3_result import S3Result
@@ -26,6 +31,18 @@ PARQUET_FOLDER = (
 """What Spark and we put into a folder that is one table; a user's own file hardly bears such a name."""
 
 _SHOWN = 5
+KEPT_AFTER_S = 60.0
+"""Seconds of work from which on a run that fails keeps what it has finished, also where nobody has asked for that."""
+
+
+class Notes(Protocol):
+    """What a run has noted in its folder, by which a later one can go on from it."""
+
+    def finished(self) -> list[str]:
+        """Return the names of the stages that have ended, and of those of which parts have; none: nothing to keep."""
+
+    def can_be_resumed(self) -> bool:
+        """Return whether the input still is what it was, so that a later run can go on."""
 
 
 class OutputFolder:
@@ -52,6 +69,10 @@ class OutputFolder:
     keep_work: where the block fails, what it has written stays, marked as no input, and later runs only tell of it; the
     error says where (`console.leave_word`).
 
+    resume: where an earlier run of the same output did not come to its end, work in its folders (`earlier`) and, when
+    `accept` was called, as its heir; else they stay as they are. What a block that fails has finished, by its `notes`,
+    is kept for the next run with `resume`; without `resume` only after KEPT_AFTER_S, and not after Ctrl-C.
+
     The constructor raises UserError if the output exists (without `overwrite`), is a file, a mount point or holds one,
     is a whole bucket, holds what no run made, lies inside one of `inputs` (paths given by the user, or single files) or
     has one inside, if `scratch_place` lies inside an input or the output, or if either place cannot be made or written
@@ -66,14 +87,23 @@ class OutputFolder:
         made: Sequence[str] = (),
         scratch_place: str | os.PathLike[str] | None = None,
         keep_work: bool = False,
+        resume: bool = False,
     ) -> None:
         self.overwrite = overwrite
         self.run_id = uuid.uuid4().hex[:8]
         self._target = _target(path, self.run_id)
         self.path = self._target.path
-        self._work = run_folder(f"{self.path}.partial-", self.run_id, "output", keep_work)
+        stem = f"{self.path}.partial-"
+        self.earlier: Earlier | None = find_earlier(stem) if resume else None
+        self.resume = resume
+        self.notes: Notes | None = None
+        self._is_heir, self._begun = False, time.monotonic()
+        if self.earlier is not None:
+            self.run_id = self.earlier.run_id
+            self._target = _target(path, self.run_id)
+        self._work = run_folder(stem, self.run_id, "output", keep_work, adopt=self.earlier is not None)
         self.work = self._work.path
-        self._scratch = _scratch(scratch_place, self.run_id, keep_work)
+        self._scratch = _scratch(scratch_place, self.run_id, keep_work, adopt=self.earlier is not None)
         self.scratch = self._scratch.path if self._scratch else join_path(self.work, "_tmp")
         self._made = [re.compile(pattern) for pattern in made]
         self._keep_work = keep_work
@@ -100,6 +130,12 @@ class OutputFolder:
             self._delete()
             raise
         return self
+
+    def accept(self) -> None:
+        """Take the earlier run's work for one's own: from here on it goes, or stays, as one's own does."""
+        self._is_heir = True
+        for folder in self._folders():
+            folder.accept()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -129,16 +165,54 @@ class OutputFolder:
 
     def _leave(self, error: BaseException | None) -> None:
         """Delete what the block leaves, or keep it, and note on its error what is where."""
-        kept = " and ".join(folder.path for folder in self._folders())
-        if error is not None and self._keep_work and not self._is_whole and not self._is_in_place:
-            for folder in self._folders():
-                folder.close()
-            nothing = f"{NOTHING_IN_PLACE}; " if isinstance(error, KeyboardInterrupt) else ""
-            leave_word(error, f"{nothing}the work is kept in {kept}")
-            return
+        nothing = f"{NOTHING_IN_PLACE}; " if isinstance(error, KeyboardInterrupt) else ""
+        if error is not None and not self._is_whole and not self._is_in_place:
+            if self._keep_work and not self._is_of_another():
+                kept = " and ".join(folder.path for folder in self._folders())
+                self._let_stay()
+                leave_word(error, f"{nothing}the work is kept in {kept}{self._of_resuming()}")
+                return
+            if self._is_worth_keeping(error):
+                self._let_stay()
+                leave_word(error, f"{nothing}what is finished is kept{self._size()}{self._of_resuming()}")
+                return
         if isinstance(error, KeyboardInterrupt):
             leave_word(error, f"the result is whole in {self.path}" if self._is_in_place else NOTHING_IN_PLACE)
         self._delete()
+
+    def _is_of_another(self) -> bool:
+        """Return whether the folders are those of an earlier run, whose heir this has not become."""
+        return self.earlier is not None and not self._is_heir
+
+    def _is_worth_keeping(self, error: BaseException) -> bool:
+        """Return whether a later run could go on from here, and whoever has started this one would want that."""
+        wanted = self.resume or (isinstance(error, Exception) and time.monotonic() - self._begun > KEPT_AFTER_S)
+        if not wanted or self.notes is None or not self.notes.finished():
+            return False
+        return self.notes.can_be_resumed()
+
+    def _let_stay(self) -> None:
+        for folder in self._folders():
+            folder.leave()
+
+    def _of_resuming(self) -> str:
+        """Return what of the work is finished, and how to go on from it, for the end of a sentence."""
+        stages = self.notes.finished() if self.notes is not None else []
+        if not stages:
+            return ""
+        return (
+            f" ({', '.join(stages)}): the same command with {argument('resume', True)} goes on from there; to remove "
+            f"it: {command('clean', self.path)}"
+        )
+
+    def _size(self) -> str:
+        """Return how much lies in the folders, and where."""
+        from sparkprep.io.cleaning import sizes  # which finds what lies on S3 with boto3
+
+        places = [folder.path for folder in self._folders()]
+        with contextlib.suppress(UserError):
+            return f", {human_bytes(sizes(places))} in {' and '.join(places)}"
+        return f" in {' and '.join(places)}"
 
     def commit(self) -> None:
         """Put what was built into place. On a disk, where that is a rename, a signal is answered only afterwards.
@@ -179,6 +253,7 @@ class OutputFolder:
 
     def _strip(self) -> None:
         """Leave nothing but the result in the work folder."""
+        delete_folder(join_path(self.work, NOTES))
         if self._scratch is None:
             delete_folder(self.scratch)
         self._work.strip()
@@ -187,7 +262,10 @@ class OutputFolder:
         return [self._work, *([self._scratch] if self._scratch else [])]
 
     def _delete(self) -> None:
-        """Delete what is left of this run, but for a finished result that is not in place."""
+        """Delete what is left of this run, but for a finished result that is not in place, and what is another's."""
+        if self._is_of_another():
+            self._let_stay()
+            return
         for folder in self._folders():
             if folder is not self._work or not self._is_whole:
                 folder.delete()
@@ -272,10 +350,10 @@ def _real(path: str | os.PathLike[str]) -> str:
     return os.path.realpath(path) if is_local(path) else path
 
 
-def _scratch(place: str | os.PathLike[str] | None, run_id: str, keep: bool) -> RunFolder | None:
+def _scratch(place: str | os.PathLike[str] | None, run_id: str, keep: bool, adopt: bool) -> RunFolder | None:
     if place is None:
         return None
-    return run_folder(join_path(_real(place), "sparkprep-"), run_id, "work", keep)
+    return run_folder(join_path(_real(place), "sparkprep-"), run_id, "work", keep, adopt)
 
 
 def _refuse_scratch(place: str, sources: Sequence[str], output: str) -> None:

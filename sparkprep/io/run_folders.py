@@ -17,6 +17,7 @@ from sparkprep.errors import UserError, argument
 from sparkprep.io.files import UNFINISHED, cause, delete_file, delete_folder, write_text
 from sparkprep.io.heartbeat import HEARTBEAT, Heartbeat
 from sparkprep.io.paths import is_local, join_path, split_s3
+from sparkprep.io.resuming import finished_stages
 
 NOTHING_IN_PLACE = "nothing was put in place"
 LOCK = ".lock"
@@ -30,18 +31,21 @@ class LocalRunFolder:
 
     While its run lives, a lock is held on a file in it: so the next run with the same stem knows what a killed one has
     left, and deletes that. setting: what is to be named otherwise where it cannot be written. keep: it bears a mark
-    that it is to be left alone, by readers and by later runs, until it is stripped. Errors are UserError.
+    that it is to be left alone, by readers and by later runs, until it is stripped. adopt: it is that of an earlier
+    run, to be gone on from. Errors are UserError.
     """
 
-    def __init__(self, stem: str, run_id: str, setting: str, keep: bool = False) -> None:
+    def __init__(self, stem: str, run_id: str, setting: str, keep: bool = False, adopt: bool = False) -> None:
         self.path = stem + run_id
-        self._stem, self._setting, self._keep = stem, setting, keep
+        self._stem, self._setting, self._keep, self._adopt = stem, setting, keep, adopt
         self._made_parents: list[str] = []
         self._lock, self._lock_path = -1, ""
 
     def attempt(self) -> None:
         """Make the folders above it, and try whether it can be made: permission bits do not tell everything."""
         parent = os.path.dirname(self.path)
+        if self._adopt and os.path.isdir(self.path):
+            return
         try:
             step = parent
             while not os.path.lexists(step):
@@ -54,16 +58,49 @@ class LocalRunFolder:
             raise self.cannot_write(cause(error)) from error
 
     def begin(self) -> None:
-        """Make it; tell on stderr of the folders of killed runs that this has deleted, and of those that were kept."""
-        for leftover in self._delete_leftovers():
-            say(f"note: deleted {safe_text(leftover)}, which a killed run had left", stream=sys.stderr)
+        """Make it; tell on stderr of the folders of killed runs that this has deleted, and of those that were kept.
+
+        One that is adopted is taken over first. Raises UserError where its run still lives.
+        """
         try:
-            os.makedirs(self.path)
-            self._lock, self._lock_path = _locked(os.path.join(self.path, LOCK))
+            if self._adopt and os.path.isdir(self.path):
+                self._take_over()
+            else:
+                os.makedirs(self.path)
+                self._lock, self._lock_path = _locked(os.path.join(self.path, LOCK))
         except OSError as error:
             raise self.cannot_write(cause(error)) from error
         if self._keep:
             write_text(os.path.join(self.path, UNFINISHED), _KEPT)
+        for leftover, said in self._delete_leftovers():
+            say(f"note: deleted {safe_text(leftover)}, which a killed run had left{said}", stream=sys.stderr)
+
+    def _take_over(self) -> None:
+        """Hold the lock of a run that is no more. Raises UserError where it lives, or has just been deleted."""
+        self._lock_path = os.path.join(self.path, LOCK)
+        if not os.path.exists(self._lock_path):
+            raise UserError(
+                f"{self.path}: nothing tells whether the run that made it still lives, since its file system has no "
+                f"locks; where you know that it does not, run without {argument('resume', True)} to start anew"
+            )
+        self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            raise UserError(
+                f"{self.path}: the run that writes there is still at work; wait for its end, or end it, before another "
+                f"goes on from it ({argument('resume', True)})"
+            ) from error
+        if not os.path.exists(self._lock_path):
+            self.close()
+            raise UserError(f"{self.path}: another run has just deleted it; run again")
+
+    def accept(self) -> None:
+        """Take it for one's own, where it was adopted: the mark that it is to be left alone goes."""
+        if not self._keep:
+            with contextlib.suppress(OSError):
+                os.remove(os.path.join(self.path, UNFINISHED))
 
     def strip(self) -> None:
         """Take out what is no content, before it becomes a result; the lock is held on."""
@@ -78,6 +115,10 @@ class LocalRunFolder:
             with contextlib.suppress(OSError):
                 os.rmdir(parent)
 
+    def leave(self) -> None:
+        """Leave it as it lies, as that of a run that is no more."""
+        self.close()
+
     def close(self) -> None:
         """Let go of the lock."""
         if self._lock >= 0:
@@ -91,8 +132,8 @@ class LocalRunFolder:
             f"{argument(self._setting)}"
         )
 
-    def _delete_leftovers(self) -> list[str]:
-        """Delete the folders of runs that are no more: nobody holds their lock."""
+    def _delete_leftovers(self) -> list[tuple[str, str]]:
+        """Delete the folders of runs that are no more: nobody holds their lock. Return each with what was in it."""
         deleted = []
         for folder in glob.glob(glob.escape(self._stem) + _ID):
             try:
@@ -105,8 +146,9 @@ class LocalRunFolder:
                 if os.path.exists(os.path.join(folder, UNFINISHED)):
                     _tell_of_kept(folder, f"rm -r {shlex.quote(folder)}")
                     continue
+                said = _tell_of_stages(folder, "would have gone on from there")
                 shutil.rmtree(folder, ignore_errors=True)
-                deleted.append(folder)
+                deleted.append((folder, said))
             except OSError:  # its run lives
                 continue
             finally:
@@ -121,11 +163,11 @@ class S3RunFolder:
     still; `sparkprep clean` knows which by its age.
     """
 
-    def __init__(self, stem: str, run_id: str, setting: str, keep: bool = False) -> None:
+    def __init__(self, stem: str, run_id: str, setting: str, keep: bool = False, adopt: bool = False) -> None:
         self.path = stem + run_id
-        self._stem, self._setting, self._keep = stem, setting, keep
+        self._stem, self._run_id, self._setting, self._keep = stem, run_id, setting, keep
         self._is_writable = False
-        self._heartbeat = Heartbeat(self.path)
+        self._heartbeat = Heartbeat(self.path, alone=adopt)
 
     def attempt(self) -> None:
         """Try whether a small object can be written there and deleted."""
@@ -138,21 +180,31 @@ class S3RunFolder:
             raise UserError(f"{error}; or choose another {argument(self._setting)}") from error
 
     def begin(self) -> None:
-        """Mark it if it is to be kept; tell on stderr of others with the same stem, with the command to delete them."""
+        """Mark it if it is to be kept; tell on stderr of others with the same stem, with the command to delete them.
+
+        Raises UserError where it is adopted and its run still lives.
+        """
         from sparkprep.io.aws import bucket_client
         from sparkprep.io.objects import folders  # with boto3, which local work need not wait for
 
         bucket, prefix = split_s3(self._stem)
         for name in folders(bucket_client(bucket, self._stem), bucket, prefix):
-            if re.fullmatch(_ID, name):
+            if re.fullmatch(_ID, name) and name != self._run_id:
+                said = _tell_of_stages(self._stem + name, "goes on from there")
                 say(
-                    f"note: {safe_text(self._stem + name)} was left by a killed run, or is one's that still runs; what "
-                    f"is left goes with: {safe_text(_command_to_delete(self._stem + name))}",
+                    f"note: {safe_text(self._stem + name)} was left by a killed run, or is one's that still runs{said}"
+                    f"; what is left goes with: {safe_text(_command_to_delete(self._stem + name))}",
                     stream=sys.stderr,
                 )
         self._heartbeat.begin()
         if self._keep:
             write_text(join_path(self.path, UNFINISHED), _KEPT)
+
+    def accept(self) -> None:
+        """Take it for one's own, where it was adopted: the mark that it is to be left alone goes."""
+        self._is_writable = True
+        if not self._keep:
+            delete_file(join_path(self.path, UNFINISHED))
 
     def strip(self) -> None:
         """Take out what is no content, before it becomes a result."""
@@ -172,6 +224,10 @@ class S3RunFolder:
                 stream=sys.stderr,
             )
 
+    def leave(self) -> None:
+        """Leave it as it lies, as that of a run that is no more."""
+        self._heartbeat.leave()
+
     def close(self) -> None:
         """Let the heartbeat stand still."""
         self._heartbeat.stop()
@@ -184,9 +240,18 @@ class S3RunFolder:
 RunFolder = LocalRunFolder | S3RunFolder
 
 
-def run_folder(stem: str, run_id: str, setting: str, keep: bool = False) -> RunFolder:
-    """Return the folder `<stem><run id>`, of which nothing is made yet. stem: as `paths.normalise` returns it."""
-    return (LocalRunFolder if is_local(stem) else S3RunFolder)(stem, run_id, setting, keep)
+def run_folder(stem: str, run_id: str, setting: str, keep: bool = False, adopt: bool = False) -> RunFolder:
+    """Return the folder `<stem><run id>`, of which nothing is made yet. stem: as `paths.normalise` returns it.
+
+    adopt: an earlier run may have made it, and is gone on from.
+    """
+    return (LocalRunFolder if is_local(stem) else S3RunFolder)(stem, run_id, setting, keep, adopt)
+
+
+def _tell_of_stages(folder: str, words: str) -> str:
+    """Return for the end of a sentence what in a folder `--resume` can go on from; nothing where there is nothing."""
+    stages = finished_stages(folder)
+    return f" (finished: {', '.join(stages)}; {argument('resume', True)} {words})" if stages else ""
 
 
 def _tell_of_kept(folder: str, command: str) -> None:

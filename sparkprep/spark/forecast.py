@@ -95,6 +95,10 @@ class Forecast:
             self._taken += seconds
             self._meant += self._open.pop(stage)
 
+    def skip(self, stage: str) -> None:
+        """Note that a stage is not to run any more."""
+        self._open.pop(stage, None)
+
     def left(self, stage: str, elapsed: float, pace: Pace) -> float:
         """Return the seconds until the run ends, where a stage has run for `elapsed` seconds at this pace."""
         expected = self._open.get(stage, 0.0)

@@ -107,6 +107,16 @@ class Progress:
             self._forecast.end(name, stage.seconds)
         self._say(stage)
 
+    def skip(self, name: str, words: str) -> None:
+        """Tell of a stage, or a part of one, that an earlier run has finished: its line says so."""
+        if self._forecast is not None:
+            self._forecast.skip(name)
+        self._display.line(f"{name:<12}{words}")
+
+    def tell(self, words: str) -> None:
+        """Tell of something else on the same display, in a line of its own."""
+        self._display.line(words)
+
     def _say(self, stage: Stage) -> None:
         volume = f"{stage.documents:>12,} documents" if stage.documents else " " * 22
         size = f"{human_bytes(stage.bytes):>10}" if stage.bytes else " " * 10

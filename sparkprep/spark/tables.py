@@ -152,10 +152,21 @@ class Table:
         numbers: Sequence[int],
         task: Callable[[int], Iterator[pa.RecordBatch]],
         count: Counter | None = None,
+        once: Once | None = None,
     ) -> dict[str, int]:
-        """Run a task for each number, which writes the part of that number; return the sums of what is counted."""
+        """Run a task for each number, which writes the part of that number; return the sums of what is counted.
+
+        once: does the work of a task, or knows what it told in an earlier run (`stages.PartNotes.once`).
+        """
         write_part = part_writer(self, count)
-        return self.note(run(spark, numbers, lambda number: [write_part(number, task(number))]))
+
+        def write(number: int) -> list[Written]:
+            def work() -> Written:
+                return write_part(number, task(number))
+
+            return [once(number, work) if once else work()]
+
+        return self.note(run(spark, numbers, write))
 
     def note(self, written: Iterable[Written]) -> dict[str, int]:
         """Note which parts tasks have written, with which the table is there; return the sums of what they counted."""
@@ -227,6 +238,8 @@ class Written:
 _WRITTEN = pa.schema([("part", pa.int32()), ("rows", pa.int64()), ("bytes", pa.int64()), ("sha256", pa.string())])
 WRITTEN_SCHEMA = "part int, rows long, bytes long, sha256 string"
 """The columns of `Written.as_batch` in Spark's words."""
+
+Once = Callable[[int, Callable[[], Written]], Written]
 
 PartWriter = Callable[[int, Iterator[pa.RecordBatch]], Written]
 """Writes rows as the part of that number."""

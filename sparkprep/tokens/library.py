@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.arguments import check_arguments
 from sparkprep.console import Shown
-from sparkprep.documents.opening import Given, source_of, temporary_output
+from sparkprep.documents.opening import Given, place_of_output, source_of
 from sparkprep.errors import UserError
 from sparkprep.io.paths import is_local, join_path, normalise, spark_uri
 from sparkprep.io.results import HasOutput, place_of
@@ -110,6 +110,7 @@ def tokenize(
     progress: bool | None = None,
     stream: TextIO | None = None,
     work: str | os.PathLike[str] | None = None,
+    resume: bool = False,
     **fields: Unpack[TokenizeKeywords],
 ) -> TokensResult:
     """Turn documents into GPT-2's tokens.
@@ -117,23 +118,38 @@ def tokenize(
     source: what `deduplicate` has returned, whose kept documents are taken; or documents as `deduplicate` takes them,
     such as `result.kept`. settings: a `TokenizeSettings`; its fields may be given as keywords too, which win. output:
     the folder to write; by default a temporary one that is deleted when Python exits. reuse: an output that was made
-    from the same files with the same settings is left as it is. progress, stream, work: as for `deduplicate`. Raises
-    UserError where the input, a setting or the output cannot work.
+    from the same files with the same settings is left as it is. progress, stream, work, resume: as for `deduplicate`.
+    Raises UserError where the input, a setting or the output cannot work.
 
     >>> tokens = tokenize(deduplicate(documents))                # doctest: +SKIP
     """
-    keywords = ("output", "overwrite", "reuse", "spark", "progress", "stream", "work")
+    keywords = ("output", "overwrite", "reuse", "spark", "progress", "stream", "work", "resume")
     settings = from_keywords(TokenizeSettings, settings, fields, keywords)
     check_arguments(
-        output=output, overwrite=overwrite, reuse=reuse, spark=spark, progress=progress, stream=stream, work=work
+        output=output,
+        overwrite=overwrite,
+        reuse=reuse,
+        spark=spark,
+        progress=progress,
+        stream=stream,
+        work=work,
+        resume=resume,
     )
     documents = source_of(place_of(source))
     if spark is None:
         spark = documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep tokenize")
-    display, folder = stream or display_for(progress), normalise(temporary_output() if output is None else output)
+    display, folder = stream or display_for(progress), normalise(place_of_output(output, resume))
     place = None if work is None else os.fspath(work)
     metrics = make_tokens(
-        spark, documents, folder, settings, overwrite=overwrite, reuse=reuse, stream=display, work=place
+        spark,
+        documents,
+        folder,
+        settings,
+        overwrite=overwrite,
+        reuse=reuse,
+        stream=display,
+        work=place,
+        resume=resume,
     )
     if stream is None:
         Progress(spark, display).warn(metrics["warnings"])

@@ -24,6 +24,7 @@ from sparkprep.spark.forecast import TOKENIZE
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores
+from sparkprep.spark.stages import Stages
 from sparkprep.spark.tables import PartFile
 from sparkprep.tokenizer.vocabulary import SHA256
 from sparkprep.tokens.contents import MADE, METRICS, REJECTED, asked_of, finished
@@ -43,14 +44,16 @@ def make_tokens(
     stream: Display | TextIO | None = None,
     work: str | None = None,
     keep_work: bool = False,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Write the token rows (id, tokens, count) of documents to the folder `output`; return its metrics.
 
     source: files or folders of Parquet or JSON Lines, or the output of the dedup job, whose kept/ is taken; or a table
     (`source_of`). reuse: an `output` that was made from the same files with the same settings is left as it is. stream:
     where to tell of progress. work: where documents that are written anew lie meanwhile, seen by all nodes; by default
-    beside the output. keep_work: keep what was written where the run fails; the error says where. Raises UserError
-    where input, settings or output cannot work.
+    beside the output. keep_work: keep what was written where the run fails; the error says where. resume: go on from
+    where an earlier run of the same has failed or was killed, if one has. Raises UserError where input, settings or
+    output cannot work.
     """
     settings = settings or TokenizeSettings()
     documents = source_of(source)
@@ -61,16 +64,18 @@ def make_tokens(
         return done
     preflight(spark)
     progress = Progress(spark, stream, TOKENIZE)
-    with OutputFolder(output, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
+    with OutputFolder(output, overwrite, paths_of(documents), MADE, work, keep_work, resume) as folder:
         with tasks_ended(spark):
+            stages = Stages(folder, progress, "tokenize", asdict(settings), listing, cores(spark))
             columns = [settings.id_column or DEFAULT_ID]
             if listing:
-                opened = open_listed(spark, listing, folder, progress, settings.max_bad, columns, REJECTED)
+                max_bad = settings.max_bad
+                opened = open_listed(spark, listing, folder, progress, max_bad, columns, REJECTED, stages=stages)
             else:
                 assert not isinstance(documents, list)
                 opened = spool_table(spark, documents, folder, progress, settings.text_column)
             progress.expect(opened.summary.bytes)
-            counts, parts, engine = _write_rows(spark, opened, settings, folder.work, progress)
+            counts, parts, engine = _write_rows(spark, opened, settings, folder.work, progress, stages)
             opened.listing.check_unchanged()
         metrics = {
             **asdict(counts),
@@ -80,6 +85,7 @@ def make_tokens(
             "left_out": name_left_out(opened.listing.left_out),
             "seconds": round(progress.seconds, 1),
             "stages": progress.summary(),
+            "resumed": stages.figures(),
             "engine": engine,
             "vocabulary_sha256": SHA256,
             "sparkprep": __version__,
@@ -93,13 +99,18 @@ def make_tokens(
 
 
 def _write_rows(
-    spark: SparkSession, opened: Opened, settings: TokenizeSettings, folder: str, progress: Progress
+    spark: SparkSession,
+    opened: Opened,
+    settings: TokenizeSettings,
+    folder: str,
+    progress: Progress,
+    stages: Stages,
 ) -> tuple[TokenCounts, list[PartFile], str]:
     """Write the token rows of the documents into a folder; return what was written."""
     summary = opened.summary
     name = id_of(summary, settings.id_column)
     with explained(), progress.stage("tokenize", summary.rows) as stage:
-        counts, parts, engine = write_token_rows(spark, plan(summary, cores(spark)), name, folder)
+        counts, parts, engine = write_token_rows(spark, plan(summary, stages.tasks), name, folder, stages)
         stage.bytes = counts.text_bytes
     if not counts.documents == sum(part.file.rows for part in parts) == summary.rows:
         raise RuntimeError(f"{summary.rows:,} documents went in and {counts.documents:,} came out; please report this")

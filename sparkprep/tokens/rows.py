@@ -17,6 +17,7 @@ from sparkprep.documents.keys import text_digests
 from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.io.arrow import plain, plain_type, runs_to_binary
 from sparkprep.pages.drawing import LENGTH_STEPS
+from sparkprep.spark.stages import Stages
 from sparkprep.spark.tables import Form, PartFile, Table
 from sparkprep.tokenizer.tokenizer import Tokenizer
 
@@ -42,7 +43,7 @@ class TokenCounts:
 
 
 def write_token_rows(
-    spark: SparkSession, documents: Documents, id_column: str | None, folder: str
+    spark: SparkSession, documents: Documents, id_column: str | None, folder: str, stages: Stages
 ) -> tuple[TokenCounts, list[PartFile], str]:
     """Write the token rows of the documents to a folder, as snappy Parquet; return what they hold, the files, and by
     which engine the tasks encoded: "fastokens", "tiktoken", or both where workers differ.
@@ -56,9 +57,11 @@ def write_token_rows(
     def task(number: int) -> Iterator[pa.RecordBatch]:
         return token_rows(documents, number, id_column)
 
-    sums = table.write_tasks(spark, range(len(documents.pieces)), task, _count)
+    notes = stages.notes("tokenize", [table])
+    sums = table.write_tasks(spark, range(len(documents.pieces)), task, _count, notes.once)
     if not table.rows:
         table.save_empty()
+    stages.sweep([table])
     engines = sorted(name.removeprefix(_ENGINE) for name in sums if name.startswith(_ENGINE))
     lengths = tuple(sums.pop(f"{_LENGTH}{number}", 0) for number in range(len(LENGTH_STEPS) + 1))
     counts = {name: number for name, number in sums.items() if not name.startswith(_ENGINE)}

@@ -15,7 +15,7 @@ from sparkprep.io.output import try_output
 from sparkprep.io.overlap import refuse_same_place
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
 from sparkprep.journey import tell_next
-from sparkprep.options import add_options, add_work, flags_given, from_arguments
+from sparkprep.options import add_options, add_resume, add_work, flags_given, from_arguments
 from sparkprep.summary import print_rows, print_warnings
 from sparkprep.tokens.contents import MADE, METRICS, asked_of, finished
 from sparkprep.tokens.settings import ShardSettings, TokenizeSettings, TokenRowsSettings
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", nargs="+", required=True, metavar="PATH", help="documents: Parquet or JSON Lines")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder of token rows to make")
     add_work(parser)
+    add_resume(parser)
     add_access(parser)
     add_options(parser, TokenizeSettings)
     parser.add_argument("--shards", metavar="FOLDER", help="write llm.c's shards too, to this folder")
@@ -76,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         stream=stream_of_face(args.quiet),
         work=args.work,
         keep_work=args.keep_work,
+        resume=args.resume,
     )
     goes_on = "; the same command goes on from there" if args.shards else ""
     with if_interrupted(f"the token rows are whole in {args.output}{goes_on}"):

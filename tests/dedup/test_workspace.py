@@ -16,6 +16,7 @@ from sparkprep.dedup.workspace import Workspace
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import OutputFolder
 from sparkprep.spark.progress import Progress
+from sparkprep.spark.stages import Stages
 from sparkprep.spark.tables import Table
 
 
@@ -38,7 +39,8 @@ def workspace(spark: SparkSession, folder: OutputFolder, source: Path, settings:
     documents = documents_at(source)
     columns = choose_columns(documents.schema, settings)
     progress, files = Progress(spark, None), list_files([source])
-    return Workspace(spark, settings, folder, progress, [str(source)], files, documents, columns)
+    stages = Stages(folder, progress, "dedup", {}, None, 2)
+    return Workspace(spark, settings, folder, progress, [str(source)], files, documents, columns, stages)
 
 
 def test_no_table_lies_in_another_and_only_results_lie_in_the_result(spark: SparkSession, tmp_path: Path) -> None:

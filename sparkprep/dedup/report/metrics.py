@@ -111,6 +111,7 @@ def build(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command(work),
         "output": place(work),
+        "resumed": work.stages.figures(),
         "settings": {**asdict(settings), "bands": banding.bands, "rows": banding.rows, "slots": SLOTS},
         "versions": versions(work.spark.version, ("numpy", "numba", "pyarrow")),
         "input": {

@@ -23,7 +23,7 @@ ARCHIVES = 400
 Rank = tuple[int, int]
 
 
-class _Ranked(NamedTuple):
+class Ranked(NamedTuple):
     """A row to show. rank: that of the smallest are shown."""
 
     rank: Rank
@@ -35,8 +35,8 @@ class Examples:
     """Documents to show by why they are: "drawn" at random, "shortest", with characters that are "unreadable", with the
     "least" text for their HTML. reasons: records without a document, by reason."""
 
-    documents: dict[str, list[_Ranked]] = field(default_factory=dict)
-    reasons: dict[str, list[_Ranked]] = field(default_factory=dict)
+    documents: dict[str, list[Ranked]] = field(default_factory=dict)
+    reasons: dict[str, list[Ranked]] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
         """Look at what a record has given."""
@@ -44,7 +44,7 @@ class Examples:
             self._add_document(outcome.document)
         elif outcome.reason not in (NO_PAGE, DAMAGED):
             row = {"url": outcome.url[:_LONGEST_URL], "kind": outcome.kind[:_LONGEST_KIND]}
-            _put(self.reasons, outcome.reason, _Ranked((_draw(outcome.url), 0), row), _OF_REASON)
+            _put(self.reasons, outcome.reason, Ranked((_draw(outcome.url), 0), row), _OF_REASON)
 
     def _add_document(self, document: dict[str, Any]) -> None:
         text, size = document["text"], document["payload_bytes"]
@@ -56,7 +56,7 @@ class Examples:
             ranks["least"] = (len(text) * 1_000_000 // size, draw)
         for why, rank in ranks.items():
             if _has_room(self.documents.get(why), rank, _DOCUMENTS[why]):
-                _put(self.documents, why, _Ranked(rank, _shown(document)), _DOCUMENTS[why])
+                _put(self.documents, why, Ranked(rank, _shown(document)), _DOCUMENTS[why])
 
     def merge(self, other: Examples) -> None:
         """Take what is to be shown of both."""
@@ -75,11 +75,11 @@ class Examples:
         }
 
 
-def _has_room(chosen: list[_Ranked] | None, rank: Rank, most: int) -> bool:
+def _has_room(chosen: list[Ranked] | None, rank: Rank, most: int) -> bool:
     return not chosen or len(chosen) < most or rank < chosen[-1].rank
 
 
-def _put(chosen: dict[str, list[_Ranked]], why: str, ranked: _Ranked, most: int) -> None:
+def _put(chosen: dict[str, list[Ranked]], why: str, ranked: Ranked, most: int) -> None:
     """Keep a row if it is among the first so many by rank."""
     rows = [*chosen.get(why, []), ranked]
     chosen[why] = heapq.nsmallest(most, rows, key=lambda each: each.rank)
