@@ -23,7 +23,7 @@ from sparkprep.dedup.columns import CANDIDATES, RowKind
 from sparkprep.dedup.kernels import buckets
 from sparkprep.dedup.kernels.band_keys import band_keys
 from sparkprep.dedup.kernels.bands import SLOTS, further
-from sparkprep.dedup.kernels.buckets import Entries
+from sparkprep.dedup.kernels.buckets import Entries, Standing
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.workspace import CandidateTables, Search, Workspace
 from sparkprep.documents import addressed
@@ -66,8 +66,13 @@ def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> I
         start = end
 
 
-def first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterator[tuple[int, Blob]]:
-    """Turn rows of (KEY, shingles, text_hash, id_hash, bands) into blobs of bucket and identifier entries."""
+def first_entries(
+    batches: Iterator[pa.RecordBatch], partitions: int, own: int = buckets.NOBODY
+) -> Iterator[tuple[int, Blob]]:
+    """Turn rows of (KEY, shingles, text_hash, id_hash, bands) into blobs of bucket and identifier entries.
+
+    own: the key from which documents were decided on before.
+    """
     for batch in batches:
         key = np.asarray(batch[KEY])
         has_id = np.asarray(batch["id_hash"].is_valid())
@@ -76,7 +81,7 @@ def first_entries(batches: Iterator[pa.RecordBatch], partitions: int) -> Iterato
         text_hash = np.asarray(batch["text_hash"]).view(np.uint64)
         with_words = np.flatnonzero(np.asarray(batch["shingles"]) > 0)
         first, original = buckets.copies(key[with_words], text_hash[with_words])
-        is_copy = original != key[with_words]
+        is_copy = (original != key[with_words]) & (original < own)
         exact = np.stack([original[is_copy], key[with_words][is_copy]], axis=1)
         first = with_words[first]
         width = bands.shape[1]
@@ -118,14 +123,14 @@ def _rows(kind: RowKind, pairs: npt.NDArray[np.int64]) -> pa.RecordBatch:
     )
 
 
-def search_buckets(blobs: Iterator[Blob], cap: int) -> Iterator[pa.RecordBatch]:
+def search_buckets(blobs: Iterator[Blob], cap: int, standing: Standing = Standing()) -> Iterator[pa.RecordBatch]:
     """Turn the blobs of one task into candidates rows: all that its buckets hold."""
     packed: list[bytes] = []
     for entries, exact in blobs:
         packed.append(entries)
         if exact:
             yield _rows(RowKind.EXACT, np.frombuffer(exact, np.int64).reshape(-1, 2))
-    contents = buckets.search(Entries.unpack(packed), cap)
+    contents = buckets.search(Entries.unpack(packed), cap, standing)
     del packed
     for kind, table in (
         (RowKind.PAIR, contents.pairs),
@@ -139,11 +144,12 @@ def search_buckets(blobs: Iterator[Blob], cap: int) -> Iterator[pa.RecordBatch]:
 
 
 def _compare_along_keep_order(
-    batches: Iterator[pa.RecordBatch], threshold: float, leaders: int
+    batches: Iterator[pa.RecordBatch], threshold: float, leaders: int, own: int
 ) -> Iterator[pa.RecordBatch]:
     """Turn rows of (bucket, KEY, tiny), sorted by bucket and keep order, into candidates rows.
 
     One bucket may span many batches. leaders: documents of a bucket that later ones are compared with, at most.
+    own: the key from which documents were decided on before.
     """
     spread = math.sqrt(threshold * (1 - threshold) / SLOTS)
     near, sure = (threshold - 3 * spread) * SLOTS, (threshold + 2 * spread) * SLOTS
@@ -157,7 +163,7 @@ def _compare_along_keep_order(
             if state is None or state.bucket != bucket[start]:
                 if state is not None:
                     yield _rows(RowKind.UNCOMPARED, np.array([[state.bucket, state.uncompared]], np.int64))
-                state = buckets.Leaders(int(bucket[start]), leaders)
+                state = buckets.Leaders(int(bucket[start]), leaders, own)
             part = batch.slice(start, end - start)
             tiny = matrix_from_binary(part["tiny"], np.uint8)
             yield _rows(RowKind.PAIR, state.meet(np.asarray(part[KEY]), tiny, near, sure))
@@ -194,28 +200,34 @@ class BucketSearch:
     tables: CandidateTables
     number: int
     """of documents that are searched"""
+    standing: Standing = Standing()
 
     @staticmethod
     def among_all(work: Workspace) -> BucketSearch:
         """Return the search of all documents."""
         return BucketSearch(
-            work.spark, work.settings, work.documents, work.signatures, None, work.candidates, work.summary.rows
+            work.spark,
+            work.settings,
+            work.documents,
+            work.signatures,
+            None,
+            work.candidates,
+            work.signatures.rows,
+            work.standing,
         )
 
     @staticmethod
     def among_staying(work: Workspace, search: Search) -> BucketSearch:
         """Return a further search, of the documents that are not in its table of those left out."""
-        number = work.summary.rows - search.left_out.rows
-        return BucketSearch(
-            work.spark, work.settings, work.documents, work.signatures, search.left_out, search.candidates, number
-        )
+        number = work.signatures.rows - search.left_out.rows
+        return replace(BucketSearch.among_all(work), left_out=search.left_out, tables=search.candidates, number=number)
 
     def run(self, least_tasks: int) -> CandidateCounts:
         """Write the candidates to the tables and count them; least_tasks: how many tasks run at once."""
         banding = self.settings.banding
         # A task for each core is only worth its start where there is something to share.
         tasks = max(_tasks(self.number, banding.bands), least_tasks if self.number > 50_000 else 1)
-        entries = partial(first_entries, partitions=tasks)
+        entries = partial(first_entries, partitions=tasks, own=self.standing.own)
         columns = [KEY, "shingles", "text_hash", "id_hash", "bands"]
         pieces = list(self.signatures.parts or {})
         counts = self._by_bucket(pieces, columns, entries, None, tasks, self.tables.buckets)
@@ -248,12 +260,13 @@ class BucketSearch:
     ) -> dict[str, int]:
         """Turn signature rows into entries, shuffle those by bucket, write what the buckets hold, and count it."""
         source, cap, write_part = self._source(), self.settings.bucket_cap, part_writer(table, _count)
+        standing = self.standing
 
         def task(piece: int) -> Iterator[tuple[int, Blob]]:
             return entries(source(piece, columns, only))
 
         def finish(number: int, blobs: Iterator[Blob]) -> list[Written]:
-            return [write_part(number, search_buckets(blobs, cap))]
+            return [write_part(number, search_buckets(blobs, cap, standing))]
 
         return table.note(shuffle(self.spark, pieces, task, tasks, finish))
 
@@ -279,7 +292,10 @@ class BucketSearch:
             self._address(self._hot(self.tables.split), hot)
         ordered = self._in_keep_order(in_hot, hot)
         compare = partial(
-            _compare_along_keep_order, threshold=self.settings.threshold, leaders=self.settings.bucket_leaders
+            _compare_along_keep_order,
+            threshold=self.settings.threshold,
+            leaders=self.settings.bucket_leaders,
+            own=self.standing.own,
         )
         found = ordered.select("bucket", KEY, "tiny").mapInArrow(compare, spark_schema(CANDIDATES))
         self.tables.ordered.write(found)
