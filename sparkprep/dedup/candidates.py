@@ -23,7 +23,7 @@ from sparkprep.dedup.columns import CANDIDATES, RowKind
 from sparkprep.dedup.kernels import buckets
 from sparkprep.dedup.kernels.band_keys import band_keys
 from sparkprep.dedup.kernels.bands import SLOTS, further
-from sparkprep.dedup.kernels.buckets import Entries, Standing
+from sparkprep.dedup.kernels.buckets import NOTHING_DECIDED, Entries, Standing
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.workspace import CandidateTables, Search, Workspace
 from sparkprep.documents import addressed
@@ -123,7 +123,7 @@ def _rows(kind: RowKind, pairs: npt.NDArray[np.int64]) -> pa.RecordBatch:
     )
 
 
-def search_buckets(blobs: Iterator[Blob], cap: int, standing: Standing = Standing()) -> Iterator[pa.RecordBatch]:
+def search_buckets(blobs: Iterator[Blob], cap: int, standing: Standing = NOTHING_DECIDED) -> Iterator[pa.RecordBatch]:
     """Turn the blobs of one task into candidates rows: all that its buckets hold."""
     packed: list[bytes] = []
     for entries, exact in blobs:
@@ -200,7 +200,7 @@ class BucketSearch:
     tables: CandidateTables
     number: int
     """of documents that are searched"""
-    standing: Standing = Standing()
+    standing: Standing = NOTHING_DECIDED
 
     @staticmethod
     def among_all(work: Workspace) -> BucketSearch:

@@ -10,6 +10,7 @@ from sparkprep.arguments import check_arguments
 from sparkprep.commands import job, spark_submit
 from sparkprep.console import add_debug, if_interrupted, safe_text, say, say_line
 from sparkprep.dedup.contents import MADE, METRICS
+from sparkprep.dedup.index.folder import check_index
 from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError
 from sparkprep.io.access_flags import add_access, tell_access
@@ -27,6 +28,7 @@ examples:
   spark-submit jobs/dedup.py --input crawl/ --output clean/     a folder of Parquet or JSON Lines (.gz, .zst too)
   python jobs/dedup.py --input docs.jsonl --output clean --threshold 0.7 --keep -score
   sparkprep dedup --size 500k --input s3://bucket/docs/ --output s3://bucket/clean/
+  sparkprep dedup --input feb/ --output feb-clean/ --index crawls.index --crawl feb    against the crawls before it, too
 
 output folder: kept/ (the input's rows and columns), removed/ (id, kept_id, jaccard, rule), rejected/ (bad input lines,
 if any), metrics.json, report.html
@@ -48,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_work(parser)
     add_access(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
+    parser.add_argument(
+        "--index",
+        metavar="FOLDER",
+        help="an index of earlier crawls, made if it is not there: documents go for theirs too, and it gets these",
+    )
+    parser.add_argument("--crawl", metavar="NAME", help="what the index calls these documents, such as jan-2026")
     add_options(parser, Settings)
     parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
     add_debug(parser)
@@ -56,13 +64,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Remove near-duplicates as the arguments say and print the summary."""
     settings = from_arguments(Settings, args)
-    check_arguments(output=args.output, work=args.work)
-    tell_access(args, args.input or [], [args.output, args.work])
+    check_arguments(output=args.output, work=args.work, index=args.index, crawl=args.crawl)
+    tell_access(args, args.input or [], [args.output, args.work, args.index])
     subset = args.size if args.size in EMBEDDED and not args.input else None
     output = args.output or (f"dedup-{subset}" if subset else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")
     with if_interrupted(NOTHING_IN_PLACE):
+        places = {"input": args.input or [], "output": [output], "work": [args.work]}
+        check_index(args.index, args.crawl, settings, places)
         _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
         source, sample = _input(args)
 
@@ -86,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
         work=args.work,
         keep_work=args.keep_work,
         sample=sample,
+        index=args.index,
+        crawl=args.crawl,
     )
     with if_interrupted(f"the result is whole in {result.output}"):
         say(summary(result.metrics, result.output))
@@ -135,6 +147,8 @@ def summary(metrics: dict[str, Any], output: str) -> str:
     ]
     if recall["estimate"] is not None:
         lines.append(("recall", f"{recall['estimate']:.4f} estimated ({recall['low']:.4f} to {recall['high']:.4f})"))
+    if metrics["index"] is not None:
+        lines += _of_index(metrics["index"])
     if metrics["candidates"]["uncompared_pairs"]:
         lines.append(("not compared", f"{metrics['candidates']['uncompared_pairs']:,} pairs of oversized buckets"))
     lines += [
@@ -146,6 +160,17 @@ def summary(metrics: dict[str, Any], output: str) -> str:
     warnings = "".join(f"\n  warning: {safe_text(w)}" for w in metrics["warnings"][:5])
     more = len(metrics["warnings"]) - 5
     return table + warnings + (f"\n  and {more} more warnings in report.html" if more > 0 else "")
+
+
+def _of_index(index: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines of the summary about an index."""
+    before, own = index["removed_against"], index["crawl"]
+    against = ", ".join(f"{name} {number:,}" for name, number in before.items() if name != own and number)
+    what = "was there already, with these documents; it is as it was" if index["was_there"] else "now in it"
+    return [
+        ("index", f"{index['path']}: crawl {own} {what}"),
+        ("removed for", f"{f'{against}, ' if against else ''}this crawl {before[own]:,}"),
+    ]
 
 
 def _subset(sample: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any, TextIO, Unpack
 
@@ -17,6 +18,8 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkprep.arguments import check_arguments
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
 from sparkprep.dedup.contents import MADE, METRICS, SINGLE_FILE
+from sparkprep.dedup.index.crawl import IntoIndex
+from sparkprep.dedup.index.folder import check_index, held_index
 from sparkprep.dedup.inputs import open_documents
 from sparkprep.dedup.report import examples, metrics, page, sources
 from sparkprep.dedup.resolve import cluster as on_cluster
@@ -64,6 +67,8 @@ def deduplicate(
     work: str | os.PathLike[str] | None = None,
     keep_work: bool = False,
     sample: dict[str, Any] | None = None,
+    index: str | os.PathLike[str] | None = None,
+    crawl: str | None = None,
     **fields: Unpack[SettingsKeywords],
 ) -> Result:
     """Remove near-duplicate documents.
@@ -76,6 +81,8 @@ def deduplicate(
     kept-NAME.snappy.parquet, under which the kept documents are written as one Parquet file too. work: where
     intermediate tables lie, which all nodes of a cluster see; by default beside the output. keep_work: keep them where
     the run fails; the error says where. sample: which embedded subset the source is (`Subset.origin`), for the metrics.
+    index: the folder of an index, made if it is not there: documents go for those of the crawls in it too, and it gets
+    these as a crawl of the name `crawl`. Of a crawl that is in it already the result is made again.
 
     A DataFrame of pandas keeps an index that has a name, as a column; its missing values are nulls. Raises UserError
     where the input, a setting or the output cannot work, and where files hold no document; of a table without rows the
@@ -85,7 +92,19 @@ def deduplicate(
     >>> result = deduplicate(documents, threshold=0.7)           # doctest: +SKIP
     >>> result.kept.count(), result.metrics["counts"]["near"]    # doctest: +SKIP
     """
-    keywords = ("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "sample")
+    keywords = (
+        "output",
+        "overwrite",
+        "spark",
+        "progress",
+        "stream",
+        "single_file",
+        "work",
+        "keep_work",
+        "sample",
+        "index",
+        "crawl",
+    )
     settings = from_keywords(Settings, settings, fields, keywords)
     check_arguments(
         output=output,
@@ -95,16 +114,26 @@ def deduplicate(
         stream=stream,
         work=work,
         keep_work=keep_work,
+        index=index,
+        crawl=crawl,
     )
     _check_single_file(single_file)
     documents = source_of(place_of(source))
+    places = {"input": paths_of(documents), "output": [output], "work": [work]}
+    check_index(index, crawl, settings, places)
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
     worker = preflight(spark)
     told = Progress(spark, stream or display_for(progress), DEDUP)
     place = temporary_output() if output is None else output
-    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
+    with (
+        nullcontext() if index is None else held_index(index) as held,
+        OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work) as folder,
+    ):
+        into = None if held is None or crawl is None else IntoIndex(held, crawl)
         with tasks_ended(spark):
-            figures = _open_and_run(spark, documents, settings, folder, told, single_file, sample, worker)
+            figures = _open_and_run(spark, documents, settings, folder, told, single_file, sample, worker, into)
+        if into is not None:
+            into.commit()
         folder.commit()
     told.warn(figures["warnings"])
     return Result(figures, folder.path, spark)
@@ -128,8 +157,12 @@ def _open_and_run(
     single_file: str | None,
     sample: dict[str, Any] | None,
     worker: Mapping[str, str],
+    into: IntoIndex | None,
 ) -> dict[str, Any]:
-    """Open the input, run all stages, and return the metrics. worker: what `preflight` has found."""
+    """Open the input, run all stages, and return the metrics.
+
+    worker: what `preflight` has found. into: the index that the documents meet and join, if any.
+    """
     found = open_documents(spark, source, settings, folder, progress)
     opened = found.opened
     tell_of_room(spark, progress, worker, opened.summary.bytes, SHUFFLED)
@@ -150,26 +183,33 @@ def _open_and_run(
         warnings=opened.warnings,
     )
     with explained():
-        tally = _sketch(work)
+        if into is not None:
+            into.begin(work)
+        tally = _sketch(work, into)
         counts = _search(work)
         outcome = _resolve(work, counts)
         _write(work, outcome)
-        return _report(work, tally, counts, outcome)
+        if into is not None:
+            into.write(work, counts)
+        return _report(work, tally, counts, outcome, into.figures() if into else None)
 
 
-def _sketch(work: Workspace) -> Tally:
+def _sketch(work: Workspace, into: IntoIndex | None) -> Tally:
     """Write the signature rows."""
     with work.progress.stage("sketch", work.summary.rows) as stage:
-        tally = write_signatures(work.spark, work.documents, work.columns, work.settings, work.signatures)
+        if into is not None:
+            tally = into.sketch(work)
+        else:
+            tally = write_signatures(work.spark, work.documents, work.columns, work.settings, work.signatures)
         stage.bytes = work.text_bytes = tally.text_bytes
-    if work.signatures.rows != work.summary.rows:
-        raise RuntimeError(f"{work.summary.rows:,} documents went in, {work.signatures.rows:,} have signatures")
+    if work.own_signatures.rows != work.summary.rows:
+        raise RuntimeError(f"{work.summary.rows:,} documents went in, {work.own_signatures.rows:,} have signatures")
     return tally
 
 
 def _search(work: Workspace) -> CandidateCounts:
     """Write the candidates of search 0."""
-    with work.progress.stage("candidates", work.summary.rows):
+    with work.progress.stage("candidates", work.signatures.rows):
         return BucketSearch.among_all(work).run(work.cores)
 
 
@@ -191,7 +231,7 @@ def _write(work: Workspace, outcome: Outcome) -> None:
         def write(piece: int) -> list[tuple[int, Written]]:
             return list(enumerate(write_parts(piece, _told_apart(piece, documents, removed))))
 
-        written = run(work.spark, range(len(documents.pieces)), write)
+        written = run(work.spark, work.own_pieces, write)
         for number, table in enumerate(tables):
             table.note(part for which, part in written if which == number)
         for table in work.results.values():
@@ -222,7 +262,9 @@ def _told_apart(piece: int, documents: Documents, removed: Table) -> Iterator[tu
             yield batch, batch.slice(0, 0)
 
 
-def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome) -> dict[str, Any]:
+def _report(
+    work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome, index: dict[str, Any] | None
+) -> dict[str, Any]:
     """Write metrics.json and report.html, and return the metrics.
 
     Both tell how long the stage took until the page was drawn; what follows is the writing of two small files.
@@ -231,10 +273,10 @@ def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Out
     with work.progress.stage("report") as stage:
         column, by_source = work.columns.source, None
         if column is not None:
-            by_source = sources.losses(work.signatures, column, work.removed_keys, outcome.flows)
+            by_source = sources.losses(work.own_signatures, column, work.removed_keys, outcome.flows)
             work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
         shown = examples.collect(work, outcome)
-        figures = metrics.build(work, tally, counts, outcome, by_source)
+        figures = metrics.build(work, tally, counts, outcome, by_source, index)
 
         def timed() -> dict[str, Any]:
             this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))

@@ -12,14 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkprep.dedup.workspace import Ties, Workspace
 from sparkprep.documents import addressed
 from sparkprep.documents.addressed import is_among, keys_of
 from sparkprep.documents.keys import KEY
-from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.io.arrow import filtered, python_values
 
 
@@ -31,7 +30,7 @@ def with_row_hashes(work: Workspace, ranks: pa.Table, ties: Ties) -> pa.Table:
     places = np.flatnonzero(_tied(ranks["rank"].combine_chunks()))
     if places.size:
         addressed.save(ties.documents, work.documents, pa.table({KEY: keys[places]}))
-        _write_row_hashes(work.spark, work.documents, ties)
+        _write_row_hashes(work, ties)
         places = places[np.argsort(keys[places])]
         key, row_hash = ties.row_hashes.columns([KEY, "row_hash"])
         hashes[places[np.searchsorted(keys[places], key)]] = row_hash
@@ -45,16 +44,21 @@ def ranked(work: Workspace, nodes: DataFrame, ties: Ties) -> DataFrame:
     addressed.write(ties.documents, work.documents, rows.join(equal, "rank").select(KEY))
     if not ties.documents.rows:
         return rows.withColumn("row_hash", F.lit(0).cast("long"))
-    _write_row_hashes(work.spark, work.documents, ties)
+    _write_row_hashes(work, ties)
     hashes = ties.row_hashes.read(work.spark)
     return rows.join(hashes, KEY, "left").select(KEY, "rank", F.coalesce("row_hash", F.lit(0)).alias("row_hash"))
 
 
-def _write_row_hashes(spark: SparkSession, documents: Documents, ties: Ties) -> None:
+def _write_row_hashes(work: Workspace, ties: Ties) -> None:
+    documents, index = work.documents, work.index
     names, tied = sorted(documents.schema.names), ties.documents
 
     def task(number: int) -> Iterator[pa.RecordBatch]:
         wanted = keys_of(tied, number)
+        if index is not None and index.holds(number):
+            hashes = index.row_hashes(number, wanted)
+            yield pa.RecordBatch.from_pydict({KEY: wanted, "row_hash": hashes})
+            return
         key = documents.pieces[number].first_key
         for batch in documents.batches(number, names):
             keys = np.arange(key, key + batch.num_rows)
@@ -64,7 +68,7 @@ def _write_row_hashes(spark: SparkSession, documents: Documents, ties: Ties) -> 
                 rows = filtered(batch, hit)
                 yield pa.RecordBatch.from_pydict({KEY: keys[hit], "row_hash": _hash_rows(rows)})
 
-    ties.row_hashes.write_tasks(spark, list(tied.parts or {}), task)
+    ties.row_hashes.write_tasks(work.spark, list(tied.parts or {}), task)
 
 
 def _hash_rows(rows: pa.RecordBatch) -> pa.Array:

@@ -23,6 +23,7 @@ from sparkprep.dedup.columns import (
     LINKS,
     NAMED_DECISIONS,
     PAIRS,
+    REMOVED_KEYS,
     ROW_HASHES,
     SIGNATURES,
     SIMILAR_PAIRS,
@@ -31,6 +32,8 @@ from sparkprep.dedup.columns import (
     removed_schema,
 )
 from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, REMOVED
+from sparkprep.dedup.index.indexed import IndexedDocuments
+from sparkprep.dedup.kernels.buckets import NOTHING_DECIDED, Standing
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns
 from sparkprep.documents.parquet.footers import InputSummary
@@ -247,7 +250,7 @@ class Workspace:
     listing: Listing
     """its files"""
     documents: Documents
-    """the Parquet files that hold the documents, perhaps spooled from the input, as tasks read them"""
+    """the Parquet files that hold the documents, perhaps spooled from the input, as tasks read them; and the index's"""
     columns: Columns
     text_bytes: int = 0
     """of all documents, once they are read"""
@@ -258,16 +261,33 @@ class Workspace:
     sample: dict[str, Any] | None = None
     """which embedded subset the input is, if one"""
     warnings: list[str] = field(default_factory=list)
+    index: IndexedDocuments | None = None
+    """the documents of earlier crawls, where the run has an index"""
     _searches: dict[tuple[str, int], Search] = field(default_factory=dict)
 
     @property
     def summary(self) -> InputSummary:
         return self.documents.summary
 
+    @property
+    def standing(self) -> Standing:
+        """Which keys are those of documents that were decided on before."""
+        return self.index.standing if self.index else NOTHING_DECIDED
+
+    @property
+    def own_pieces(self) -> range:
+        """The pieces of the input."""
+        return range(self.index.own_pieces if self.index else len(self.documents.pieces))
+
     @cached_property
     def signatures(self) -> Table:
         """The signature rows, a part for each piece of the documents."""
         return self._intermediate("signatures", SIGNATURES)
+
+    @property
+    def own_signatures(self) -> Table:
+        """Those of the input alone, once they are written."""
+        return self.signatures.limited(self.own_pieces)
 
     @cached_property
     def candidates(self) -> CandidateTables:
@@ -315,7 +335,12 @@ class Workspace:
     @cached_property
     def removed_keys(self) -> Table:
         """The documents that are removed in the end, addressed to the pieces."""
-        return self._intermediate("removed_keys", KEYS)
+        return self._intermediate("removed_keys", REMOVED_KEYS)
+
+    @cached_property
+    def ties_of_index(self) -> Ties:
+        """What tells apart all documents that are equal in the keep order, for the index."""
+        return Ties(join_path(self.output.scratch, "ties_of_index"))
 
     @cached_property
     def kept(self) -> Table:
@@ -325,7 +350,7 @@ class Workspace:
     @cached_property
     def removed(self) -> Table:
         """The result: REMOVED_COLUMNS of each removed document."""
-        return Table(self.result(REMOVED), removed_schema(self.id_type), RESULT)
+        return Table(self.result(REMOVED), removed_schema(self.id_type, self.index is not None), RESULT)
 
     @cached_property
     def removed_rows(self) -> Table:
@@ -336,7 +361,7 @@ class Workspace:
     @cached_property
     def pairs(self) -> Table:
         """The result: which document was removed for which, and the near misses, by the rows' places."""
-        return Table(self.result(AUDIT_PAIRS), pairs_schema(self.id_type), RESULT)
+        return Table(self.result(AUDIT_PAIRS), pairs_schema(self.id_type, self.index is not None), RESULT)
 
     @property
     def results(self) -> dict[str, Table]:

@@ -1,18 +1,19 @@
-"""An index in its folder, local or on S3: held by one run, its manifest replaced whole, what killed runs left removed."""
+"""An index in its folder, local or on S3: held by one run, its manifest replaced whole, leftovers removed."""
 
 from __future__ import annotations
 
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from sparkprep.console import safe_text, say, signals_held_back
-from sparkprep.dedup.index.manifest import Manifest, check_settings, parse
+from sparkprep.dedup.index.manifest import Manifest, check_crawl_name, check_settings, parse
+from sparkprep.dedup.settings import Settings
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import delete_file, delete_folder, exists, make_folder
 from sparkprep.io.heartbeat import HEARTBEAT, Heartbeat
@@ -121,12 +122,35 @@ def _no_index(place: str) -> UserError:
     return UserError(f"{place}: holds no {INDEX}, so it is no index; name one that `sparkprep dedup --index` has made")
 
 
-def refuse_overlap(index: str, others: dict[str, list[str]]) -> None:
+def check_index(
+    index: str | os.PathLike[str] | None,
+    crawl: str | None,
+    settings: Settings,
+    others: Mapping[str, Sequence[str | os.PathLike[str] | None]],
+) -> None:
+    """Refuse what cannot work with an index, before anything is read. others: setting -> other places of the run."""
+    if index is None:
+        if crawl is not None:
+            raise UserError(f"{argument('crawl', crawl)}: name the {argument('index')} that it is to go into")
+        return
+    if crawl is None:
+        raise UserError(f"{argument('crawl')} is missing: name the crawl that these documents are, as jan-2026")
+    check_crawl_name(crawl)
+    if settings.rule != "leader":
+        raise UserError(
+            f"{argument('rule', settings.rule)}: a new document may join two of an index that both were kept, so that "
+            f"their order cannot hold; take {argument('rule', 'leader')} with {argument('index')}"
+        )
+    refuse_overlap(index, others)
+
+
+def refuse_overlap(
+    index: str | os.PathLike[str], others: Mapping[str, Sequence[str | os.PathLike[str] | None]]
+) -> None:
     """Raise UserError where an index and another place of the run, by the setting that names it, lie in one another."""
     place = normalise(index)
     for setting, paths in others.items():
-        for given in paths:
-            other = normalise(given)
+        for other in map(normalise, filter(None, paths)):
             if lies_in(place, other) or lies_in(other, place):
                 raise UserError(
                     f"{argument('index', place)} and {argument(setting, other)} lie one in the other: choose another "

@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 
 from sparkprep.dedup.kernels.arrays import I64
-from sparkprep.spark.tables import Form
 
 KEPT, REMOVED, SHINGLES = "kept", "removed", "shingles"
 """The tables of a crawl."""
@@ -37,10 +36,6 @@ whether they have one normalised text; null, null and false of a kept one. The o
 """
 SETS = pa.schema([pa.field("hashes", pa.large_binary())])
 """The rows of SHINGLES: of each document of a piece, its distinct shingle hashes, uint64, ascending."""
-
-ROWS_FORM = Form("snappy")
-SETS_FORM = Form("none", ("hashes",), row_group_bytes=1 << 20)
-"""Hashes are random bits. A row group is what is read where one document in it is a candidate."""
 
 _NUMBER_BITS, _PIECE_BITS = 28, 18
 MOST_CRAWLS = 1 << (63 - _NUMBER_BITS - _PIECE_BITS)

@@ -138,9 +138,10 @@ def parse(path: str, text: str) -> Manifest:
         raise UserError(f"{file}: this is no index of crawls; {_ADVICE}")
     number = value.get("format")
     if isinstance(number, int) and number != FORMAT:
+        version = "a newer" if number > FORMAT else "an older"
         raise UserError(
-            f"{file}: written by {'a newer' if number > FORMAT else 'an older'} sparkprep (format {number}, this one knows "
-            f"{FORMAT}); take that version, or begin another index"
+            f"{file}: written by {version} sparkprep (format {number}, this one knows {FORMAT}); take that version, or "
+            "begin another index"
         )
     value = checked_object(value, file, _ADVICE, keys)
     try:

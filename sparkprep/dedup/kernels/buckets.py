@@ -61,6 +61,9 @@ class Standing:
     removed: int = NOBODY
 
 
+NOTHING_DECIDED = Standing()
+
+
 def copies(key: I64, text_hash: U64) -> tuple[I64, I64]:
     """Return (positions of the first document of each text, first key of every document's text), both int64.
 
@@ -164,7 +167,7 @@ def _walk(bucket, key, text_hash, cap, own, removed, fill, pairs, exact, hot, ho
     return n_pairs, n_exact, n_hot, n_hot_buckets, n_same
 
 
-def search(entries: Entries, cap: int, standing: Standing = Standing()) -> BucketContents:
+def search(entries: Entries, cap: int, standing: Standing = NOTHING_DECIDED) -> BucketContents:
     """Return all candidate pairs, exact copies, hot buckets and repeated identifiers among the entries of one task.
 
     But for those among documents alone that were decided on before, and pairs with one that was removed then.

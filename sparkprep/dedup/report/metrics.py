@@ -99,9 +99,17 @@ def other_thresholds(result: Outcome, threshold: float, bands: int, rows: int) -
 
 
 def build(
-    work: Workspace, tally: Tally, counts: CandidateCounts, result: Outcome, by_source: dict[str, Any] | None
+    work: Workspace,
+    tally: Tally,
+    counts: CandidateCounts,
+    result: Outcome,
+    by_source: dict[str, Any] | None,
+    index: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """Return everything that metrics.json holds; by_source: what `sources.losses` returns."""
+    """Return everything that metrics.json holds.
+
+    by_source: what `sources.losses` returns. index: what `CrawlOfRun.figures` does, where there is one.
+    """
     settings, summary, banding = work.settings, work.summary, work.settings.banding
     documents = summary.rows + work.rejected
     at_threshold = float(probability(settings.threshold, banding.bands, banding.rows))
@@ -145,6 +153,7 @@ def build(
         "jaccard_histogram": coarse(result.histogram, settings.threshold),
         "other_thresholds": other_thresholds(result, settings.threshold, banding.bands, banding.rows),
         "sources": by_source,
+        "index": index,
         "stages": work.progress.summary(),
         "seconds": round(work.progress.seconds, 3),
         "parts": {name: table.manifest() for name, table in work.results.items()},
@@ -168,7 +177,7 @@ def pair_counts(result: Outcome, threshold: float) -> dict[str, int]:
 def removed_text_bytes(work: Workspace) -> int:
     """Return the bytes of the removed documents' texts, from the signature rows, read some at a time."""
     total = 0
-    for piece in work.signatures.parts or {}:
+    for piece in work.own_signatures.parts or {}:
         gone = keys_of(work.removed_keys, piece)
         for batch in work.signatures.part(piece, [KEY, "bytes"]):
             total += int(np.asarray(batch["bytes"])[is_among(np.asarray(batch[KEY]), gone)].sum())
@@ -180,4 +189,6 @@ def command(work: Workspace) -> str:
     if work.inputs is None:
         return f"deduplicate({', '.join(['documents', *(f'{k}={v!r}' for k, v in changed(work.settings).items())])})"
     words = [word for name, value in changed(work.settings).items() for word in (flag(name), str(value))]
+    if work.index is not None:
+        words += [flag("index"), work.index.path, flag("crawl"), work.index.crawl]
     return shlex.join(["sparkprep", "dedup", "--input", *work.inputs, "--output", work.output.path, *words])
