@@ -144,7 +144,7 @@ def search_buckets(blobs: Iterator[Blob], cap: int, standing: Standing = NOTHING
 
 
 def _compare_along_keep_order(
-    batches: Iterator[pa.RecordBatch], threshold: float, leaders: int, own: int
+    batches: Iterator[pa.RecordBatch], threshold: float, leaders: int, own: int = buckets.NOBODY
 ) -> Iterator[pa.RecordBatch]:
     """Turn rows of (bucket, KEY, tiny), sorted by bucket and keep order, into candidates rows.
 

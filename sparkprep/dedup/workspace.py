@@ -263,6 +263,8 @@ class Workspace:
     warnings: list[str] = field(default_factory=list)
     index: IndexedDocuments | None = None
     """the documents of earlier crawls, where the run has an index"""
+    inner: str | None = None
+    """where the tables of the result go, if they are not wanted as such"""
     _searches: dict[tuple[str, int], Search] = field(default_factory=dict)
 
     @property
@@ -375,7 +377,7 @@ class Workspace:
 
     def result(self, name: str) -> str:
         """Return the path of something in the folder that becomes the output."""
-        return join_path(self.output.work, name)
+        return join_path(self.inner or self.output.work, name)
 
     def _intermediate(self, name: str, schema: pa.Schema) -> Table:
         return Table(join_path(self.output.scratch, name), schema)

@@ -15,7 +15,8 @@ INDEX, CRAWLS, LOCK = "index.json", "crawls", ".lock"
 """The manifest, the folder of the crawls' tables, and what a run on a disk holds while it writes."""
 
 
-_TABLE = re.compile(r"[^/]+-[0-9a-f]{8}/(?:kept|removed|shingles)")
+TABLE = re.compile(r"[^/]+-[0-9a-f]{8}/(?:kept|removed|shingles)")
+"""The folder of a table, below that of the crawls."""
 
 
 def table_folders(index: str) -> list[str]:
@@ -36,7 +37,7 @@ def table_folders(index: str) -> list[str]:
 
 
 def _tables(found: set[str]) -> list[str]:
-    return sorted(f"{CRAWLS}/{each}" for each in found if _TABLE.fullmatch(each))
+    return sorted(f"{CRAWLS}/{each}" for each in found if TABLE.fullmatch(each))
 
 
 def named_folders(index: str) -> set[str] | None:

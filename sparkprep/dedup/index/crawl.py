@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -31,6 +31,7 @@ from sparkprep.dedup.index.manifest import (
     Manifest,
     Part,
     StoredTable,
+    encoded_type,
     settings_of,
 )
 from sparkprep.dedup.kernels.arrays import I64
@@ -108,10 +109,11 @@ class IntoIndex:
     _crawl: CrawlOfRun | None = None
 
     def begin(self, work: Workspace) -> None:
-        """Set the documents of the crawls before this one behind the run's own. Raises UserError as `begin`."""
+        """Set the documents of the crawls before behind the run's own. Raises UserError where that cannot be."""
         refuse_unseen(work.spark, [], [self.folder.path])
         settings = settings_of(work.settings, work.id_type)
-        self._crawl = begin(self.folder, self.name, settings, work.documents)
+        manifest = self.folder.begin(settings, encoded_type(work.id_type))
+        self._crawl = begin(self.folder, self.name, manifest, work.documents)
         work.index = self._crawl.indexed
         work.documents = work.index.behind(work.documents)
 
@@ -150,12 +152,11 @@ def stored(path: str, table: Table) -> StoredTable:
     return StoredTable(folder, tuple(Part(number, **asdict(part.file)) for number, part in parts))
 
 
-def begin(folder: IndexFolder, name: str, settings: dict[str, Any], documents: Documents) -> CrawlOfRun:
+def begin(folder: IndexFolder, name: str, manifest: Manifest, documents: Documents) -> CrawlOfRun:
     """Begin a run's crawl: it comes behind all that are in the index, or, if it is one of these, where it was.
 
-    Raises UserError where the index was made by other settings, or can take no more.
+    Raises UserError where the index can take no more.
     """
-    manifest = folder.begin(settings)
     order = manifest.place_of(name)
     earlier = None if order is None else manifest.crawls[order]
     serial = manifest.next_serial if earlier is None else earlier.serial
@@ -164,13 +165,15 @@ def begin(folder: IndexFolder, name: str, settings: dict[str, Any], documents: D
         raise UserError(f"{folder.path}: an index holds {MOST_CRAWLS:,} crawls of {MOST_PIECES:,} pieces at most")
     before = manifest.crawls[:order]
     indexed = index_before(folder.path, before, name, serial, documents)
-    below = folder.new_folder(name)
-    tables = {
-        KEPT: Table(join_path(folder.path, *below.split("/"), KEPT), ROWS, ROWS_FORM),
-        REMOVED: Table(join_path(folder.path, *below.split("/"), REMOVED), ROWS, ROWS_FORM),
-        SHINGLES: Table(join_path(folder.path, *below.split("/"), SHINGLES), SETS, SETS_FORM),
-    }
-    return CrawlOfRun(folder, manifest, name, earlier, indexed, tables if earlier is None else {}, serial)
+    tables = {} if earlier else new_tables(folder, name)
+    return CrawlOfRun(folder, manifest, name, earlier, indexed, tables, serial)
+
+
+def new_tables(folder: IndexFolder, name: str) -> dict[str, Table]:
+    """Return the tables of a crawl, to be written below the index where nothing is yet."""
+    below = join_path(folder.path, *folder.new_folder(name).split("/"))
+    rows = {each: Table(join_path(below, each), ROWS, ROWS_FORM) for each in (KEPT, REMOVED)}
+    return {**rows, SHINGLES: Table(join_path(below, SHINGLES), SETS, SETS_FORM)}
 
 
 def write_signatures(work: Workspace, crawl: CrawlOfRun) -> Tally:
@@ -278,13 +281,13 @@ def write_rows(work: Workspace, crawl: CrawlOfRun, counts: CandidateCounts) -> N
     write_parts = split_writer(tables)
 
     def task(piece: int) -> list[tuple[int, Written | dict[int, int]]]:
-        decided = pa.Table.from_batches(removed.part(piece) if removed.exists() else (), removed.schema)
-        against = np.unique(indexed.orders_of(np.asarray(decided["kept_key"])), return_counts=True)
+        gone = pa.Table.from_batches(removed.part(piece), removed.schema)
+        against = np.unique(indexed.orders_of(np.asarray(gone["kept_key"])), return_counts=True)
         counted: dict[int, int] = dict(zip(*(each.tolist() for each in against), strict=True))
         told = pa.Table.from_batches(hashes.part(piece) if hashes.exists() else (), hashes.schema)
         first = indexed.first_keys[piece]
-        rows = (_decided(batch, first, indexed, decided, told) for batch in signatures.part(piece))
-        parts = write_parts(piece, rows) if tables else []
+        rows = (_rows_of(batch, first, indexed, told) for batch in signatures.part(piece))
+        parts = write_parts(piece, (decided(batch, first, indexed, gone) for batch in rows)) if tables else []
         return [*enumerate(parts), (-1, counted)]
 
     found = run(work.spark, range(indexed.own_pieces), task)
@@ -311,12 +314,10 @@ def _write_row_hashes(work: Workspace, crawl: CrawlOfRun, counts: CandidateCount
         ranked(work, work.own_signatures.read(work.spark, [KEY]), work.ties_of_index)
 
 
-def _decided(
-    batch: pa.RecordBatch, first: int, indexed: IndexedDocuments, removed: pa.Table, hashes: pa.Table
-) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Return the rows of the index (kept, removed) of signature rows of a piece whose first key is `first`.
+def _rows_of(batch: pa.RecordBatch, first: int, indexed: IndexedDocuments, hashes: pa.Table) -> pa.RecordBatch:
+    """Return signature rows of a piece whose first key is `first` as rows of the index, none of them decided.
 
-    removed: its removed documents, (KEY, kept_key, jaccard, rule) by key; hashes: (KEY, row_hash) by key.
+    hashes: (KEY, row_hash) by key.
     """
     batch = batch.filter(pc.greater(batch["shingles"], 0))
     keys = np.asarray(batch[KEY])
@@ -324,23 +325,32 @@ def _decided(
     columns["number"] = pa.array(keys - first)
     columns["rank"] = pc.binary_replace_slice(batch["rank"], 0, len(indexed.prefix()), b"")
     columns["row_hash"] = pa.array(_looked_up(keys, np.asarray(hashes[KEY]), np.asarray(hashes["row_hash"])))
-    gone_keys = np.asarray(removed[KEY])
+    return undecided(columns, len(keys))
+
+
+def undecided(columns: Mapping[str, pa.Array], rows: int) -> pa.RecordBatch:
+    """Return so many rows of the index of documents that stay, from their other columns."""
+    nothing = {name: pa.nulls(rows, ROWS.field(name).type) for name in ("kept_place", "jaccard")}
+    return pa.RecordBatch.from_pydict({**columns, **nothing, "exact": pa.array(np.zeros(rows, np.bool_))}, ROWS)
+
+
+def decided(
+    rows: pa.RecordBatch, first: int, indexed: IndexedDocuments, removed: pa.Table
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Return rows of the index of a piece whose first key is `first`, as they were decided: (kept, removed).
+
+    removed: (KEY, kept_key, jaccard, rule) of the removed documents of the piece, by key.
+    """
+    keys, gone_keys = np.asarray(rows["number"]) + first, np.asarray(removed[KEY])
     gone = is_among(keys, gone_keys)
-    rows = pa.RecordBatch.from_pydict(
-        {**columns, **{name: pa.nulls(len(keys), ROWS.field(name).type) for name in ("kept_place", "jaccard")},
-         "exact": pa.array(np.zeros(len(keys), np.bool_))},
-        ROWS,
-    )  # fmt: skip
     kept, out = rows.filter(pa.array(~gone)), rows.filter(pa.array(gone))
-    at = np.searchsorted(gone_keys, keys[gone])
-    decisions = removed.take(pa.array(at)).combine_chunks()
+    decisions = removed.take(pa.array(np.searchsorted(gone_keys, keys[gone]))).combine_chunks()
     more = {
         "kept_place": pa.array(indexed.by_place.of_keys(np.asarray(decisions["kept_key"]))),
         "jaccard": decisions["jaccard"].combine_chunks(),
         "exact": pc.equal(decisions["rule"], "exact").combine_chunks(),
     }
-    given = {name: more.get(name, out[name]) for name in ROWS.names}
-    return kept, pa.RecordBatch.from_pydict(given, ROWS)
+    return kept, pa.RecordBatch.from_pydict({name: more.get(name, out[name]) for name in ROWS.names}, ROWS)
 
 
 def _looked_up(keys: I64, some: I64, values: I64) -> I64:

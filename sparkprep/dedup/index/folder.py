@@ -36,7 +36,7 @@ class IndexFolder:
         """Return a folder for tables of a crawl, below the index, which no other has."""
         return f"{CRAWLS}/{crawl}-{uuid.uuid4().hex[:8]}"
 
-    def begin(self, settings: Mapping[str, Any]) -> Manifest:
+    def begin(self, settings: Mapping[str, Any], id_type: str) -> Manifest:
         """Return the manifest, where it is of these settings; an empty one is written where there are no crawls yet.
 
         Only then may tables be written: what lies in a folder without a manifest is nobody's leftover. Raises UserError
@@ -45,7 +45,7 @@ class IndexFolder:
         if self.manifest is None or not self.manifest.crawls:
             self._is_new = self._is_new or self.manifest is None
             serial = self.manifest.next_serial if self.manifest else 0
-            self.replace(Manifest(dict(settings), serial))
+            self.replace(Manifest(dict(settings), id_type, serial))
         assert self.manifest is not None
         check_settings(self.path, self.manifest.settings, settings)
         return self.manifest

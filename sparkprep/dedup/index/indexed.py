@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sparkprep.dedup.columns import DECISIONS, SIGNATURES, TextState
-from sparkprep.dedup.index.layout import KEPT, REMOVED, ROWS, SHINGLES, Places, place
+from sparkprep.dedup.index.layout import KEPT, REMOVED, ROWS, SHINGLES, Places, number_of_piece, place
 from sparkprep.dedup.index.manifest import Crawl
 from sparkprep.dedup.kernels.arrays import I64
 from sparkprep.dedup.kernels.buckets import Standing
@@ -69,8 +69,9 @@ class IndexedPiece:
 class IndexedDocuments:
     """The documents of an index before a crawl, for the run of that crawl.
 
-    path: of the index. crawl, order: the run's own crawl, and how many are before it. own, own_pieces: how many
-    documents and pieces the run itself has; first_keys, places: of these pieces.
+    path: of the index. crawl, order: the run's own crawl, and how many are before it. own, own_pieces: how many keys
+    and pieces the run itself has; first_keys, places: of these pieces. undecided: what these are, where they lie in the
+    index too, of whichever crawls, and are decided anew.
     """
 
     path: str
@@ -80,6 +81,7 @@ class IndexedDocuments:
     first_keys: tuple[int, ...]
     places: tuple[int, ...]
     pieces: tuple[IndexedPiece, ...]
+    undecided: tuple[IndexedPiece, ...] = ()
 
     @property
     def own_pieces(self) -> int:
@@ -98,7 +100,7 @@ class IndexedDocuments:
 
     def holds(self, piece: int) -> bool:
         """Return whether a piece of the run is one of the index's."""
-        return piece >= self.own_pieces
+        return piece >= self.own_pieces or bool(self.undecided)
 
     def behind(self, documents: Documents) -> Documents:
         """Return the run's documents with those of the index behind them."""
@@ -171,46 +173,66 @@ class IndexedDocuments:
 
     def crawls_of(self, keys: I64) -> pa.Array:
         """Return the name of the crawl of each document, string (n,)."""
-        starts = np.array([piece.first_key for piece in self.pieces], np.int64)
-        names = pa.array([self.crawl, *(piece.crawl for piece in self.pieces)], pa.string())
-        return names.take(pa.array(np.searchsorted(starts, keys, side="right")))
+        names = pa.array([self.crawl, *(piece.crawl for piece in self._all)], pa.string())
+        return names.take(pa.array(self._places_among_all(keys)))
 
     def orders_of(self, keys: I64) -> I64:
         """Return the number of the crawl of each document among all crawls, int64 (n,)."""
-        starts = np.array([piece.first_key for piece in self.pieces], np.int64)
-        orders = np.array([self.order, *(piece.order for piece in self.pieces)], np.int64)
-        found: I64 = orders[np.searchsorted(starts, keys, side="right")]
+        orders = np.array([self.order, *(piece.order for piece in self._all)], np.int64)
+        found: I64 = orders[self._places_among_all(keys)]
+        return found
+
+    @property
+    def _all(self) -> tuple[IndexedPiece, ...]:
+        return (*self.undecided, *self.pieces)
+
+    def _places_among_all(self, keys: I64) -> I64:
+        """Return of each key, int64 (n,), which of all pieces holds it, from 1; 0 where none does."""
+        starts = np.array([piece.first_key for piece in self._all], np.int64)
+        found: I64 = np.searchsorted(starts, keys, side="right")
         return found
 
     def _piece(self, piece: int) -> IndexedPiece:
-        return self.pieces[piece - self.own_pieces]
+        return self.undecided[piece] if piece < self.own_pieces else self.pieces[piece - self.own_pieces]
 
 
 def index_before(path: str, crawls: Sequence[Crawl], crawl: str, serial: int, documents: Documents) -> IndexedDocuments:
     """Return the documents of an index's first crawls, for the run of the next, which has these documents."""
+    own = documents.summary.rows
+    first_keys = tuple(piece.first_key for piece in documents.pieces)
+    places = tuple(place(serial, number) for number in range(len(first_keys)))
+    return IndexedDocuments(path, crawl, len(crawls), own, first_keys, places, _decided(path, crawls, own))
+
+
+def index_without(path: str, crawls: Sequence[Crawl], order: int) -> IndexedDocuments:
+    """Return the documents of an index without one crawl: those of the crawls behind it are to be decided anew."""
+    undecided: list[IndexedPiece] = []
+    key = 0
+    for number in range(order + 1, len(crawls)):
+        for found in pieces_of(path, crawls[number], number, (KEPT, REMOVED), key, is_decided=False):
+            undecided.append(found)
+            key += found.rows
+    first_keys, places = (tuple(getattr(piece, name) for piece in undecided) for name in ("first_key", "place"))
+    decided = _decided(path, crawls[:order], key)
+    return IndexedDocuments(path, "", len(crawls), key, first_keys, places, decided, tuple(undecided))
+
+
+def _decided(path: str, crawls: Sequence[Crawl], key: int) -> tuple[IndexedPiece, ...]:
+    """Return the pieces of an index's first crawls, kept documents first, with keys from `key` on."""
     pieces: list[IndexedPiece] = []
-    key = documents.summary.rows
     for name in (KEPT, REMOVED):
         for order, each in enumerate(crawls):
             for found in pieces_of(path, each, order, (name,), key):
                 pieces.append(found)
                 key += found.rows
-    return IndexedDocuments(
-        path,
-        crawl,
-        len(crawls),
-        documents.summary.rows,
-        tuple(piece.first_key for piece in documents.pieces),
-        tuple(place(serial, number) for number in range(len(documents.pieces))),
-        tuple(pieces),
-    )
+    return tuple(pieces)
 
 
 def pieces_of(
     path: str, crawl: Crawl, order: int, tables: Sequence[str], key: int, is_decided: bool = True
 ) -> Iterator[IndexedPiece]:
     """Yield the pieces of a crawl that have rows in these of its tables; the first document of the first has `key`."""
-    files = {name: _files(path, crawl, name) for name in (*tables, SHINGLES)}
+    files = {name: files_of(path, crawl, name) for name in (*tables, SHINGLES)}
     for number, rows in enumerate(crawl.pieces):
         here = tuple(files[name][number] for name in tables if number in files[name])
         if here:
@@ -219,7 +241,13 @@ def pieces_of(
             key += rows
 
 
-def _files(path: str, crawl: Crawl, name: str) -> dict[int, StoredFile]:
+def part_of(piece: IndexedPiece) -> int:
+    """Return the number of a piece in its crawl."""
+    return number_of_piece(piece.place)
+
+
+def files_of(path: str, crawl: Crawl, name: str) -> dict[int, StoredFile]:
+    """Return the files of a table of a crawl, by the number of their piece."""
     table, form = crawl.tables[name], _form(name)
     folder = join_path(path, *table.folder.split("/"))
     return {part.number: StoredFile(join_path(folder, form.name(part.number)), part.rows) for part in table.parts}

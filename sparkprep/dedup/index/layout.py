@@ -50,6 +50,16 @@ def place(serial: int, piece: int) -> int:
     return (serial << _PIECE_BITS | piece) << _NUMBER_BITS
 
 
+def number_of_piece(place: int) -> int:
+    """Return the number of the piece that a place lies in."""
+    return place >> _NUMBER_BITS & (MOST_PIECES - 1)
+
+
+def serial_of(places: I64) -> I64:
+    """Return the serial number of the crawl of each place, int64 (n,)."""
+    return places >> (_NUMBER_BITS + _PIECE_BITS)
+
+
 class Places:
     """Places of documents as keys of a run and back; places and first_keys: of the first document of each piece."""
 

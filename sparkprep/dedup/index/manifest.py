@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.ipc
 
 from sparkprep.dedup.index.layout import MOST_CRAWLS, TABLES
 from sparkprep.dedup.kernels.bands import SLOTS
@@ -67,9 +71,14 @@ class Crawl:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What index.json holds. settings: those on which the documents' rows and decisions depend (`settings_of`)."""
+    """What index.json holds.
+
+    settings: those on which the documents' rows and decisions depend (`settings_of`). id_type: of the identifiers, as
+    Arrow writes a schema, by base64.
+    """
 
     settings: Mapping[str, Any]
+    id_type: str = ""
     next_serial: int = 0
     crawls: tuple[Crawl, ...] = ()
 
@@ -85,10 +94,24 @@ class Manifest:
         """Return the manifest with one more crawl, the last."""
         return replace(self, next_serial=crawl.serial + 1, crawls=(*self.crawls, crawl))
 
+    def without(self, order: int, behind: Sequence[Crawl]) -> Manifest:
+        """Return the manifest without a crawl, by its number, and with these in the place of those behind it."""
+        return replace(self, crawls=(*self.crawls[:order], *behind))
+
+    @property
+    def ids(self) -> pa.DataType:
+        """The type of the identifiers."""
+        return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self.id_type))).field(0).type
+
     @property
     def folders(self) -> set[str]:
         """The folders of all tables, as they stand below the index."""
         return {table.folder for crawl in self.crawls for table in crawl.tables.values()}
+
+
+def encoded_type(kind: pa.DataType) -> str:
+    """Return a type as `Manifest.id_type` has it."""
+    return base64.b64encode(pa.schema([pa.field("id", kind)]).serialize().to_pybytes()).decode()
 
 
 def settings_of(settings: Settings, id_type: object) -> dict[str, Any]:
@@ -112,6 +135,15 @@ def check_settings(path: str, there: Mapping[str, Any], wanted: Mapping[str, Any
         )
 
 
+def find_crawl(path: str, manifest: Manifest, name: str) -> int:
+    """Return the number of a crawl of the index at `path` in their order. Raises UserError where there is none."""
+    found = manifest.place_of(name)
+    if found is None:
+        there = ", ".join(each.name for each in manifest.crawls) or "none"
+        raise UserError(f"{argument('crawl', name)}: {path} has no such crawl; crawls there are: {there}")
+    return found
+
+
 def _called(name: str) -> str:
     others = {"ids": "the type of the identifiers", "slots": "slots of a signature", "unicode": "version of Unicode"}
     return others.get(name) or argument(name)
@@ -133,7 +165,7 @@ def parse(path: str, text: str) -> Manifest:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: not sound JSON ({error}); {_ADVICE}") from error
-    keys = {"format": int, "settings": dict, "next_serial": int, "crawls": list}
+    keys = {"format": int, "settings": dict, "id_type": str, "next_serial": int, "crawls": list}
     if not isinstance(value, dict) or value.get("kind") != INDEX_KIND:
         raise UserError(f"{file}: this is no index of crawls; {_ADVICE}")
     number = value.get("format")
@@ -148,7 +180,7 @@ def parse(path: str, text: str) -> Manifest:
         crawls = tuple(_crawl(each) for each in value["crawls"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file}: not the JSON that was expected: {error!r}; {_ADVICE}") from error
-    return Manifest(value["settings"], value["next_serial"], crawls)
+    return Manifest(value["settings"], value["id_type"], value["next_serial"], crawls)
 
 
 def _crawl(value: Mapping[str, Any]) -> Crawl:
