@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -31,10 +31,12 @@ class IndexFolder:
     manifest: Manifest | None
     _version: Version
     _is_new: bool = False
+    _made: list[str] = field(default_factory=list)
 
     def new_folder(self, crawl: str) -> str:
         """Return a folder for tables of a crawl, below the index, which no other has."""
-        return f"{CRAWLS}/{crawl}-{uuid.uuid4().hex[:8]}"
+        self._made.append(f"{CRAWLS}/{crawl}-{uuid.uuid4().hex[:8]}")
+        return self._made[-1]
 
     def begin(self, settings: Mapping[str, Any], id_type: str) -> Manifest:
         """Return the manifest, where it is of these settings; an empty one is written where there are no crawls yet.
@@ -59,25 +61,41 @@ class IndexFolder:
             self._version = replace_version(join_path(self.path, INDEX), manifest.text(), self._version)
             self.manifest = manifest
 
-    def remove_leftovers(self, tell: bool = True) -> None:
-        """Delete the tables that the manifest does not name: a run that was killed has left them."""
-        if self.manifest is None:
-            return
-        named = self.manifest.folders
-        for folder in table_folders(self.path):
-            if folder not in named:
-                path = join_path(self.path, folder)
-                delete_folder(path)
-                if tell:
-                    say(f"note: deleted {safe_text(path)}, which a killed run had left", stream=sys.stderr)
-        if is_local(self.path):
-            _remove_empty(join_path(self.path, CRAWLS))
+    def remove_leftovers(self) -> None:
+        """Delete the tables that the manifest does not name, and tell of them: a run that was killed has left them.
+
+        One that only seemed dead, on S3, cannot put its manifest in place any more: this one is another by then.
+        """
+        unnamed = self._unnamed()
+        if unnamed and self.manifest is not None:
+            self.replace(replace(self.manifest, fence=uuid.uuid4().hex))
+        for folder in unnamed:
+            self._delete(folder)
+            path = join_path(self.path, folder)
+            say(f"note: deleted {safe_text(path)}, which a killed run had left", stream=sys.stderr)
+        self._tidy()
 
     def end(self) -> None:
-        """Leave nothing that no finished run needs."""
-        self.remove_leftovers(tell=False)
-        if self._is_new and self.manifest is not None and not self.manifest.crawls:
+        """Leave nothing that no finished run needs; where another run has been here meanwhile, nothing of its own."""
+        is_ours = read_version(join_path(self.path, INDEX)) == self._version
+        for folder in self._unnamed():
+            if is_ours or folder.rpartition("/")[0] in self._made:
+                self._delete(folder)
+        if is_ours and self._is_new and self.manifest is not None and not self.manifest.crawls:
             delete_file(join_path(self.path, INDEX))
+        self._tidy()
+
+    def _unnamed(self) -> list[str]:
+        if self.manifest is None:
+            return []
+        return [folder for folder in table_folders(self.path) if folder not in self.manifest.folders]
+
+    def _delete(self, folder: str) -> None:
+        delete_folder(join_path(self.path, *folder.split("/")))
+
+    def _tidy(self) -> None:
+        if is_local(self.path):
+            _remove_empty(join_path(self.path, CRAWLS))
 
 
 @contextmanager

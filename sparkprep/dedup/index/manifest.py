@@ -74,13 +74,14 @@ class Manifest:
     """What index.json holds.
 
     settings: those on which the documents' rows and decisions depend (`settings_of`). id_type: of the identifiers, as
-    Arrow writes a schema, by base64.
+    Arrow writes a schema, by base64. fence: anything, changed by a run that takes over from one that seems dead.
     """
 
     settings: Mapping[str, Any]
     id_type: str = ""
     next_serial: int = 0
     crawls: tuple[Crawl, ...] = ()
+    fence: str = ""
 
     def text(self) -> str:
         """Return the file's content."""
@@ -180,7 +181,7 @@ def parse(path: str, text: str) -> Manifest:
         crawls = tuple(_crawl(each) for each in value["crawls"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file}: not the JSON that was expected: {error!r}; {_ADVICE}") from error
-    return Manifest(value["settings"], value["id_type"], value["next_serial"], crawls)
+    return Manifest(value["settings"], value["id_type"], value["next_serial"], crawls, str(value.get("fence", "")))
 
 
 def _crawl(value: Mapping[str, Any]) -> Crawl:
