@@ -71,8 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if output is None:
         raise UserError("--output is missing: name the folder to make")
     with if_interrupted(NOTHING_IN_PLACE):
-        places = {"input": args.input or [], "output": [output], "work": [args.work]}
-        check_index(args.index, args.crawl, settings, places)
+        check_index(args.index, args.crawl, settings, args.input or [], output)
         _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
         source, sample = _input(args)
 
@@ -147,7 +146,7 @@ def summary(metrics: dict[str, Any], output: str) -> str:
     ]
     if recall["estimate"] is not None:
         lines.append(("recall", f"{recall['estimate']:.4f} estimated ({recall['low']:.4f} to {recall['high']:.4f})"))
-    if metrics["index"] is not None:
+    if metrics.get("index") is not None:
         lines += _of_index(metrics["index"])
     if metrics["candidates"]["uncompared_pairs"]:
         lines.append(("not compared", f"{metrics['candidates']['uncompared_pairs']:,} pairs of oversized buckets"))

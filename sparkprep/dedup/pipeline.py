@@ -119,8 +119,7 @@ def deduplicate(
     )
     _check_single_file(single_file)
     documents = source_of(place_of(source))
-    places = {"input": paths_of(documents), "output": [output], "work": [work]}
-    check_index(index, crawl, settings, places)
+    check_index(index, crawl, settings, paths_of(documents), output)
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
     worker = preflight(spark)
     told = Progress(spark, stream or display_for(progress), DEDUP)

@@ -52,6 +52,7 @@ ELSEWHERE = {
 WITH_SPARK = (
     "sparkprep.dedup.cli",
     "sparkprep.dedup.audit.explain_cli",
+    "sparkprep.dedup.index.cli",
     "sparkprep.extract.cli",
     "sparkprep.filter.cli",
     "sparkprep.tokens.shards_cli",
@@ -141,6 +142,8 @@ def with_documents(folder: Path) -> Path:
         "sparkprep extract --input warcs/ --output pages/",
         "sparkprep dedup --input crawl --output clean/",
         "sparkprep dedup --input crawl --output s3://bucket/clean/",
+        "sparkprep dedup --input crawl --output jan --index crawls.index --crawl jan",
+        "cp -r crawl feb",
         "sparkprep tokenize --input clean/ --output tokens/",
         "sparkprep shards --input tokens/ --output shards/",
         "sparkprep dedup --size 10k --output out/ --overwrite",

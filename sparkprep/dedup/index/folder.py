@@ -19,7 +19,8 @@ from sparkprep.io.files import delete_file, delete_folder, exists, make_folder
 from sparkprep.io.heartbeat import HEARTBEAT, Heartbeat
 from sparkprep.io.index_leftovers import CRAWLS, INDEX, LOCK, table_folders
 from sparkprep.io.locks import held
-from sparkprep.io.paths import is_local, join_path, lies_in, normalise, split_s3
+from sparkprep.io.overlap import refuse_same_place
+from sparkprep.io.paths import is_local, join_path, normalise, split_s3
 from sparkprep.io.replacing import Version, read_version, replace_version
 
 
@@ -144,9 +145,10 @@ def check_index(
     index: str | os.PathLike[str] | None,
     crawl: str | None,
     settings: Settings,
-    others: Mapping[str, Sequence[str | os.PathLike[str] | None]],
+    inputs: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str] | None,
 ) -> None:
-    """Refuse what cannot work with an index, before anything is read. others: setting -> other places of the run."""
+    """Refuse what cannot work with an index, before anything is read."""
     if index is None:
         if crawl is not None:
             raise UserError(f"{argument('crawl', crawl)}: name the {argument('index')} that it is to go into")
@@ -159,21 +161,7 @@ def check_index(
             f"{argument('rule', settings.rule)}: a new document may join two of an index that both were kept, so that "
             f"their order cannot hold; take {argument('rule', 'leader')} with {argument('index')}"
         )
-    refuse_overlap(index, others)
-
-
-def refuse_overlap(
-    index: str | os.PathLike[str], others: Mapping[str, Sequence[str | os.PathLike[str] | None]]
-) -> None:
-    """Raise UserError where an index and another place of the run, by the setting that names it, lie in one another."""
-    place = normalise(index)
-    for setting, paths in others.items():
-        for other in map(normalise, filter(None, paths)):
-            if lies_in(place, other) or lies_in(other, place):
-                raise UserError(
-                    f"{argument('index', place)} and {argument(setting, other)} lie one in the other: choose another "
-                    f"{argument('index')}"
-                )
+    refuse_same_place(inputs, output=output, index=index)
 
 
 def _refuse_other(place: str) -> None:

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from sparkprep.dedup.candidates import BucketSearch
 from sparkprep.dedup.index.crawl import decided, new_tables, stored, undecided
-from sparkprep.dedup.index.folder import IndexFolder, held_index, refuse_overlap
+from sparkprep.dedup.index.folder import IndexFolder, held_index
 from sparkprep.dedup.index.indexed import IndexedDocuments, files_of, index_without, part_of
 from sparkprep.dedup.index.layout import KEPT, REMOVED, ROWS, SHINGLES, serial_of
 from sparkprep.dedup.index.manifest import Crawl, Manifest, find_crawl
@@ -32,6 +32,7 @@ from sparkprep.io.arrow import from_bytes
 from sparkprep.io.files import write_text
 from sparkprep.io.listing import Listing
 from sparkprep.io.output import PARQUET_FOLDER, OutputFolder
+from sparkprep.io.overlap import refuse_same_place
 from sparkprep.io.parquet import open_parquet
 from sparkprep.io.paths import join_path
 from sparkprep.spark.displays import display_for
@@ -87,7 +88,7 @@ def remove_crawl(
                 f"{folder.path}: {number:,} documents of later crawls were removed for documents of {crawl}, and some "
                 f"of them come back: name an {argument('output')} for the table of them"
             )
-        refuse_overlap(folder.path, {"output": [output]})
+        refuse_same_place([], output=output, index=folder.path)
         if spark is None:
             from sparkprep.spark.session import get_session
 

@@ -23,5 +23,6 @@ def test_places_and_keys_stand_for_each_other(pieces: list[tuple[int, int, int]]
     serial, piece, rows = pieces[which]
     number = data.draw(st.integers(0, rows - 1))
     named, key = np.array([first[which] + number]), np.array([starts[which] + number])
-    assert (places.of_keys(key) == named).all() and (places.keys(named) == key).all()
+    assert (places.of_keys(key) == named).all()
+    assert (places.keys(named) == key).all()
     assert (serial_of(named)[0], number_of_piece(int(named[0]))) == (serial, piece)
