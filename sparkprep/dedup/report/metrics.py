@@ -187,7 +187,9 @@ def removed_text_bytes(work: Workspace) -> int:
 def command(work: Workspace) -> str:
     """Return the command line that makes this run anew; for an input without a path, the call."""
     if work.inputs is None:
-        return f"deduplicate({', '.join(['documents', *(f'{k}={v!r}' for k, v in changed(work.settings).items())])})"
+        index = {} if work.index is None else {"index": work.index.path, "crawl": work.index.crawl}
+        named = (f"{name}={value!r}" for name, value in {**index, **changed(work.settings)}.items())
+        return f"deduplicate({', '.join(['documents', *named])})"
     words = [word for name, value in changed(work.settings).items() for word in (flag(name), str(value))]
     if work.index is not None:
         words += [flag("index"), work.index.path, flag("crawl"), work.index.crawl]
