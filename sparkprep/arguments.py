@@ -37,6 +37,8 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "work": _PATH,
     "json": _PATH,
     "shards": _PATH,
+    "index": _PATH,
+    "crawl": (lambda value: isinstance(value, str), "a name"),
     "overwrite": _YES_OR_NO,
     "reuse": _YES_OR_NO,
     "keep_work": _YES_OR_NO,

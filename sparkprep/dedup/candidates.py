@@ -24,7 +24,7 @@ from sparkprep.dedup.kernels import buckets
 from sparkprep.dedup.kernels.arrays import distinct
 from sparkprep.dedup.kernels.band_keys import band_keys
 from sparkprep.dedup.kernels.bands import SLOTS, further
-from sparkprep.dedup.kernels.buckets import Entries
+from sparkprep.dedup.kernels.buckets import NOTHING_DECIDED, Entries, Standing
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.workspace import CandidateTables, Search, Workspace
 from sparkprep.documents import addressed
@@ -77,11 +77,11 @@ def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> I
 
 
 def first_entries(
-    batches: Iterator[pa.RecordBatch], partitions: int, bands: str = BANDS
+    batches: Iterator[pa.RecordBatch], partitions: int, bands: str = BANDS, own: int = buckets.NOBODY
 ) -> Iterator[tuple[int, Blob]]:
     """Turn rows of (KEY, shingles, text_hash, id_hash, bands) into blobs of bucket and identifier entries.
 
-    bands: the name of the column of band keys.
+    bands: the name of the column of band keys. own: the key from which documents were decided on before.
     """
     for batch in batches:
         key = np.asarray(batch[KEY])
@@ -91,7 +91,7 @@ def first_entries(
         text_hash = np.asarray(batch["text_hash"]).view(np.uint64)
         with_words = np.flatnonzero(np.asarray(batch["shingles"]) > 0)
         first, original = buckets.copies(key[with_words], text_hash[with_words])
-        is_copy = original != key[with_words]
+        is_copy = (original != key[with_words]) & (original < own)
         exact = np.stack([original[is_copy], key[with_words][is_copy]], axis=1)
         first = with_words[first]
         width = keys.shape[1]
@@ -133,7 +133,9 @@ def _rows(kind: RowKind, pairs: npt.NDArray[np.int64]) -> pa.RecordBatch:
     )
 
 
-def search_buckets(blobs: Iterator[Blob], cap: int, budget: int | None = None) -> Iterator[pa.RecordBatch]:
+def search_buckets(
+    blobs: Iterator[Blob], cap: int, budget: int | None = None, standing: Standing = NOTHING_DECIDED
+) -> Iterator[pa.RecordBatch]:
     """Turn the blobs of one task into candidates rows: all that its buckets hold.
 
     budget: of a split, the pairs that it may make; a document is then said to be in an oversized bucket once only, of
@@ -147,7 +149,7 @@ def search_buckets(blobs: Iterator[Blob], cap: int, budget: int | None = None) -
     entries = Entries.unpack(packed)
     del packed
     hot: list[npt.NDArray[np.int64]] = []
-    for contents in buckets.search(entries, cap, budget):
+    for contents in buckets.search(entries, cap, budget, standing):
         if budget is not None:
             hot.append(distinct(contents.hot[:, 1]))
         for kind, table in (
@@ -169,11 +171,12 @@ def _in_batches(kind: RowKind, table: npt.NDArray[np.int64]) -> Iterator[pa.Reco
 
 
 def _compare_along_keep_order(
-    batches: Iterator[pa.RecordBatch], threshold: float, leaders: int
+    batches: Iterator[pa.RecordBatch], threshold: float, leaders: int, own: int = buckets.NOBODY
 ) -> Iterator[pa.RecordBatch]:
     """Turn rows of (bucket, KEY, tiny, most), sorted by bucket and keep order, into candidates rows.
 
-    most: pairs that the document may make in this bucket. One bucket may span many batches. leaders: documents of a bucket that later ones are compared with, at most.
+    most: pairs that the document may make in this bucket. One bucket may span many batches. leaders: documents of a
+    bucket that later ones are compared with, at most. own: the key from which documents were decided on before.
     """
     spread = math.sqrt(threshold * (1 - threshold) / SLOTS)
     near, sure = (threshold - 3 * spread) * SLOTS, (threshold + 2 * spread) * SLOTS
@@ -187,7 +190,7 @@ def _compare_along_keep_order(
             if state is None or state.bucket != bucket[start]:
                 if state is not None:
                     yield _rows(RowKind.UNCOMPARED, np.array([[state.bucket, state.uncompared]], np.int64))
-                state = buckets.Leaders(int(bucket[start]), leaders)
+                state = buckets.Leaders(int(bucket[start]), leaders, own)
             part = batch.slice(start, end - start)
             tiny = matrix_from_binary(part["tiny"], np.uint8)
             most = np.asarray(part["most"]).astype(np.int64)
@@ -227,30 +230,35 @@ class BucketSearch:
     """of documents that are searched"""
     bands: str = BANDS
     """the column of their band keys"""
+    standing: Standing = NOTHING_DECIDED
 
     @staticmethod
     def among_all(work: Workspace) -> BucketSearch:
         """Return the search of all documents."""
-        tables, number = work.candidates, work.summary.rows
         return BucketSearch(
-            work.spark, work.settings, work.documents, work.signatures, None, tables, number, work.bands
+            work.spark,
+            work.settings,
+            work.documents,
+            work.signatures,
+            None,
+            work.candidates,
+            work.signatures.rows,
+            work.bands,
+            work.standing,
         )
 
     @staticmethod
     def among_staying(work: Workspace, search: Search) -> BucketSearch:
         """Return a further search, of the documents that are not in its table of those left out."""
-        left_out, tables = search.left_out, search.candidates
-        number = work.summary.rows - left_out.rows
-        return BucketSearch(
-            work.spark, work.settings, work.documents, work.signatures, left_out, tables, number, work.bands
-        )
+        number = work.signatures.rows - search.left_out.rows
+        return replace(BucketSearch.among_all(work), left_out=search.left_out, tables=search.candidates, number=number)
 
     def run(self, least_tasks: int) -> CandidateCounts:
         """Write the candidates to the tables and count them; least_tasks: how many tasks run at once."""
         banding = self.settings.banding
         # A task for each core is only worth its start where there is something to share.
         tasks = max(_tasks(self.number, banding.bands), least_tasks if self.number > 50_000 else 1)
-        entries = partial(first_entries, partitions=tasks, bands=self.bands)
+        entries = partial(first_entries, partitions=tasks, bands=self.bands, own=self.standing.own)
         columns = [KEY, "shingles", "text_hash", "id_hash", self.bands]
         pieces = list(self.signatures.parts or {})
         counts = self._by_bucket(pieces, columns, entries, None, tasks, self.tables.buckets)
@@ -287,12 +295,13 @@ class BucketSearch:
         budget: of a split, as `search_buckets` has it.
         """
         source, cap, write_part = self._source(), self.settings.bucket_cap, part_writer(table, _count)
+        standing = self.standing
 
         def task(piece: int) -> Iterator[tuple[int, Blob]]:
             return entries(source(piece, columns, only))
 
         def finish(number: int, blobs: Iterator[Blob]) -> list[Written]:
-            return [write_part(number, search_buckets(blobs, cap, budget))]
+            return [write_part(number, search_buckets(blobs, cap, budget, standing))]
 
         return table.note(shuffle(self.spark, pieces, task, tasks, finish))
 
@@ -321,7 +330,10 @@ class BucketSearch:
             self._address(self._hot(self.tables.split), hot)
         ordered = self._in_keep_order(in_hot, hot)
         compare = partial(
-            _compare_along_keep_order, threshold=self.settings.threshold, leaders=self.settings.bucket_leaders
+            _compare_along_keep_order,
+            threshold=self.settings.threshold,
+            leaders=self.settings.bucket_leaders,
+            own=self.standing.own,
         )
         found = ordered.select("bucket", KEY, "tiny", "most").mapInArrow(compare, spark_schema(CANDIDATES))
         self.tables.ordered.write(found)

@@ -10,6 +10,7 @@ from sparkprep.arguments import check_arguments
 from sparkprep.commands import job, spark_submit
 from sparkprep.console import add_debug, if_interrupted, safe_text, say, say_line
 from sparkprep.dedup.contents import MADE, METRICS
+from sparkprep.dedup.index.folder import check_index
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.thresholds import are_several, check_thresholds
 from sparkprep.errors import UserError
@@ -30,6 +31,7 @@ examples:
   python jobs/dedup.py --input docs.jsonl --output clean --threshold 0.7 --keep -score
   sparkprep dedup --size 1k --output at --threshold 0.7 0.8 0.9    three results, the text read as often as for one
   sparkprep dedup --size 500k --input s3://bucket/docs/ --output s3://bucket/clean/
+  sparkprep dedup --input feb/ --output feb-clean/ --index crawls.index --crawl feb    against the crawls before it, too
 
 output folder: kept/ (the input's rows and columns), removed/ (id, kept_id, jaccard, rule), rejected/ (bad input lines,
 if any), metrics.json, report.html; of several thresholds, all that in a folder for each, as threshold-0.7/, below a
@@ -53,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_resume(parser)
     add_access(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
+    parser.add_argument(
+        "--index",
+        metavar="FOLDER",
+        help="an index of earlier crawls, made if it is not there: documents go for theirs too, and it gets these",
+    )
+    parser.add_argument("--crawl", metavar="NAME", help="what the index calls these documents, such as jan-2026")
     add_options(parser, Settings)
     parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")
     add_debug(parser)
@@ -66,12 +74,13 @@ def settings_of(args: argparse.Namespace) -> Settings:
 def run(args: argparse.Namespace) -> int:
     """Remove near-duplicates as the arguments say and print the summary."""
     settings, several = _settings(args)
-    tell_access(args, args.input or [], [args.output, args.work])
+    tell_access(args, args.input or [], [args.output, args.work, args.index])
     subset = args.size if args.size in EMBEDDED and not args.input else None
     output = args.output or (f"dedup-{subset}" if subset else None)
     if output is None:
         raise UserError("--output is missing: name the folder to make")
     with if_interrupted(NOTHING_IN_PLACE):
+        check_index(args.index, args.crawl, settings, args.input or [], output)
         _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
         source, sample = _input(args)
 
@@ -97,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
         keep_work=args.keep_work,
         resume=args.resume,
         sample=sample,
+        index=args.index,
+        crawl=args.crawl,
         **several,
     )
     with if_interrupted(f"the result is whole in {result.output}"):
@@ -108,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> tuple[Settings, dict[str, Any]]:
     """Return the settings, and the keyword `threshold` where several are named, of which the settings hold the first."""
-    check_arguments(output=args.output, work=args.work)
+    check_arguments(output=args.output, work=args.work, index=args.index, crawl=args.crawl)
     given = args.threshold
     if not are_several(given):
         return from_arguments(Settings, args), {}
@@ -159,6 +170,8 @@ def summary(metrics: dict[str, Any], output: str) -> str:
     ]
     if recall["estimate"] is not None:
         lines.append(("recall", f"{recall['estimate']:.4f} estimated ({recall['low']:.4f} to {recall['high']:.4f})"))
+    if metrics.get("index") is not None:
+        lines += _of_index(metrics["index"])
     if metrics["candidates"]["uncompared_pairs"]:
         lines.append(("not compared", f"{metrics['candidates']['uncompared_pairs']:,} pairs of oversized buckets"))
     return _table(metrics, output, lines)
@@ -198,6 +211,17 @@ def comparison(metrics: dict[str, Any], output: str) -> str:
             )
         )
     return _table(metrics, output, lines)
+
+
+def _of_index(index: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines of the summary about an index."""
+    before, own = index["removed_against"], index["crawl"]
+    against = ", ".join(f"{name} {number:,}" for name, number in before.items() if name != own and number)
+    what = "was there already, with these documents; it is as it was" if index["was_there"] else "now in it"
+    return [
+        ("index", f"{index['path']}: crawl {own} {what}"),
+        ("removed for", f"{f'{against}, ' if against else ''}this crawl {before[own]:,}"),
+    ]
 
 
 def _subset(sample: dict[str, Any]) -> str:

@@ -58,11 +58,16 @@ GROUPS = pa.schema([*_keys(f"{KEY} group"), pa.field("partners", pa.list_(pa.int
 """The documents of a group are brought together; each is compared with its partners, lesser keys of the same group."""
 SIZED_GROUPS = GROUPS.append(pa.field("size", pa.int64()))
 """`size`: bytes of the longest text in the group."""
-TEXTS = pa.schema([*GROUPS, pa.field("text", pa.large_string())])
-"""The groups with the texts of their documents, on the way to where they are compared."""
+TEXTS = pa.schema([*GROUPS, pa.field("text", pa.large_string()), pa.field("hashes", pa.large_binary())])
+"""The groups with the texts of their documents, on the way to where they are compared.
+
+Of a document of an index, whose text is not there, `hashes` are its distinct shingle hashes, uint64, ascending.
+"""
 LINKS = pa.schema(_keys("u v"))
 DECISIONS = pa.schema([*_keys(f"{KEY} kept_key"), pa.field("jaccard", pa.float64())])
 """A removed document and the kept one that it is removed for; jaccard is nan where no edge joins them."""
+REMOVED_KEYS = DECISIONS.append(pa.field("rule", pa.string()))
+"""The documents that are removed in the end, and why, each in the part of its piece."""
 ROW_HASHES = pa.schema(_keys(f"{KEY} row_hash"))
 """A hash of all columns of each document that another one equals in the keep order."""
 REMOVED_COLUMNS = ("id", "kept_id", "jaccard", "rule")
@@ -99,22 +104,29 @@ NAMED_DECISIONS = pa.schema([*DECISIONS, pa.field("rule", pa.string()), *_column
 """What is known of a removed document: DECISIONS, the rule, and both identifiers' bytes."""
 
 
-def removed_schema(id_type: pa.DataType) -> pa.Schema:
-    """Return the schema of the result's removed/, REMOVED_COLUMNS, for identifiers of this type."""
+KEPT_CRAWL = "kept_crawl"
+"""The column of removed/ and audit/pairs, in a run with an index, that names the crawl of the kept document."""
+
+
+def removed_schema(id_type: pa.DataType, has_crawls: bool = False) -> pa.Schema:
+    """Return the schema of the result's removed/, REMOVED_COLUMNS, for identifiers of this type.
+
+    has_crawls: whether KEPT_CRAWL is among them.
+    """
     ids = [pa.field("id", id_type), pa.field("kept_id", id_type)]
-    return pa.schema([*ids, pa.field("jaccard", pa.float64()), pa.field("rule", pa.string())])
+    crawl = [pa.field(KEPT_CRAWL, pa.string())] if has_crawls else []
+    return pa.schema([*ids, pa.field("jaccard", pa.float64()), pa.field("rule", pa.string()), *crawl])
 
 
 MISS = "miss"
 """The rule of a pair of which both documents were kept."""
 
 
-def pairs_schema(id_type: pa.DataType) -> pa.Schema:
+def pairs_schema(id_type: pa.DataType, has_crawls: bool = False) -> pa.Schema:
     """Return the schema of the result's audit/pairs: removed documents, and near misses, by their place in the input.
 
     row, kept_row: int64, the documents' places among all rows of the input, from 0. rule: "exact" or "near", of a
-    document that was removed, or MISS, of two that both stay, `kept_row` being that which comes first in keep order.
+    document that was removed, or MISS, of two that both stay, `kept_row` being that which comes first in keep order. Of
+    a document of an earlier crawl `kept_row` is a negative number, another for each.
     """
-    links = removed_schema(id_type)
-    order = ("id", "kept_id", "jaccard", "rule")
-    return pa.schema([*_keys("row kept_row"), *(links.field(name) for name in order)])
+    return pa.schema([*_keys("row kept_row"), *removed_schema(id_type, has_crawls)])

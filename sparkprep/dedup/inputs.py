@@ -41,17 +41,20 @@ def open_documents(
     folder: OutputFolder,
     progress: Progress,
     single_file: str | None = None,
+    is_noted: bool = True,
 ) -> Input:
     """Return documents, however they come, as Parquet files, and the stages of the run that is to work on them.
 
-    thresholds: of the run, where it was asked for several. Raises UserError where they cannot be read, or lack a column that the settings need, and where an earlier run that
+    thresholds: of the run, where it was asked for several. is_noted: whether a later run may go on from this one.
+    Raises UserError where they cannot be read, or lack a column that the settings need, and where an earlier run that
     is to be gone on from has worked on others.
     """
     listing = list_input(source, settings.text_column) if isinstance(source, list) else None
     options = {**asdict(settings), "single_file": single_file}
     if thresholds:
         options["threshold"] = list(thresholds)
-    stages = Stages(folder, progress, "dedup", options, listing, cores(spark), free=("driver_budget",))
+    noted = listing if is_noted else None
+    stages = Stages(folder, progress, "dedup", options, noted, cores(spark), free=("driver_budget",))
     if listing is not None:
         opened = open_listed(spark, listing, folder, progress, settings.max_bad, stages=stages)
     else:

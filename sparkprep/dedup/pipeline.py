@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any, TextIO, Unpack, overload
 
@@ -17,6 +18,8 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkprep.arguments import check_arguments
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
 from sparkprep.dedup.contents import MADE, METRICS, SINGLE_FILE
+from sparkprep.dedup.index.crawl import IntoIndex
+from sparkprep.dedup.index.folder import check_index, held_index
 from sparkprep.dedup.inputs import open_documents
 from sparkprep.dedup.noted import once
 from sparkprep.dedup.report import comparison, examples, metrics, page, sources
@@ -49,6 +52,10 @@ from sparkprep.spark.session import get_session
 from sparkprep.spark.tables import Table, Written, split_writer
 from sparkprep.spark.tasks import run
 
+_KEYWORDS = (
+    *("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "resume", "sample"),
+    *("index", "crawl"),
+)
 SHUFFLED = 0.7
 """Bytes that are shuffled of a byte of the documents as encoded in Parquet: 0.60 was measured on the embedded 10k."""
 
@@ -88,6 +95,8 @@ def deduplicate(
     keep_work: bool = False,
     resume: bool = False,
     sample: dict[str, Any] | None = None,
+    index: str | os.PathLike[str] | None = None,
+    crawl: str | None = None,
     **fields: Unpack[SettingsKeywords],
 ) -> Result: ...
 
@@ -106,6 +115,8 @@ def deduplicate(
     keep_work: bool = False,
     resume: bool = False,
     sample: dict[str, Any] | None = None,
+    index: str | os.PathLike[str] | None = None,
+    crawl: str | None = None,
     **fields: Any,
 ) -> Result | ThresholdResults:
     """Remove near-duplicate documents.
@@ -120,6 +131,9 @@ def deduplicate(
     the run fails; the error says where. resume: go on from where an earlier run of the same has failed or was killed,
     if one has. sample: which embedded subset the source is (`Subset.origin`), for the metrics.
 
+    index: the folder of an index, made if it is not there: documents go for those of the crawls in it too, and it gets
+    these as a crawl of the name `crawl`. Of a crawl that is in it already the result is made again.
+
     threshold: a list of several makes a result for each, the same as so many runs, and reads the texts as often as one
     run does. The results lie in folders of the output, `threshold-0.7` and so on, beside a report that compares them.
 
@@ -131,9 +145,8 @@ def deduplicate(
     >>> result = deduplicate(documents, threshold=0.7)           # doctest: +SKIP
     >>> result.kept.count(), result.metrics["counts"]["near"]    # doctest: +SKIP
     """
-    keywords = ("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "resume")
     several = fields.pop("threshold") if are_several(fields.get("threshold")) else None
-    settings = from_keywords(Settings, settings, fields, (*keywords, "sample"))
+    settings = from_keywords(Settings, settings, fields, _KEYWORDS)
     thresholds = () if several is None else check_thresholds(several, settings)
     check_arguments(
         output=output,
@@ -144,22 +157,44 @@ def deduplicate(
         work=work,
         keep_work=keep_work,
         resume=resume,
+        index=index,
+        crawl=crawl,
     )
     _check_single_file(single_file)
+    if index is not None:
+        _check_with_index(thresholds, resume)
     documents = source_of(place_of(source))
+    check_index(index, crawl, settings, paths_of(documents), output)
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
     worker = preflight(spark)
     told = Progress(spark, stream or display_for(progress), DEDUP)
     place = place_of_output(output, resume)
-    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work, resume) as folder:
+    with (
+        nullcontext() if index is None else held_index(index) as held,
+        OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work, resume) as folder,
+    ):
+        into = None if held is None or crawl is None else IntoIndex(held, crawl)
         with tasks_ended(spark):
-            work_of_run = _open(spark, documents, settings, folder, told, worker, thresholds, single_file)
+            work_of_run = _open(spark, documents, settings, folder, told, worker, thresholds, single_file, into)
             work_of_run.single_file, work_of_run.sample = single_file, sample
             with explained():
-                figures = _run(work_of_run)
+                figures = _run(work_of_run, into)
+        if into is not None:
+            into.commit()
         folder.commit()
     told.warn(figures["warnings"])
     return (ThresholdResults if thresholds else Result)(figures, folder.path, spark)
+
+
+def _check_with_index(thresholds: Sequence[float], resume: bool) -> None:
+    """Refuse what a run with an index does not do."""
+    if thresholds:
+        raise UserError(f"{argument('index')}: an index is of one {argument('threshold')}; keep one for each")
+    if resume:
+        raise UserError(
+            f"{argument('resume', True)}: a run with {argument('index')} notes no stages; leave that out, and it starts "
+            "anew: the index is as it was"
+        )
 
 
 def _check_single_file(name: str | None) -> None:
@@ -180,9 +215,13 @@ def _open(
     worker: Mapping[str, str],
     thresholds: tuple[float, ...],
     single_file: str | None,
+    into: IntoIndex | None,
 ) -> Workspace:
-    """Open the input and return the run's workspace. worker: what `preflight` has found."""
-    found = open_documents(spark, source, settings, thresholds, folder, progress, single_file)
+    """Open the input and return the run's workspace.
+
+    worker: what `preflight` has found. into: the index that the documents meet and join, if any.
+    """
+    found = open_documents(spark, source, settings, thresholds, folder, progress, single_file, is_noted=into is None)
     opened, stages = found.opened, found.stages
     tell_of_room(spark, progress, worker, opened.summary.bytes, SHUFFLED)
     progress.expect(opened.summary.bytes)
@@ -203,9 +242,11 @@ def _open(
     )
 
 
-def _run(work: Workspace) -> dict[str, Any]:
+def _run(work: Workspace, into: IntoIndex | None) -> dict[str, Any]:
     """Run all stages, each for all of the run's thresholds and once, and return the metrics."""
-    tally = once(work, "sketch", lambda: _sketch(work), (Tally,), [work.signatures], [work])
+    if into is not None:
+        into.begin(work)
+    tally = once(work, "sketch", lambda: _sketch(work, into), (Tally,), [work.signatures], [work])
     work.text_bytes = tally.text_bytes
     views = work.each
     candidates = [table for view in views for table in view.candidates.all]
@@ -214,26 +255,31 @@ def _run(work: Workspace) -> dict[str, Any]:
     outcomes = once(work, "decide", lambda: _resolve(work, counts), (Outcome, Flow), decided, views)
     once(work, "write", lambda: _write(work), (), _written(work), views)
     _finish(work, outcomes)
-    return _report(work, tally, counts, outcomes)
+    if into is not None:
+        into.write(work, counts[0])
+    return _report(work, tally, counts, outcomes, into.figures() if into else None)
 
 
-def _sketch(work: Workspace) -> Tally:
+def _sketch(work: Workspace, into: IntoIndex | None) -> Tally:
     """Write the signature rows."""
     with work.progress.stage("sketch", work.summary.rows) as stage:
-        work.note_scan("sketch", range(len(work.documents.pieces)), work.columns.names)
-        noted = work.stages.notes("sketch", [work.signatures]).once
-        tally = write_signatures(
-            work.spark, work.documents, work.columns, work.settings, work.signatures, work.bandings, noted
-        )
+        work.note_scan("sketch", work.own_pieces, work.columns.names)
+        if into is not None:
+            tally = into.sketch(work)
+        else:
+            noted = work.stages.notes("sketch", [work.signatures]).once
+            tally = write_signatures(
+                work.spark, work.documents, work.columns, work.settings, work.signatures, work.bandings, noted
+            )
         stage.bytes = tally.text_bytes
-    if work.signatures.rows != work.summary.rows:
-        raise RuntimeError(f"{work.summary.rows:,} documents went in, {work.signatures.rows:,} have signatures")
+    if work.own_signatures.rows != work.summary.rows:
+        raise RuntimeError(f"{work.summary.rows:,} documents went in, {work.own_signatures.rows:,} have signatures")
     return tally
 
 
 def _search(work: Workspace) -> list[CandidateCounts]:
     """Write the candidates of search 0."""
-    with work.progress.stage("candidates", work.summary.rows):
+    with work.progress.stage("candidates", work.signatures.rows):
         return [BucketSearch.among_all(view).run(work.cores) for view in work.each]
 
 
@@ -255,14 +301,14 @@ def _write(work: Workspace) -> None:
     """Write kept/, and beside it the removed rows, a part of each for a piece."""
     documents, removed, tables = work.documents, [view.removed_keys for view in work.each], _written(work)
     with work.progress.stage("write", work.summary.rows, work.text_bytes):
-        work.note_scan("write", range(len(documents.pieces)), documents.schema.names)
+        work.note_scan("write", work.own_pieces, documents.schema.names)
         write_parts, notes = split_writer(tables), work.stages.notes("write", tables)
 
         def write(piece: int) -> list[tuple[int, Written]]:
             parts = notes.once(piece, lambda: write_parts(piece, _told_apart(piece, documents, removed)))
             return list(enumerate(parts))
 
-        written = run(work.spark, range(len(documents.pieces)), write)
+        written = run(work.spark, work.own_pieces, write)
         for number, table in enumerate(tables):
             table.note(part for which, part in written if which == number)
         if work.single_file:
@@ -307,7 +353,11 @@ def _told_apart(piece: int, documents: Documents, removed: Sequence[Table]) -> I
 
 
 def _report(
-    work: Workspace, tally: Tally, counts: Sequence[CandidateCounts], outcomes: Sequence[Outcome]
+    work: Workspace,
+    tally: Tally,
+    counts: Sequence[CandidateCounts],
+    outcomes: Sequence[Outcome],
+    index: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Write metrics.json and report.html, of each threshold and of all together; return the metrics of the run."""
     begun = time.monotonic()
@@ -318,14 +368,19 @@ def _report(
             return {"stages": [*work.progress.summary(), this], "seconds": round(work.progress.seconds, 3)}
 
         told = [
-            _report_of_one(view, tally, *of_view, so_far)
+            _report_of_one(view, tally, *of_view, index, so_far)
             for view, *of_view in zip(work.each, counts, outcomes, strict=True)
         ]
         return comparison.write(work, told, so_far()) if work.thresholds else told[0][0]
 
 
 def _report_of_one(
-    work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome, so_far: Callable[[], dict[str, Any]]
+    work: Workspace,
+    tally: Tally,
+    counts: CandidateCounts,
+    outcome: Outcome,
+    index: dict[str, Any] | None,
+    so_far: Callable[[], dict[str, Any]],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write metrics.json and report.html of one threshold, and return the metrics and the examples.
 
@@ -333,10 +388,10 @@ def _report_of_one(
     """
     column, by_source = work.columns.source, None
     if column is not None:
-        by_source = sources.losses(work.signatures, column, work.removed_keys, outcome.flows)
+        by_source = sources.losses(work.own_signatures, column, work.removed_keys, outcome.flows)
         work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
     shown = examples.collect(work, outcome)
-    figures = metrics.build(work, tally, counts, outcome, by_source)
+    figures = metrics.build(work, tally, counts, outcome, by_source, index)
 
     def timed() -> dict[str, Any]:
         figures.update(so_far())

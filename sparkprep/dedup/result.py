@@ -71,7 +71,7 @@ class KeptAndRemoved(Reported):
 class Result(KeptAndRemoved):
     """What `deduplicate` returns. The DataFrames read what the run has written; nothing is computed again.
 
-    removed: id, kept_id, jaccard, rule: one row for each removed document.
+    removed: id, kept_id, jaccard, rule: one row for each removed document; with an index also kept_crawl.
     """
 
     _own = MappingProxyType({"candidates": dict})
@@ -80,7 +80,8 @@ class Result(KeptAndRemoved):
         """Return removed/ with texts: id, kept_id, jaccard, rule, text, its url or source, kept_text.
 
         Read by their places from what the run has kept in the result, when it is used: identifiers may be of any type,
-        repeated or absent, and the input may be gone. Raises UserError for a result of a version that kept no removed
+        repeated or absent, and the input may be gone; kept_text is null where the kept document is of an earlier crawl.
+        Raises UserError for a result of a version that kept no removed
         rows.
         """
         return removed_with_text(self.spark, self.output, self.metrics)

@@ -136,11 +136,12 @@ def write_signatures(
             yield signature_rows(batch, key, columns, settings, bandings)
             key += batch.num_rows
 
-    counts = signatures.write_tasks(spark, range(len(documents.pieces)), task, _count, once)
+    counts = signatures.write_tasks(spark, range(len(documents.pieces)), task, count_rows, once)
     return Tally(**counts)
 
 
-def _count(rows: pa.RecordBatch) -> dict[str, int]:
+def count_rows(rows: pa.RecordBatch) -> dict[str, int]:
+    """Return the counts of `Tally` over signature rows."""
     states = np.bincount(np.asarray(rows["state"]), minlength=len(TextState))
     return {
         "text_bytes": pc.sum(rows["bytes"]).as_py() or 0,

@@ -50,12 +50,16 @@ def ranked(work: Workspace, nodes: DataFrame, ties: Ties) -> DataFrame:
 
 
 def _write_row_hashes(work: Workspace, ties: Ties) -> None:
-    documents, tied = work.documents, ties.documents
+    documents, index, tied = work.documents, work.index, ties.documents
     names = sorted(documents.schema.names)
-    work.note_scan("ties", tied.parts or {}, names)
+    work.note_scan("ties", (piece for piece in tied.parts or {} if piece in work.own_pieces), names)
 
     def task(number: int) -> Iterator[pa.RecordBatch]:
         wanted = keys_of(tied, number)
+        if index is not None and index.holds(number):
+            hashes = index.row_hashes(number, wanted)
+            yield pa.RecordBatch.from_pydict({KEY: wanted, "row_hash": hashes})
+            return
         key = documents.pieces[number].first_key
         for batch in documents.batches(number, names):
             keys = np.arange(key, key + batch.num_rows)

@@ -25,6 +25,7 @@ from sparkprep.dedup.columns import (
     LINKS,
     NAMED_DECISIONS,
     PAIRS,
+    REMOVED_KEYS,
     ROW_HASHES,
     SIMILAR_PAIRS,
     SIZED_GROUPS,
@@ -33,7 +34,9 @@ from sparkprep.dedup.columns import (
     signatures_schema,
 )
 from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, REMOVED
+from sparkprep.dedup.index.indexed import IndexedDocuments
 from sparkprep.dedup.kernels.bands import Banding
+from sparkprep.dedup.kernels.buckets import NOTHING_DECIDED, Standing
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns
 from sparkprep.dedup.thresholds import folder_of
@@ -253,7 +256,7 @@ class Workspace:
     listing: Listing
     """its files"""
     documents: Documents
-    """the Parquet files that hold the documents, perhaps spooled from the input, as tasks read them"""
+    """the Parquet files that hold the documents, perhaps spooled from the input, as tasks read them; and the index's"""
     columns: Columns
     stages: Stages
     text_bytes: int = 0
@@ -271,11 +274,25 @@ class Workspace:
     """of the run, where it was asked for several, to begin with that of the settings"""
     place: str = ""
     """the folder of a view's tables, in the scratch and in the output; of the run itself none"""
+    index: IndexedDocuments | None = None
+    """the documents of earlier crawls, where the run has an index"""
+    inner: str | None = None
+    """where the tables of the result go, if they are not wanted as such"""
     _searches: dict[tuple[str, int], Search] = field(default_factory=dict)
 
     @property
     def summary(self) -> InputSummary:
         return self.documents.summary
+
+    @property
+    def standing(self) -> Standing:
+        """Which keys are those of documents that were decided on before."""
+        return self.index.standing if self.index else NOTHING_DECIDED
+
+    @property
+    def own_pieces(self) -> range:
+        """The pieces of the input."""
+        return range(self.index.own_pieces if self.index else len(self.documents.pieces))
 
     @cached_property
     def each(self) -> list[Workspace]:
@@ -324,6 +341,11 @@ class Workspace:
     def signatures(self) -> Table:
         """The signature rows, a part for each piece of the documents."""
         return self._intermediate("signatures", signatures_schema(self.bandings))
+
+    @property
+    def own_signatures(self) -> Table:
+        """Those of the input alone, once they are written."""
+        return self.signatures.limited(self.own_pieces)
 
     @cached_property
     def candidates(self) -> CandidateTables:
@@ -374,7 +396,12 @@ class Workspace:
     @cached_property
     def removed_keys(self) -> Table:
         """The documents that are removed in the end, addressed to the pieces."""
-        return self._intermediate("removed_keys", KEYS)
+        return self._intermediate("removed_keys", REMOVED_KEYS)
+
+    @cached_property
+    def ties_of_index(self) -> Ties:
+        """What tells apart all documents that are equal in the keep order, for the index."""
+        return Ties(join_path(self.output.scratch, "ties_of_index"))
 
     @cached_property
     def kept(self) -> Table:
@@ -384,7 +411,7 @@ class Workspace:
     @cached_property
     def removed(self) -> Table:
         """The result: REMOVED_COLUMNS of each removed document."""
-        return Table(self.result(REMOVED), removed_schema(self.id_type), RESULT)
+        return Table(self.result(REMOVED), removed_schema(self.id_type, self.index is not None), RESULT)
 
     @cached_property
     def removed_rows(self) -> Table:
@@ -395,7 +422,7 @@ class Workspace:
     @cached_property
     def pairs(self) -> Table:
         """The result: which document was removed for which, and the near misses, by the rows' places."""
-        return Table(self.result(AUDIT_PAIRS), pairs_schema(self.id_type), RESULT)
+        return Table(self.result(AUDIT_PAIRS), pairs_schema(self.id_type, self.index is not None), RESULT)
 
     @property
     def results(self) -> dict[str, Table]:
@@ -409,7 +436,7 @@ class Workspace:
 
     def result(self, name: str) -> str:
         """Return the path of something in the folder that becomes the output."""
-        return join_path(self.output.work, *filter(None, (self.place, name)))
+        return join_path(self.inner or self.output.work, *filter(None, (self.place, name)))
 
     def _scratch(self, *names: str) -> str:
         return join_path(self.output.scratch, *filter(None, (self.place, *names)))

@@ -21,8 +21,9 @@ examples:
   %(prog)s s3://bucket                        all that killed runs left in a bucket
   %(prog)s data/                              in a local folder
 
-Removed are folders of our own runs (NAME.partial-ID, sparkprep-ID of --work) and, on S3, uploads in parts that such a
-run began and never ended: they are billed and not listed. A result stays, also one that is finished and not in place;
+Removed are folders of our own runs (NAME.partial-ID, sparkprep-ID of --work), tables in an index of crawls that its
+manifest does not name and, on S3, uploads in parts that such a run began and never ended: they are billed and not
+listed. A result stays, also one that is finished and not in place;
 so do finished shards, and whatever else there is. A run that is still at work is refused: on a disk its lock tells, on
 S3 whether it has written there in the last {_IDLE_MINUTES}.
 

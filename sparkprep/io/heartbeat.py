@@ -24,12 +24,12 @@ class Heartbeat:
     """An object `_heartbeat` in a folder on S3, which a thread writes every few minutes from `begin` to `stop`.
 
     It bears host and process of the run. What is there to be found when nobody writes it any more is a leftover.
-    alone: whether `begin` refuses a folder in which another run's is written.
+    alone: whether `begin` refuses a folder in which another run's is written. setting: which names the folder.
     """
 
-    def __init__(self, folder: str, alone: bool = False) -> None:
+    def __init__(self, folder: str, alone: bool = False, setting: str = "output") -> None:
         self._path = join_path(folder, HEARTBEAT)
-        self._alone, self._id = alone, uuid.uuid4().hex
+        self._alone, self._id, self._setting = alone, uuid.uuid4().hex, setting
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_begun = False
@@ -52,7 +52,7 @@ class Heartbeat:
         if self._alone:
             from sparkprep.io.s3_claim import claim  # with boto3, which local work need not wait for
 
-            claim(self._path, self._content(RUNNING))
+            claim(self._path, self._content(RUNNING), self._setting)
         else:
             self._write(RUNNING)
         self._is_begun = True

@@ -12,6 +12,8 @@ RUN_FOLDER = re.compile(r"(?:[^/]+\.partial|sparkprep)-[0-9a-f]{8}")
 MANIFESTS = ("metrics.json", "_metrics.json")
 """What is written last into a result: a run's folder that holds one holds a whole result."""
 SCRATCH = "_tmp"
+INDEX_KIND = "index of crawls"
+"""What the manifest of an index says that it is."""
 
 
 class State(Enum):

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import PARTIAL, UNFINISHED, cause
+from sparkprep.io.index_leftovers import INDEX, named_folders, table_folders
+from sparkprep.io.index_leftovers import LOCK as INDEX_LOCK
 from sparkprep.io.leftovers import MANIFESTS, RUN_FOLDER, Leftover, State
 from sparkprep.io.liveness import IDLE_SECONDS
 from sparkprep.io.run_folders import LOCK
@@ -22,7 +24,23 @@ _REPLACED = re.compile(r"[^/]+\.replaced-[0-9a-f]{8}")
 
 def find_local(path: str, now: datetime) -> list[Leftover]:
     """Return the leftovers below a local folder, and those beside it under its name. Raises UserError."""
-    return [_folder(each) if os.path.isdir(each) else _file(each, now) for each in _ours(path)]
+    found = [_folder(each) if os.path.isdir(each) else _file(each, now) for each in _ours(path)]
+    indexes = (above for above, _, names in os.walk(path) if INDEX in names)
+    return found + [each for index in indexes for each in _of_index(index)]
+
+
+def _of_index(index: str) -> Iterator[Leftover]:
+    """Yield the tables of an index that its manifest does not name."""
+    named = named_folders(index)
+    if named is None:
+        return
+    lock = os.path.join(index, INDEX_LOCK)
+    state = State.RUNNING if os.path.exists(lock) and _is_held(lock) else State.DEAD
+    for folder in table_folders(index):
+        if folder not in named:
+            path = os.path.join(index, *folder.split("/"))
+            files, size, written = _measured(path)
+            yield Leftover(path, state, files, size, written=written)
 
 
 def remove_local(path: str) -> None:

@@ -15,6 +15,7 @@ from sparkprep.errors import UserError
 from sparkprep.io.aws import bucket_client
 from sparkprep.io.files import UNFINISHED, open_input
 from sparkprep.io.heartbeat import DELETING, HEARTBEAT
+from sparkprep.io.index_leftovers import CRAWLS, INDEX, TABLE, named_folders, table_folders
 from sparkprep.io.leftovers import MANIFESTS, RUN_FOLDER, SCRATCH, Leftover, State
 from sparkprep.io.liveness import IDLE_SECONDS, has_ended_here
 from sparkprep.io.objects import Object, Upload, abort, delete, delete_prefix, entries, measured, uploads
@@ -22,6 +23,7 @@ from sparkprep.io.paths import join_path, split_s3
 from sparkprep.io.run_folders import TRIAL
 
 _IN_RUN_FOLDER = re.compile(rf"(?P<folder>(?:.*?/)?{RUN_FOLDER.pattern})/(?P<name>.*)", re.DOTALL)
+_TABLE_OF_INDEX = re.compile(rf"(?:.*/)?{CRAWLS}/{TABLE.pattern}")
 _NOTES = "_progress"
 _SHARD = re.compile(r"[^/]+_(?:val|train)_\d{6}\.bin")
 _PART = re.compile(r"part-\d{5,}(?:\.\w+)?\.parquet|kept-\w+\.snappy\.parquet")
@@ -54,11 +56,16 @@ class _Folder:
         self.written = written if self.written is None else max(self.written, written)
 
     def is_idle(self, now: datetime) -> bool:
-        return self.written is None or (now - self.written).total_seconds() > IDLE_SECONDS
+        return self.written is None or is_idle_since(self.written, now)
 
     def leftover(self, path: str, state: State, why: str = "") -> Leftover:
         uploaded = sum(upload.size for upload in self.uploads)
         return Leftover(path, state, self.files, self.size, len(self.uploads), uploaded, self.written, why)
+
+
+def is_idle_since(written: datetime, now: datetime) -> bool:
+    """Return whether what was written then is taken for dead, as a run's last sign."""
+    return (now - written).total_seconds() > IDLE_SECONDS
 
 
 def find_on_s3(path: str, now: datetime) -> list[Leftover]:
@@ -70,6 +77,7 @@ def find_on_s3(path: str, now: datetime) -> list[Leftover]:
     found = [survey.of_run(folder, now) for folder in survey.runs]
     found += [each for folder in survey.shards for each in survey.of_shards(folder, now)]
     found += [each for folder in survey.halves for each in survey.of_half(folder, now)]
+    found += [each for index in survey.indexes for each in survey.of_index(index, now)]
     return found + survey.of_others()
 
 
@@ -81,7 +89,7 @@ def remove_from_s3(path: str) -> None:
     """
     bucket, key = split_s3(path)
     client = bucket_client(bucket, path)
-    if _IN_RUN_FOLDER.fullmatch(f"{key}/"):
+    if _IN_RUN_FOLDER.fullmatch(f"{key}/") or _TABLE_OF_INDEX.fullmatch(key):
         delete_prefix(client, bucket, f"{key}/", path, HEARTBEAT)
     elif (folder := _folder_of_notes(key)) is not None:
         for upload in uploads(client, bucket, f"{folder}/" if folder else "", path):
@@ -110,6 +118,8 @@ class _Survey:
         self.runs: dict[str, _Folder] = {}
         self.shards: dict[str, _Folder] = {}
         self.halves: dict[str, _Folder] = {}
+        self.indexes: dict[str, _Folder] = {}
+        """by the folder of an index's tables what lies there"""
         self._others: list[Upload] = []
         prefixes = [f"{self._key}/", f"{self._key}.partial-"] if self._key else [""]
         for prefix in prefixes:
@@ -119,6 +129,8 @@ class _Survey:
                     self.runs.setdefault(run["folder"], _Folder()).add(entry, run["name"])
                     continue
                 folder, _, name = entry.key.rpartition("/")
+                if run is None and name == INDEX and self._is_here(folder):
+                    self.indexes.setdefault(folder, _Folder())
                 shards = _folder_of_notes(folder)
                 if run is None and name == UNFINISHED and self._is_here(folder):
                     self.halves.setdefault(folder, _Folder()).add(entry, name)
@@ -207,6 +219,21 @@ class _Survey:
             *(self._of_upload(upload, state, "") for upload in about.uploads),
             Leftover(path, State.STAYS, why=why, written=about.written),
         ]
+
+    def of_index(self, folder: str, now: datetime) -> list[Leftover]:
+        """Return the tables of an index that its manifest does not name, and so no run needs."""
+        path = self._uri(folder)
+        named, found = named_folders(path), []
+        beat = next(entries(self._client, self._bucket, f"{folder}/{HEARTBEAT}", path), None)
+        is_dead = beat is None or is_idle_since(beat.written, now) or self._has_ended(path)
+        for table in () if named is None else table_folders(path):
+            if table not in named:
+                about = _Folder()
+                for entry in entries(self._client, self._bucket, f"{folder}/{table}/", path):
+                    about.add(entry, entry.key)
+                state, who = (State.DEAD, "") if is_dead else (State.RUNNING, self._who(path))
+                found.append(about.leftover(join_path(path, *table.split("/")), state, who))
+        return found
 
     def of_others(self) -> list[Leftover]:
         """Return, as one, the uploads that are none of ours by their keys."""

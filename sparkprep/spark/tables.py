@@ -7,7 +7,7 @@ for a table with fewer rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -89,6 +89,12 @@ class Table:
     def rows(self) -> int:
         """The number of rows; 0 where the table was not written."""
         return sum((self.parts or {}).values())
+
+    def limited(self, numbers: Container[int]) -> Table:
+        """Return the table, once it is written, as one that has these of its parts alone; to be read."""
+        some = Table(self.path, self.schema, self.form)
+        some.parts = {number: rows for number, rows in (self.parts or {}).items() if number in numbers}
+        return some
 
     def file(self, number: int) -> str:
         """Return the path of a part."""

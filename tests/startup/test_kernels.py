@@ -64,8 +64,8 @@ in_hot = {"bucket": pa.array([7, 7, 7]), "most": pa.array([16, 1, 1])}
 hot = pa.RecordBatch.from_pydict({**in_hot, **{name: sketched[0][name] for name in (KEY, "tiny")}})
 for batch in (hot, received(hot)):
     list(candidates._compare_along_keep_order(iter([batch]), 0.8, 2))
-columns = [pa.array([0, 1]), pa.array([0, 0]), pa.array([[], [0]], pa.list_(pa.int64())), pa.array(TEXTS)]
-named = dict(zip([KEY, "group", "partners", "text"], columns, strict=True))
+columns = [pa.array([0, 1]), pa.array([0, 0]), pa.array([[], [0]], pa.list_(pa.int64())), pa.array(TEXTS), pa.nulls(2)]
+named = dict(zip([KEY, "group", "partners", "text", "hashes"], columns, strict=True))
 grouped = pa.RecordBatch.from_arrays([named[name].cast(ROWS.field(name).type) for name in ROWS.names], schema=ROWS)
 for batch in (grouped, received(grouped)):
     list(verify.compare_groups(iter([batch]), width=5))

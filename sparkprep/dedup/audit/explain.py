@@ -67,8 +67,7 @@ def _closest(link: Link) -> tuple[float, int]:
 
 
 def _removed(run: FinishedRun, link: Link, colour: bool, whole: bool) -> str:
-    documents = run.documents([link.row, link.kept_row])
-    gone, kept = documents[link.row], documents[link.kept_row]
+    gone, kept = run.both(link)
     others = [other for other in run.links_of(np.array([link.kept_row])) if other.rule != MISS and other != link]
     settings = run.metrics["settings"]
     why = {
@@ -106,8 +105,7 @@ def _kept(
         )
         return "\n".join(lines)
     nearest = misses[0]
-    other = run.documents([nearest.row + nearest.kept_row - place])
-    (twin,) = other.values()
+    twin = next(each for each in run.both(nearest) if each.place != place)
     lines += [
         _line("nearest", twin),
         f"  why        Jaccard similarity {shown_jaccard(nearest.jaccard)} is below the threshold {run.threshold:g}: "
@@ -117,11 +115,16 @@ def _kept(
 
 
 def _line(word: str, document: Document) -> str:
+    if document.crawl is not None:
+        return f"  {word:<10} {safe_text(document.id)}  (of crawl {safe_text(document.crawl)})"
     return document_line(word, document.id, document.source, len(document.text))
 
 
 def _difference(first: Document, second: Document, colour: bool, whole: bool) -> list[str]:
     """Tell in which words two texts differ, and with `whole` give both."""
+    if second.crawl is not None:
+        whole_text = ["", f"--- {safe_text(first.id)}", safe_text(first.text, keep="\n\t")] if whole else []
+        return ["", f"the text of the other lies in the result of crawl {safe_text(second.crawl)}", *whole_text]
     marks = _COLOURED if colour else _PLAIN
     texts = [document.text[:MOST_CHARACTERS] for document in (first, second)]
     cut = any(len(document.text) > MOST_CHARACTERS for document in (first, second))

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparkprep.dedup.audit.places import places_in_input, positions_in_kept
-from sparkprep.dedup.columns import MISS
+from sparkprep.dedup.columns import KEPT_CRAWL, MISS
 from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, METRICS
 from sparkprep.dedup.kernels.arrays import I64
 from sparkprep.documents.keys import DEFAULT_ID, shown_as, text_digests
@@ -47,6 +47,8 @@ class Link:
     kept_id: str
     jaccard: float
     rule: str
+    kept_crawl: str | None = None
+    """in a run with an index, the crawl of the kept one; `kept_row` is negative where that is an earlier one"""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Document:
     id: str
     source: str | None
     text: str
+    crawl: str | None = None
+    """of a document of an earlier crawl, whose text is not here, its name"""
 
 
 class FinishedRun:
@@ -113,9 +117,10 @@ class FinishedRun:
         return found
 
     def documents(self, places: Sequence[int]) -> dict[int, Document]:
-        """Return the rows at these places, by place, with their whole texts."""
+        """Return the rows at these places, by place, with their whole texts; those that are the input's."""
         names = [name for name in (self.id_column, self.source_column, self.text_column) if name is not None]
         wanted, removed = np.unique(np.array(places, np.int64)), self.removed_rows
+        wanted = wanted[wanted >= 0]
         gone = np.isin(wanted, removed)
         found: dict[int, Document] = {}
         for table, here, positions in (
@@ -127,6 +132,12 @@ class FinishedRun:
                 for place, position in zip(here.tolist(), positions.tolist(), strict=True):
                     found[place] = self._document(place, rows[position])
         return found
+
+    def both(self, link: Link) -> tuple[Document, Document]:
+        """Return the documents of a link; of the kept one, where it is of an earlier crawl, what is known here."""
+        found = self.documents([link.row, link.kept_row])
+        elsewhere = Document(link.kept_row, link.kept_id, None, "", link.kept_crawl)
+        return found[link.row], found.get(link.kept_row, elsewhere)
 
     def rows_of(self, table: str, columns: Sequence[str]) -> Iterator[tuple[I64, pa.RecordBatch]]:
         """Yield (places, rows) of KEPT or AUDIT_ROWS, in the order of the input, some at a time."""
@@ -199,9 +210,10 @@ class FinishedRun:
 def links_in(batch: pa.RecordBatch) -> list[Link]:
     """Return rows of audit/pairs as links."""
     columns = [python_values(batch[name]) for name in ("row", "kept_row", "id", "kept_id", "jaccard", "rule")]
+    crawls = python_values(batch[KEPT_CRAWL]) if KEPT_CRAWL in batch.schema.names else [None] * len(batch)
     return [
-        Link(row, kept_row, str(name), str(kept_name), jaccard, rule)
-        for row, kept_row, name, kept_name, jaccard, rule in zip(*columns, strict=True)
+        Link(row, kept_row, str(name), str(kept_name), jaccard, rule, crawl)
+        for row, kept_row, name, kept_name, jaccard, rule, crawl in zip(*columns, crawls, strict=True)
     ]
 
 

@@ -26,7 +26,7 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 _OF_KIND = {"removed": "rule <> 'miss'", "near": "rule = 'near'", "exact": "rule = 'exact'", "miss": "rule = 'miss'"}
 _SORTED = {"least": "jaccard, row, kept_row", "most": "jaccard DESC, row, kept_row", "input": "row, kept_row"}
 _TABLES = """
-CREATE TABLE link (row INTEGER, kept_row INTEGER, id TEXT, kept_id TEXT, jaccard REAL, rule TEXT);
+CREATE TABLE link (row INTEGER, kept_row INTEGER, id TEXT, kept_id TEXT, jaccard REAL, rule TEXT, kept_crawl TEXT);
 CREATE TABLE source (row INTEGER PRIMARY KEY, source TEXT);
 """
 _INDEXES = """
@@ -38,7 +38,7 @@ CREATE TABLE cluster AS
 CREATE INDEX by_size ON cluster (size DESC, kept_row);
 """
 _LINK = (
-    "link.row, link.kept_row, link.id, link.kept_id, link.jaccard, link.rule, "
+    "link.row, link.kept_row, link.id, link.kept_id, link.jaccard, link.rule, link.kept_crawl, "
     "(SELECT source FROM source WHERE source.row = link.row), "
     "(SELECT source FROM source WHERE source.row = link.kept_row)"
 )
@@ -151,9 +151,10 @@ class Index:
     def _fill(self) -> None:
         for batch in self._run.links():
             rows = (
-                (each.row, each.kept_row, each.id, each.kept_id, each.jaccard, each.rule) for each in links_in(batch)
+                (each.row, each.kept_row, each.id, each.kept_id, each.jaccard, each.rule, each.kept_crawl)
+                for each in links_in(batch)
             )
-            self._data.executemany("INSERT INTO link VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._data.executemany("INSERT INTO link VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _sources(self, column: str) -> Iterator[tuple[int, str | None]]:
         """Yield (row, source) of each document with a link."""
@@ -178,8 +179,8 @@ class Index:
         )
 
 
-def _listed(row: tuple[int, int, str, str, float, str, str | None, str | None]) -> Listed:
-    return Listed(Link(*row[:6]), row[6], row[7])
+def _listed(row: tuple[int, int, str, str, float, str, str | None, str | None, str | None]) -> Listed:
+    return Listed(Link(*row[:7]), row[7], row[8])
 
 
 def is_miss(listed: Listed) -> bool:

@@ -76,8 +76,7 @@ class Pages:
         if listed is None:
             raise NotThere(str(asked))
         link = listed.link
-        documents = self.run.documents([link.row, link.kept_row])
-        one, other = documents[link.row], documents[link.kept_row]
+        one, other = self.run.both(link)
         pair = {
             "id": link.id,
             "kept_id": link.kept_id,
@@ -104,7 +103,9 @@ class Pages:
         _refuse_beyond(number, total)
         documents = self.run.documents([kept_row, *(listed.link.row for listed in rows)])
         excerpts = {place: excerpt(document.text[:_EXCERPT], _EXCERPT) for place, document in documents.items()}
-        values = {"total": total, "rows": rows, "page": number, "one": documents[kept_row], "excerpts": excerpts}
+        one = documents.get(kept_row) or self.run.both(rows[0].link)[1]
+        excerpts.setdefault(kept_row, "")
+        values = {"total": total, "rows": rows, "page": number, "one": one, "excerpts": excerpts}
         return "cluster", values
 
 
@@ -144,6 +145,7 @@ def _page(asked: Mapping[str, str]) -> int:
 
 def _number(asked: Mapping[str, str], name: str) -> int:
     text = asked.get(name, "")
-    if not text.isascii() or not text.isdigit() or len(text) > 16:  # with ROWS to a page still a number of SQLite's
+    digits = text.removeprefix("-") if name == "kept" else text  # of documents of an index, rows are negative
+    if not text.isascii() or not digits.isdigit() or len(text) > 16:  # with ROWS to a page still a number of SQLite's
         raise NotThere(str(asked))
     return int(text)

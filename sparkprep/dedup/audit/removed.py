@@ -54,8 +54,8 @@ def removed_with_text(spark: SparkSession, output: str, metrics: Mapping[str, An
         removed = F.broadcast(removed)
     read = _Texts(spark, output, metrics)
     theirs = read.at(AUDIT_ROWS, np.arange(len(rows)), {_ROW: rows, _TWIN: kept}, _TEXT, read.sources)
-    places = np.unique(kept)
-    joined = theirs.join(removed, _ROW).join(read.at(KEPT, places, {_TWIN: places}, _KEPT_TEXT, []), _TWIN)
+    places = np.unique(kept[twins >= 0])
+    joined = theirs.join(removed, _ROW).join(read.at(KEPT, places, {_TWIN: places}, _KEPT_TEXT, []), _TWIN, "left")
     return joined.select(*REMOVED_COLUMNS, _TEXT, *(f"`{name}`" for name in read.sources), _KEPT_TEXT)
 
 

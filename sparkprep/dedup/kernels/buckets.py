@@ -51,6 +51,24 @@ class Entries:
         return Entries(self.bucket[where], self.key[where], self.text_hash[where])
 
 
+NOBODY = (1 << 63) - 1
+"""A key behind those of all documents."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What keys tell of documents: those from `own` on were decided on before, and from `removed` on, removed then.
+
+    Without such, all keys are below both.
+    """
+
+    own: int = NOBODY
+    removed: int = NOBODY
+
+
+NOTHING_DECIDED = Standing()
+
+
 def copies(key: I64, text_hash: U64) -> tuple[I64, I64]:
     """Return (positions of the first document of each text, first key of every document's text), both int64.
 
@@ -79,7 +97,7 @@ class BucketContents:
     pairs: I64
     """(n, 2) candidate pairs, lesser key first; a pair may come from several buckets"""
     exact: I64
-    """(n, 2) (least key with this normalised text, another key with it)"""
+    """(n, 2) (least key with this normalised text, another key with it); of documents decided before, one at most"""
     hot: I64
     """(n, 2) (bucket as int64, key) for the members of buckets over the cap"""
     hot_buckets: I64
@@ -89,7 +107,7 @@ class BucketContents:
 
 
 @njit(cache=KEPT)
-def _walk(bucket, key, text_hash, cap, fill, pairs, exact, hot, hot_buckets, same_id):
+def _walk(bucket, key, text_hash, cap, own, removed, fill, pairs, exact, hot, hot_buckets, same_id):
     """Go once over entries sorted by (bucket, text_hash, key); count the rows, and with `fill` write them."""
     n_pairs, n_exact, n_hot, n_hot_buckets, n_same = 0, 0, 0, 0, 0
     band_mask = np.uint64(ID_BAND)
@@ -111,42 +129,57 @@ def _walk(bucket, key, text_hash, cap, fill, pairs, exact, hot, hot_buckets, sam
                 n_same += 1
             start = end
             continue
-        size = 0
+        size, undecided, first = 0, 0, key[start]
         for i in range(start, end):
             if i > start and text_hash[i] == text_hash[i - 1]:
-                if band == 0:  # every document has one entry in band 0, so a copy is reported once
-                    if fill:
-                        exact[n_exact, 0] = firsts[size - 1]
-                        exact[n_exact, 1] = key[i]
-                    n_exact += 1
+                if key[i - 1] < own:
+                    if band == 0:  # every document has one entry in band 0, so a copy is reported once
+                        if fill:
+                            exact[n_exact, 0] = first
+                            exact[n_exact, 1] = key[i]
+                        n_exact += 1
+                    if key[i] >= own:  # one that was decided on before stands for the text
+                        firsts[size - 1] = key[i]
+                        undecided -= 1
             else:
-                firsts[size] = key[i]
+                firsts[size] = first = key[i]
                 size += 1
+                undecided += key[i] < own
+        if undecided == 0:
+            start = end
+            continue
         if size > cap:
+            for i in range(size):
+                if firsts[i] < removed:
+                    if fill:
+                        hot[n_hot, 0] = np.int64(bucket[start])
+                        hot[n_hot, 1] = firsts[i]
+                    n_hot += 1
             if fill:
-                for i in range(size):
-                    hot[n_hot + i, 0] = np.int64(bucket[start])
-                    hot[n_hot + i, 1] = firsts[i]
                 hot_buckets[n_hot_buckets, 0] = np.int64(bucket[start])
                 hot_buckets[n_hot_buckets, 1] = size
-            n_hot += size
             n_hot_buckets += 1
         else:
             for i in range(size):
                 for j in range(i + 1, size):
-                    if fill:
-                        pairs[n_pairs, 0] = min(firsts[i], firsts[j])
-                        pairs[n_pairs, 1] = max(firsts[i], firsts[j])
-                    n_pairs += 1
+                    low, high = min(firsts[i], firsts[j]), max(firsts[i], firsts[j])
+                    if low < own and high < removed:
+                        if fill:
+                            pairs[n_pairs, 0] = low
+                            pairs[n_pairs, 1] = high
+                        n_pairs += 1
         start = end
     return n_pairs, n_exact, n_hot, n_hot_buckets, n_same
 
 
-def search(entries: Entries, cap: int, budget: int | None = None) -> Iterator[BucketContents]:
+def search(
+    entries: Entries, cap: int, budget: int | None = None, standing: Standing = NOTHING_DECIDED
+) -> Iterator[BucketContents]:
     """Yield all candidate pairs, exact copies, hot buckets and repeated identifiers among the entries of one task.
 
-    They come in parts of about PART_PAIRS pairs, each of whole buckets. budget: pairs at most; the cap is lowered until
-    it suffices, so that the smallest buckets, which tell most, come first.
+    But for those among documents alone that were decided on before, and pairs with one that was removed then. They come
+    in parts of about PART_PAIRS pairs, each of whole buckets. budget: pairs at most; the cap is lowered until it
+    suffices, so that the smallest buckets, which tell most, come first.
     """
     order = np.argsort(entries.bucket)
     b = entries.bucket[order]
@@ -163,12 +196,12 @@ def search(entries: Entries, cap: int, budget: int | None = None) -> Iterator[Bu
     # A bucket may be larger than a part: its members then make none of the pairs, being over the cap, or cap squared.
     part = np.cumsum(np.where(sizes <= cap, sizes * (sizes - 1) // 2, 0)) // PART_PAIRS
     cuts = np.append(starts[run_starts(part)], len(together.bucket)) if len(starts) else np.zeros(2, np.int64)
-    no_rows = np.empty((0, 2), np.int64)
+    no_rows, limits = np.empty((0, 2), np.int64), (cap, standing.own, standing.removed)
     for start, end in pairwise(cuts.tolist()):
         columns = (together.bucket[start:end], together.key[start:end], together.text_hash[start:end])
-        counts = _walk(*columns, cap, False, no_rows, no_rows, no_rows, no_rows, no_rows)
+        counts = _walk(*columns, *limits, False, no_rows, no_rows, no_rows, no_rows, no_rows)
         tables = [np.empty((n, 2), np.int64) for n in counts]
-        _walk(*columns, cap, True, *tables)
+        _walk(*columns, *limits, True, *tables)
         yield BucketContents(*tables)
 
 
@@ -240,27 +273,33 @@ class Leaders:
     while there are fewer than `limit`. Signatures only choose here what is worth an exact check.
     """
 
-    def __init__(self, bucket: int, limit: int) -> None:
-        self.bucket = bucket
+    def __init__(self, bucket: int, limit: int, own: int = NOBODY) -> None:
+        self.bucket, self._own = bucket, own
         self._tiny: npt.NDArray[np.uint8] | None = None
         self._keys = np.empty(limit, np.int64)
         self._limit, self._count = limit, 0
-        self._documents = self._pairs = 0
+        self._undecided = self._decided = self._pairs = 0
 
     def meet(self, key: I64, tiny: npt.NDArray[np.uint8], most: I64, near: float, sure: float) -> I64:
         """Return the candidate pairs, (n, 2) keys with the lesser first, that the next documents of the bucket make.
 
+        But for those of two documents that were decided on before (`Standing`), whose keys are `own` or more.
         key, tiny (documents, slots), most: of these documents, the last being how many pairs each may make.
         """
         if self._tiny is None:
             self._tiny = np.empty((self._limit, tiny.shape[1]), np.uint8)
         out = np.empty((int(most.sum()), 2), np.int64)
         pairs, self._count = _meet(tiny, key, most, self._tiny, self._keys, self._count, near, sure, out)
-        self._documents += len(key)
-        self._pairs += pairs
-        return np.sort(out[:pairs], axis=1)
+        undecided = int((key < self._own).sum())
+        self._undecided += undecided
+        self._decided += len(key) - undecided
+        found = np.sort(out[:pairs], axis=1)
+        found = found[found[:, 0] < self._own]
+        self._pairs += len(found)
+        return found
 
     @property
     def uncompared(self) -> int:
         """Pairs of documents of this bucket that were not made candidates here."""
-        return self._documents * (self._documents - 1) // 2 - self._pairs
+        pairs = self._undecided * (self._undecided - 1) // 2 + self._undecided * self._decided
+        return pairs - self._pairs

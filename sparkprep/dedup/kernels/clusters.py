@@ -29,6 +29,10 @@ class Decisions:
     exact: npt.NDArray[np.bool_]
     """whether both have the same normalised text"""
 
+    def where(self, chosen: npt.NDArray[np.bool_]) -> Decisions:
+        """Return some of them, bool (n,)."""
+        return Decisions(self.removed[chosen], self.kept[chosen], self.jaccard[chosen], self.exact[chosen])
+
 
 @njit(cache=KEPT)
 def _lexicographic_first(n, early, late, jaccard):

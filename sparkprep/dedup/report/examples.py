@@ -25,7 +25,8 @@ def collect(work: Workspace, outcome: Outcome) -> dict[str, Any]:
     ends = [row[side] for row in pairs + misses for side in (KEY, "kept_key")]
     keys = list(dict.fromkeys(ends + [row["kept_key"] for row in clusters]))
     columns = [c for c in (source, settings.text_column) if c is not None]
-    documents = fetch(work.summary, keys, columns, ROW_GROUPS)
+    own = [key for key in keys if key < work.standing.own]  # of others the index has no text
+    documents = fetch(work.summary, own, columns, ROW_GROUPS)
 
     def text_of(key: int) -> str:
         return (documents.get(key, {}).get(settings.text_column) or "")[:TEXT_LIMIT]

@@ -100,9 +100,17 @@ def other_thresholds(result: Outcome, threshold: float, bands: int, rows: int) -
 
 
 def build(
-    work: Workspace, tally: Tally, counts: CandidateCounts, result: Outcome, by_source: dict[str, Any] | None
+    work: Workspace,
+    tally: Tally,
+    counts: CandidateCounts,
+    result: Outcome,
+    by_source: dict[str, Any] | None,
+    index: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """Return everything that metrics.json holds; by_source: what `sources.losses` returns."""
+    """Return everything that metrics.json holds.
+
+    by_source: what `sources.losses` returns. index: what `CrawlOfRun.figures` does, where there is one.
+    """
     settings, summary, banding = work.settings, work.summary, work.settings.banding
     documents = summary.rows + work.rejected
     at_threshold = float(probability(settings.threshold, banding.bands, banding.rows))
@@ -154,6 +162,7 @@ def build(
         "sources": by_source,
         "text_scans": list(work.scans),
         "shuffle": shuffles(work),
+        "index": index,
         "stages": work.progress.summary(),
         "seconds": round(work.progress.seconds, 3),
         "parts": {name: table.manifest() for name, table in work.results.items()},
@@ -195,7 +204,7 @@ def pair_counts(result: Outcome, threshold: float) -> dict[str, int]:
 def removed_text_bytes(work: Workspace) -> int:
     """Return the bytes of the removed documents' texts, from the signature rows, read some at a time."""
     total = 0
-    for piece in work.signatures.parts or {}:
+    for piece in work.own_signatures.parts or {}:
         gone = keys_of(work.removed_keys, piece)
         for batch in work.signatures.part(piece, [KEY, "bytes"]):
             total += int(np.asarray(batch["bytes"])[is_among(np.asarray(batch[KEY]), gone)].sum())
@@ -208,10 +217,14 @@ def command(work: Workspace) -> str:
     if work.thresholds:
         given["threshold"] = list(work.thresholds)
     if work.inputs is None:
-        return f"deduplicate({', '.join(['documents', *(f'{k}={v!r}' for k, v in given.items())])})"
+        index = {} if work.index is None else {"index": work.index.path, "crawl": work.index.crawl}
+        named = (f"{name}={value!r}" for name, value in {**index, **given}.items())
+        return f"deduplicate({', '.join(['documents', *named])})"
     words = [
         word
         for name, value in given.items()
         for word in (flag(name), *(map(str, value) if isinstance(value, list) else [str(value)]))
     ]
+    if work.index is not None:
+        words += [flag("index"), work.index.path, flag("crawl"), work.index.crawl]
     return shlex.join(["sparkprep", "dedup", "--input", *work.inputs, "--output", work.output.path, *words])

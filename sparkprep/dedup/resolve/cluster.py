@@ -26,8 +26,8 @@ from sparkprep.dedup.verify import GROUP_SHINGLES, LONG_TEXT, compare
 from sparkprep.dedup.workspace import MOST_SEARCHES, Comparison, GraphTables, Search, Workspace
 from sparkprep.documents import addressed
 from sparkprep.documents.keys import KEY
-from sparkprep.io.arrow import from_bytes
 from sparkprep.spark.tables import read_all, spark_schema
+from sparkprep.spark.tasks import run_tasks
 
 
 def resolve(work: Workspace, counts: Sequence[CandidateCounts]) -> list[Outcome]:
@@ -75,11 +75,12 @@ def _decided(work: Workspace, counts: CandidateCounts) -> Generator[DataFrame, D
     else:
         outcome.warn_unsettled(work, len(further))
     misses = _misses(work, similar, removed)
-    work.removed.write(removed, prepare=partial(_as_result, kind=work.id_type))
-    work.pairs.write(removed.unionByName(misses), prepare=partial(_as_pairs, kind=work.id_type))
-    addressed.write(work.removed_keys, work.documents, removed.select(KEY))
+    form = {"id_type": work.id_type, "index": work.index}
+    work.removed.write(removed, prepare=partial(outcome.as_result, **form))
+    work.pairs.write(removed.unionByName(misses), prepare=partial(outcome.as_pairs, **form))
+    addressed.write(work.removed_keys, work.documents, removed)
     down_to_misses = similar.where(F.col("jaccard") >= outcome.floor_of(work.settings.threshold))
-    ordered = _in_keep_order(work, _between_best(down_to_misses, best), work.levels)
+    ordered = _in_keep_order(work, _between_best(work, down_to_misses, best), work.levels)
     measured = figures.measure(work, similar, ordered, copies.count(), removed, misses)
     graphs = [*(work.search("cluster", number).graph for number in range(searches)), work.levels]
     return replace(
@@ -123,19 +124,6 @@ class _Compared:
 
 def _pairs(candidates: DataFrame) -> DataFrame:
     return candidates.where(F.col("kind") == RowKind.PAIR.value).select("a", "b").distinct()
-
-
-def _as_result(rows: pa.RecordBatch, kind: pa.DataType) -> pa.RecordBatch:
-    """Return rows of NAMED_DECISIONS as removed/ has them, with identifiers of the input's type."""
-    ids = [from_bytes(rows[name], kind) for name in ("id", "kept_id")]
-    return pa.RecordBatch.from_arrays([*ids, rows["jaccard"], rows["rule"]], ["id", "kept_id", "jaccard", "rule"])
-
-
-def _as_pairs(rows: pa.RecordBatch, kind: pa.DataType) -> pa.RecordBatch:
-    """Return the same as the result's audit has them."""
-    ids = [from_bytes(rows[name], kind) for name in ("id", "kept_id")]
-    columns = [rows[KEY], rows["kept_key"], *ids, rows["jaccard"], rows["rule"]]
-    return pa.RecordBatch.from_arrays(columns, ["row", "kept_row", "id", "kept_id", "jaccard", "rule"])
 
 
 def _search_again(work: Workspace, removed: DataFrame, search: Search) -> CandidateCounts:
@@ -211,20 +199,28 @@ def _best_of_copies(work: Workspace, copies: DataFrame) -> DataFrame:
     return stars.materialise(rows, work.best_of_copies)
 
 
-def _between_best(edges: DataFrame, best: DataFrame) -> DataFrame:
-    """Return the edges, which join least keys of exact copies, as edges between the copies first in the keep order."""
-    named = best.where(F.col(KEY) == F.col("first")).select("first", "best")
+def _between_best(work: Workspace, edges: DataFrame, best: DataFrame) -> DataFrame:
+    """Return the edges, which join one of the exact copies of a text, as edges between those first in the keep order.
+
+    With the edges by which an index removed documents that are such.
+    """
     for end in ("a", "b"):
-        renamed = named.select(F.col("first").alias(end), F.col("best").alias(f"best_{end}"))
+        renamed = best.select(F.col(KEY).alias(end), F.col("best").alias(f"best_{end}"))
         edges = edges.join(renamed, end, "left").withColumn(end, F.coalesce(f"best_{end}", end)).drop(f"best_{end}")
-    return edges.select("a", "b", "jaccard")
+    edges = edges.select("a", "b", "jaccard")
+    index = work.index
+    if index is None or not index.removed_pieces:
+        return edges
+    before = run_tasks(work.spark, index.removed_pieces, index.decisions, spark_schema(DECISIONS))
+    ends = before.join(best.select(F.col("best").alias(KEY)).distinct(), KEY)
+    return edges.unionByName(ends.select(F.col(KEY).alias("a"), F.col("kept_key").alias("b"), "jaccard"))
 
 
 def _decide(
     work: Workspace, edges: DataFrame, best: DataFrame, search: Search
 ) -> Generator[DataFrame, DataFrame, DataFrame]:
     """Apply the rule component by component; return the rows of `Search.removed`."""
-    ordered = _in_keep_order(work, _between_best(edges, best), search.graph)
+    ordered = _in_keep_order(work, _between_best(work, edges, best), search.graph)
     task = partial(_keep_or_remove, rule=work.settings.rule)
     near = stars.materialise(ordered.mapInArrow(task, spark_schema(DECISIONS)), search.near)
     removed = stars.materialise(_with_copies(work, near, best), search.removed)
@@ -319,7 +315,8 @@ def _with_copies(work: Workspace, near: DataFrame, best: DataFrame) -> DataFrame
         F.coalesce("jaccard", F.lit(1.0)).alias("jaccard"),
         F.when(F.col("kept_key").isNull(), "exact").otherwise("near").alias("rule"),
     )
-    return _with_names(work, near.withColumn("rule", F.lit("near")).unionByName(of_copies))
+    decided = near.withColumn("rule", F.lit("near")).unionByName(of_copies)
+    return _with_names(work, decided.where(F.col(KEY) < work.standing.own))
 
 
 def _with_names(work: Workspace, rows: DataFrame) -> DataFrame:

@@ -6,7 +6,7 @@ come to the same counts. Only the examples that the report shows may be others.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
-from sparkprep.dedup.columns import KEYS, MISS, RowKind
+from sparkprep.dedup.columns import KEYS, MISS, REMOVED_KEYS, RowKind
+from sparkprep.dedup.index.indexed import IndexedDocuments
 from sparkprep.dedup.keep import ORDER
 from sparkprep.dedup.kernels import clusters
 from sparkprep.dedup.kernels.arrays import F64, I64, distinct
+from sparkprep.dedup.kernels.buckets import NOBODY
 from sparkprep.dedup.kernels.components import row_places, rows_missing, unique_rows
 from sparkprep.dedup.resolve import grouping, outcome
 from sparkprep.dedup.resolve.outcome import Flow, Outcome
@@ -69,13 +71,19 @@ class Ranked:
     """(m, 2) their numbers"""
     jaccard: F64
     """of each pair"""
+    own: int = NOBODY
+    """the key from which documents were decided on before"""
 
     def decide(self, rule: str, threshold: float) -> clusters.Decisions:
-        """Apply the keep rule to the pairs at or above a threshold, no less than the near misses' floor."""
+        """Apply the keep rule to the pairs at or above a threshold, no less than the near misses' floor.
+
+        What was decided before is left out.
+        """
         similar = self.jaccard >= threshold
         a, b = self.pairs[similar].T
         apply = clusters.leader if rule == "leader" else clusters.component
-        return apply(len(self.keys), self.copies, a, b, self.jaccard[similar])
+        decided = apply(len(self.keys), self.copies, a, b, self.jaccard[similar])
+        return decided.where(self.keys[decided.removed] < self.own)
 
 
 class _TooManyError(Exception):
@@ -157,9 +165,9 @@ def _decided(work: Workspace, counts: CandidateCounts, compared: _Compared) -> G
 def _save(work: Workspace, resolved: _Resolved) -> None:
     """Write what one threshold has come to."""
     removed, misses = resolved.removed, resolved.misses
-    work.removed.save(outcome.with_ids(removed, work.id_type).select(work.removed.schema.names))
-    work.pairs.save_parts({0: _as_pairs(removed, work.id_type), 1: _as_pairs(misses, work.id_type)})
-    addressed.save(work.removed_keys, work.documents, removed.select(KEYS.names))
+    work.removed.save(_as(outcome.as_result, removed, work))
+    work.pairs.save_parts({n: _as(outcome.as_pairs, rows, work) for n, rows in enumerate((removed, misses))})
+    addressed.save(work.removed_keys, work.documents, removed.select(REMOVED_KEYS.names))
 
 
 class _Compared:
@@ -193,6 +201,13 @@ class _Compared:
         order = np.lexsort((pairs[:, 1], pairs[:, 0]))
         self._pairs, self._jaccard = pairs[order], jaccard[order]
         return [(each, self._jaccard[row_places(each, self._pairs)]) for each in asked]
+
+
+def _as(form: Callable[..., pa.RecordBatch], links: pa.Table, work: Workspace) -> pa.Table:
+    """Return rows of `_links_table` in one of the forms that a result has them in."""
+    columns = [column.combine_chunks() for column in links.columns]
+    whole = pa.RecordBatch.from_arrays(columns, links.column_names)
+    return pa.Table.from_batches([form(whole, work.id_type, work.index)])
 
 
 def _outcome(work: Workspace, graph: Graph, ranked: Ranked, removed: pa.Table, misses: pa.Table) -> Outcome:
@@ -334,7 +349,11 @@ def _with_similarity(removed: pa.Table, unjoined: npt.NDArray[np.bool_]) -> Gene
 def _rank(work: Workspace, graph: Graph, search: Search) -> Ranked:
     """Bring the documents that the rule or a near miss may concern in keep order."""
     similar = graph.jaccard >= outcome.floor_of(work.settings.threshold)
-    nodes = distinct(np.concatenate([graph.pairs[similar], graph.copies]))
+    pairs, jaccard = graph.pairs[similar], graph.jaccard[similar]
+    if work.index is not None:
+        before, similarity = _decided_before(work.index, graph.copies)
+        pairs, jaccard = np.concatenate([pairs, before]), np.concatenate([jaccard, similarity])
+    nodes = distinct(np.concatenate([pairs, graph.copies]))
     parts = []
     for batch in work.signatures.batches([KEY, "id", "rank"]):
         hit = addressed.is_among(np.asarray(batch[KEY]), nodes)
@@ -344,10 +363,21 @@ def _rank(work: Workspace, graph: Graph, search: Search) -> Ranked:
     rows = rows.sort_by([(name, "ascending") for name in ORDER])
     keys, ids = np.asarray(rows[KEY]), rows["id"].combine_chunks()
     by_key = np.argsort(keys)
-    copies, pairs = (
-        by_key[np.searchsorted(keys, ends, sorter=by_key)] for ends in (graph.copies, graph.pairs[similar])
-    )
-    return Ranked(keys, ids, copies, pairs, graph.jaccard[similar])
+    copies, pairs = (by_key[np.searchsorted(keys, ends, sorter=by_key)] for ends in (graph.copies, pairs))
+    return Ranked(keys, ids, copies, pairs, jaccard, work.standing.own)
+
+
+def _decided_before(index: IndexedDocuments, copies: I64) -> tuple[I64, F64]:
+    """Return the edges, (n, 2) keys and their similarity, by which those of the copies went that an index removed."""
+    gone = distinct(copies[copies >= index.standing.removed])
+    ends, similarity = [NO_PAIRS], [np.empty(0)]
+    for piece in index.removed_pieces if gone.size else ():
+        for batch in index.decisions(piece):
+            key = np.asarray(batch[KEY])
+            hit = addressed.is_among(key, gone)
+            ends.append(np.stack([key[hit], np.asarray(batch["kept_key"])[hit]], axis=1))
+            similarity.append(np.asarray(batch["jaccard"])[hit])
+    return np.concatenate(ends), np.concatenate(similarity)
 
 
 def _links_table(ranked: Ranked, documents: I64, kept: I64, jaccard: F64, rules: pa.Array) -> pa.Table:
@@ -362,8 +392,3 @@ def _links_table(ranked: Ranked, documents: I64, kept: I64, jaccard: F64, rules:
             "rule": rules,
         }
     )
-
-
-def _as_pairs(links: pa.Table, id_type: pa.DataType) -> pa.Table:
-    """Return rows of `_links_table` as the result's audit has them."""
-    return outcome.with_ids(links, id_type).rename_columns(["row", "kept_row", "id", "kept_id", "jaccard", "rule"])

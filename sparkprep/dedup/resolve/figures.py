@@ -51,7 +51,7 @@ def measure(
         exact=rules.get("exact", 0),
         near=rules.get("near", 0),
         histogram=histogram,
-        goes_at=_goes_at(ordered, work.settings.rule, outcome.thresholds(threshold), copies),
+        goes_at=_goes_at(ordered, work, copies),
         cluster_sizes={r["size"]: r["count"] for r in clusters.groupBy("size").count().orderBy("size").collect()},
         cluster_heads=[head["size"] for head in heads],
         flows=_flows(work, removed) if work.columns.source is not None else [],
@@ -81,18 +81,22 @@ def _histogram(similar: DataFrame, threshold: float) -> I64:
     return total
 
 
-def _goes_at(ordered: DataFrame, rule: str, thresholds: list[float], copies: int) -> dict[float, int]:
+def _goes_at(ordered: DataFrame, work: Workspace, copies: int) -> dict[float, int]:
     """Return for each threshold, ascending, how many documents go at it, exact copies among them."""
-    task = partial(_count_removed, rule=rule, thresholds=thresholds)
+    thresholds = outcome.thresholds(work.settings.threshold)
+    task = partial(_count_removed, rule=work.settings.rule, thresholds=thresholds, own=work.standing.own)
     counted = ordered.mapInArrow(task, "level long, removed long").groupBy("level")
     removed = {row["level"]: row["removed"] for row in counted.agg(F.sum("removed").alias("removed")).collect()}
     return {threshold: copies + removed.get(level, 0) for level, threshold in enumerate(thresholds)}
 
 
-def _count_removed(batches: Iterator[pa.RecordBatch], rule: str, thresholds: list[float]) -> Iterator[pa.RecordBatch]:
+def _count_removed(
+    batches: Iterator[pa.RecordBatch], rule: str, thresholds: list[float], own: int
+) -> Iterator[pa.RecordBatch]:
     """Turn rows of (root, KEY, neighbours, similarity), sorted by root and keep order, into (level, removed).
 
-    thresholds: in ascending order, a level being the place of one. Holds what is known of the documents of one
+    thresholds: in ascending order, a level being the place of one. own: the key from which documents were decided on
+    before; these are not counted. Holds what is known of the documents of one
     component, about 100 bytes each.
     """
     counts = [0] * len(thresholds)
@@ -105,7 +109,8 @@ def _count_removed(batches: Iterator[pa.RecordBatch], rule: str, thresholds: lis
                 root = of
                 state.clear()
             reached = [bisect_right(thresholds, jaccard) for jaccard in similarity]
-            for level, gone in enumerate(state.meet(key, zip(neighbours, reached, strict=True))):
+            goes = state.meet(key, zip(neighbours, reached, strict=True))
+            for level, gone in enumerate(goes if key < own else ()):
                 counts[level] += gone
     yield pa.RecordBatch.from_pydict({"level": np.arange(len(thresholds)), "removed": np.array(counts, np.int64)})
 

@@ -11,8 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparkprep.dedup.columns import KEPT_CRAWL
+from sparkprep.dedup.index.indexed import IndexedDocuments
 from sparkprep.dedup.kernels.arrays import F64, I64
 from sparkprep.dedup.workspace import Workspace
+from sparkprep.documents.keys import KEY
 from sparkprep.errors import argument
 from sparkprep.io.arrow import from_bytes
 
@@ -161,6 +164,26 @@ def with_ids(removed: pa.Table, kind: pa.DataType) -> pa.Table:
         ids = from_bytes(removed[name].combine_chunks(), kind)
         removed = removed.set_column(removed.schema.get_field_index(name), pa.field(name, kind), ids)
     return removed
+
+
+def as_result(rows: pa.RecordBatch, id_type: pa.DataType, index: IndexedDocuments | None) -> pa.RecordBatch:
+    """Return rows of NAMED_DECISIONS as removed/ has them, with identifiers of the input's type."""
+    return pa.RecordBatch.from_pydict(_result_columns(rows, id_type, index))
+
+
+def as_pairs(rows: pa.RecordBatch, id_type: pa.DataType, index: IndexedDocuments | None) -> pa.RecordBatch:
+    """Return the same as the result's audit has them."""
+    kept = np.asarray(rows["kept_key"])
+    if index is not None:
+        kept = np.where(kept < index.own, kept, index.own - 1 - kept)
+    ends = {"row": rows[KEY], "kept_row": pa.array(kept)}
+    return pa.RecordBatch.from_pydict({**ends, **_result_columns(rows, id_type, index)})
+
+
+def _result_columns(rows: pa.RecordBatch, id_type: pa.DataType, index: IndexedDocuments | None) -> dict[str, pa.Array]:
+    ids = {name: from_bytes(rows[name], id_type) for name in ("id", "kept_id")}
+    crawls = {} if index is None else {KEPT_CRAWL: index.crawls_of(np.asarray(rows["kept_key"]))}
+    return {**ids, "jaccard": rows["jaccard"], "rule": rows["rule"], **crawls}
 
 
 def cluster_sizes(kept: npt.NDArray[np.int64]) -> dict[int, int]:

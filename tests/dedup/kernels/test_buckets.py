@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sparkprep.dedup.kernels import buckets
 from sparkprep.dedup.kernels.band_keys import BAND_BITS
-from sparkprep.dedup.kernels.buckets import ID_BAND, BucketContents, Entries, Leaders, copies, id_entries
+from sparkprep.dedup.kernels.buckets import ID_BAND, BucketContents, Entries, Leaders, Standing, copies, id_entries
 
 # A document is (key, hash of its text); the buckets it lies in follow from the text, so copies share all of them.
 documents = st.dictionaries(
@@ -286,3 +286,47 @@ def test_no_documents_leave_nothing_uncompared(limit: int) -> None:
     nothing = np.empty(0, np.int64)
     assert leaders.meet(nothing, np.empty((0, SLOTS), np.uint8), nothing, NEAR, SURE).shape == (0, 2)
     assert leaders.uncompared == 0
+
+
+@given(documents, st.integers(1, 4), st.integers(2, 6), st.data())
+def test_of_documents_decided_before_only_what_meets_new_ones_is_found(docs, spread: int, cap: int, data) -> None:
+    keys = [key for key, _ in docs]
+    own = data.draw(st.sampled_from([0, *keys, 2**62]))
+    removed = data.draw(st.sampled_from([own, *(key for key in keys if key >= own), 2**62]))
+    rows = [(bucket_of(text_hash, band, spread), key, text_hash) for key, text_hash in docs for band in range(BANDS)]
+    found = search(entries_of(rows), cap, Standing(own, removed))
+
+    pairs, hot, exact, hot_buckets = [], [], [], []
+    held: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for bucket, key, text_hash in rows:
+        held[bucket][text_hash].append(key)
+    for bucket, texts in held.items():
+        signed = bucket - 2**64 if bucket >= 2**63 else bucket
+        stand_for = []
+        for same in map(sorted, texts.values()):
+            new, old = [key for key in same if key < own], [key for key in same if key >= own]
+            stand_for.append(old[0] if old else new[0])
+            if bucket & ID_BAND == 0 and new:
+                exact += [[new[0], key] for key in [*new[1:], *old[:1]]]
+        if all(key >= own for key in stand_for):
+            continue
+        if len(stand_for) > cap:
+            hot += [[signed, key] for key in stand_for if key < removed]
+            hot_buckets.append([signed, len(stand_for)])
+        else:
+            pairs += [[a, b] for a, b in combinations(sorted(stand_for), 2) if a < own and b < removed]
+    assert sorted_rows(found.pairs) == sorted(pairs)
+    assert sorted_rows(found.exact) == sorted(exact)
+    assert sorted_rows(found.hot) == sorted(hot)
+    assert sorted_rows(found.hot_buckets) == sorted(hot_buckets)
+
+
+def test_pairs_that_an_oversized_bucket_leaves_uncompared_have_a_new_document() -> None:
+    rng = np.random.default_rng(3)
+    tiny = rng.integers(0, 256, (40, 128), np.uint8)
+    keys = np.arange(40)
+    leaders = Leaders(7, 10, own=30)
+    assert not len(leaders.meet(keys[30:], tiny[30:], 60.0, 100.0)), "the old ones alone are no pair"
+    assert leaders.uncompared == 0
+    pairs = leaders.meet(keys[:30], tiny[:30], 60.0, 100.0)
+    assert leaders.uncompared == 30 * 29 // 2 + 30 * 10 - len(pairs)

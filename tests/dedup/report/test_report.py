@@ -57,6 +57,7 @@ def sample_metrics() -> dict[str, Any]:
             {"threshold": 0.85, "pairs": 2762, "removed": 1700, "missed": 0.01, "found": 0.9998},
             {"threshold": 0.9, "pairs": 2512, "removed": 1606, "missed": 0.0, "found": 1.0},
         ],
+        "index": None,
         "sources": {
             "column": "url", "total": 5000, "losing": 210, "least_documents": 10,
             "lost_over_90_percent": ["mirror.example"],
