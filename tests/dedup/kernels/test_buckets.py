@@ -30,9 +30,11 @@ def entries_of(rows: list[tuple[int, int, int]]) -> Entries:
     return Entries(np.array(bucket, np.uint64), np.array(key, np.int64), np.array(text_hash, np.uint64))
 
 
-def search(entries: Entries, cap: int, budget: int | None = None) -> BucketContents:
+def search(
+    entries: Entries, cap: int, budget: int | None = None, standing: Standing = buckets.NOTHING_DECIDED
+) -> BucketContents:
     """All that the buckets hold, its parts put together."""
-    parts = [vars(part) for part in buckets.search(entries, cap, budget)]
+    parts = [vars(part) for part in buckets.search(entries, cap, budget, standing)]
     assert parts
     return BucketContents(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
@@ -294,7 +296,7 @@ def test_of_documents_decided_before_only_what_meets_new_ones_is_found(docs, spr
     own = data.draw(st.sampled_from([0, *keys, 2**62]))
     removed = data.draw(st.sampled_from([own, *(key for key in keys if key >= own), 2**62]))
     rows = [(bucket_of(text_hash, band, spread), key, text_hash) for key, text_hash in docs for band in range(BANDS)]
-    found = search(entries_of(rows), cap, Standing(own, removed))
+    found = search(entries_of(rows), cap, standing=Standing(own, removed))
 
     pairs, hot, exact, hot_buckets = [], [], [], []
     held: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -326,7 +328,8 @@ def test_pairs_that_an_oversized_bucket_leaves_uncompared_have_a_new_document() 
     tiny = rng.integers(0, 256, (40, 128), np.uint8)
     keys = np.arange(40)
     leaders = Leaders(7, 10, own=30)
-    assert not len(leaders.meet(keys[30:], tiny[30:], 60.0, 100.0)), "the old ones alone are no pair"
+    most = np.full(40, 64)
+    assert not len(leaders.meet(keys[30:], tiny[30:], most[30:], 60.0, 100.0)), "the old ones alone are no pair"
     assert leaders.uncompared == 0
-    pairs = leaders.meet(keys[:30], tiny[:30], 60.0, 100.0)
+    pairs = leaders.meet(keys[:30], tiny[:30], most[:30], 60.0, 100.0)
     assert leaders.uncompared == 30 * 29 // 2 + 30 * 10 - len(pairs)
