@@ -48,8 +48,9 @@ def test_no_table_lies_in_another_and_only_results_lie_in_the_result(spark: Spar
     with OutputFolder(str(tmp_path / "out"), False, [str(source)], MADE) as folder:
         work = workspace(spark, folder, source, Settings())
         searches = [work.search(place, number) for place in ("driver", "cluster") for number in range(3)]
+        comparisons = [work.comparison(place, number) for place in ("driver", "cluster") for number in range(3)]
         graphs = [*(search.graph for search in searches), work.levels]
-        tables = {table.path for search in searches for table in tables_of(search)}
+        tables = {table.path for group in (*searches, *comparisons) for table in tables_of(group)}
         tables |= {graph.star_round(number).path for graph in graphs for number in (0, 11)}
         assert len(tables) >= 6 * 18
         tables |= {table.path for table in tables_of(work)}
