@@ -15,6 +15,7 @@ from sparkprep.errors import UserError
 from sparkprep.io.files import PARTIAL, UNFINISHED, cause
 from sparkprep.io.leftovers import MANIFESTS, RUN_FOLDER, Leftover, State
 from sparkprep.io.liveness import IDLE_SECONDS
+from sparkprep.io.resuming import of_resuming
 from sparkprep.io.run_folders import LOCK
 
 _REPLACED = re.compile(r"[^/]+\.replaced-[0-9a-f]{8}")
@@ -86,7 +87,7 @@ def _state_of(path: str) -> tuple[State, str]:
         return State.STAYS, f"{what}; {delete}"
     if _is_held(os.path.join(path, LOCK)):
         return State.RUNNING, ""
-    return (State.KEPT, "") if UNFINISHED in names else (State.DEAD, "")
+    return State.KEPT if UNFINISHED in names else State.DEAD, of_resuming(path)
 
 
 def _is_held(lock: str) -> bool:
