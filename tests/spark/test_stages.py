@@ -91,9 +91,8 @@ def test_parts_that_are_finished_stay(
         patch.setattr(OutputFolder, "commit", stop)
         with pytest.raises(Stopped) as caught:
             job(spark, source, out, resume=True)
-    assert f"({finished[name]}): the same command with resume=True goes on from there" in (
-        what_is_left(caught.value) or ""
-    )
+    told = what_is_left(caught.value) or ""
+    assert f"{name}): the same command with resume=True goes on from there" in told
     (left,) = tmp_path.glob("out.partial-*")
     notes = sorted((left / "_resume/parts" / name).iterdir())
     assert len(notes) >= 3
