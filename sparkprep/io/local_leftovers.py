@@ -17,6 +17,7 @@ from sparkprep.io.index_leftovers import INDEX, named_folders, table_folders
 from sparkprep.io.index_leftovers import LOCK as INDEX_LOCK
 from sparkprep.io.leftovers import MANIFESTS, RUN_FOLDER, Leftover, State
 from sparkprep.io.liveness import IDLE_SECONDS
+from sparkprep.io.resuming import of_resuming
 from sparkprep.io.run_folders import LOCK
 
 _REPLACED = re.compile(r"[^/]+\.replaced-[0-9a-f]{8}")
@@ -104,7 +105,7 @@ def _state_of(path: str) -> tuple[State, str]:
         return State.STAYS, f"{what}; {delete}"
     if _is_held(os.path.join(path, LOCK)):
         return State.RUNNING, ""
-    return (State.KEPT, "") if UNFINISHED in names else (State.DEAD, "")
+    return State.KEPT if UNFINISHED in names else State.DEAD, of_resuming(path)
 
 
 def _is_held(lock: str) -> bool:

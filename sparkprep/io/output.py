@@ -39,7 +39,7 @@ class Notes(Protocol):
     """What a run has noted in its folder, by which a later one can go on from it."""
 
     def finished(self) -> list[str]:
-        """Return the names of the stages that have ended, and of those of which parts have; none: nothing to keep."""
+        """Return what has been finished, in words: stages, and parts of them; none where there is nothing to keep."""
 
     def can_be_resumed(self) -> bool:
         """Return whether the input still is what it was, so that a later run can go on."""

@@ -11,17 +11,21 @@ import glob
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import pyarrow.fs as pafs
 
 from sparkprep import __version__
 from sparkprep.commands import command
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import exists, file_names, make_folder, write_text
 from sparkprep.io.json_files import read_json
-from sparkprep.io.paths import is_local, join_path, split_s3
+from sparkprep.io.paths import filesystem, is_local, join_path, split_s3
+from sparkprep.units import counted
 
 NOTES = "_resume"
 FORMAT = 1
@@ -73,21 +77,36 @@ def find_earlier(stem: str) -> Earlier | None:
     return max(noted, key=lambda each: (each.manifest["begun"], each.run_id), default=None)
 
 
-def finished_stages(path: str) -> list[str]:
-    """Return the names of the stages that the run of a folder has finished, in that order.
+def finished(path: str) -> list[str]:
+    """Return what the run of a folder has finished, in that order: names of stages, then "3 parts of write".
 
     Nothing where it has noted none, or its notes cannot be read.
     """
+    keys = {"order": int, "is_told": bool, "stages": list}
     try:
         if not exists(_in(path, _MANIFEST)):
             return []
         names = [name.removesuffix(".json") for name in file_names(_in(path, "stages"))]
-        keys = {"order": int, "is_told": bool, "stages": list}
-        begun = [read_json(stage_file(path, name), _ADVICE, keys) for name in names]
-    except UserError:
+        records = [read_json(stage_file(path, name), _ADVICE, keys) for name in names]
+        parts = _noted_parts(path)
+    except (UserError, OSError):
         return []
-    told = sorted((record for record in begun if record["is_told"]), key=lambda record: int(record["order"]))
-    return [stage["name"] for record in told for stage in record["stages"]]
+    told = sorted((record for record in records if record["is_told"]), key=lambda record: int(record["order"]))
+    stages = [stage["name"] for record in told for stage in record["stages"]]
+    return [*stages, *(f"{counted(number, 'part')} of {name}" for name, number in parts.items() if name not in names)]
+
+
+def of_resuming(path: str) -> str:
+    """Return what `--resume` would go on from in a folder that is to be removed; nothing where there is nothing."""
+    done = finished(path)
+    return f"{argument('resume', True)} would go on from there ({', '.join(done)})" if done else ""
+
+
+def _noted_parts(path: str) -> dict[str, int]:
+    """Return how many parts of each stage are noted."""
+    system, inner = filesystem(_in(path, "parts"))
+    notes = system.get_file_info(pafs.FileSelector(inner, recursive=True, allow_not_found=True))
+    return dict(Counter(note.path.split("/")[-2] for note in notes if note.type == pafs.FileType.File))
 
 
 def stage_file(path: str, name: str) -> str:

@@ -17,7 +17,7 @@ from sparkprep.errors import UserError, argument
 from sparkprep.io.files import UNFINISHED, cause, delete_file, delete_folder, write_text
 from sparkprep.io.heartbeat import HEARTBEAT, Heartbeat
 from sparkprep.io.paths import is_local, join_path, split_s3
-from sparkprep.io.resuming import finished_stages
+from sparkprep.io.resuming import finished
 
 NOTHING_IN_PLACE = "nothing was put in place"
 LOCK = ".lock"
@@ -250,8 +250,8 @@ def run_folder(stem: str, run_id: str, setting: str, keep: bool = False, adopt: 
 
 def _tell_of_stages(folder: str, words: str) -> str:
     """Return for the end of a sentence what in a folder `--resume` can go on from; nothing where there is nothing."""
-    stages = finished_stages(folder)
-    return f" (finished: {', '.join(stages)}; {argument('resume', True)} {words})" if stages else ""
+    done = finished(folder)
+    return f" (finished: {', '.join(done)}; {argument('resume', True)} {words})" if done else ""
 
 
 def _tell_of_kept(folder: str, command: str) -> None:

@@ -20,6 +20,7 @@ from sparkprep.io.leftovers import MANIFESTS, RUN_FOLDER, SCRATCH, Leftover, Sta
 from sparkprep.io.liveness import IDLE_SECONDS, has_ended_here
 from sparkprep.io.objects import Object, Upload, abort, delete, delete_prefix, entries, measured, uploads
 from sparkprep.io.paths import join_path, split_s3
+from sparkprep.io.resuming import of_resuming
 from sparkprep.io.run_folders import TRIAL
 
 _IN_RUN_FOLDER = re.compile(rf"(?P<folder>(?:.*?/)?{RUN_FOLDER.pattern})/(?P<name>.*)", re.DOTALL)
@@ -188,7 +189,8 @@ class _Survey:
             rest = f"after that {SCRATCH}/ and {HEARTBEAT} in it are of no use" if SCRATCH in about.names else ""
             words = "; ".join(filter(None, ["a finished result that was not put in place", rest, _by_hand(path)]))
             return about.leftover(path, State.STAYS, words)
-        return about.leftover(path, State.KEPT if UNFINISHED in about.names else State.DEAD)
+        going_on = "" if self._is_going(path) else of_resuming(path)
+        return about.leftover(path, State.KEPT if UNFINISHED in about.names else State.DEAD, going_on)
 
     def of_shards(self, folder: str, now: datetime) -> list[Leftover]:
         """Return what a run that made shards has left beside them, and what is to be known of these."""

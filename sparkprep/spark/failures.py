@@ -40,6 +40,9 @@ _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _CAUSE = re.compile(r"^\s*Caused by: ([\w.$]+: .*\S)", re.MULTILINE)
 _CRASHED = re.compile(r"Python worker (?:exited unexpectedly \(crashed\)|failed to connect back|process terminated)")
+_CUT_OFF = re.compile(r"java\.net\.SocketException: (?:Broken pipe|Connection reset)")
+_TO_WORKER = "org.apache.spark.api.python."
+"""In the trace of a task that was cut off: its worker was killed between two tasks, or while it was read from."""
 _FATAL = re.compile(r"(Fatal Python error: [^\n]+)")
 _LOST = re.compile(r"ExecutorLostFailure \(.*?Reason: ([^\n]+?)\)?(?:\n|$)")
 _JAVA_MEMORY = re.compile(r"java\.lang\.OutOfMemoryError(?:: [^\n]+)?")
@@ -248,6 +251,8 @@ def _out_of_memory(error: BaseException) -> UserError | None:
                 "this machine's processor"
             )
         return UserError(f"a worker of Spark was killed ({crashed[0]}): {_LESS_AT_ONCE}")
+    if (cut_off := _CUT_OFF.search(text)) is not None and _TO_WORKER in text:
+        return UserError(f"a worker of Spark was killed ({cut_off[0]}): {_LESS_AT_ONCE}")
     raised = _raised(text.split("\nDriver stacktrace:")[0])
     if raised.startswith(("MemoryError", "pyarrow.lib.ArrowMemoryError", "numpy._core._exceptions._ArrayMemoryError")):
         return UserError(f"a worker of Spark had no memory left ({raised[:_LONGEST]}): {_LESS_AT_ONCE}")

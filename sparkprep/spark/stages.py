@@ -28,7 +28,7 @@ from sparkprep.io.listing import DataFile, list_written
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.parquet import WrittenFile
 from sparkprep.io.paths import join_path
-from sparkprep.io.resuming import FORMAT, NOTES, Asked, check_same, parts_folder, stage_file, write_manifest
+from sparkprep.io.resuming import FORMAT, NOTES, Asked, check_same, finished, parts_folder, stage_file, write_manifest
 from sparkprep.io.typed_json import Unknown, decode, encode
 from sparkprep.spark.progress import Progress, Stage
 from sparkprep.spark.tables import PartFile, Table, Written
@@ -120,13 +120,9 @@ class Stages:
     ) -> None:
         self._folder, self._progress, self._source = folder, progress, source
         self._path = folder.work
-        self._told: list[str] = []
-        """the stages that were begun or ended, for what is said at the end"""
         self._from_before: list[dict[str, Any]] = []
         self._parts_from_before: dict[str, int] = {}
         self._order = 0
-        self._noted: list[str] = []
-        """those whose parts are noted"""
         self.tasks = tasks
         """that cut the input into pieces, whatever runs at once now"""
         if source is None:
@@ -159,8 +155,8 @@ class Stages:
         return self._folder.earlier is not None
 
     def finished(self) -> list[str]:
-        """Return the names of the stages that have ended, and of those of which parts have."""
-        return list(dict.fromkeys([*self._told, *self._with_parts()]))
+        """Return what has been finished, in words, by this run or an earlier one."""
+        return finished(self._path)
 
     def can_be_resumed(self) -> bool:
         """Return whether the input still is what it was."""
@@ -195,7 +191,7 @@ class Stages:
         if record is not None and self._lies_there(record, tables, folders):
             value = decode(record["value"], kinds)
             self._restore(record, tables)
-            self._tell(name, record, told)
+            self._tell(record)
             return value  # type: ignore[no-any-return]
         if self.is_resumed:
             for folder in folders:
@@ -213,7 +209,6 @@ class Stages:
         if self._source is None:
             return PartNotes()
         folder = parts_folder(self._path, name)
-        self._noted.append(name)
         done = frozenset(int(each.removesuffix(".json")) for each in file_names(folder)) if self.is_resumed else set()
         if done:
             self._parts_from_before[name] = len(done)
@@ -283,24 +278,13 @@ class Stages:
         }
         make_folder(join_path(self._path, NOTES, "stages"))
         write_text(stage_file(self._path, name), json.dumps(record) + "\n")
-        if told:
-            self._told += [stage.name for stage in stages]
 
-    def _tell(self, name: str, record: Mapping[str, Any], told: bool) -> None:
+    def _tell(self, record: Mapping[str, Any]) -> None:
         """Say what is not done again."""
-        if told:
-            self._told += [stage["name"] for stage in record["stages"]]
         self._from_before += record["stages"]
         for stage in record["stages"]:
             documents = f", {stage['documents']:,} documents" if stage["documents"] else ""
             self._progress.skip(stage["name"], f"finished by the earlier run{documents}")
-
-    def _with_parts(self) -> list[str]:
-        """Return the stages of which parts are noted."""
-        try:
-            return [name for name in self._noted if file_names(parts_folder(self._path, name))]
-        except UserError:
-            return []
 
 
 def _sizes(folder: str) -> dict[str, int]:

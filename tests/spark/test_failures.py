@@ -128,6 +128,10 @@ def test_a_worker_that_dies_is_told_with_its_own_last_line_and_the_way_out(
             "tasks) Reason: Container killed by YARN for exceeding physical memory limits. 5 GB of 5 GB used.\nDriver",
             "Spark lost an executor (Container killed by YARN for exceeding physical memory limits. 5 GB of 5 GB used",
         ),
+        (
+            "x: java.net.SocketException: Broken pipe\n\tat org.apache.spark.api.python.BasePythonRunner$WriterThread",
+            "a worker of Spark was killed (java.net.SocketException: Broken pipe)",
+        ),
         ("x\nCaused by: java.lang.OutOfMemoryError: Java heap space\n\tat y", "(java.lang.OutOfMemoryError: Java heap"),
     ],
 )

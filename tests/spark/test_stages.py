@@ -91,7 +91,8 @@ def test_parts_that_are_finished_stay(
         patch.setattr(OutputFolder, "commit", stop)
         with pytest.raises(Stopped) as caught:
             job(spark, source, out, resume=True)
-    assert f"({name}): the same command with resume=True goes on from there" in (what_is_left(caught.value) or "")
+    told = what_is_left(caught.value) or ""
+    assert f"{name}): the same command with resume=True goes on from there" in told
     (left,) = tmp_path.glob("out.partial-*")
     notes = sorted((left / "_resume/parts" / name).iterdir())
     assert len(notes) >= 3
@@ -104,8 +105,8 @@ def test_parts_that_are_finished_stay(
     metrics = job(spark, source, out, resume=True)
     assert metrics["resumed"] == {"runs": 2, "stages": [], "parts": {name: len(notes) - 1}}
     assert digests(out) == digests(tmp_path / "whole")
-    told = ("resumed", "seconds", "stages", "date", "output", "command")
-    assert {k: v for k, v in metrics.items() if k not in told} == {k: v for k, v in whole.items() if k not in told}
+    other = ("resumed", "seconds", "stages", "date", "output", "command")
+    assert {k: v for k, v in metrics.items() if k not in other} == {k: v for k, v in whole.items() if k not in other}
     again = [path for path, time in parts.items() if (out / path.relative_to(left)).stat().st_mtime_ns != time]
     numbers = {f"part-{int(note.stem):05d}" for note in notes[:2]}
     assert {path.name.partition(".")[0] for path in again} == numbers
