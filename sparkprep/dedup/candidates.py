@@ -66,9 +66,7 @@ def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> I
         start = end
 
 
-def first_entries(
-    batches: Iterator[pa.RecordBatch], partitions: int, bands: str = BANDS
-) -> Iterator[tuple[int, Blob]]:
+def first_entries(batches: Iterator[pa.RecordBatch], partitions: int, bands: str = BANDS) -> Iterator[tuple[int, Blob]]:
     """Turn rows of (KEY, shingles, text_hash, id_hash, bands) into blobs of bucket and identifier entries.
 
     bands: the name of the column of band keys.

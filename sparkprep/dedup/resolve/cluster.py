@@ -109,7 +109,9 @@ class _Compared:
             union = union.union(each)
         union = union.distinct()
         known = self._similar
-        new = stars.materialise(union if known is None else union.join(known, ["a", "b"], "left_anti"), comparison.asked)
+        new = stars.materialise(
+            union if known is None else union.join(known, ["a", "b"], "left_anti"), comparison.asked
+        )
         similar = _similarities(self._work, new, comparison)
         self._similar = similar = similar if known is None else known.union(similar)
         return [

@@ -118,9 +118,7 @@ def resolve(work: Workspace, counts: Sequence[CandidateCounts]) -> list[Outcome]
     return [each.outcome for each in resolved]
 
 
-def _decided(
-    work: Workspace, counts: CandidateCounts, compared: _Compared
-) -> Generator[I64, Similar, _Resolved]:
+def _decided(work: Workspace, counts: CandidateCounts, compared: _Compared) -> Generator[I64, Similar, _Resolved]:
     """Decide for one threshold, yielding pairs to be compared, of which it has yielded none before.
 
     Where buckets were too large to be searched fully, the documents that stay are searched again, and so on until that
