@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace) -> tuple[Settings, dict[str, Any]]:
-    """Return the settings, and the keyword `threshold` where several are named, of which the settings hold the first."""
+    """Return the settings, and the keyword `threshold` where several are named: the settings hold the first then."""
     check_arguments(output=args.output, work=args.work, index=args.index, crawl=args.crawl)
     given = args.threshold
     if not are_several(given):

@@ -97,7 +97,8 @@ id: the identifier's bytes (`io.arrow.to_bytes`). rank: bytes that sort as the k
 in it alike (`kernels.rank`). source: the host of the document's URL, or what it has in the source column; null where
 there is no such column. id_hash: null where there is no identifier. bytes, chars: of the text. shingles: their number,
 repeats counted. text_hash: of the normalised text. state: `TextState`. bands: uint64 (bands,), the keys of the
-document's buckets; where a run has several thresholds, a column for each different banding. tiny: uint8 (slots,), the signature's low bytes.
+document's buckets; where a run has several thresholds, there is a column for each different banding. tiny: uint8
+(slots,), the signature's low bytes.
 """
 
 NAMED_DECISIONS = pa.schema([*DECISIONS, pa.field("rule", pa.string()), *_columns("id kept_id", pa.binary())])

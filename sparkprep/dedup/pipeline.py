@@ -45,6 +45,7 @@ from sparkprep.pages.reported import REPORT
 from sparkprep.spark.displays import display_for
 from sparkprep.spark.failures import explained, tasks_ended
 from sparkprep.spark.forecast import DEDUP
+from sparkprep.spark.joins import joins_by_shuffle
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.room import tell_of_room
@@ -177,7 +178,7 @@ def deduplicate(
         with tasks_ended(spark):
             work_of_run = _open(spark, documents, settings, folder, told, worker, thresholds, single_file, into)
             work_of_run.single_file, work_of_run.sample = single_file, sample
-            with explained():
+            with explained(), joins_by_shuffle(spark):
                 figures = _run(work_of_run, into)
         if into is not None:
             into.commit()

@@ -46,8 +46,8 @@ def check_thresholds(given: Sequence[float], settings: Settings) -> tuple[float,
         raise UserError(f"{argument('threshold')} {shown}: {twice:g} is given twice; each makes a result of its own")
     if len(values) > MOST_THRESHOLDS:
         raise UserError(
-            f"{argument('threshold')} {shown}: these are {len(values)}, and a run takes {MOST_THRESHOLDS} at most: a task "
-            "holds rows of each while it writes; start several runs"
+            f"{argument('threshold')} {shown}: these are {len(values)}, and a run takes {MOST_THRESHOLDS} at most: a "
+            "task holds rows of each while it writes; start several runs"
         )
     for value in checked:
         replace(settings, threshold=value)  # each must have a banding

@@ -303,7 +303,9 @@ class Workspace:
         if not self.thresholds:
             return [self]
         views = [
-            replace(self, settings=settings, place=folder_of(settings.threshold), warnings=list(self.warnings), _searches={})
+            replace(
+                self, settings=settings, place=folder_of(settings.threshold), warnings=list(self.warnings), _searches={}
+            )
             for settings in self._settings
         ]
         for view in views:

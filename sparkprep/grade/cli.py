@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Grade as the arguments say and print the table, of each threshold where there are several; 0, or 1 below a limit."""
+    """Grade as the arguments say and print the table, of each of several thresholds; 0, or 1 below a limit."""
     settings = from_arguments(GradeSettings, args)
     check_arguments(truth=args.truth, input=args.input, json=args.json)
     tell_access(args, filter(None, [args.output, args.truth, args.input]), [args.json])

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.slow
 DOCUMENTS, GROUP = 1000, 50
 FOOTER = 64 << 10
 """What PyArrow reads of a file's end when it opens it."""
+FIXED = 32 << 10
+"""Bytes that a task sends to the driver at most: a histogram of 1,000 bins, or a sample."""
 MOST_SHUFFLED = 500
 """Bytes of a document, of what the banding shuffles."""
 RUN = """
@@ -171,12 +173,11 @@ def test_the_event_log_and_the_server_see_what_is_declared(bucket: str, s3_serve
         results = len(settings.get("threshold", [0]))
         assert promised * 0.99 <= many.read <= promised * 1.02 + results * ROW_GROUPS * group, settings
         assert many.read < promised * 4 / 3, "a fourth pass over the text"
-        # The driver: what tasks send there is of so many tasks, not of so many documents.
-        assert many.results / many.tasks <= 1.1 * few.results / few.tasks
-        assert many.tasks <= 1.1 * few.tasks + 2
-        assert many.largest_result < 16 << 10
-        # The plan: nothing is put together in fewer tasks.
-        assert not [name for name in many.names if "oalesce" in name and "AQEShuffleRead" not in name]
+        # The driver: what tasks send there is of so many tasks, histograms and samples, not of so many documents.
+        assert many.results <= 1.2 * few.results + FIXED
+        assert many.largest_result < FIXED
+        # The plan: nothing is put together in fewer tasks, and no table is handed to all through the driver.
+        assert not [name for name in many.names if "oalesce" in name or "Broadcast" in name]
         # The shuffles: as Spark's own log has them.
         for stage, figures in many.metrics["shuffle"].items():
             assert figures["bytes"] == many.shuffled[f"sparkprep: {stage}"]

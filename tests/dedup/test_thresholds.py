@@ -1,4 +1,4 @@
-"""Several thresholds in one run: each result is that of a run with it alone, and the text is read as often as for one."""
+"""Several thresholds in one run: each result is that of a run with it alone, the text is read as often as for one."""
 
 import json
 import random
@@ -28,7 +28,11 @@ def template_rows(documents: int) -> list[dict[str, object]]:
     rng = random.Random(7)
     template = prose(0, 120)
     return [
-        {"id": f"{n:05d}", "url": f"https://s{n % 3}.example/{n}", "text": f"{template} {prose(n + 1, rng.randrange(1, 40))}"}
+        {
+            "id": f"{n:05d}",
+            "url": f"https://s{n % 3}.example/{n}",
+            "text": f"{template} {prose(n + 1, rng.randrange(1, 40))}",
+        }
         for n in range(documents)
     ]
 
@@ -146,7 +150,7 @@ def test_every_verb_takes_one_of_the_results_and_tells_of_them_when_handed_all(
     assert Result.open(one.output, spark).metrics == one.metrics
     handing: list = [FinishedRun, Result.open, lambda folder: grade_result(folder, size="1k"), tokenize, deduplicate]
     for hand in handing:
-        with pytest.raises(UserError, match="3 thresholds: name one of them, .*threshold-0.6 or "):
+        with pytest.raises(UserError, match=r"3 thresholds: name one of them, .*threshold-0\.6 or "):
             hand(results.output)
     with pytest.raises(UserError, match="no results of several"):
         ThresholdResults.open(one.output, spark)

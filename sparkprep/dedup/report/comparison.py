@@ -92,7 +92,8 @@ def render(figures: Mapping[str, Any], examples: Sequence[Mapping[str, Any]]) ->
     Every text in either may be hostile: all is escaped.
     """
     steps = [
-        step | {"pairs": [with_difference(pair) for pair in of_lower["pairs"] if pair["jaccard"] < step["higher"]][:PAIRS]}
+        step
+        | {"pairs": [with_difference(pair) for pair in of_lower["pairs"] if pair["jaccard"] < step["higher"]][:PAIRS]}
         for step, of_lower in zip(figures["steps"], examples, strict=False)
     ]
     source = resources.files(__package__).joinpath("comparison.html").read_text(encoding="utf-8")

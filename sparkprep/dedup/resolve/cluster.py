@@ -252,8 +252,7 @@ def _keep_or_remove(batches: Iterator[pa.RecordBatch], rule: str) -> Iterator[pa
     kept: dict[int, int] = {}
     for batch in batches:
         removed: list[tuple[int, int, float]] = []
-        columns = (batch[name].to_pylist() for name in ("root", KEY, "neighbours", "similarity"))
-        for of, key, neighbours, similarity in zip(*columns, strict=True):
+        for of, key, neighbours, similarity in figures.rows_of(batch):
             if of != root:
                 root, kept = of, {}
             if rule == "component":

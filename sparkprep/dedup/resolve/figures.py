@@ -22,6 +22,8 @@ from sparkprep.dedup.resolve.outcome import Flow, Outcome
 from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.keys import KEY
 
+ROWS_AT_ONCE = 256
+
 
 def measure(
     work: Workspace, similar: DataFrame, ordered: DataFrame, copies: int, removed: DataFrame, misses: DataFrame
@@ -102,17 +104,25 @@ def _count_removed(
     counts = [0] * len(thresholds)
     root: int | None = None
     state = Leaders(len(thresholds)) if rule == "leader" else Components(len(thresholds))
-    for batch in batches:
-        columns = (batch[name].to_pylist() for name in ("root", KEY, "neighbours", "similarity"))
-        for of, key, neighbours, similarity in zip(*columns, strict=True):
-            if of != root:
-                root = of
-                state.clear()
-            reached = [bisect_right(thresholds, jaccard) for jaccard in similarity]
-            goes = state.meet(key, zip(neighbours, reached, strict=True))
-            for level, gone in enumerate(goes if key < own else ()):
-                counts[level] += gone
+    for of, key, neighbours, similarity in (row for batch in batches for row in rows_of(batch)):
+        if of != root:
+            root = of
+            state.clear()
+        reached = [bisect_right(thresholds, jaccard) for jaccard in similarity]
+        goes = state.meet(key, zip(neighbours, reached, strict=True))
+        for level, gone in enumerate(goes if key < own else ()):
+            counts[level] += gone
     yield pa.RecordBatch.from_pydict({"level": np.arange(len(thresholds)), "removed": np.array(counts, np.int64)})
+
+
+def rows_of(batch: pa.RecordBatch) -> Iterator[tuple[int, int, list[int], list[float]]]:
+    """Yield (root, KEY, neighbours, similarity) of each row, of which only ROWS_AT_ONCE are Python's objects at a time.
+
+    A document may have thousands of neighbours, each of which then takes 70 bytes and not 16.
+    """
+    for start in range(0, len(batch), ROWS_AT_ONCE):
+        part = batch.slice(start, ROWS_AT_ONCE)
+        yield from zip(*(part[name].to_pylist() for name in ("root", KEY, "neighbours", "similarity")), strict=True)
 
 
 def _flows(work: Workspace, removed: DataFrame) -> list[Flow]:

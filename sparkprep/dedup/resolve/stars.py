@@ -40,7 +40,9 @@ def components(edges: DataFrame, table_of_round: Callable[[int], Table]) -> Comp
         now = _fingerprint(current)
         if now == before:
             roots = current.select(F.col("v").alias("node"), F.col("v").alias("root")).distinct()
-            return Components(current.select(F.col("u").alias("node"), F.col("v").alias("root")).union(roots), number - 1)
+            return Components(
+                current.select(F.col("u").alias("node"), F.col("v").alias("root")).union(roots), number - 1
+            )
         before = now
         current = materialise(_small_star(_large_star(current)), table_of_round(number))
     raise RuntimeError(f"connected components of {spark.sparkContext.appName} did not settle in 100 rounds")

@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components as by_scipy
@@ -45,7 +45,7 @@ def arrays(graph: nx.Graph) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def leaders(graph: nx.Graph) -> dict[int, tuple[int, float]]:
-    """{a removed node: (the kept one, similarity)}: the rule in ten lines; a node's number is its place in keep order."""
+    """{a removed node: (kept one, similarity)}: the rule in ten lines; a node's number is its place in keep order."""
     kept: set[int] = set()
     removed = {}
     for node in range(len(graph)):
@@ -88,9 +88,12 @@ def on_cluster(graph: nx.Graph, rule: str, cut: int) -> dict[int, tuple[int, flo
     return {row[KEY]: (row["kept_key"], row["jaccard"]) for row in rows}
 
 
+FEW = settings(max_examples=40)
+
 GRAPHS = st.builds(shaped, st.sampled_from(SHAPES), st.integers(2, 120), st.integers(0, 1000))
 
 
+@FEW
 @given(GRAPHS)
 def test_components_are_those_of_scipy_and_of_networkx(graph: nx.Graph) -> None:
     n, a, b, _ = arrays(graph)
@@ -104,6 +107,7 @@ def test_components_are_those_of_scipy_and_of_networkx(graph: nx.Graph) -> None:
     }
 
 
+@FEW
 @given(GRAPHS, st.integers(1, 50))
 def test_leader_is_the_ten_lines_on_driver_and_on_cluster(graph: nx.Graph, cut: int) -> None:
     expected = leaders(graph)
@@ -111,6 +115,7 @@ def test_leader_is_the_ten_lines_on_driver_and_on_cluster(graph: nx.Graph, cut: 
     assert on_cluster(graph, "leader", cut) == expected
 
 
+@FEW
 @given(GRAPHS, st.integers(1, 50))
 def test_component_keeps_the_first_of_each_on_driver_and_on_cluster(graph: nx.Graph, cut: int) -> None:
     first = {node: min(members) for members in nx.connected_components(graph) for node in members}
@@ -123,6 +128,7 @@ def test_component_keeps_the_first_of_each_on_driver_and_on_cluster(graph: nx.Gr
 
 
 @pytest.mark.parametrize("rule", ["leader", "component"])
+@FEW
 @given(graph=GRAPHS, cut=st.integers(1, 50))
 def test_what_other_thresholds_would_remove_is_counted_alike_in_one_pass(rule: str, graph: nx.Graph, cut: int) -> None:
     thresholds = [0.75, 0.8, 0.95, 1.0]
