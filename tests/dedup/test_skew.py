@@ -149,7 +149,7 @@ def test_what_a_further_search_brings_back_is_searched_again(
 def test_candidate_pairs_keep_to_the_bound_that_is_stated(
     skewed: ModuleType, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """docs/architecture.md: n b (c - 1) / 2 pairs of ordinary buckets, and of h documents in oversized ones 2 p h + b h."""
+    """docs/architecture.md: n b (c - 1) / 2 pairs of ordinary buckets, and of h documents in oversized ones (2 p + 3 b) h."""
     monkeypatch.setattr(candidates, "SPLIT_PAIRS", 0)
     seen: list[tuple[int, CandidateCounts]] = []
     search = BucketSearch.run
@@ -159,7 +159,7 @@ def test_candidate_pairs_keep_to_the_bound_that_is_stated(
         seen.append((self.number, counts))
         assert self.tables.hot.rows <= self.number
         most = self.number * settings.banding.bands * (settings.bucket_cap - 1) / 2
-        most += (2 * PAIRS_OF_HOT + settings.banding.bands) * self.tables.hot.rows
+        most += (2 * PAIRS_OF_HOT + 3 * settings.banding.bands) * self.tables.hot.rows
         assert counts.pairs <= most
         return counts
 
