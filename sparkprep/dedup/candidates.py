@@ -168,7 +168,8 @@ def _compare_along_keep_order(
 ) -> Iterator[pa.RecordBatch]:
     """Turn rows of (bucket, KEY, tiny, most), sorted by bucket and keep order, into candidates rows.
 
-    most: pairs that the document may make in this bucket. One bucket may span many batches. leaders: documents of a bucket that later ones are compared with, at most.
+    most: pairs that the document may make in this bucket. One bucket may span many batches. leaders: documents of a
+    bucket that later ones are compared with, at most.
     """
     spread = math.sqrt(threshold * (1 - threshold) / SLOTS)
     near, likely, sure = ((threshold + deviations * spread) * SLOTS for deviations in (-3, 0, 2))

@@ -51,7 +51,7 @@ def reference(shape: Any, rule: str) -> dict[int, tuple[int, float, str]]:
         for text in sorted(bearers, key=first.__getitem__):
             kept = [t for t in near.get(text, {}) if first[t] < first[text] and t not in gone]
             if kept:
-                gone[text] = max(((near[text][t], -first[t], t) for t in kept))[::-2]
+                gone[text] = max((near[text][t], -first[t], t) for t in kept)[::-2]
         gone = {text: (first[t], jaccard) for text, (t, jaccard) in gone.items()}
     else:
         seen: set[int] = set()
@@ -138,6 +138,7 @@ def test_a_bad_shape_gets_the_right_answer(
     assert all(f"{candidates['uncompared_pairs']:,} pairs" in warning for warning in warned)
 
 
+@pytest.mark.slow
 def test_what_a_further_search_brings_back_is_searched_again(
     skewed: ModuleType, spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -149,7 +150,7 @@ def test_what_a_further_search_brings_back_is_searched_again(
 def test_candidate_pairs_keep_to_the_bound_that_is_stated(
     skewed: ModuleType, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """docs/architecture.md: n b (c - 1) / 2 pairs of ordinary buckets, and of h documents in oversized ones (2 p + 3 b) h."""
+    """n b (c - 1) / 2 pairs of ordinary buckets, and of h documents in oversized ones (2 p + 3 b) h."""
     monkeypatch.setattr(candidates, "SPLIT_PAIRS", 0)
     seen: list[tuple[int, CandidateCounts]] = []
     search = BucketSearch.run

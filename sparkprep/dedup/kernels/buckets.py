@@ -209,8 +209,8 @@ def _meet(tiny, key, most, leaders, leader_keys, count, near, likely, sure, out)
                 agreeing += np.int32(leaders[k, s] == tiny[d, s])
             same[k] = agreeing
             having[agreeing] += 1
-        # The most similar leaders tell most of a document: all that agree in more than `least` slots, and the first of those
-        # that agree in just as many, `most` in all.
+        # The most similar leaders: all that agree in more than `least` slots, and the first of those that agree in just
+        # as many, `most` in all.
         least, above = slots, 0
         while least > 0 and least - 1 >= near and above + having[least] <= most[d]:
             above += having[least]
@@ -240,9 +240,9 @@ def _meet(tiny, key, most, leaders, leader_keys, count, near, likely, sure, out)
 class Leaders:
     """The documents of one oversized bucket met so far, in keep order, as far as later ones must be compared with them.
 
-    A document makes candidate pairs with leaders that agree with it in at least `near` slots, so many as it may at most:
-    with the most similar, and of equals the first. It makes two more with the first that agrees in at least `likely`,
-    and in `sure` slots. One that agrees with none in `sure` slots becomes a leader itself,
+    A document makes candidate pairs with leaders that agree with it in at least `near` slots, so many as it may: with
+    the most similar, and of equals the first. It makes two more with the first that agrees in at least `likely`, and
+    with the first that does in `sure` slots. One that agrees with none in `sure` slots becomes a leader itself,
     while there are fewer than `limit`. Signatures only choose here what is worth an exact check.
     """
 
@@ -253,9 +253,7 @@ class Leaders:
         self._limit, self._count = limit, 0
         self._documents = self._pairs = 0
 
-    def meet(
-        self, key: I64, tiny: npt.NDArray[np.uint8], most: I64, near: float, likely: float, sure: float
-    ) -> I64:
+    def meet(self, key: I64, tiny: npt.NDArray[np.uint8], most: I64, near: float, likely: float, sure: float) -> I64:
         """Return the candidate pairs, (n, 2) keys with the lesser first, that the next documents of the bucket make.
 
         key, tiny (documents, slots), most: of these documents, the last being how many pairs each may make.
