@@ -168,7 +168,8 @@ def _print_size(figures: Figures) -> None:
         f"{candidates['uncompared_pairs']:,} left uncompared\n"
         f"  {figures['wall_s']:.0f} s, {figures['cpu_s']:.1f} CPU s "
         f"({figures['cpu_s'] - figures['stages'][0]['cpu_s']:.1f} after the start), "
-        f"{1e6 * figures['cpu_s'] / n:,.0f} CPU µs a document, {figures['text_bytes'] / figures['cpu_s'] / 1e6:.1f} MB of text a CPU s; "
+        f"{1e6 * figures['cpu_s'] / n:,.0f} CPU µs a document, "
+        f"{figures['text_bytes'] / figures['cpu_s'] / 1e6:.1f} MB of text a CPU s; "
         f"peak RSS of all {figures['peak_mb']:,.0f} MB, largest worker {figures['largest_worker_mb']:,.0f} MB"
     )
     per_document = {name: size / n for name, size in figures["shuffled"].items() if size}

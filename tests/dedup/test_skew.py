@@ -28,13 +28,12 @@ def skewed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("skewed_corpus")
 
 
-def similarity(a: str, b: str) -> float:
-    """Jaccard similarity of the sets of five consecutive words."""
-    sets = []
-    for text in (a, b):
-        words = text.split()
-        sets.append({tuple(words[start : start + 5]) for start in range(len(words) - 4)})
-    return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
+def shingles(words: list[str]) -> set[tuple[str, ...]]:
+    return {tuple(words[start : start + 5]) for start in range(len(words) - 4)}
+
+
+def similarity(a: set[tuple[str, ...]], b: set[tuple[str, ...]]) -> float:
+    return len(a & b) / len(a | b)
 
 
 def reference(shape: Any, rule: str) -> dict[int, tuple[int, float, str]]:
@@ -64,7 +63,7 @@ def reference(shape: Any, rule: str) -> dict[int, tuple[int, float, str]]:
                         seen.add(other)
                         todo.append(other)
                         jaccard = near[text].get(other)
-                        exact = similarity(" ".join(shape.words(text)), " ".join(shape.words(other)))
+                        exact = similarity(shingles(shape.words(text)), shingles(shape.words(other)))
                         assert jaccard in (None, pytest.approx(exact))
                         gone[other] = first[text], exact
     removed = {}
@@ -80,7 +79,7 @@ def reference(shape: Any, rule: str) -> dict[int, tuple[int, float, str]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_similar_pairs_of_a_shape_are_those_that_are_said(skewed: ModuleType, name: str) -> None:
     shape = skewed.SHAPES[name][0](150, 3)
-    texts = [" ".join(shape.words(text)) for text in range(int(shape.text_of.max()) + 1)]
+    texts = [shingles(shape.words(text)) for text in range(int(shape.text_of.max()) + 1)]
     similar = {}
     for a, b in combinations(range(len(texts)), 2):
         jaccard = similarity(texts[a], texts[b])
