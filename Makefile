@@ -171,7 +171,7 @@ check-datatrove: setup $(DATATROVE_VENV)/.ready ## the rules of `filter` decide 
 	PYTHONPATH=. $(DATATROVE_VENV)/bin/python benchmarks/against_datatrove.py $$data $(ARGS)
 
 ##@ Measure (DATA=file or folder of Parquet; without it the embedded subsets; ARGS="..." for further options)
-.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-extract bench-languages bench-versus bench-peers bench-s3 bench-memory bench-invariance
+.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-extract bench-languages bench-versus bench-peers bench-s3 bench-memory bench-invariance bench-skew bench-scale
 with_data = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 bench-kernel: environment ## text to signature on one core, against datasketch: DATA=docs.parquet
@@ -206,6 +206,12 @@ bench-memory: setup ## memory of the Python workers on long documents (makes its
 
 bench-invariance: setup ## same rows for any files, order and workers: DATA=docs.parquet
 	@$(RUN) benchmarks/invariance.py $(with_data)
+
+bench-skew: setup ## the job on shapes that are bad for it: right answers, task times, memory
+	@$(RUN) benchmarks/skewed.py $(ARGS)
+
+bench-scale: setup ## what a document costs at several sizes: ARGS="--corpus FOLDER FOLDER --save FOLDER --plot PNG"
+	@$(RUN) benchmarks/scale.py $(ARGS)
 
 bench-trainer: environment ## tokens a second of training, beside transformers' GPT-2; on a GPU d12 at full size
 	@$(RUN) benchmarks/training.py $(ARGS)

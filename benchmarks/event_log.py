@@ -68,7 +68,8 @@ def read(folder: Path) -> list[SparkStage]:
 
 
 def _events(folder: Path) -> Iterator[dict[str, Any]]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith((".", "appstatus")))
+    hidden = (".", "appstatus")
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(hidden))
     if not files:
         raise SystemExit(f"{folder}: Spark has left no event log there")
     for path in files:

@@ -2,10 +2,10 @@
 
     python benchmarks/scale.py --corpus c10k c100k c1m --save figures/ --plot scale.png
 
-A corpus is a folder that scale_corpus.py has composed, docs/ with its truth/ beside it. Of each: CPU seconds of
-everything that the job starts, by stage, memory of the JVM, the driver's Python and the workers by stage, bytes shuffled,
-recall, removals without a kept twin, and in turns with it Spark's copy of the same Parquet with our options for Java. With
---save, each size's figures are kept as soon as they are there, and sizes measured earlier are shown beside new ones.
+A corpus is a folder with docs/ (id, text) and beside it truth/ (scale_truth.py says what). Of each: CPU seconds of
+everything that the job starts, by stage; memory of the JVM, the driver's Python and the workers, by stage; bytes
+shuffled; recall; removals without a kept twin; and after it Spark's copy of the same Parquet with our options for Java.
+With --save, each size's figures are kept as soon as they are there, and those of other sizes shown beside new ones.
 Ends with exit code 1 where a removal is wrong, or where recall is below 0.99.
 """
 
@@ -18,6 +18,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def main() -> int:
     parser.add_argument("--option", action="append", default=[], metavar="--NAME=VALUE", help="of the job")
     parser.add_argument("--no-copy", action="store_true", help="leave Spark's copy out")
     parser.add_argument("--extrapolate", type=int, default=5_000_000, metavar="N", help="documents (default 5,000,000)")
-    parser.add_argument("--save", type=Path, metavar="FOLDER", help="keep figures there, and take in those of other sizes")
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="keep figures there, show those of other sizes")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the cost of a document by size")
     add_spark_arguments(parser)
     args = parser.parse_args()
@@ -164,10 +165,12 @@ def _print_size(figures: Figures) -> None:
     n, counts, candidates = figures["documents"], figures["counts"], figures["candidates"]
     print(
         f"  {counts['removed']:,} removed ({counts['exact']:,} exact), {candidates['pairs']:,} pairs compared, "
-        f"{candidates['uncompared_pairs']:,} left uncompared\n  {figures['wall_s']:.0f} s, {figures['cpu_s']:.1f} CPU s "
-        f"(of which {figures['cpu_s'] - figures['stages'][0]['cpu_s']:.1f} after the start), "
-        f"{1e6 * figures['cpu_s'] / n:,.0f} CPU µs a document, {figures['text_bytes'] / figures['cpu_s'] / 1e6:.1f} MB of "
-        f"text a CPU s; peak RSS of all {figures['peak_mb']:,.0f} MB, largest worker {figures['largest_worker_mb']:,.0f} MB"
+        f"{candidates['uncompared_pairs']:,} left uncompared\n"
+        f"  {figures['wall_s']:.0f} s, {figures['cpu_s']:.1f} CPU s "
+        f"({figures['cpu_s'] - figures['stages'][0]['cpu_s']:.1f} after the start), "
+        f"{1e6 * figures['cpu_s'] / n:,.0f} CPU µs a document, "
+        f"{figures['text_bytes'] / figures['cpu_s'] / 1e6:.1f} MB of text a CPU s; "
+        f"peak RSS of all {figures['peak_mb']:,.0f} MB, largest worker {figures['largest_worker_mb']:,.0f} MB"
     )
     per_document = {name: size / n for name, size in figures["shuffled"].items() if size}
     print("  shuffled bytes a document: " + ", ".join(f"{k or 'other'} {v:,.0f}" for k, v in per_document.items()))
@@ -176,7 +179,17 @@ def _print_size(figures: Figures) -> None:
     if figures["note"]:
         print(f"  note: {figures['note']}")
     print_table(
-        ("stage", "wall s", "CPU s", "CPU µs a document", "JVM MB", "driver MB", "workers MB", "largest", "longest task s"),
+        (
+            "stage",
+            "wall s",
+            "CPU s",
+            "CPU µs a document",
+            "JVM MB",
+            "driver MB",
+            "workers MB",
+            "largest",
+            "longest task",
+        ),
         [
             (
                 stage["name"],
@@ -225,7 +238,7 @@ def _print_growth(measured: Sequence[Figures], beyond: int) -> None:
     whole = [f"{1e6 * figures['cpu_s'] / figures['documents']:,.0f}" for figures in measured]
     rows.append(("all", *whole, "", f"{total:,.0f}"))
     print_table(("stage", *(f"{f['documents']:,}" for f in measured), "growth", f"CPU s at {beyond:,}"), rows)
-    for smaller, larger in zip(measured[:-1], measured[1:], strict=True):
+    for smaller, larger in pairwise(measured):
         ratio = (larger["cpu_s"] / larger["documents"]) / (smaller["cpu_s"] / smaller["documents"])
         print(f"CPU a document from {smaller['documents']:,} to {larger['documents']:,}: {ratio:.3f} times")
     print(f"{beyond:,} documents: {total / 3600:.1f} CPU hours, {total / 3600 / 2:.1f} hours on two cores kept busy")

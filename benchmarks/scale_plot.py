@@ -8,8 +8,8 @@ from typing import Any
 
 import matplotlib
 
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  # the backend is chosen first
+matplotlib.use("Agg")  # before pyplot chooses another
+from matplotlib import pyplot
 
 PARTS = {"JVM": "JVM", "Python": "driver's Python", "worker": "Python workers, all"}
 

@@ -1,6 +1,7 @@
-"""A result held against the truth of a corpus that scale_corpus.py has composed: what it missed, what it removed wrongly.
+"""A result held against the truth of a composed corpus: what it missed, what it removed wrongly.
 
-The corpus is a folder with docs/ (id, text) and truth/ (id, cluster_id, variant, jaccard_base: to the cluster's original).
+The corpus is a folder with docs/ (id, text) and truth/ (id, cluster_id, variant, jaccard_base). Documents of a cluster
+are edited copies of one, its variant 0; jaccard_base is the similarity with that one. Others are unrelated.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The whole job on shapes that are bad for it: is the answer right, and does a task, or the driver, hold everything?
 
 Shapes: unlike documents in one bucket, copies, a chain, a giant component (skewed_corpus.py); by default at full size,
-50 to 300 MB of text each. The answer is checked against the shape's truth, pair by pair. Task times are those of Spark's
-event log. Ends with exit code 1 where an answer is wrong, or where in a stage whose longest task takes over 5 s that one
-takes over ten times the median.
+50 to 300 MB of text each. The answer is checked against the shape's truth, pair by pair. Task times are those of
+Spark's event log. Ends with exit code 1 where an answer is wrong, or where in a stage whose longest task takes over 5 s
+that one takes over ten times the median.
 """
 
 from __future__ import annotations

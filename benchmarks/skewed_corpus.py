@@ -1,15 +1,15 @@
 """Documents whose similarities are known and whose shape is bad for a search by buckets: texts of 86 to 100 words.
 
-A shape is made of texts, numbered, and of the pairs of texts that reach 0.8, with their Jaccard similarity: no others do.
-Documents bear a text each; their identifiers sort as their keep ranks do (`--keep first`), and their rows lie in another
-order. All of it follows from the shape's name, the number of documents and a seed.
+A shape is made of texts, numbered, and of the pairs of texts that reach 0.8, with their Jaccard similarity: no others
+do. Documents bear a text each; their identifiers sort as their keep ranks do (`--keep first`), and their rows lie in
+another order. All of it follows from the shape's name, the number of documents and a seed.
 
 boilerplate  100 words of which the first 88 are everyone's: two unrelated documents have 84 / 108. One in twenty is its
              neighbour with another last word. 45 % of all share a bucket in each band of 6 rows.
 identical    one text, for 100 documents in 103; of the others, one differs in one word and two are unrelated to all.
 chain        a window of 86 words moves over a stream by 5: 77 / 87 with the next one, 72 / 92 with the one after.
-giant        a text is an earlier one with one of 16 words replaced, none of which share a shingle: texts that differ in one
-             place have 77 / 87, in two places 72 / 92. All are connected.
+giant        a text is an earlier one with one of 16 words replaced, no two of which share a shingle: texts that differ
+             in one place have 77 / 87, in two places 72 / 92. All are connected.
 """
 
 from __future__ import annotations

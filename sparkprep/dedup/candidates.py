@@ -37,7 +37,7 @@ from sparkprep.spark.tasks import run_tasks, shuffle
 _MEMBERS = f"{KEY} long, tiny binary, rank binary, text_hash long"
 PAIRS_OF_HOT = 16
 """Candidate pairs that a document of oversized buckets may make when these are split, on an average, and again when it
-is compared along the keep order, at most (one in each bucket where it lies in more): a search makes twice as many."""
+is compared along the keep order, at most; there, besides, three in each of its buckets."""
 SPLIT_PAIRS = 1_000_000
 """As many as a split may make in any case."""
 
@@ -179,7 +179,7 @@ def _compare_along_keep_order(
     bucket that later ones are compared with, at most. own: the key from which documents were decided on before.
     """
     spread = math.sqrt(threshold * (1 - threshold) / SLOTS)
-    near, sure = (threshold - 3 * spread) * SLOTS, (threshold + 2 * spread) * SLOTS
+    near, likely, sure = ((threshold + deviations * spread) * SLOTS for deviations in (-3, 0, 2))
     state: buckets.Leaders | None = None
     for batch in batches:
         bucket = np.asarray(batch["bucket"])
@@ -194,7 +194,7 @@ def _compare_along_keep_order(
             part = batch.slice(start, end - start)
             tiny = matrix_from_binary(part["tiny"], np.uint8)
             most = np.asarray(part["most"]).astype(np.int64)
-            yield _rows(RowKind.PAIR, state.meet(np.asarray(part[KEY]), tiny, most, near, sure))
+            yield _rows(RowKind.PAIR, state.meet(np.asarray(part[KEY]), tiny, most, near, likely, sure))
     if state is not None:
         yield _rows(RowKind.UNCOMPARED, np.array([[state.bucket, state.uncompared]], np.int64))
 
@@ -209,6 +209,17 @@ def _count(rows: pa.RecordBatch) -> dict[str, int]:
         "duplicate_ids": int(b[kind == RowKind.SAME_ID].sum()),
         "uncompared": int(b[kind == RowKind.UNCOMPARED].sum()),
     }
+
+
+def copies_among(candidates: DataFrame) -> DataFrame:
+    """Return (first, copy) of candidates rows: `first` is the least key with the copy's normalised text.
+
+    A batch of rows names its own first key, and the bucket search names the first of those: two steps at the most.
+    """
+    exact = candidates.where(F.col("kind") == RowKind.EXACT.value)
+    step = exact.select(F.col("a").alias("first"), F.col("b").alias("copy"))
+    above = step.select(F.col("copy").alias("first"), F.col("first").alias("above"))
+    return step.join(above, "first", "left").select(F.coalesce("above", "first").alias("first"), "copy")
 
 
 def _tasks(documents: int, bands: int) -> int:
@@ -264,7 +275,7 @@ class BucketSearch:
         counts = self._by_bucket(pieces, columns, entries, None, tasks, self.tables.buckets)
         pairs, uncompared = counts.get("pairs", 0), 0
         if counts.get("hot"):
-            pairs_of_hot, uncompared = self._split_hot_buckets()
+            pairs_of_hot, uncompared = self._split_hot_buckets(bool(counts.get("exact")))
             pairs += pairs_of_hot
         exact, hot, duplicate_ids = (counts.get(name, 0) for name in ("exact", "hot", "duplicate_ids"))
         return CandidateCounts(pairs, exact, hot, uncompared, duplicate_ids)
@@ -309,7 +320,7 @@ class BucketSearch:
         """Return `_rows` for the tasks, which have no session."""
         return replace(self, spark=None)._rows  # type: ignore[arg-type]
 
-    def _split_hot_buckets(self) -> tuple[int, int]:
+    def _split_hot_buckets(self, has_copies: bool) -> tuple[int, int]:
         """Search the documents of oversized buckets otherwise; return (candidate pairs, pairs left uncompared)."""
         in_hot = self._hot(self.tables.buckets)
         self._address(in_hot, self.tables.hot)
@@ -328,7 +339,7 @@ class BucketSearch:
                 return pairs, 0
             hot = self.tables.still_hot
             self._address(self._hot(self.tables.split), hot)
-        ordered = self._in_keep_order(in_hot, hot)
+        ordered = self._in_keep_order(in_hot, hot, has_copies)
         compare = partial(
             _compare_along_keep_order,
             threshold=self.settings.threshold,
@@ -340,7 +351,7 @@ class BucketSearch:
         totals = [_count(batch) for batch in self.tables.ordered.batches(None)]
         return pairs + sum(each["pairs"] for each in totals), sum(each["uncompared"] for each in totals)
 
-    def _in_keep_order(self, in_hot: DataFrame, hot: Table) -> DataFrame:
+    def _in_keep_order(self, in_hot: DataFrame, hot: Table, has_copies: bool) -> DataFrame:
         """Return (bucket, KEY, tiny, most) of these documents, sorted by bucket and keep order.
 
         most: a document's share, for this bucket, of the pairs that it may make.
@@ -356,8 +367,19 @@ class BucketSearch:
         lies_in = in_hot.select(F.col("a").alias("bucket"), F.col("b").alias(KEY))
         share = lies_in.groupBy(KEY).agg(F.ceil(F.lit(PAIRS_OF_HOT) / F.count(F.lit(1))).alias("most"))
         of_buckets = members.join(lies_in.join(share, KEY), KEY)
+        if has_copies:
+            members = self._ranked_as_best_copy(members, in_hot)
         # Exact copies stand in a bucket as one, so that the text tells apart what is equal in the keep order.
         return of_buckets.repartition("bucket").sortWithinPartitions("bucket", "rank", "text_hash", KEY)
+
+    def _ranked_as_best_copy(self, members: DataFrame, in_hot: DataFrame) -> DataFrame:
+        """Give members of buckets, which stand for their exact copies, the rank of the first of these in keep order."""
+        of_hot = in_hot.select(F.col("b").alias("first")).distinct()
+        copies = copies_among(self.tables.buckets.read(self.spark)).join(of_hot, "first", "left_semi")
+        ranks = self.signatures.read(self.spark, [KEY, "rank"]).select(F.col(KEY).alias("copy"), "rank")
+        best = copies.join(ranks, "copy").groupBy(F.col("first").alias(KEY)).agg(F.min("rank").alias("best"))
+        ranked = members.join(best, KEY, "left")
+        return ranked.withColumn("rank", F.least("rank", F.coalesce("best", "rank"))).drop("best")
 
     def _hot(self, table: Table) -> DataFrame:
         return table.read(self.spark).where(F.col("kind") == RowKind.HOT.value)

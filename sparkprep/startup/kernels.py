@@ -83,7 +83,7 @@ def _search(sketches: sketch.Sketches) -> None:
     key = np.asarray(pa.array(np.arange(rows)))
     entries = buckets.Entries(keys.reshape(-1), np.repeat(key, len(slots)), np.repeat(sketches.text_hash, len(slots)))
     list(buckets.search(buckets.Entries.unpack([entries.pack()]), cap=10))
-    buckets.Leaders(0, 2).meet(key, tiny, np.full(len(key), 2), 100.0, 120.0)
+    buckets.Leaders(0, 2).meet(key, tiny, np.full(len(key), 2), 100.0, 110.0, 120.0)
 
 
 def _decide() -> None:

@@ -224,11 +224,11 @@ def _affordable_cap(sizes: I64, cap: int, budget: int) -> int:
 
 
 @njit(cache=KEPT)
-def _meet(tiny, key, most, leaders, leader_keys, count, near, sure, out):
+def _meet(tiny, key, most, leaders, leader_keys, count, near, likely, sure, out):
     """Compare one batch for `Leaders.meet`; return (number of pairs, number of leaders after it).
 
     tiny uint8 (n, slots), key int64 (n) and most int64 (n) of the documents; leaders uint8 (limit, slots) and
-    leader_keys int64 (limit), the first `count` in use; out int64 (sum of most, 2) gets the pairs' keys.
+    leader_keys int64 (limit), the first `count` in use; out int64 (sum of most + 2 n, 2) gets the pairs' keys.
     """
     n, slots = tiny.shape
     same = np.empty(leaders.shape[0], np.int64)
@@ -242,19 +242,24 @@ def _meet(tiny, key, most, leaders, leader_keys, count, near, sure, out):
                 agreeing += np.int32(leaders[k, s] == tiny[d, s])
             same[k] = agreeing
             having[agreeing] += 1
-        # The most similar leaders are worth most: all that agree in more than `least` slots, and the first of those
-        # that agree in just as many, `most` in all.
+        # The most similar leaders: all that agree in more than `least` slots, and the first of those that agree in just
+        # as many, `most` in all.
         least, above = slots, 0
         while least > 0 and least - 1 >= near and above + having[least] <= most[d]:
             above += having[least]
             least -= 1
         equal = most[d] - above
         best = 0
+        likely_met, sure_met = False, False
         for k in range(count):
-            best = max(best, same[k])
             if same[k] == least and same[k] >= near:
                 equal -= 1
-            if same[k] >= near and (same[k] > least or (same[k] == least and equal >= 0)):
+            chosen = same[k] >= near and (same[k] > least or (same[k] == least and equal >= 0))
+            # The first in keep order that is similar is the one that stays, and most others go for it.
+            chosen = chosen or (same[k] >= likely and not likely_met) or (same[k] >= sure and not sure_met)
+            likely_met, sure_met = likely_met or same[k] >= likely, sure_met or same[k] >= sure
+            best = max(best, same[k])
+            if chosen:
                 out[pairs, 0] = leader_keys[k]
                 out[pairs, 1] = key[d]
                 pairs += 1
@@ -268,8 +273,9 @@ def _meet(tiny, key, most, leaders, leader_keys, count, near, sure, out):
 class Leaders:
     """The documents of one oversized bucket met so far, in keep order, as far as later ones must be compared with them.
 
-    A document that agrees with leaders in at least `near` slots makes a candidate pair with each, so many as it may at
-    most: the most similar, and of equals the first. One that agrees with none in `sure` slots becomes a leader itself,
+    A document makes candidate pairs with leaders that agree with it in at least `near` slots, so many as it may: with
+    the most similar, and of equals the first. It makes two more with the first that agrees in at least `likely`, and
+    with the first that does in `sure` slots. One that agrees with none in `sure` slots becomes a leader itself,
     while there are fewer than `limit`. Signatures only choose here what is worth an exact check.
     """
 
@@ -280,7 +286,7 @@ class Leaders:
         self._limit, self._count = limit, 0
         self._undecided = self._decided = self._pairs = 0
 
-    def meet(self, key: I64, tiny: npt.NDArray[np.uint8], most: I64, near: float, sure: float) -> I64:
+    def meet(self, key: I64, tiny: npt.NDArray[np.uint8], most: I64, near: float, likely: float, sure: float) -> I64:
         """Return the candidate pairs, (n, 2) keys with the lesser first, that the next documents of the bucket make.
 
         But for those of two documents that were decided on before (`Standing`), whose keys are `own` or more.
@@ -288,8 +294,8 @@ class Leaders:
         """
         if self._tiny is None:
             self._tiny = np.empty((self._limit, tiny.shape[1]), np.uint8)
-        out = np.empty((int(most.sum()), 2), np.int64)
-        pairs, self._count = _meet(tiny, key, most, self._tiny, self._keys, self._count, near, sure, out)
+        out = np.empty((int(most.sum()) + 2 * len(key), 2), np.int64)
+        pairs, self._count = _meet(tiny, key, most, self._tiny, self._keys, self._count, near, likely, sure, out)
         undecided = int((key < self._own).sum())
         self._undecided += undecided
         self._decided += len(key) - undecided

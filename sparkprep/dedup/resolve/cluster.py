@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
+from sparkprep.dedup.candidates import BucketSearch, CandidateCounts, copies_among
 from sparkprep.dedup.columns import DECISIONS, MISS, RowKind
 from sparkprep.dedup.keep import ORDER
 from sparkprep.dedup.resolve import figures, outcome, stars
@@ -54,7 +54,7 @@ def _decided(work: Workspace, counts: CandidateCounts) -> Generator[DataFrame, D
     search, uncompared, searches = work.search("cluster", 0), counts.uncompared_pairs, 1
     candidates = read_all(work.spark, list(work.candidates.all))
     pairs = stars.materialise(_pairs(candidates), search.pairs)
-    copies = stars.materialise(_copies(candidates), work.copies)
+    copies = stars.materialise(copies_among(candidates), work.copies)
     similar = yield pairs
     threshold = F.lit(work.settings.threshold)
     best = _best_of_copies(work, copies)
@@ -130,17 +130,6 @@ def _search_again(work: Workspace, removed: DataFrame, search: Search) -> Candid
     """Write and count the candidates among the documents that stay."""
     addressed.write(search.left_out, work.documents, removed.select(KEY))
     return BucketSearch.among_staying(work, search).run(work.cores)
-
-
-def _copies(candidates: DataFrame) -> DataFrame:
-    """Return (first, copy): `first` is the least key with the copy's normalised text.
-
-    A batch of rows names its own first key, and the bucket search names the first of those: two steps at the most.
-    """
-    exact = candidates.where(F.col("kind") == RowKind.EXACT.value)
-    step = exact.select(F.col("a").alias("first"), F.col("b").alias("copy"))
-    above = step.select(F.col("copy").alias("first"), F.col("first").alias("above"))
-    return step.join(above, "first", "left").select(F.coalesce("above", "first").alias("first"), "copy")
 
 
 def _similarities(work: Workspace, pairs: DataFrame, comparison: Comparison) -> DataFrame:

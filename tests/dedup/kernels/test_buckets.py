@@ -196,7 +196,7 @@ def test_the_number_of_the_identifiers_band_is_no_bands() -> None:
 # Oversized buckets, along the keep order ------------------------------------------------------------------------------
 
 SLOTS = 128
-NEAR, SURE = 90.0, 110.0
+NEAR, LIKELY, SURE = 90.0, 102.4, 110.0
 
 
 def make_signatures(families: int, members: int, noise: int, seed: int) -> np.ndarray:
@@ -217,7 +217,7 @@ def meet_all(leaders: Leaders, keys: np.ndarray, signatures: np.ndarray, cuts: l
     pairs = []
     for start, end in zip([0, *cuts], [*cuts, len(keys)], strict=True):
         most = np.array([most_of(key) for key in keys[start:end].tolist()], np.int64)
-        pairs += leaders.meet(keys[start:end], signatures[start:end], most, NEAR, SURE).tolist()
+        pairs += leaders.meet(keys[start:end], signatures[start:end], most, NEAR, LIKELY, SURE).tolist()
     return pairs
 
 
@@ -227,7 +227,8 @@ def in_plain_python(keys: np.ndarray, signatures: np.ndarray, limit: int) -> lis
     for d in range(len(keys)):
         same = [int((signatures[k] == signatures[d]).sum()) for k in leaders]
         near = sorted((place for place, n in enumerate(same) if n >= NEAR), key=lambda place: (-same[place], place))
-        chosen = sorted(near[: most_of(int(keys[d]))])
+        first = [next((place for place, n in enumerate(same) if n >= least), None) for least in (LIKELY, SURE)]
+        chosen = sorted({*near[: most_of(int(keys[d]))], *first} - {None})
         pairs += [sorted([int(keys[leaders[place]]), int(keys[d])]) for place in chosen]
         if max(same, default=0) < SURE and len(leaders) < limit:
             leaders.append(d)
@@ -277,8 +278,8 @@ def test_a_document_is_compared_with_the_most_similar_leaders_up_to_a_bound(
         row[np.random.default_rng(i).permutation(SLOTS)[: 33 if i < farther else 28]] = i + 1
     keys = np.arange(len(around))
     leaders = Leaders(0, 1000)
-    assert len(leaders.meet(keys, around, np.repeat(most, len(keys)), NEAR, SURE)) == 0
-    pairs = leaders.meet(np.array([999]), np.zeros((1, SLOTS), np.uint8), most, NEAR, SURE)
+    assert len(leaders.meet(keys, around, np.repeat(most, len(keys)), NEAR, LIKELY, SURE)) == 0
+    pairs = leaders.meet(np.array([999]), np.zeros((1, SLOTS), np.uint8), most, NEAR, LIKELY, SURE)
     assert pairs.tolist() == [[i, 999] for i in range(expected)]
 
 
@@ -286,7 +287,7 @@ def test_a_document_is_compared_with_the_most_similar_leaders_up_to_a_bound(
 def test_no_documents_leave_nothing_uncompared(limit: int) -> None:
     leaders = Leaders(3, limit)
     nothing = np.empty(0, np.int64)
-    assert leaders.meet(nothing, np.empty((0, SLOTS), np.uint8), nothing, NEAR, SURE).shape == (0, 2)
+    assert leaders.meet(nothing, np.empty((0, SLOTS), np.uint8), nothing, NEAR, LIKELY, SURE).shape == (0, 2)
     assert leaders.uncompared == 0
 
 
@@ -329,7 +330,7 @@ def test_pairs_that_an_oversized_bucket_leaves_uncompared_have_a_new_document() 
     keys = np.arange(40)
     leaders = Leaders(7, 10, own=30)
     most = np.full(40, 64)
-    assert not len(leaders.meet(keys[30:], tiny[30:], most[30:], 60.0, 100.0)), "the old ones alone are no pair"
+    assert not len(leaders.meet(keys[30:], tiny[30:], most[30:], 60.0, 90.0, 100.0)), "the old ones alone are no pair"
     assert leaders.uncompared == 0
-    pairs = leaders.meet(keys[:30], tiny[:30], most[:30], 60.0, 100.0)
+    pairs = leaders.meet(keys[:30], tiny[:30], most[:30], 60.0, 90.0, 100.0)
     assert leaders.uncompared == 30 * 29 // 2 + 30 * 10 - len(pairs)
