@@ -114,7 +114,7 @@ GROUND_UP = {
         ("errors",),
         ("options", "console", "arguments"),
         ("io", "summary"),
-        ("tokenizer", "spark", "pages"),
+        ("tokenizer", "spark", "pages", "journey"),
         ("documents",),
         ("llmc", "sample"),
         ("dedup", "grade"),
@@ -122,7 +122,7 @@ GROUND_UP = {
         ("tokens", "filter"),
         ("startup",),
         ("emr",),
-        ("cli",),
+        ("cli", "explain_cli"),
     ),
     "sparkprep.dedup": (
         ("kernels", "contents"),
@@ -153,7 +153,7 @@ GROUND_UP = {
         ("kernels", "settings", "personal"),
         ("questions", "judging", "result"),
         ("metrics", "report"),
-        ("pipeline",),
+        ("pipeline", "explain"),
         ("cli",),
     ),
     "trainer": (
