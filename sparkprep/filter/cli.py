@@ -32,6 +32,8 @@ output folder: kept/ (the input's rows and columns), removed/ (the others, with 
 filter_limit: the first rule that failed, what it measured, its threshold), rejected/ (bad input lines, if any),
 metrics.json, report.html
 
+The rules are for English: of texts in other languages they remove nearly all (`extract --language en` keeps English).
+
 --personal goes by form, in the texts that stay; whether an address is somebody's, or in use, it does not ask:
   e-mail      jo.doe@mail.example.org                          becomes email@example.com
   public IP   8.8.8.8, 2a00:1450:4001::200e                    becomes 192.0.2.1, 2001:db8::1; private ones
