@@ -115,7 +115,7 @@ GROUND_UP = {
         ("errors",),
         ("options", "console", "arguments"),
         ("io", "summary"),
-        ("tokenizer", "spark", "pages"),
+        ("tokenizer", "spark", "pages", "journey"),
         ("documents",),
         ("llmc", "sample"),
         ("dedup", "grade"),
@@ -123,7 +123,7 @@ GROUND_UP = {
         ("tokens", "filter", "decontaminate"),
         ("startup",),
         ("emr",),
-        ("cli",),
+        ("cli", "explain_cli"),
     ),
     "sparkprep.dedup": (
         ("kernels", "contents"),
@@ -154,7 +154,7 @@ GROUND_UP = {
         ("kernels", "settings", "personal"),
         ("questions", "judging", "result"),
         ("metrics", "report"),
-        ("pipeline",),
+        ("pipeline", "explain"),
         ("cli",),
     ),
     "sparkprep.decontaminate": (

@@ -7,7 +7,7 @@ import pytest
 from checkout import ROOT
 
 from sparkprep.cli import parse
-from sparkprep.journey import tell_next, tell_training
+from sparkprep.journey import MICRO_BATCH, tell_next, tell_training
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
@@ -54,11 +54,33 @@ def test_shards_are_trained_on_and_those_on_s3_fetched_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    tell_training("shards", "docs")
+    tell_training("shards", "docs", 100_000)
     (words,) = printed(capsys)
     assert Path(words[1]).resolve() == ROOT / "train" / "train_gpt2.py"
     assert words[2:] == ["-id", "shards/docs_train_*.bin", "-iv", "shards/docs_val_*.bin", "-o", "log"]
-    tell_training("s3://bucket/run/shards", "docs")
+    tell_training("s3://bucket/run/shards", "docs", 100_000)
     fetch, words = printed(capsys)
     assert fetch == ["aws", "s3", "sync", "s3://bucket/run/shards", "shards"]
     assert words[2:] == ["-id", "shards/docs_train_*.bin", "-iv", "shards/docs_val_*.bin", "-o", "log"]
+
+
+def test_micro_batches_fit_into_the_shortest_shard(capsys: pytest.CaptureFixture[str]) -> None:
+    for shortest, flags in (
+        (65_537, []),
+        (65_536, ["-b", "32"]),
+        (8_361, ["-b", "8"]),
+        (1_025, ["-b", "1"]),
+        (1_024, ["-b", "1", "-t", "512"]),
+        (9, ["-b", "1", "-t", "8"]),
+    ):
+        tell_training("none/shards", "docs", shortest)
+        words = printed(capsys)[0]
+        assert words[words.index("-o") + 2 :] == flags
+        told = dict(zip(words[::2], words[1::2], strict=True))
+        rows, length = int(told.get("-b", MICRO_BATCH[0])), int(told.get("-t", MICRO_BATCH[1]))
+        assert rows * length < shortest
+
+
+def test_the_micro_batch_is_the_trainers() -> None:
+    settings = pytest.importorskip("trainer.settings", reason="the trainer is not installed in this environment")
+    assert (settings.TrainSettings().micro_batch, settings.TrainSettings().seq_len) == MICRO_BATCH

@@ -48,8 +48,12 @@ class Host(NamedTuple):
         reasons = self.reasons
         if other.reasons is not _NO_REASONS:
             reasons = tuple(a + b for a, b in zip(reasons, other.reasons, strict=True))
-        sums = (a + b for a, b in zip(self[:3], other[:3], strict=True))
-        return Host(*sums, reasons)
+        return Host(
+            self.records + other.records,
+            self.documents + other.documents,
+            self.characters + other.characters,
+            reasons,
+        )
 
 
 @dataclass

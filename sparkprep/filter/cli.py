@@ -31,6 +31,17 @@ examples:
 output folder: kept/ (the input's rows and columns), removed/ (the others, with filter_rule, filter_value and
 filter_limit: the first rule that failed, what it measured, its threshold), rejected/ (bad input lines, if any),
 metrics.json, report.html
+
+The rules are for English: of texts in other languages they remove nearly all (`extract --language en` keeps English).
+
+--personal goes by form, in the texts that stay; whether an address is somebody's, or in use, it does not ask:
+  e-mail      jo.doe@mail.example.org                          becomes email@example.com
+  public IP   8.8.8.8, 2a00:1450:4001::200e                    becomes 192.0.2.1, 2001:db8::1; private ones
+              (10.0.0.7, 192.168.1.1, 127.0.0.1) and what is no address (a version 1.2.3.4.5) stay
+  telephone   +49 30 901820, (415) 555-2671, 1-800-356-9377    becomes +1-202-555-0100: with + and a country code and 8
+              to 15 digits, or written as in North America; other forms (030 901820, 4155552671) stay
+What stands in their place is reserved for documentation or fiction, and not counted where it stands already. Names,
+postal addresses and numbers of cards or passports are none of these.
 """
 
 

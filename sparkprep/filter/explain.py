@@ -40,8 +40,12 @@ class FilteredRun:
         self.metrics = read_json(join_path(self.folder, METRICS), _ADVICE, _KEYS)
         try:
             names = {each.name for each in fields(FilterSettings)}
-            given = {name: value for name, value in self.metrics["settings"].items() if name in names}
-            self.settings = FilterSettings(**{n: tuple(v) if isinstance(v, list) else v for n, v in given.items()})
+            given: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in self.metrics["settings"].items()
+                if name in names
+            }
+            self.settings = FilterSettings(**given)
             first = self.metrics["parts"][REMOVED][0]["name"]
         except (UserError, TypeError, KeyError, IndexError) as error:
             raise UserError(f"{folder}: made by another version of sparkprep ({error}); run filter again") from error
@@ -131,7 +135,8 @@ def _kept(run: FilteredRun, row: dict[str, Any], whole: bool) -> str:
 
 def _fails(text: str | None, questions: Questions) -> list[tuple[int, float]]:
     """Return (rule, what it measured) of every rule by which a text would go, each asked as if those before let it."""
-    active, found = questions.active.copy(), []
+    active = questions.active.copy()
+    found: list[tuple[int, float]] = []
     while True:
         judgement = judge(pa.array([text], pa.string()), questions._replace(active=active))
         rule = int(judgement.rule[0])

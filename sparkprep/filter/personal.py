@@ -38,7 +38,10 @@ Found = tuple[int, int, str]
 
 
 def personal_data(texts: pa.Array, replace: bool) -> tuple[pa.Array, Counter[str], int]:
-    """Return an array of strings with what was found replaced, if so; how many of each kind; in how many texts."""
+    """Return an array of strings with what was found replaced, if so; how many of each kind; in how many texts.
+
+    What stands there in place of an address already is none.
+    """
     counts: Counter[str] = Counter()
     found: dict[int, str] = {}
     rows = pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(texts, _HINT), False)).to_pylist()
@@ -46,7 +49,7 @@ def personal_data(texts: pa.Array, replace: bool) -> tuple[pa.Array, Counter[str
         text = texts[row].as_py()
         changed = text
         for kind, find in _FINDERS:
-            places = list(find(changed))
+            places = [each for each in find(changed) if changed[each[0] : each[1]] != each[2]]
             counts[kind] += len(places)
             changed = _replaced(changed, places)
         if changed != text:

@@ -73,8 +73,9 @@ class FilterSettings(Keywords):
     fineweb_new_lines: float = option(0.3, "most line ends for each word", _MOST)
     personal: str = option(
         "keep",
-        "e-mail addresses, public IP addresses and telephone numbers in the kept texts: 'keep' them, 'count' them too, "
-        "or 'replace' them by ones that are nobody's",
+        "e-mail addresses, public IP addresses and telephone numbers in the kept texts, by their form: 'keep' them, "
+        "'count' them too, or 'replace' them by ones that are nobody's (email@example.com, 192.0.2.1 or 2001:db8::1, "
+        "+1-202-555-0100)",
         OneOf(("keep", "count", "replace")),
     )
     text_column: str = option("text", "column that holds the text", Text(), "NAME")

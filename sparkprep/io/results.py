@@ -22,7 +22,7 @@ _OF_TOKENIZE = {"asked": dict, "tokens": int, "vocabulary_sha256": str}
 _NO_ROWS = re.compile(r"metrics\.json|report\.html|kept-\w+\.snappy\.parquet|(?:removed|rejected|skipped|audit)/.*")
 """What else a result of `dedup` or `extract` holds, beside kept/ or documents/."""
 _MANIFEST = "manifest.json"
-_JOBS = {
+_JOBS: Mapping[str, Mapping[str, type]] = {
     "extract": _OF_EXTRACT,
     "filter": {"rules": list, "counts": dict, "settings": dict},
     "dedup": {"candidates": dict, "counts": dict, "settings": dict},

@@ -109,7 +109,7 @@ def make(
         )
         _print_manifest(manifest, folder)
         print_warnings(manifest["warnings"], MANIFEST)
-        tell_training(folder, settings.name)
+        tell_training(folder, settings.name, min(shard["tokens"] for shard in manifest["shards"]))
 
 
 def _print_manifest(manifest: dict[str, Any], folder: str) -> None:

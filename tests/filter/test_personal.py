@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from sparkprep.filter.cli import EPILOG
 from sparkprep.filter.personal import personal_data
 
 
@@ -40,3 +41,27 @@ def test_what_is_found_is_counted_by_kind_and_a_text_once() -> None:
 def test_a_long_text_of_half_an_address_is_looked_through_once(text: str) -> None:
     """Were it looked through from each of its places, it would take hours."""
     assert replaced(text) == text
+
+
+def test_what_was_replaced_is_not_counted_again() -> None:
+    text = "jo@example.org 8.8.8.8 2001:4860:4860::8888 (415) 555-2671"
+    once = personal_data(pa.array([text]), replace=True)[0]
+    again, counts, found = personal_data(once, replace=True)
+    assert again.equals(once)
+    assert (counts.total(), found) == (0, 0)
+
+
+def test_the_help_says_what_becomes_of_its_examples() -> None:
+    told = " ".join(EPILOG.partition("--personal goes by form")[2].split())
+    for example, becomes in (
+        ("jo.doe@mail.example.org", "email@example.com"),
+        ("8.8.8.8", "192.0.2.1"),
+        ("2a00:1450:4001::200e", "2001:db8::1"),
+        *((number, "+1-202-555-0100") for number in ("+49 30 901820", "(415) 555-2671", "1-800-356-9377")),
+    ):
+        assert replaced(example) == becomes
+        assert example in told
+        assert becomes in told
+    for stays in ("10.0.0.7", "192.168.1.1", "127.0.0.1", "1.2.3.4.5", "030 901820", "4155552671"):
+        assert replaced(stays) == stays
+        assert stays in told
