@@ -1,4 +1,4 @@
-"""What `sparkprep estimate` tells beside what the dedup job then takes: documents, text, shuffle, removals, CPU seconds.
+"""What `sparkprep estimate` tells beside what the dedup job takes: documents, text, shuffle, removals, CPU seconds.
 
 Ends with exit code 1 where one of them is not within 1.5 times of the other. On a machine that is not that of
 docs/benchmarks.md, or that others use too, CPU seconds may not be, and the rest is.

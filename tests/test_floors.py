@@ -122,6 +122,7 @@ GROUND_UP = {
         ("tokens", "filter"),
         ("startup",),
         ("emr",),
+        ("estimate",),
         ("cli",),
     ),
     "sparkprep.dedup": (
@@ -146,6 +147,14 @@ GROUND_UP = {
         ("plan", "running", "stage"),
         ("serverless",),
         ("verbs",),
+        ("cli",),
+    ),
+    "sparkprep.estimate": (
+        ("settings", "ratio"),
+        ("sample",),
+        ("lines", "scan"),
+        ("expected",),
+        ("run",),
         ("cli",),
     ),
     "sparkprep.filter": (

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from sparkprep.commands import command
 from sparkprep.dedup.inputs import choose_columns
 from sparkprep.dedup.settings import Settings
 from sparkprep.documents.keys import id_column
@@ -142,7 +143,7 @@ def _of_lines(listing: Listing, settings: Settings, how: EstimateSettings, displ
     if how.scan:
         raise UserError(
             f"{argument('scan', True)} reads Parquet, and the input is JSON Lines: leave it out, or estimate what "
-            "`sparkprep extract` or `filter` has made of it"
+            f"`{command('filter')}` has made of it"
         )
     with _told(display, "sample") as look:
         sample, names = sample_lines(listing.files, settings.text_column, how.sample, how.sample_seed, look)
