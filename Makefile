@@ -171,7 +171,7 @@ check-datatrove: setup $(DATATROVE_VENV)/.ready ## the rules of `filter` decide 
 	PYTHONPATH=. $(DATATROVE_VENV)/bin/python benchmarks/against_datatrove.py $$data $(ARGS)
 
 ##@ Measure (DATA=file or folder of Parquet; without it the embedded subsets; ARGS="..." for further options)
-.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-extract bench-languages bench-versus bench-peers bench-s3 bench-memory bench-invariance bench-skew bench-scale
+.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-estimate bench-extract bench-languages bench-versus bench-peers bench-s3 bench-memory bench-invariance bench-skew bench-scale
 with_data = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 bench-kernel: environment ## text to signature on one core, against datasketch: DATA=docs.parquet
@@ -185,6 +185,9 @@ bench-tokens: setup ## CPU seconds of documents to shards, against Spark copying
 
 bench-job: setup ## CPU seconds of the job, against Spark copying the same: DATA=file or folder
 	@$(RUN) benchmarks/job.py $(with_data)
+
+bench-estimate: setup ## what `sparkprep estimate` tells beside what the job takes: DATA=file or folder
+	@$(RUN) benchmarks/estimate.py $(with_data)
 
 bench-extract: setup ## main text out of pages, and the job: PAGES=pages.warc.gz GOLD=pages.gold.parquet ARGS="--job 20000"
 	@$(RUN) benchmarks/extract.py --pages "$(PAGES)" $(if $(GOLD),--gold "$(GOLD)") $(ARGS)

@@ -7,6 +7,7 @@ from sparkprep.decontaminate.settings import DecontaminateSettings
 from sparkprep.dedup.settings import Settings
 from sparkprep.emr.cluster.settings import ClusterSettings, WorkSettings
 from sparkprep.emr.jobs import RunSettings
+from sparkprep.estimate.settings import EstimateSettings
 from sparkprep.extract.settings import ExtractSettings
 from sparkprep.filter.settings import FilterSettings
 from sparkprep.grade.settings import GradeSettings
@@ -23,6 +24,7 @@ SECTIONS = {
     "Token rows from elsewhere: `sparkprep shards`": TokenRowsSettings,
     "Shards: `sparkprep shards`, and `sparkprep tokenize --shards`": ShardSettings,
     "Grading: `sparkprep grade`": GradeSettings,
+    "Before you pay: `sparkprep estimate`, with those of dedup and of a cluster": EstimateSettings,
     "A cluster of EMR: `sparkprep emr plan` and `launch`": ClusterSettings,
     "The work that its estimate is for: `sparkprep emr plan` and `launch`": WorkSettings,
     "The jobs of a run on it: `sparkprep emr submit` and `launch`": RunSettings,

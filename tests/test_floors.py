@@ -123,6 +123,7 @@ GROUND_UP = {
         ("tokens", "filter", "decontaminate"),
         ("startup",),
         ("emr",),
+        ("estimate",),
         ("cli", "explain_cli"),
     ),
     "sparkprep.dedup": (
@@ -147,6 +148,14 @@ GROUND_UP = {
         ("plan", "running", "stage"),
         ("serverless",),
         ("verbs",),
+        ("cli",),
+    ),
+    "sparkprep.estimate": (
+        ("settings", "ratio"),
+        ("sample",),
+        ("lines", "scan"),
+        ("expected",),
+        ("run",),
         ("cli",),
     ),
     "sparkprep.filter": (

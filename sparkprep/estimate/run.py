@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from sparkprep.commands import command
 from sparkprep.dedup.inputs import choose_columns
 from sparkprep.dedup.settings import Settings
+from sparkprep.documents.keys import id_column
 from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.documents.parquet.pieces import plan
 from sparkprep.emr.cost.formula import Factor
@@ -23,7 +25,8 @@ from sparkprep.estimate.expected import (
     sampled_total,
     shuffled_of,
 )
-from sparkprep.estimate.sample import Sample, Windowed, plan_windows, sample_lines, sample_parquet
+from sparkprep.estimate.lines import sample_lines
+from sparkprep.estimate.sample import Sample, Windowed, plan_windows, sample_parquet
 from sparkprep.estimate.scan import sampled_of, scan
 from sparkprep.estimate.settings import EstimateSettings
 from sparkprep.io.files import file_names
@@ -140,17 +143,18 @@ def _of_lines(listing: Listing, settings: Settings, how: EstimateSettings, displ
     if how.scan:
         raise UserError(
             f"{argument('scan', True)} reads Parquet, and the input is JSON Lines: leave it out, or estimate what "
-            "`sparkprep extract` or `filter` has made of it"
+            f"`{command('filter')}` has made of it"
         )
     with _told(display, "sample") as look:
-        sample = sample_lines(listing.files, settings.text_column, how.sample, how.sample_seed, look)
+        sample, names = sample_lines(listing.files, settings.text_column, how.sample, how.sample_seed, look)
+    identifier = id_column(settings.id_column, sorted(names))
     return Found(
         sample=sample,
         documents=sampled_total(sample, lambda window: window.documents),
         words=sampled_total(sample, lambda window: window.words),
         text_bytes=sampled_total(sample, lambda window: window.text_bytes),
         rejected=sampled_total(sample, lambda window: window.rejected),
-        has_ids=True,  # or it costs a few bytes less
+        has_ids=identifier is not None,
         rows_known=sample.is_whole,
     )
 

@@ -59,7 +59,7 @@ WITH_SPARK = (
     "sparkprep.tokens.shards_cli",
     "sparkprep.tokens.tokenize_cli",
 )
-TAKE_LONG = (*WITH_SPARK, "trainer.settings", "sparkprep.sample.__main__")
+TAKE_LONG = (*WITH_SPARK, "sparkprep.estimate.cli", "trainer.settings", "sparkprep.sample.__main__")
 """Faces whose examples are run by the slow tests, each in a process of its own."""
 
 
@@ -86,6 +86,8 @@ def folder(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workplace.write_trainers(folder)
     workplace.write_grading(folder)
     s3_buckets.client().create_bucket(Bucket="my-bucket")
+    shard = str(folder / "fineweb_train_000001.bin")
+    s3_buckets.client().upload_file(shard, "bucket", "run/shards/fineweb_train_000001.bin")
     assert upload_cli.main(["my-bucket", str(folder / "log" / "d12"), "cluster-1", "--quiet"]) == 0
     return folder
 
@@ -166,6 +168,6 @@ def test_an_example_of_a_help_that_takes_long_works(face: str, line: str, with_d
     here = Path(shutil.copytree(with_documents, tmp_path / "here", symlinks=True))
     for name in made | ({"shards"} if "--shards" in words else set()):
         shutil.rmtree(here / name, ignore_errors=True)
-    if "s3://" in words and "explain" not in words:
+    if "s3://" in words and not {"explain", "estimate"} & set(words.split()):
         words += " --overwrite"  # the bucket is one for all
     workplace.run_shell(words, here, timeout=600)
