@@ -32,7 +32,7 @@ _MARKS = re.compile(r"\[(?:header|title|step|substeps)\]")
 """What HellaSwag has put into pages of WikiHow: the pages themselves have none, and some harnesses take them out."""
 _LINE_LIMIT = 1 << 24
 _SHOWN = 20
-_LONGEST_ID = 200
+_LONGEST_ID, _LONGEST_NAME = 200, 60
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Reading:
         return UserError(f"{self.benchmark.path}: no question has a column {column!r}; there are {self._known()}")
 
     def _known(self) -> str:
-        return ", ".join(self._there) or "none"
+        return ", ".join(name[:_LONGEST_NAME] for name in self._there) or "none"
 
 
 def benchmark_of(word: str, columns: Sequence[str]) -> Benchmark:

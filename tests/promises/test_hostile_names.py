@@ -92,6 +92,13 @@ def of_a_document_asked_for(folder: Path) -> list[str]:
     return ["explain", str(folder), HOSTILE]
 
 
+def of_a_benchmark(folder: Path) -> list[str]:
+    documents = parquet(folder / "documents.parquet", text=["x"])
+    (folder / "x.jsonl").write_text(json.dumps({HOSTILE: 1}) + "\n")
+    places = ["--input", str(documents), "--output", str(folder / "out")]
+    return ["decontaminate", *places, "--benchmark", str(folder / "x.jsonl")]
+
+
 CASES = [value for name, value in sorted(globals().items()) if name.startswith("of_")]
 
 
