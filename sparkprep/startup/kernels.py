@@ -32,7 +32,20 @@ from sparkprep.tokens import xxhash64
 
 TEXTS = ("The quick brown fox jumps over the lazy dog, naïvely.", "The quick brown fox jumps over the lazy dog.")
 _MODULES = (
-    *(band_keys, buckets, clusters, components, hashing, language_model, scanning, serialized, shingles, sketch, tables, xxhash64),
+    *(
+        band_keys,
+        buckets,
+        clusters,
+        components,
+        hashing,
+        language_model,
+        scanning,
+        serialized,
+        shingles,
+        sketch,
+        tables,
+        xxhash64,
+    ),
     *(c4, fineweb, gopher, judge, texts, words),
 )
 
