@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numba import njit, types
@@ -32,11 +33,12 @@ def layout_elements(page: Blocks) -> set[int]:
     np.cumsum(page.scan.blocks[1], out=before[1:])
     text = np.frombuffer(page.text, np.uint8)
     _weigh(names, parents, firsts, ends, before, page.scan.starts, text, table, weight)
-    layout = {
-        number
-        for number in np.flatnonzero(names == _TABLE).tolist()
-        if _ROLES.get(page.attribute(number, "role") or "", bool(weight[number] > 0))
-    }
+    layout = set(np.flatnonzero(weight > 0).tolist())
+    tables = np.flatnonzero(names == _TABLE)
+    for number, begin, end in zip(tables.tolist(), *page.scan.elements[4:6, tables].tolist(), strict=True):
+        if page.html.find(b' role="', begin, end) >= 0:
+            is_layout = _ROLES.get(page.attribute(number, "role") or "", number in layout)
+            (layout.add if is_layout else layout.discard)(number)
     return layout | set(np.flatnonzero(np.isin(table, list(layout))).tolist()) if layout else layout
 
 
@@ -80,8 +82,10 @@ def _weigh(names, parents, firsts, ends, before, starts, text, table, weight):
 
 def gutters(page: Blocks, blocks: Sequence[int]) -> set[int]:
     """Return the blocks that are nothing but the numbers of the lines of code in the next cell of their row."""
-    found = set()
-    for block, behind in zip(blocks, blocks[1:], strict=False):
+    found: set[int] = set()
+    if "pre" not in page.tag:
+        return found
+    for block, behind in pairwise(blocks):
         element, other = page.element[block], page.element[behind]
         if page.tag[element] == page.tag[other] == "pre":
             one, two = page.around[element], page.around[other]

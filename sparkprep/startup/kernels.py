@@ -37,8 +37,8 @@ from sparkprep.tokens import xxhash64
 
 TEXTS = ("The quick brown fox jumps over the lazy dog, naïvely.", "The quick brown fox jumps over the lazy dog.")
 _MODULES = (
-    *(band_keys, buckets, clusters, components, hashing, language_model, scanning, serialized, shingles, sketch, tables),
-    *(c4, fineweb, gopher, judge, texts, words, utf8, grams, ngram_words, xxhash64),
+    *(band_keys, buckets, clusters, components, hashing, language_model, scanning, serialized, shingles, sketch),
+    *(tables, c4, fineweb, gopher, judge, texts, words, utf8, grams, ngram_words, xxhash64),
 )
 
 
