@@ -97,7 +97,7 @@ def write_grading(folder: Path) -> None:
 
 
 def write_documents(folder: Path) -> None:
-    """crawl/, docs.jsonl(.gz), tokens.parquet, pairs.parquet of the embedded thousand; arc.jsonl.gz; warcs/, its list."""
+    """crawl/, docs.jsonl(.gz), tokens.parquet, pairs.parquet of the embedded thousand; arc.jsonl.gz; warcs/, a list."""
     (folder / "warcs").mkdir()
     (folder / "warcs" / "CC-MAIN-0.warc.gz").write_bytes(warc_files.archive(warc_files.responses(20)))
     (folder / "warc.paths.gz").write_bytes(gzip.compress(b"warcs/CC-MAIN-0.warc.gz\n"))
