@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sparkprep.decontaminate.index import Index, Searched
 from sparkprep.decontaminate.kernels.grams import I64
@@ -98,20 +99,27 @@ def _benchmarks(index: Index, searched: Sequence[Searched], tally: Tally, counts
             {
                 **asdict(each),
                 "columns": list(each.columns),
-                "ngrams": len(np.unique(gram[own])),
+                "ngrams": _distinct(gram[own], index.size),
                 "documents": tally.by_benchmark[number],
-                "questions_found": len(np.unique(index.questions[found])),
-                "ngrams_found": len(np.unique(gram[found])),
+                "questions_found": _distinct(index.questions[found], len(index.line)),
+                "ngrams_found": _distinct(gram[found], index.size),
             }
         )
     return told
 
 
+def _distinct(numbers: npt.NDArray[Any], size: int) -> int:
+    """Return how many different ones there are among numbers below `size`."""
+    is_there = np.zeros(size, np.bool_)
+    is_there[numbers] = True
+    return int(is_there.sum())
+
+
 def _frequent(index: Index, held: I64, counts: Any) -> list[dict[str, Any]]:
     """Return the n-grams that stand in most documents, two or more; of equally frequent ones, the first."""
-    foremost = np.argsort(-held, kind="stable")[:TOP]
+    several = np.flatnonzero(held > 1)
     rows = []
-    for number in foremost[held[foremost] > 1].tolist():
+    for number in several[np.argsort(-held[several], kind="stable")[:TOP]].tolist():
         question = index.questions[index.offsets[number]]
         rows.append(
             {

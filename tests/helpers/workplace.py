@@ -97,7 +97,7 @@ def write_grading(folder: Path) -> None:
 
 
 def write_documents(folder: Path) -> None:
-    """crawl/, docs.jsonl(.gz), tokens.parquet, pairs.parquet, of the embedded thousand; arc.jsonl.gz; warcs/, its list."""
+    """crawl/, docs.jsonl(.gz), tokens.parquet, pairs.parquet of the embedded thousand; arc.jsonl.gz; warcs/, a list."""
     (folder / "warcs").mkdir()
     (folder / "warcs" / "CC-MAIN-0.warc.gz").write_bytes(warc_files.archive(warc_files.responses(20)))
     (folder / "warc.paths.gz").write_bytes(gzip.compress(b"warcs/CC-MAIN-0.warc.gz\n"))
@@ -114,7 +114,7 @@ def write_documents(folder: Path) -> None:
     rows = documents.append_column("score", pa.array(range(len(documents)))).slice(0, 50).to_pylist()
     (folder / "docs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     subprocess.run(["gzip", "--keep", "docs.jsonl"], cwd=folder, check=True)
-    asked = {"question": "Which of these is the one that an old sailor reads?", "choices": {"text": ["A book", "A sea"]}}
+    asked = {"question": "Which of these is it that an old sailor reads?", "choices": {"text": ["A book", "A sea"]}}
     (folder / "arc.jsonl.gz").write_bytes(gzip.compress(json.dumps(asked).encode()))
     tokens = {"id": range(9), "input_ids": [[n, n + 1] * 60 for n in range(9)]}
     pq.write_table(pa.table(tokens), folder / "tokens.parquet")
