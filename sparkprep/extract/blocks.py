@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sparkprep.extract.reference_marks import without_marks
-from sparkprep.extract.scanning import NAMES, scan
+from sparkprep.extract.scanning import NAMES, Scan, scan
 
 _BOILERPLATE_TAGS = frozenset(("nav", "footer", "aside", "dialog", "menu", "search", "form"))
 _BOILERPLATE_ROLES = frozenset(
@@ -67,17 +67,20 @@ class Blocks:
     around: list[int]
     item: list[int]
     level: list[int]
-    text: bytes
     starts: list[int]
+    scan: Scan
     html: bytes
-    attributes: list[tuple[int, int]]
-    """Where those of each element lie in `html`."""
     items: dict[int, list[int]] = field(default_factory=dict)
     """Of each list, once they were asked for."""
 
+    @property
+    def text(self) -> bytes:
+        """UTF-8 of one block after the other."""
+        return self.scan.text
+
     def text_of(self, number: int) -> str:
         """Return the text of a block."""
-        return self.text[self.starts[number] : self.starts[number + 1]].decode("utf-8", "replace")
+        return self.scan.text[self.starts[number] : self.starts[number + 1]].decode("utf-8", "replace")
 
     def items_of(self, number: int) -> list[int]:
         """Return the items of a list, by their numbers."""
@@ -87,13 +90,9 @@ class Blocks:
                     self.items.setdefault(self.parent[each], []).append(each)
         return self.items[number]
 
-    def has_gap(self, number: int) -> bool:
-        """Return whether a block has an empty line in it."""
-        return self.text.find(b"\n\n", self.starts[number], self.starts[number + 1]) >= 0
-
     def attribute(self, number: int, name: str) -> str | None:
         """Return what an element has for an attribute, "" where that has no value; None where it has none."""
-        begin, end = self.attributes[number]
+        begin, end = self.scan.elements[4:6, number].tolist()
         found = re.search(rf' {name}="([^"]*)"', self.html[begin:end].decode("utf-8", "replace"))
         return found[1] if found else None
 
@@ -108,12 +107,8 @@ def blocks_of(html: str) -> Blocks:
         _said(tag, data[begin:end]) if end > begin else _BY_ITSELF.get(tag, NOTHING)
         for tag, begin, end in zip(tags, begins, ends, strict=True)
     ]
-    element, chars, linked, dense, coded = found.blocks.tolist()
-    starts: list[int] = found.starts.tolist()
-    places = list(zip(begins, ends, strict=True))
-    return Blocks(
-        element, chars, linked, dense, coded, tags, parent, first, last, said, *rest, found.text, starts, data, places
-    )
+    of_blocks: list[list[int]] = found.blocks.tolist()
+    return Blocks(*of_blocks, tags, parent, first, last, said, *rest, found.starts.tolist(), found, data)
 
 
 @lru_cache(maxsize=20_000)

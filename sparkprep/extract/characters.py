@@ -37,18 +37,19 @@ _KEPT = re.compile(
     f"|(?<=[{_EMOJI}])\u200d(?=[{_EMOJI}])"
     f"|(?<=[{_WITHOUT_BLANKS}])\u200b(?=[{_WITHOUT_BLANKS}])"
     "|(?<=[\u1800-\u180d\u180f-\u18af])\u180e"
-    "|\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,16}\U000e007f"
+    "|(?<=\U0001f3f4)[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,16}\U000e007f"
 )
 _LINE_ENDS = "\r\x85\u2028\u2029"
 _BLANKS = "\x0b\x0c\x1c-\x1f"
 _REMOVED = (
     "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
-    "\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f"
+    "\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff\ud800-\udfff"
 )
-_UNSEEN = re.compile(f"[{_LINE_ENDS}{_BLANKS}{_REMOVED}]")
+_TAGS = "\U000e0000-\U000e007f"
+_UNSEEN = re.compile(f"\r\n?|[{_TAGS}]+|[{_LINE_ENDS}{_BLANKS}{_REMOVED}]")
+_HAS_UNSEEN = re.compile(f"[{_LINE_ENDS}{_BLANKS}{_REMOVED}{_TAGS}]")
 _UNSEEN_OF_ASCII = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
-_RULE = re.compile(f"(?P<kept>{_KEPT.pattern})|(?P<end>\r\n|[{_LINE_ENDS}])|(?P<blank>[{_BLANKS}])|[{_REMOVED}]")
-_INSTEAD = {"end": "\n", "blank": " "}
+_INSTEAD = {**dict.fromkeys(("\r\n", *_LINE_ENDS), "\n"), **dict.fromkeys("\x0b\x0c\x1c\x1d\x1e\x1f", " ")}
 
 
 def visible(text: str) -> str:
@@ -60,6 +61,13 @@ def visible(text: str) -> str:
     if text.isascii():
         if not _UNSEEN_OF_ASCII.search(text):
             return text
-    elif text.replace("\n", "").isprintable() or not _UNSEEN.search(text):  # the first is the faster to ask
-        return text
-    return _RULE.sub(lambda found: found[0] if found["kept"] else _INSTEAD.get(found.lastgroup or "", ""), text)
+    elif text.replace("\n", "").replace("\t", "").isprintable() or not _HAS_UNSEEN.search(text):
+        return text  # the first is the faster to ask
+    return _UNSEEN.sub(_instead, text)
+
+
+def _instead(found: re.Match[str]) -> str:
+    if found[0] in _INSTEAD:
+        return _INSTEAD[found[0]]
+    kept = _KEPT.match(found.string, found.start())
+    return kept[0] if kept else ""

@@ -6,8 +6,8 @@ be read otherwise, and one that says `x-user-defined` windows-1252. The rules, t
 
 1. A byte order mark, or the zeros that UTF-16 and UTF-32 have in their markup.
 2. Bytes that are UTF-8 to the last are UTF-8, whatever is declared.
-3. What is declared, and the bytes do not disprove: by the header, then by the page itself. That is in XHTML, as its type
-   says, the XML declaration before a meta element, else the meta element before the declaration. Bytes disprove UTF-8,
+3. What is declared, and the bytes do not disprove: by the header, then by the page itself. In XHTML, as its type says,
+   that is the XML declaration before a meta element, else the meta element before the declaration. Bytes disprove UTF-8,
    or a code of several bytes, where more than next to nothing of them cannot be decoded.
 4. Where header and page contradict each other and neither is disproved, the content decides between the two; where it
    speaks for neither, the header, as in browsers.
@@ -115,7 +115,7 @@ def _believed(data: bytes, declared: list[tuple[str, str]]) -> Decoded | None:
 
 def _is_disproved(text: Decoded, data: bytes, has_rival: bool) -> bool:
     """Return whether bytes cannot be what they were decoded as. has_rival: whether they were told as something else."""
-    if not _is_mostly_right(text.text, data, 5 if text.encoding == "utf-8" else 30):
+    if not _is_mostly_right(text.text, data, 5 if text.encoding == "utf-8" else 100):
         return True
     wrong = text.text.count("\ufffd")
     return has_rival and text.encoding == "utf-8" and 2 * wrong > len(_BEYOND.findall(text.text))

@@ -51,7 +51,8 @@ def _language(html: str) -> str:
 def _tidy(text: str) -> str:
     """Return a text without what is not seen, blanks at the ends of lines, and more than one empty line between two."""
     lines = [line.rstrip() for line in visible(text).split("\n")]
-    return _GAPS.sub("\n\n", "\n".join(lines)).strip("\n")
+    text = "\n".join(lines).strip("\n")
+    return _GAPS.sub("\n\n", text) if "\n\n\n" in text else text
 
 
 def _resiliparse(tree: HTMLTree, html: str) -> str:

@@ -1,4 +1,4 @@
-"""The numbers of a list's items, as a browser counts them (HTML, section 4.4.5): `start`, `reversed`, `type`, `value`."""
+"""The numbers of a list's items as a browser counts them, by `start`, `reversed`, `type` and `value` (HTML, 4.4.5)."""
 
 from __future__ import annotations
 

@@ -20,17 +20,20 @@ def text_of(page: Blocks, blocks: Sequence[int]) -> str:
 
     Paragraphs are separated by an empty line; items of a list by a line's end, each behind "- " or its number, nested
     ones indented, several paragraphs of one by a line's end and as many blanks; rows of a table by a line's end, cells
-    by tabs, and each row is one line. A table that only places things on the page has paragraphs. Lines of code that are
-    blocks of their own are lines.
+    by tabs, and each row is one line. A table that only places things on the page has paragraphs. Lines of code that
+    are blocks of their own are lines.
     """
     writer = _Writer(page, blocks)
+    around, element, chars, coded = page.around, page.element, page.chars, page.coded
     parts: list[str] = []
-    before = -1
+    before = last = -1
     for block in writer.blocks:
+        this = element[block]
         if parts:
-            parts.append(writer.between(before, block))
-        parts.append(writer.text(before, block))
-        before = block
+            is_paragraph = not around[this] and not around[last] and coded[block] != chars[block]
+            parts.append("\n\n" if is_paragraph else writer.between(before, block))
+        parts.append(writer.text(before, block) if around[this] else page.text_of(block))
+        before, last = block, this
     return "".join(parts)
 
 

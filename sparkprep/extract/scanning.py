@@ -57,8 +57,8 @@ class Scan(NamedTuple):
     """The blocks of a page, and the elements with text in them, both in document order.
 
     text: UTF-8 of one block after the other. starts: (blocks + 1,) where they lie in it. blocks: (5, blocks) int32 of
-    the element, the characters, those of them in links, those of Chinese, Japanese and Korean, and those in code. elements: (9,
-    elements) int32 of the name, by its number in NAMES, the element around it, the first and the end of the blocks
+    the element, the characters, those of them in links, those of Chinese, Japanese and Korean, and those in code.
+    elements: (9, elements) int32 of the name, by its number in NAMES, the element around it, the first and the end of the blocks
     inside, where its attributes lie, the innermost of TELLING and the innermost item of a list, itself included, and
     how many items are around one another; 0 where there is none. Element 0 is around all.
     """
@@ -70,7 +70,7 @@ class Scan(NamedTuple):
 
 
 def scan(html: bytes) -> Scan:
-    """Return the blocks of serialized HTML, with single blanks, or with their lines inside `pre` and where a style says so.
+    """Return the blocks of serialized HTML, with single blanks, or with their lines in `pre` and where a style says so.
 
     What begins a block elsewhere begins a line inside `pre`, where highlighters put each line into an element of its
     own, and a cell of a table is set off by a tab. `&nbsp;` stays a blank in code, which is indented by it. A block of
@@ -183,7 +183,7 @@ in another cell of it."""
 @njit(types.int64(types.int64, types.int64, types.boolean), cache=KEPT)
 def _border(before, number, is_closing):
     """Return the border that a tag makes inside `pre`, after the one that was there."""
-    if number == _TD or number == _TH:
+    if number == _TD or number == _TH:  # noqa: SIM109  (as Numba compiles it to two comparisons)
         return _CELL if before == _NO_BORDER and not is_closing else before
     if before == _CELL and number != _TR:
         return before

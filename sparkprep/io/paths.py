@@ -53,7 +53,8 @@ def _instead_of_web(path: str) -> str:
     fetch = f"`{shlex.join(['curl', '--fail', '--location', '--output', name, url])}`"
     crawled = _COMMON_CRAWL.fullmatch(url)
     if crawled:
-        return f"name s3://commoncrawl/{crawled[1]}, which takes credentials of AWS, or fetch it by {fetch} and name {name}"
+        there = f"s3://commoncrawl/{crawled[1]}"
+        return f"name {there}, which takes credentials of AWS, or fetch it by {fetch} and name {name}"
     return f"fetch it by {fetch} and name {name}"
 
 

@@ -22,7 +22,7 @@ from sparkprep.dedup.kernels import (
     unicode,
 )
 from sparkprep.dedup.kernels.bands import choose, in_sequence
-from sparkprep.extract import language_model, scanning
+from sparkprep.extract import language_model, scanning, serialized, tables
 from sparkprep.extract.languages import language_of
 from sparkprep.filter.kernels import c4, fineweb, gopher, judge, texts, words
 from sparkprep.filter.questions import questions_of
@@ -32,7 +32,20 @@ from sparkprep.tokens import xxhash64
 
 TEXTS = ("The quick brown fox jumps over the lazy dog, naïvely.", "The quick brown fox jumps over the lazy dog.")
 _MODULES = (
-    *(band_keys, buckets, clusters, components, hashing, language_model, scanning, shingles, sketch, xxhash64),
+    *(
+        band_keys,
+        buckets,
+        clusters,
+        components,
+        hashing,
+        language_model,
+        scanning,
+        serialized,
+        shingles,
+        sketch,
+        tables,
+        xxhash64,
+    ),
     *(c4, fineweb, gopher, judge, texts, words),
 )
 

@@ -106,8 +106,9 @@ def test_an_xml_declaration_counts_before_the_meta_element_in_xhtml_and_behind_i
 @pytest.mark.parametrize(
     "header",
     [
-        'text/html;charset="windows-1251"', "text/html; charset='windows-1251'", "text/html; charset = Windows-1251 ; x=y",
-        'text/html; charset=" windows-1251 "', "text/html; charset=windows-1251;charset=utf-8", "text/html; charset=cp1251,x",
+        'text/html;charset="windows-1251"', "text/html; charset='windows-1251'", 'text/html; charset=" windows-1251 "',
+        "text/html; charset = Windows-1251 ; x=y", "text/html; charset=windows-1251;charset=utf-8",
+        "text/html; charset=cp1251,x",
         "text/html; charset=windows_1251", 'text/html; charset="windows 1251"', "text/html; charset=win-1251",
     ],
 )  # fmt: skip

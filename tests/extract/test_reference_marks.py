@@ -11,7 +11,10 @@ WIKI = (
     '<sup id="cite_ref-1" class="reference"><a href="#cite_note-1"><span class="cite-bracket">[</span>1'
     '<span class="cite-bracket">]</span></a></sup>'
 )
-NEEDED = '<sup class="noprint Inline-Template">[<i><a href="/wiki/C"><span title="x > y">citation needed</span></a></i>]</sup>'
+NEEDED = (
+    '<sup class="noprint Inline-Template">[<i><a href="/wiki/C"><span title="x > y">citation needed</span></a></i>]'
+    "</sup>"
+)
 EDIT = (
     '<span class="mw-editsection"><span class="mw-editsection-bracket">[</span><a href="/w">edit</a>'
     '<span class="mw-editsection-divider"> | </span><a href="/v">edit source</a><span>]</span></span>'
