@@ -157,12 +157,8 @@ def _in_folder(folder: str, pattern: re.Pattern[str] | None) -> tuple[list[Entry
     if not archives:
         if pattern is not None and not matching:
             raise UserError(f"{folder}: no file matches; known are {_KNOWN}")
-        others = sorted(each.relative for each in matching)
-        held = (
-            f" among its {len(others):,} files, such as {others[0]}{_why_none(others[0])}"
-            if others
-            else ": it is empty"
-        )
+        names = sorted(each.relative for each in matching)
+        held = f" among its {len(names):,} files, such as {names[0]}{_why_none(names[0])}" if names else ": it is empty"
         raise UserError(f"{folder}: no archive{held}; name the folder that has them; known are {_KNOWN}")
     chosen = {each.path for each in archives}
     others = [LeftOut(each.path, "that are no archives", is_data=False) for each in matching if each.path not in chosen]

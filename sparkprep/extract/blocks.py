@@ -101,14 +101,19 @@ def blocks_of(html: str) -> Blocks:
     """Return the blocks of a page. html: as a parser has written it out, every element closed."""
     data = without_marks(html.encode("utf-8", "replace"))
     found = scan(data)
-    names, parent, first, last, begins, ends, *rest = found.elements.tolist()
+    names, parent, first, last, begins, ends, around, item, level = found.elements.tolist()
     tags = [NAMES[name] for name in names]
     said = [
         _said(tag, data[begin:end]) if end > begin else _BY_ITSELF.get(tag, NOTHING)
         for tag, begin, end in zip(tags, begins, ends, strict=True)
     ]
-    of_blocks: list[list[int]] = found.blocks.tolist()
-    return Blocks(*of_blocks, tags, parent, first, last, said, *rest, found.starts.tolist(), found, data)
+    element, chars, linked, dense, coded = found.blocks.tolist()
+    starts = found.starts.tolist()
+    # fmt: off
+    return Blocks(
+        element, chars, linked, dense, coded, tags, parent, first, last, said, around, item, level, starts, found, data,
+    )
+    # fmt: on
 
 
 @lru_cache(maxsize=20_000)

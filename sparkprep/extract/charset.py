@@ -7,8 +7,8 @@ be read otherwise, and one that says `x-user-defined` windows-1252. The rules, t
 1. A byte order mark, or the zeros that UTF-16 and UTF-32 have in their markup.
 2. Bytes that are UTF-8 to the last are UTF-8, whatever is declared.
 3. What is declared, and the bytes do not disprove: by the header, then by the page itself. In XHTML, as its type says,
-   that is the XML declaration before a meta element, else the meta element before the declaration. Bytes disprove UTF-8,
-   or a code of several bytes, where more than next to nothing of them cannot be decoded.
+   that is the XML declaration before a meta element, else the meta element before the declaration. Bytes disprove
+   UTF-8, or a code of several bytes, where more than next to nothing of them cannot be decoded.
 4. Where header and page contradict each other and neither is disproved, the content decides between the two; where it
    speaks for neither, the header, as in browsers.
 5. UTF-8 that is damaged in a few places; else what the bytes look like most.

@@ -15,6 +15,8 @@ import select
 import struct
 import subprocess
 import sys
+from contextlib import suppress
+from fcntl import F_SETPIPE_SZ, fcntl
 from typing import IO
 
 from sparkprep.extract.languages import Language, language_of
@@ -24,6 +26,7 @@ MEMORY = 3 << 30
 """Address space of the process, in bytes."""
 _STARTS_IN = 600.0
 """Seconds until it must be there: on a busy node that has no compiled kernels yet it compiles them first."""
+_PIPE_BYTES = 1 << 18
 _LENGTH = struct.Struct("<q")
 _READY = b"ready"
 
@@ -55,8 +58,7 @@ class PageProcess:
     def _answer(self, words: list[str], data: bytes) -> bytes:
         process = self._running()
         try:
-            _send(process.stdin, json.dumps(words).encode())
-            _send(process.stdin, data)
+            _send(process.stdin, json.dumps(words).encode(), data)
             answer = self._receive(process, self._seconds)
         except (OSError, EOFError):
             self.close()
@@ -83,6 +85,7 @@ class PageProcess:
                 stdout=subprocess.PIPE,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
+            _widen(self._process.stdin)
             try:
                 started = self._receive(self._process, _STARTS_IN)
             except (OSError, EOFError, PageFailed):
@@ -102,11 +105,18 @@ class PageProcess:
         return _message(process.stdout)
 
 
-def _send(stream: IO[bytes] | None, message: bytes) -> None:
+def _send(stream: IO[bytes] | None, *messages: bytes) -> None:
+    """Send messages by one write, so that who waits for them is woken once."""
     assert stream is not None
-    stream.write(_LENGTH.pack(len(message)))
-    stream.write(message)
+    stream.write(b"".join(part for message in messages for part in (_LENGTH.pack(len(message)), message)))
     stream.flush()
+
+
+def _widen(stream: IO[bytes] | None) -> None:
+    """Let a pipe hold most pages whole, where this user may: each time it is full costs both sides a switch."""
+    assert stream is not None
+    with suppress(OSError):
+        fcntl(stream.fileno(), F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _message(stream: IO[bytes]) -> bytes:

@@ -58,9 +58,9 @@ class Scan(NamedTuple):
 
     text: UTF-8 of one block after the other. starts: (blocks + 1,) where they lie in it. blocks: (5, blocks) int32 of
     the element, the characters, those of them in links, those of Chinese, Japanese and Korean, and those in code.
-    elements: (9, elements) int32 of the name, by its number in NAMES, the element around it, the first and the end of the blocks
-    inside, where its attributes lie, the innermost of TELLING and the innermost item of a list, itself included, and
-    how many items are around one another; 0 where there is none. Element 0 is around all.
+    elements: (9, elements) int32 of the name, by its number in NAMES, the element around it, the first and the end
+    of the blocks inside, where its attributes lie, the innermost of TELLING and the innermost item of a list, itself
+    included, and how many items are around one another; 0 where there is none. Element 0 is around all.
     """
 
     text: bytes

@@ -47,7 +47,7 @@ def after_comment(data: npt.NDArray[np.uint8], at: int) -> int:
 
 
 @njit(types.int64(BYTES, types.int64), cache=KEPT)
-def end_oftag_at(data: npt.NDArray[np.uint8], at: int) -> int:
+def _end_of_tag(data: npt.NDArray[np.uint8], at: int) -> int:
     """Return where the ">" of a tag lies, or -1 where it has none. at: behind its name.
 
     A value begins with `="`: names of attributes may have quotes in them too.
@@ -148,7 +148,7 @@ def tag_at(data, at, hashes, kinds, numbers):
     slot = np.int64(value % np.uint64(SLOTS))
     while kinds[slot] and hashes[slot] != value:
         slot = (slot + 1) % SLOTS
-    return kinds[slot], numbers[slot], first, after, end_oftag_at(data, after)
+    return kinds[slot], numbers[slot], first, after, _end_of_tag(data, after)
 
 
 _WHITE_SPACE = np.frombuffer(b"white-space", np.uint8)
@@ -178,11 +178,11 @@ def keeps_white_space(data: npt.NDArray[np.uint8], begin: int, end: int) -> bool
     if end - begin < 22:  # style="white-space:pre"
         return False
     at = _after(data, begin, end, _WHITE_SPACE)
-    return at >= 0 and ((data[at] == 112 and data[at + 1] == 114) or (data[at] == 98 and data[at + 1] == 114))
+    return bool(at >= 0 and (data[at] == 112 or data[at] == 98) and data[at + 1] == 114)
 
 
 @njit(types.boolean(BYTES, types.int64, types.int64), cache=KEPT)
 def is_shown_as_block(data: npt.NDArray[np.uint8], begin: int, end: int) -> bool:
     """Return whether attributes that lie between two places have a style that gives the element lines of its own."""
     at = _after(data, begin, end, _DISPLAY)
-    return at >= 0 and (data[at] == 98 or data[at] == 102 or data[at] == 103 or data[at] == 116)
+    return bool(at >= 0 and (data[at] == 98 or data[at] == 102 or data[at] == 103 or data[at] == 116))

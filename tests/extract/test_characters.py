@@ -15,7 +15,8 @@ from sparkprep.extract.main_text import page_of
 @pytest.mark.parametrize(
     "inside",
     ["\u00ad", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u200e", "\u200f", "\u202a", "\u202e", "\u2066",
-     "\u2069", "\u061c", "\u2062", "\u206a", "\ufff9", "\ufdd0", "\U000e0041", "\x00", "\x08", "\x1b", "\x7f", "\x9f", "\ud800"],
+     "\u2069", "\u061c", "\u2062", "\u206a", "\ufff9", "\ufdd0", "\U000e0041",
+     "\x00", "\x08", "\x1b", "\x7f", "\x9f", "\ud800"],
     ids=ascii,
 )  # fmt: skip
 def test_what_nobody_sees_cuts_no_word(inside: str) -> None:
