@@ -152,27 +152,51 @@ def _end_block(elements, stack, state, starts, blocks, end, chars, linked, dense
     state[_COUNT] += 1
 
 
-@njit(
-    types.int64(_MATRIX, _MATRIX, _STATE, types.int64, types.boolean, types.int64, types.int64, types.boolean),
-    cache=KEPT,
-)
-def _open_or_close(elements, stack, state, number, is_closing, after, end, keeps_lines):
-    """Open an element, whose attributes lie between `after` and `end`, or close the innermost where it is this one.
+_PLACE = types.UniTuple(types.int64, 4)
+"""Of a tag its kind, the number of its name, and where its attributes begin and end."""
 
-    keeps_lines: whether it does so, if it is opened. Return by how many elements more lines are kept then.
-    """
+
+@njit(types.UniTuple(types.int64, 2)(BYTES, _MATRIX, _MATRIX, _STATE, _PLACE, types.boolean), cache=KEPT)
+def _open_or_close(data, elements, stack, state, tag, is_closing):
+    """Open an element, or close the innermost where it is this one; return by how many more elements lines are kept
+    then, and by how many more of `pre`."""
+    kind, number, after, end = tag
     depth = state[_DEPTH]
     if not is_closing:
+        keeps_lines = kind != _BLOCK or keeps_white_space(data, after, end)
         stack[0, depth], stack[1, depth], stack[2, depth], stack[4, depth] = number, after, end, keeps_lines
         state[_DEPTH] += 1
-        return np.int64(keeps_lines)
+        return np.int64(keeps_lines), np.int64(kind == _KEPT_LINES)
     if depth and stack[0, depth - 1] == number:
         state[_DEPTH] = depth - 1
         if state[_NUMBERED] == depth:
             elements[3, stack[3, depth - 1]] = state[_COUNT]
             state[_NUMBERED] = depth - 1
-        return -np.int64(stack[4, depth - 1])
-    return 0
+        return -np.int64(stack[4, depth - 1]), -np.int64(kind == _KEPT_LINES)
+    return 0, 0
+
+
+@njit(
+    types.Tuple((_PLACE, types.boolean, types.int64, types.int64))(
+        BYTES, types.int64, types.uint64[::1], types.uint8[::1], types.uint8[::1]
+    ),
+    cache=KEPT,
+)
+def _read_tag(data, at, hashes, kinds, numbers):
+    """Return what begins at "<": kind, name and place of attributes; whether it closes an element; where to go on
+    behind it and what of it is not seen, `at` where this is no tag, -1 where it has no end; and until where text is
+    raw, 0 where it is not."""
+    if data[at + 1] == 33 and data[at + 2] == 45 and data[at + 3] == 45:
+        return (_UNSEEN, 0, at, at), False, after_comment(data, at + 4), 0
+    kind, number, first, after, close = tag_at(data, at, hashes, kinds, numbers)
+    if after == first or close < 0:
+        return (0, 0, at, at), False, at if after == first else -1, 0
+    is_closing, then, raw_until = data[at + 1] == _SLASH, close + 1, 0
+    if kind == _UNSEEN and not is_closing:
+        then = after_closing(data, then, first, after)
+    elif kind == _RAW and not is_closing:
+        raw_until = after_closing(data, then, first, after) - (after - first) - 3
+    return (kind, number, after, close), is_closing, then, raw_until
 
 
 _NO_BORDER, _CLOSED, _OPENED, _CELL = 0, 1, 2, 3
@@ -190,10 +214,15 @@ def _border(before, number, is_closing):
     return max(before % _CELL, _CLOSED if is_closing else _OPENED)
 
 
-@njit(types.boolean(types.uint8), cache=KEPT, inline="always")
-def _is_plain(byte):
-    """Return whether a byte is of ASCII and stands for itself wherever it lies in a word."""
-    return 38 < byte < 128 and byte != 60
+@njit(types.int64(BYTES, types.int64, types.uint8[::1], types.int64), cache=KEPT)
+def _copy_plain(data, at, text, out):
+    """Copy the bytes from `at` on that are of ASCII and stand for themselves wherever they lie in a word; return how
+    many these are."""
+    length = 0
+    while at + length < len(data) and 38 < data[at + length] < 128 and data[at + length] != 60:
+        text[out + length] = data[at + length]
+        length += 1
+    return length
 
 
 @njit(
@@ -204,89 +233,62 @@ def _is_plain(byte):
     cache=KEPT,
 )  # fmt: skip
 def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, state):
-    """Fill what `Scan` has; how many blocks and elements there are is in `state`.
-
-    stack: of the open elements the name, where the attributes lie, the number, which an element has once there is text
-    in it, and whether it keeps lines. Text up to `solid` is sure; what lies between that and `out`, blanks and line
-    ends, is so when more text comes in the same block.
-    """
+    """Fill what `Scan` has, and in `state` how many blocks and elements there are. stack: of the open elements the
+    name, where the attributes lie, the number, once there is text in it, and whether it keeps lines. Text up to `solid`
+    is sure, blanks and line ends up to `out` once more comes."""
     at = begin = out = solid = chars = solid_chars = linked = dense = coded = breaks = keeps_lines = raw_until = 0
     in_pre = in_code = border = 0
     in_link = was_linked = was_coded = tags_end = is_end = False
     while not is_end:
         is_end = at == len(data)
-        kind, number, after, is_closing = _BLOCK if is_end else 0, 0, 0, False
+        tag, is_closing = (_BLOCK if is_end else 0, 0, 0, 0), False
         if at + 3 < len(data) and data[at] == _OPENS and at >= raw_until and not tags_end:
-            if data[at + 1] == 33 and data[at + 2] == 45 and data[at + 3] == 45:
-                at = after_comment(data, at + 4)
-                continue
-            kind, number, first, after, close = tag_at(data, at, hashes, kinds, numbers)
-            is_closing = data[at + 1] == _SLASH
-            if after > first and close < 0:
-                kind, tags_end = 0, True  # nor has any that follows an end
-            elif after > first:
-                at = close + 1
-                if kind == _UNSEEN and not is_closing:
-                    at = after_closing(data, at, first, after)
-                elif kind == _RAW and not is_closing:
-                    raw_until = after_closing(data, at, first, after) - (after - first) - 3
-                elif kind == _LINK:
-                    in_link = not is_closing
-                elif kind == _CODE:
+            tag, is_closing, then, raw = _read_tag(data, at, hashes, kinds, numbers)
+            tags_end = then < 0  # nor has any that follows an end
+            if then > at:
+                at, raw_until = then, max(raw, raw_until)
+                in_link = not is_closing if tag[0] == _LINK else in_link
+                if tag[0] == _CODE:
                     in_code = max(0, in_code + (-1 if is_closing else 1))
-                if in_pre and (
-                    kind == _BLOCK or (kind == 0 and not is_closing and is_shown_as_block(data, after, close))
-                ):
+                elif in_pre and (tag[0] == _BLOCK or (tag[0] == 0 and is_shown_as_block(data, tag[2], tag[3]))):
                     out, chars = solid + min(breaks, 2), solid_chars + min(breaks, 2)
-                    if solid > begin and not breaks:
-                        border = _border(border, number, is_closing)
+                    border = _border(border, tag[1], is_closing) if solid > begin and not breaks else border
                     continue
-                if kind in (0, _UNSEEN, _LINK, _CODE):
+                if tag[0] in (0, _UNSEEN, _LINK, _CODE):
                     continue
-        if kind in (_BLOCK, _KEPT_LINES, _RAW):
+        if tag[0] in (_BLOCK, _KEPT_LINES, _RAW):
             if solid > begin:
                 _end_block(elements, stack, state, starts, blocks, solid, solid_chars, linked, dense, coded)
             begin, out, was_linked, was_coded = solid, solid, False, False
             chars = solid_chars = linked = dense = coded = breaks = border = 0
             if not is_end:
-                kept = kind != _BLOCK or (not is_closing and keeps_white_space(data, after, at - 1))
-                depth = state[_DEPTH]
-                keeps_lines += _open_or_close(elements, stack, state, number, is_closing, after, at - 1, kept)
-                in_pre += (state[_DEPTH] - depth) * (kind == _KEPT_LINES)
+                more_lines, more_pre = _open_or_close(data, elements, stack, state, tag, is_closing)
+                keeps_lines, in_pre = keeps_lines + more_lines, in_pre + more_pre
             continue
-        byte, blank, length = (_LINE_END, 1, 0) if kind == _BREAK else character_at(data, at)
+        is_break = tag[0] == _BREAK
+        byte, blank, length = (_LINE_END, 1, 0) if is_break else character_at(data, at)
         at += length
-        if border:
-            if kind == _BREAK or byte == _LINE_END:
-                breaks += border == _OPENED
-            else:
-                text[solid] = 9 if border == _CELL else _LINE_END
-                breaks = border != _CELL
-                out, chars = solid + 1, solid_chars + 1
-            border = _NO_BORDER
-        if kind == _BREAK or (keeps_lines and byte == _LINE_END):
+        breaks += border == _OPENED and byte == _LINE_END
+        if border and byte != _LINE_END:
+            text[solid] = 9 if border == _CELL else _LINE_END
+            breaks, out, chars = border != _CELL, solid + 1, solid_chars + 1
+        border = _NO_BORDER
+        if is_break or (keeps_lines and byte == _LINE_END):
             breaks += solid > begin
             out, chars = solid + min(breaks, 2), solid_chars + min(breaks, 2)
             text[solid:out] = _LINE_END
         elif not blank:
             text[out] = byte
-            out += 1
             if byte & 0xC0 != 0x80:
                 chars += 1
                 linked += (chars - solid_chars if was_linked else 1) if in_link else 0
                 coded += (chars - solid_chars if was_coded else 1) if in_code else 0
                 was_linked, was_coded = in_link, in_code > 0
                 dense += byte >= 0xE3 and is_dense(data, at - 1)
-            run = at
-            while at < len(data) and _is_plain(data[at]):
-                text[out] = data[at]
-                out += 1
-                at += 1
-            chars += at - run
-            linked += (at - run) * in_link
-            coded += (at - run) * (in_code > 0)
+            run = _copy_plain(data, at, text, out + 1)
+            linked, coded = linked + run * in_link, coded + run * (in_code > 0)
+            at, out, chars = at + run, out + 1 + run, chars + run
             solid, solid_chars, breaks = out, chars, 0
         elif keeps_lines or (in_code and length == _NBSP) or (solid > begin and out == solid):
             text[out] = byte if keeps_lines and byte == 9 else 32
-            out, chars = out + 1, chars + 1
-            was_coded |= in_code > 0
+            out, chars, was_coded = out + 1, chars + 1, was_coded or in_code > 0
