@@ -40,7 +40,7 @@ def test_workers_that_share_no_folder_with_the_driver_give_the_rows_of_a_local_r
     done = cluster.job("extract", "--input", f"{source[1]}/warc.paths", "--output", f"{bucket}/pages", "--quiet")
     assert done.code == 0, done.said
     assert documents(f"{bucket}/pages") == documents(local)
-    assert names(f"{bucket}/pages") == {"documents", "rejected", "metrics.json", "report.html"}
+    assert names(f"{bucket}/pages") == {"documents", "skipped", "rejected", "metrics.json", "report.html"}
     here, there = json.loads((local / "metrics.json").read_text()), json.loads(text(f"{bucket}/pages/metrics.json"))
     assert {name: there[name] for name in FIGURES} == {name: here[name] for name in FIGURES}
     assert names(bucket) == {"warc", "pages"}, "something was left beside them"

@@ -22,7 +22,7 @@ OWN = "Paragraph {} says what no other page of this site has to say, and says it
 
 
 def document(url: str, text: str) -> Outcome:
-    row = dict.fromkeys(DOCUMENTS_SCHEMA.names) | {"url": url, "text": text, "language": "en"}
+    row = dict.fromkeys(DOCUMENTS_SCHEMA.names) | {"url": url, "text": text, "language": "en", "offset": 0}
     return Outcome(row, url=url, language="en", charset="cp1252")
 
 
