@@ -139,10 +139,10 @@ def search_buckets(blobs: Iterator[Blob], cap: int, budget: int | None = None) -
         packed.append(entries)
         if exact:
             yield _rows(RowKind.EXACT, np.frombuffer(exact, np.int64).reshape(-1, 2))
-    entries = Entries.unpack(packed)
+    unpacked = Entries.unpack(packed)
     del packed
     hot: list[npt.NDArray[np.int64]] = []
-    for contents in buckets.search(entries, cap, budget):
+    for contents in buckets.search(unpacked, cap, budget):
         if budget is not None:
             hot.append(distinct(contents.hot[:, 1]))
         for kind, table in (
