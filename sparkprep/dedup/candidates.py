@@ -146,10 +146,10 @@ def search_buckets(
         packed.append(entries)
         if exact:
             yield _rows(RowKind.EXACT, np.frombuffer(exact, np.int64).reshape(-1, 2))
-    entries = Entries.unpack(packed)
+    unpacked = Entries.unpack(packed)
     del packed
     hot: list[npt.NDArray[np.int64]] = []
-    for contents in buckets.search(entries, cap, budget, standing):
+    for contents in buckets.search(unpacked, cap, budget, standing):
         if budget is not None:
             hot.append(distinct(contents.hot[:, 1]))
         for kind, table in (
