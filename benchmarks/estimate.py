@@ -43,8 +43,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, metavar="PATH", help="Parquet file or folder (default: the embedded 10k)")
     parser.add_argument("--sample", type=int, default=4096, metavar="N", help="documents of the sample (default 4096)")
-    parser.add_argument("--slower", type=float, default=1.0, metavar="X",
-                        help="so many CPU seconds here are one of docs/benchmarks.md's (a Xeon: 1.85; default 1)")  # fmt: skip
+    slower = "so many CPU seconds here are one of docs/benchmarks.md's (a Xeon: 1.85; default 1)"
+    parser.add_argument("--slower", type=float, default=1.0, metavar="X", help=slower)
     parser.add_argument("--no-scan", action="store_true", help="from the sample alone")
     add_spark_arguments(parser)
     args = parser.parse_args()
