@@ -15,6 +15,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -29,6 +30,7 @@ from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns, signature_rows
 from sparkprep.documents.keys import KEY
 from sparkprep.documents.parquet.pieces import Documents
+from sparkprep.errors import UserError, argument
 from sparkprep.estimate.sample import Windowed
 from sparkprep.io.arrow import matrix_from_binary
 
@@ -149,7 +151,8 @@ def scan(
 ) -> Seen:
     """Look for a sample's documents among all, in processes of their own where there are several pieces.
 
-    look: called with the number of pieces that are done. Raises UserError where a piece cannot be read.
+    look: called with the number of pieces that are done. Raises UserError where a piece cannot be read, or a process
+    is ended.
     """
     seen, task = Seen.nothing(sampled), _Task(documents, sampled, columns, settings)
     count = min(processes or os.cpu_count() or 1, len(documents.pieces))
@@ -164,6 +167,11 @@ def scan(
             for done, each in enumerate(as_completed([pool.submit(_work, n) for n in range(len(documents.pieces))]), 1):
                 seen.add(each.result())
                 look(done)
+        except BrokenProcessPool:
+            for other in multiprocessing.active_children():
+                other.kill()  # the pool only asks them to end, which one that has just been started may not hear
+            fewer = f"; give fewer {argument('processes')} than {count}"
+            raise UserError(f"a process of the scan was ended, as where memory is short{fewer}") from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
