@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -162,7 +165,13 @@ def scan(
             look(number + 1)
         return seen
     context = multiprocessing.get_context("spawn")  # PyArrow's threads do not outlive a fork
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(task,)) as pool:
+    # By a file: what is handed over at a process' start goes through a pipe, which blocks for ever where it has died.
+    with (
+        tempfile.NamedTemporaryFile(prefix="sparkprep-scan-") as held,
+        ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(held.name,)) as pool,
+    ):
+        pickle.dump(task, held)
+        held.flush()
         try:
             for done, each in enumerate(as_completed([pool.submit(_work, n) for n in range(len(documents.pieces))]), 1):
                 seen.add(each.result())
@@ -196,10 +205,10 @@ _task: _Task | None = None
 """Of a process of the pool."""
 
 
-def _begin(task: _Task) -> None:
+def _begin(held: str) -> None:
     global _task
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the first process ends the others
-    _task = task
+    _task = pickle.loads(Path(held).read_bytes())
 
 
 def _work(number: int) -> Seen:
