@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +33,7 @@ from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns, signature_rows
 from sparkprep.documents.keys import KEY
 from sparkprep.documents.parquet.pieces import Documents
+from sparkprep.errors import UserError, argument
 from sparkprep.estimate.sample import Windowed
 from sparkprep.io.arrow import matrix_from_binary
 
@@ -149,7 +154,8 @@ def scan(
 ) -> Seen:
     """Look for a sample's documents among all, in processes of their own where there are several pieces.
 
-    look: called with the number of pieces that are done. Raises UserError where a piece cannot be read.
+    look: called with the number of pieces that are done. Raises UserError where a piece cannot be read, or a process
+    is ended.
     """
     seen, task = Seen.nothing(sampled), _Task(documents, sampled, columns, settings)
     count = min(processes or os.cpu_count() or 1, len(documents.pieces))
@@ -159,11 +165,22 @@ def scan(
             look(number + 1)
         return seen
     context = multiprocessing.get_context("spawn")  # PyArrow's threads do not outlive a fork
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(task,)) as pool:
+    # By a file: what is handed over at a process' start goes through a pipe, which blocks for ever where it has died.
+    with (
+        tempfile.NamedTemporaryFile(prefix="sparkprep-scan-") as held,
+        ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(held.name,)) as pool,
+    ):
+        pickle.dump(task, held)
+        held.flush()
         try:
             for done, each in enumerate(as_completed([pool.submit(_work, n) for n in range(len(documents.pieces))]), 1):
                 seen.add(each.result())
                 look(done)
+        except BrokenProcessPool:
+            for other in multiprocessing.active_children():
+                other.kill()  # the pool only asks them to end, which one that has just been started may not hear
+            fewer = f"; give fewer {argument('processes')} than {count}"
+            raise UserError(f"a process of the scan was ended, as where memory is short{fewer}") from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -188,10 +205,10 @@ _task: _Task | None = None
 """Of a process of the pool."""
 
 
-def _begin(task: _Task) -> None:
+def _begin(held: str) -> None:
     global _task
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the first process ends the others
-    _task = task
+    _task = pickle.loads(Path(held).read_bytes())
 
 
 def _work(number: int) -> Seen:
