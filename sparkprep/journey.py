@@ -33,7 +33,7 @@ def tell_next(verb: str, output: str, settings: Mapping[str, Any] | None = None)
         _say("or at once", command("dedup", "--input", output, "--output", _beside(output, _CLEAN)))
     elif verb == "filter":
         _say("Next", command("dedup", "--input", output, "--output", _beside(output, _CLEAN), *columns))
-    elif verb == "dedup":
+    elif verb in ("dedup", "decontaminate"):
         _say("Next", command("tokenize", "--input", output, "--output", _beside(output, _TOKENS), *columns))
     elif verb == "tokenize":
         _say("Next", command("shards", "--input", output, "--output", _beside(output, _SHARDS)))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from sparkprep.arguments import check_arguments
-from sparkprep.commands import command
 from sparkprep.console import add_debug, if_interrupted, say_line
 from sparkprep.decontaminate.benchmarks import benchmark_of
 from sparkprep.decontaminate.contents import AUDIT, MADE, METRICS, REPORT
@@ -17,7 +15,8 @@ from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
-from sparkprep.options import add_options, add_work, from_arguments
+from sparkprep.journey import tell_next
+from sparkprep.options import add_options, add_resume, add_work, from_arguments
 from sparkprep.summary import print_rows, print_warnings
 from sparkprep.units import human_bytes
 
@@ -42,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder to make")
     add_work(parser)
+    add_resume(parser)
     add_access(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an output that an earlier run has made")
     add_options(parser, DecontaminateSettings)
@@ -49,10 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_debug(parser)
 
 
+def settings_of(args: argparse.Namespace) -> DecontaminateSettings:
+    """Return the settings that the arguments name. Raises UserError for what cannot work, before anything is asked."""
+    check_arguments(output=args.output, work=args.work)
+    return from_arguments(DecontaminateSettings, args)
+
+
 def run(args: argparse.Namespace) -> int:
     """Search for the benchmarks as the arguments say and print the summary."""
-    settings = from_arguments(DecontaminateSettings, args)
-    check_arguments(output=args.output, work=args.work)
+    settings = settings_of(args)
     benchmarks = [benchmark_of(word, settings.benchmark_columns).path for word in settings.benchmark]
     tell_access(args, [*args.input, *benchmarks], [args.output, args.work])
     with if_interrupted(NOTHING_IN_PLACE):
@@ -60,14 +65,16 @@ def run(args: argparse.Namespace) -> int:
         list_files(args.input, settings.text_column)
 
         from sparkprep.decontaminate.pipeline import decontaminate_documents
+        from sparkprep.spark.displays import stream_of_face
     result = decontaminate_documents(
         args.input,
         settings,
         output=args.output,
         overwrite=args.overwrite,
-        stream=None if args.quiet else sys.stderr,
+        stream=stream_of_face(args.quiet),
         work=args.work,
         keep_work=args.keep_work,
+        resume=args.resume,
     )
     with if_interrupted(f"the result is whole in {result.output}"):
         _tell(result.metrics, args.output)
@@ -103,6 +110,6 @@ def _tell(metrics: dict[str, Any], output: str) -> None:
     )
     print_warnings(metrics["warnings"], METRICS)
     if counts["kept"]:
-        say_line(f"Next: {command('tokenize', '--input', output, '--output', 'tokens')}")
+        tell_next("decontaminate", output, metrics["settings"])
     else:
         say_line(f"No document was kept: {output}/{REPORT} shows what they hold.")

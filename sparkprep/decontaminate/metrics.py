@@ -29,7 +29,10 @@ COMMON = 10
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a run was made of. paths: None for a table, which `table` names. parts: manifests by folder."""
+    """What a run was made of. paths: None for a table, which `table` names. parts: manifests by folder.
+
+    resumed: what of the work an earlier run had done (`Stages.figures`).
+    """
 
     spark: str
     settings: DecontaminateSettings
@@ -38,6 +41,7 @@ class Surroundings:
     paths: list[str] | None
     table: str | None
     parts: dict[str, list[dict[str, Any]]]
+    resumed: dict[str, Any] | None = None
 
 
 def build(run: Surroundings, tally: Tally, index: Index, searched: Sequence[Searched], held: I64) -> dict[str, Any]:
@@ -57,6 +61,7 @@ def build(run: Surroundings, tally: Tally, index: Index, searched: Sequence[Sear
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command(run),
         "output": run.output,
+        "resumed": run.resumed,
         "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings).items()},
         "versions": versions(run.spark, ("numpy", "numba", "pyarrow")),
         "input": {

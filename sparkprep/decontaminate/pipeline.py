@@ -33,13 +33,13 @@ from sparkprep.documents.opening import (
     name_of,
     open_listed,
     paths_of,
+    place_of_output,
     source_of,
     spool_table,
-    temporary_output,
 )
 from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.io.files import write_text
-from sparkprep.io.listing import list_input
+from sparkprep.io.listing import Listing, list_input
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.io.results import place_of
@@ -50,6 +50,7 @@ from sparkprep.spark.forecast import COUNT, DECONTAMINATE
 from sparkprep.spark.preflight import preflight
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores, get_session
+from sparkprep.spark.stages import Stages
 from sparkprep.spark.tables import INTERMEDIATE, Form, Table, Written, split_writer
 from sparkprep.spark.tasks import run
 
@@ -85,6 +86,7 @@ def decontaminate_documents(
     stream: TextIO | None = None,
     work: str | os.PathLike[str] | None = None,
     keep_work: bool = False,
+    resume: bool = False,
     **fields: Unpack[DecontaminateKeywords],
 ) -> DecontaminateResult:
     """Remove the documents that hold long runs of words of evaluation sets, and tell of which questions.
@@ -95,7 +97,8 @@ def decontaminate_documents(
     a temporary one that is deleted when Python exits. progress: a bar, by default in a notebook alone, elsewhere lines
     in the log `sparkprep`; False: nothing but warnings there. stream: where to tell of it instead, as a program does on
     stderr. work: where intermediate tables lie meanwhile, which all nodes of a cluster see; by default beside the
-    output. keep_work: keep them where the run fails; the error says where.
+    output. keep_work: keep them where the run fails; the error says where. resume: go on from where an earlier run of
+    the same has failed or was killed, if one has.
 
     Raises UserError where the input, a benchmark, a setting or the output cannot work, and where files hold no
     document.
@@ -104,7 +107,7 @@ def decontaminate_documents(
     >>> result = decontaminate_documents(documents, benchmark="hellaswag_val.jsonl")    # doctest: +SKIP
     >>> result.kept.count(), result.metrics["benchmarks"]                               # doctest: +SKIP
     """
-    keywords = ("output", "overwrite", "spark", "progress", "stream", "work", "keep_work")
+    keywords = ("output", "overwrite", "spark", "progress", "stream", "work", "keep_work", "resume")
     settings = from_keywords(DecontaminateSettings, settings, fields, keywords)
     check_arguments(
         output=output,
@@ -114,6 +117,7 @@ def decontaminate_documents(
         stream=stream,
         work=work,
         keep_work=keep_work,
+        resume=resume,
     )
     documents = source_of(place_of(source))
     index, searched = read_index(settings)  # before Spark starts: a file may not be what its name says
@@ -123,8 +127,8 @@ def decontaminate_documents(
     preflight(spark)
     costs = DECONTAMINATE if settings.most_documents is None else {**COUNT, **DECONTAMINATE}
     told = Progress(spark, stream or display_for(progress), costs)
-    place = temporary_output() if output is None else output
-    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work) as folder:
+    place = place_of_output(output, resume)
+    with OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work, resume) as folder:
         with tasks_ended(spark), explained():
             figures = _open_and_run(spark, documents, settings, (index, searched), folder, told)
         folder.commit()
@@ -142,19 +146,32 @@ def _open_and_run(
 ) -> dict[str, Any]:
     """Open the input, search its documents, write what stays and what goes, and return the metrics."""
     index, searched = benchmarks
-    opened, columns = _opened(spark, source, settings, folder, progress)
+    listing = list_input(source, settings.text_column) if isinstance(source, list) else None
+    options = {**asdict(settings), "benchmark_files": [each.sha256 for each in searched]}
+    stages = Stages(folder, progress, "decontaminate", options, listing, cores(spark))
+    opened, columns = _opened(spark, source, listing, settings, folder, progress, stages)
     progress.expect(opened.summary.bytes)
-    documents = plan(opened.summary, cores(spark))
+    documents = plan(opened.summary, stages.tasks)
     tables = _tables(documents.schema, columns, settings, folder)
     shared = spark.sparkContext.broadcast(index)
     try:
         held, ignored = None, None
         if settings.most_documents is not None:
-            held = _count(spark, documents, columns, shared, index.size, tables.counts, progress)
+            stages.once(
+                "count", lambda: _count(spark, documents, columns, shared, tables.counts, progress), (), [tables.counts]
+            )
+            held = _sums(tables.counts, index.size)
             ignored = held > settings.most_documents
-        tally = _search(spark, documents, columns, settings, shared, ignored, tables, progress)
+        written = [tables.kept, tables.found, *([tables.counts] if ignored is None else [])]
+        tally = stages.once(
+            "search",
+            lambda: _search(spark, documents, columns, settings, shared, ignored, written, progress, stages),
+            (Tally,),
+            written,
+        )
     finally:
         shared.destroy()
+    _check(documents.summary.rows, tally, tables, settings, stages)
     if held is None:
         held = _sums(tables.counts, index.size)
     opened.listing.check_unchanged()
@@ -170,20 +187,28 @@ def _open_and_run(
         output=folder.path,
         paths=source if isinstance(source, list) else None,
         table=None if isinstance(source, list) else name_of(source),
+        resumed=stages.figures(),
         parts=parts,
     )
     return _report(surroundings, tally, index, searched, held, folder, progress)
 
 
 def _opened(
-    spark: SparkSession, source: Source, settings: DecontaminateSettings, folder: OutputFolder, progress: Progress
+    spark: SparkSession,
+    source: Source,
+    listing: Listing | None,
+    settings: DecontaminateSettings,
+    folder: OutputFolder,
+    progress: Progress,
+    stages: Stages,
 ) -> tuple[Opened, Columns]:
     """Open documents, however they come, and choose the columns that the settings mean."""
-    if not isinstance(source, list):
+    if listing is not None:
+        opened = open_listed(spark, listing, folder, progress, settings.max_bad, stages=stages)
+    else:
+        assert not isinstance(source, list)
         id_column(settings.id_column, check_table(source, settings.text_column).names)  # before Spark computes it
         opened = spool_table(spark, source, folder, progress, settings.text_column)
-    else:
-        opened = open_listed(spark, list_input(source, settings.text_column), folder, progress, settings.max_bad)
     return opened, Columns(settings.text_column, id_column(settings.id_column, opened.summary.schema.names))
 
 
@@ -203,18 +228,16 @@ def _count(
     documents: Documents,
     columns: Columns,
     shared: Broadcast[Index],
-    size: int,
     counts: Table,
     progress: Progress,
-) -> I64:
-    """Read the texts, and return how many documents hold each n-gram, int64 (n-grams,)."""
+) -> None:
+    """Read the texts, and write how many documents hold each n-gram."""
 
     def task(number: int) -> Iterator[pa.RecordBatch]:
         yield from Search(shared.value, columns, None).counted(documents, number)
 
     with progress.stage("count", documents.summary.rows):
         counts.write_tasks(spark, range(len(documents.pieces)), task)
-    return _sums(counts, size)
 
 
 def _sums(counts: Table, size: int) -> I64:
@@ -232,18 +255,19 @@ def _search(
     settings: DecontaminateSettings,
     shared: Broadcast[Index],
     ignored: npt.NDArray[np.bool_] | None,
-    tables: _Tables,
+    written: Sequence[Table],
     progress: Progress,
+    stages: Stages,
 ) -> Tally:
-    """Write kept/ and removed/ or audit/, a part of each for every piece; check that no document got lost on the way.
+    """Write kept/ and removed/ or audit/, a part of each for every piece.
 
     Where nothing was counted before, a part of the counts is written too.
     """
     stays = settings.mode == REPORT_ONLY
-    written = [tables.kept, tables.found, *([tables.counts] if ignored is None else [])]
     write_parts, many = split_writer(written), len(written)
+    notes = stages.notes("search", written, (_Told, Tally))
 
-    def task(number: int) -> Iterator[_Told]:
+    def searched(number: int) -> _Told:
         search = Search(shared.value, columns, ignored)
 
         def groups() -> Iterator[Sequence[pa.RecordBatch]]:
@@ -253,7 +277,10 @@ def _search(
                 yield batch if stays else clean(batch, findings), found, nothing
             yield nothing, nothing, search.held()
 
-        yield _Told(write_parts(number, (group[:many] for group in groups())), search.tally)
+        return _Told(write_parts(number, (group[:many] for group in groups())), search.tally)
+
+    def task(number: int) -> Iterator[_Told]:
+        yield notes.once(number, lambda: searched(number))
 
     whole = Tally()
     with progress.stage("search", documents.summary.rows) as stage:
@@ -263,16 +290,21 @@ def _search(
         stage.bytes = whole.text_bytes
     for which, table in enumerate(written):
         table.note(each.written[which] for each in told)
+    return whole
+
+
+def _check(rows: int, whole: Tally, tables: _Tables, settings: DecontaminateSettings, stages: Stages) -> None:
+    """Let the folders hold their parts and no others; check that no document got lost on the way."""
     for table in (tables.kept, tables.found):
         if not table.rows:
             table.save_empty()
-    rows, kept, found = documents.summary.rows, tables.kept.rows, tables.found.rows
+    stages.sweep((tables.kept, tables.found))
+    kept, found, stays = tables.kept.rows, tables.found.rows, settings.mode == REPORT_ONLY
     if not kept + (0 if stays else found) == rows == whole.documents or found != whole.contaminated:
         raise RuntimeError(
             f"{rows:,} documents went in, but {kept:,} were kept and {found:,} told of ({whole.contaminated:,} were to "
             "be): nothing was put in place; please report this"
         )
-    return whole
 
 
 def _report(
