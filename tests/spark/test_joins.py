@@ -32,6 +32,6 @@ def test_the_session_is_left_as_it_was(spark: SparkSession) -> None:
         with pytest.raises(ValueError, match="of the block"), joins_by_shuffle(spark):
             raise ValueError("of the block")
         assert spark.conf.get(LIMIT) == "12345"
-        assert spark.conf.get("spark.sql.adaptive.autoBroadcastJoinThreshold", "none") == "none"
+        assert spark.conf.get("spark.sql.adaptive.autoBroadcastJoinThreshold", None) is None
     finally:
         spark.conf.set(LIMIT, before)
