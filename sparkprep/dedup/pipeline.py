@@ -369,8 +369,8 @@ def _report(
             return {"stages": [*work.progress.summary(), this], "seconds": round(work.progress.seconds, 3)}
 
         told = [
-            _report_of_one(view, tally, *of_view, index, so_far)
-            for view, *of_view in zip(work.each, counts, outcomes, strict=True)
+            _report_of_one(view, tally, of_view, outcome, index, so_far)
+            for view, of_view, outcome in zip(work.each, counts, outcomes, strict=True)
         ]
         return comparison.write(work, told, so_far()) if work.thresholds else told[0][0]
 

@@ -1,6 +1,6 @@
 """The contract between the stages: no two tables share a place, and results have the input's columns and types."""
 
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -51,6 +51,7 @@ def test_no_table_lies_in_another_and_only_results_lie_in_the_result(spark: Spar
         comparisons = [work.comparison(place, number) for place in ("driver", "cluster") for number in range(3)]
         graphs = [*(search.graph for search in searches), work.levels]
         tables = {table.path for group in (*searches, *comparisons) for table in tables_of(group)}
+        tables |= {each.answer(number).path for each in comparisons for number in range(3)}
         tables |= {graph.star_round(number).path for graph in graphs for number in (0, 11)}
         assert len(tables) >= 6 * 18
         tables |= {table.path for table in tables_of(work)}
@@ -59,6 +60,22 @@ def test_no_table_lies_in_another_and_only_results_lie_in_the_result(spark: Spar
         assert {path for path in tables if not path.startswith(f"{folder.scratch}/")} == results
         assert not [(a, b) for a in tables for b in tables if a != b and f"{b}/".startswith(f"{a}/")]
         assert work.search("driver", 1) is searches[1], "a table knows its parts only where it is the same one"
+
+
+def test_the_thresholds_of_a_run_share_its_signature_rows_and_nothing_that_they_write(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    source = save(tmp_path / "in.parquet")
+    with OutputFolder(str(tmp_path / "out"), False, [str(source)], MADE) as folder:
+        work = replace(workspace(spark, folder, source, Settings(threshold=0.7)), thresholds=(0.7, 0.8))
+        low, high = work.each
+        assert low.signatures is high.signatures is work.signatures
+        assert {low.bands, high.bands} == set(work.bandings) < set(work.signatures.schema.names)
+        of_low, of_high = (
+            {table.path for table in [*tables_of(view), *tables_of(view.search("driver", 0))]} for view in work.each
+        )
+        assert of_low & of_high == {work.signatures.path}
+        assert work.scans is low.scans is high.scans
 
 
 def test_the_results_have_the_types_of_the_input(spark: SparkSession, tmp_path: Path) -> None:

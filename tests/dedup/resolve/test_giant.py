@@ -40,6 +40,11 @@ def giant(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return pairs, random.choice([0.8, 0.85, 0.9, 0.95], len(pairs))
 
 
+def memory(what: str, status: Path = Path("/proc/self/status")) -> int:
+    """Bytes of a process, as the kernel tells them."""
+    return int(re.search(rf"{what}:\s+(\d+) kB", status.read_text())[1]) << 10
+
+
 def workspace(spark: SparkSession, folder: OutputFolder, source: Path, rank: np.ndarray) -> Workspace:
     """A run whose sketch is done: document k has the place rank[k] in keep order."""
     settings, documents = Settings(), documents_at(source)
@@ -98,6 +103,34 @@ def test_a_component_of_half_a_million_is_decided_as_on_the_driver_in_bounded_me
     assert rank[found[order, 0]].tolist() == expected.removed.tolist()
     assert rank[found[order, 1]].tolist() == expected.kept.tolist()
     assert similarity[order].tolist() == expected.jaccard.tolist()
-    peak = max(int(re.search(r"VmHWM:\s+(\d+) kB", path.read_text())[1]) << 10 for path in peaks.iterdir())
+    peak = max(memory("VmHWM", path) for path in peaks.iterdir())
     print(f"peak of a worker: {peak / 1e6:.0f} MB")
     assert peak < MOST_MEMORY
+
+
+@pytest.mark.slow
+def test_the_stream_of_such_a_component_holds_a_hundred_bytes_for_each_document_that_stays() -> None:
+    """The task alone, without Spark before it: its rows by the million, as they come sorted."""
+    random = np.random.default_rng(17)
+    pairs, jaccard = giant(random)  # a document's key is its place in keep order
+    ends = np.concatenate([pairs, pairs[:, ::-1]])
+    order = np.argsort(ends[:, 0], kind="stable")
+    offsets = np.searchsorted(ends[order, 0], np.arange(DOCUMENTS + 1)).astype(np.int32)
+    lists = [pa.ListArray.from_arrays(offsets, column) for column in (ends[order, 1], np.tile(jaccard, 2)[order])]
+    columns = [np.zeros(DOCUMENTS, np.int64), np.arange(DOCUMENTS), *lists]
+    table = pa.table(dict(zip(("root", KEY, "neighbours", "similarity"), columns, strict=True)))
+    removed, kept, similarity = [], [], []
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+    before = memory("VmRSS")
+    for batch in cluster._keep_or_remove(iter(table.to_batches(max_chunksize=10_000)), "leader"):
+        removed.append(np.asarray(batch[KEY]))
+        kept.append(np.asarray(batch["kept_key"]))
+        similarity.append(np.asarray(batch["jaccard"]))
+    peak = memory("VmHWM") - before
+    expected = clusters.leader(DOCUMENTS, np.empty((0, 2), np.int64), pairs[:, 0], pairs[:, 1], jaccard)
+    assert np.concatenate(removed).tolist() == expected.removed.tolist()
+    assert np.concatenate(kept).tolist() == expected.kept.tolist()
+    assert np.concatenate(similarity).tolist() == expected.jaccard.tolist()
+    stay = DOCUMENTS - len(expected.removed)
+    print(f"{stay:,} of {DOCUMENTS:,} stay, {peak / stay:.0f} bytes each at the peak")
+    assert peak < 120 * stay + (48 << 20), "and the rows that are Python's at a time, and what is decided"

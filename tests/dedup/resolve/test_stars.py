@@ -1,13 +1,10 @@
 """Connected components in DataFrames: the same as a plain search, whatever the shape of the graph."""
 
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from pyspark.sql import SparkSession
 
 from sparkprep.dedup.columns import LINKS
@@ -73,52 +70,3 @@ def test_components_are_those_of_a_search(spark: SparkSession, tmp_path: Path) -
 def test_no_edges_no_components(spark: SparkSession, tmp_path: Path) -> None:
     none = spark.createDataFrame([], spark_schema(LINKS))
     assert stars.components(none, rounds_in(tmp_path / "rounds")).roots.collect() == []
-
-
-KILLED = """
-import os, signal, sys
-import numpy as np
-import psutil
-from sparkprep.dedup.columns import LINKS
-from sparkprep.dedup.resolve import stars
-from sparkprep.spark.session import get_session
-from sparkprep.spark.tables import Table, spark_schema
-
-folder, nodes = sys.argv[1], 3000
-few = {"spark.sql.shuffle.partitions": "2", "spark.task.maxFailures": "8"}
-spark = get_session("killed", few, master="local-cluster[2,1,1024]")
-names = np.random.default_rng(5).permutation(nodes).tolist()
-rows = spark.createDataFrame(list(zip(names[:-1], names[1:])), spark_schema(LINKS))
-killed, written = [], {}
-
-def table_of_round(number):
-    for before in range(number):
-        there = {f.name: f.stat().st_mtime_ns for f in os.scandir(f"{folder}/{before}")}
-        assert written.setdefault(before, there) == there, f"round {before} was computed again"
-    if number in (3, 5):
-        below = psutil.Process().children(recursive=True)
-        workers = [each for each in below if "CoarseGrainedExecutorBackend" in " ".join(each.cmdline())]
-        assert len(workers) >= 1, "no executor of ours is there"
-        workers[0].send_signal(signal.SIGKILL)
-        workers[0].wait(30)
-        killed.append(workers[0].pid)
-    return Table(f"{folder}/{number}", LINKS)
-
-roots, rounds = stars.components(rows, table_of_round)
-found = sorted(tuple(row) for row in roots.collect())
-assert found == [(node, 0) for node in range(nodes)], "one chain, of which every node knows the least"
-print("killed", len(killed), "rounds", rounds)
-spark.stop()
-"""
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_killed_between_rounds_takes_no_round_with_it(tmp_path: Path) -> None:
-    """On two executors, each killed in turn: a round lies in files, which all see, and is never computed again."""
-    run = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True, timeout=600, check=False
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    _, killed, _, rounds = run.stdout.split()[-4:]
-    assert int(killed) == 2
-    assert int(rounds) > 5
