@@ -179,7 +179,7 @@ def _shown(value: object) -> str:
 def _other_input(path: str, files: Sequence[tuple[str, int, int]]) -> str | None:
     """Return the first file that is not what it was."""
     before = {file[0]: file for file in _content(_in(path, _INPUT), {"files": list})["files"]}
-    now = {file[0]: list(file) for file in files}
+    now = {file[0]: file for file in files}
     for name in sorted(before.keys() | now.keys()):
         if name not in now:
             return f"{name} was read by it, and is not in the input now"

@@ -97,7 +97,7 @@ def _parts(told: Any) -> Sequence[Written]:
     """Return the parts that a task tells of."""
     if isinstance(told, Written):
         return [told]
-    return told if isinstance(told, list) else told.written  # type: ignore[no-any-return]
+    return told if isinstance(told, list) else told.written
 
 
 class Stages:
