@@ -17,7 +17,7 @@ import pyarrow as pa
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import cause, open_input
 from sparkprep.io.left_out import LeftOut, tell_left_out
-from sparkprep.io.listing import DataFile
+from sparkprep.io.listing import DataFile, check_unchanged
 from sparkprep.io.paths import is_local, normalise, scheme_of
 from sparkprep.io.walking import Entry, entry_of, walk
 
@@ -49,6 +49,10 @@ class Archives:
     def warnings(self) -> list[str]:
         """What is to be told of what is not read: a line for each reason."""
         return tell_left_out(self.left_out)
+
+    def check_unchanged(self) -> None:
+        """Raise UserError (InputChanged) naming the first archive that is not what it was when it was listed."""
+        check_unchanged(self.files)
 
 
 def list_archives(paths: Sequence[str], list_prefix: str) -> Archives:

@@ -30,7 +30,7 @@ from sparkprep.extract.site_blocks import HOSTS_SHOWN, Removed, SiteBlocks
 from sparkprep.extract.tally import HOSTS, Host, Tally
 from sparkprep.io.files import open_input, write_text
 from sparkprep.io.left_out import name_left_out
-from sparkprep.io.listing import DataFile, check_unchanged, stamps
+from sparkprep.io.listing import DataFile, stamps
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.options import changed
@@ -113,7 +113,7 @@ def extract(
             documents = Table(join_path(folder.work, DOCUMENTS), DOCUMENTS_SCHEMA, _PAGES)
             rejected = Table(join_path(folder.work, REJECTED), REJECTED_SCHEMA, _PAGES)
             told = _extract(spark, archives.files, settings, (documents, rejected), progress, stages)
-            check_unchanged(archives.files)
+            archives.check_unchanged()
         metrics = _metrics(archives, settings, (documents, rejected), told)
         metrics |= {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
