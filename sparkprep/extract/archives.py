@@ -17,7 +17,7 @@ import pyarrow as pa
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import cause, open_input
 from sparkprep.io.left_out import LeftOut
-from sparkprep.io.listing import DataFile
+from sparkprep.io.listing import DataFile, check_unchanged
 from sparkprep.io.paths import is_local, normalise, scheme_of
 from sparkprep.io.walking import Entry, entry_of, walk
 
@@ -57,6 +57,9 @@ class Archives:
         """The size of all of them, as they lie."""
         return sum(file.size for file in self.files)
 
+    def check_unchanged(self) -> None:
+        """Raise UserError (InputChanged) naming the first archive that is not what it was when it was listed."""
+        check_unchanged(self.files)
 
 def list_archives(paths: Sequence[str], list_prefix: str) -> Archives:
     """Return the archives at `paths`: files, folders searched to the bottom, patterns (`*`, `?`, `[a-z]`) in a file's

@@ -39,7 +39,7 @@ from sparkprep.extract.tally import HOSTS, Host, Tally
 from sparkprep.extract.telling import by_kind, warnings_of
 from sparkprep.io.files import open_input, write_text
 from sparkprep.io.left_out import name_left_out
-from sparkprep.io.listing import DataFile, check_unchanged, stamps
+from sparkprep.io.listing import DataFile, stamps
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.options import changed
@@ -123,7 +123,7 @@ def extract(
             rejected = Table(join_path(folder.work, REJECTED), REJECTED_SCHEMA, _PAGES)
             skipped = Table(join_path(folder.work, SKIPPED), SKIPPED_SCHEMA, _PAGES)
             told = _extract(spark, archives.files, settings, (documents, rejected, skipped), progress, stages)
-            check_unchanged(archives.files)
+            archives.check_unchanged()
         metrics = _metrics(archives, settings, (documents, rejected, skipped), told)
         metrics |= {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),

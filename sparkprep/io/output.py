@@ -202,7 +202,7 @@ class OutputFolder:
             return ""
         return (
             f" ({', '.join(stages)}): the same command with {argument('resume', True)} goes on from there; to remove "
-            f"it: {command('clean', self.path)}"
+            f"it: {command('clean', self.path, *(['--kept-work'] if self._keep_work else []))}"
         )
 
     def _size(self) -> str:

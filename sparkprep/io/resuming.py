@@ -24,12 +24,14 @@ from sparkprep.commands import command
 from sparkprep.errors import UserError, argument
 from sparkprep.io.files import exists, file_names, make_folder, write_text
 from sparkprep.io.json_files import read_json
-from sparkprep.io.paths import filesystem, is_local, join_path, split_s3
+from sparkprep.io.paths import filesystem, is_local, join_path, lies_in, split_s3
 from sparkprep.units import counted
 
 NOTES = "_resume"
 FORMAT = 1
 _MANIFEST, _INPUT = "manifest.json", "input.json"
+_OWNER = "_resume_of.json"
+"""In a folder of tables that lies elsewhere: whose they are."""
 _ADVICE = "run without resuming, which starts anew"
 _RUN_ID = re.compile("[0-9a-f]{8}")
 
@@ -135,6 +137,17 @@ def write_manifest(path: str, asked: Asked, runs: int) -> None:
         "runs": runs,
     }
     write_text(_in(path, _MANIFEST), json.dumps(manifest, indent=1) + "\n")
+    if not lies_in(asked.scratch, path):
+        write_text(join_path(asked.scratch, _OWNER), json.dumps({"version": FORMAT, "of": path}) + "\n")
+
+
+def is_needed(scratch: str) -> bool:
+    """Return whether a folder holds the tables of a run of another output that can still be gone on from."""
+    try:
+        owner = join_path(scratch, _OWNER)
+        return exists(owner) and exists(_in(read_json(owner, _ADVICE, {"of": str})["of"], _MANIFEST))
+    except UserError:
+        return False
 
 
 def check_same(earlier: Earlier, asked: Asked, free: Sequence[str] = ()) -> None:
@@ -179,7 +192,7 @@ def _shown(value: object) -> str:
 def _other_input(path: str, files: Sequence[tuple[str, int, int]]) -> str | None:
     """Return the first file that is not what it was."""
     before = {file[0]: file for file in _content(_in(path, _INPUT), {"files": list})["files"]}
-    now = {file[0]: list(file) for file in files}
+    now = {file[0]: file for file in files}
     for name in sorted(before.keys() | now.keys()):
         if name not in now:
             return f"{name} was read by it, and is not in the input now"

@@ -17,7 +17,7 @@ from sparkprep.errors import UserError, argument
 from sparkprep.io.files import UNFINISHED, cause, delete_file, delete_folder, write_text
 from sparkprep.io.heartbeat import HEARTBEAT, Heartbeat
 from sparkprep.io.paths import is_local, join_path, split_s3
-from sparkprep.io.resuming import finished
+from sparkprep.io.resuming import finished, is_needed
 
 NOTHING_IN_PLACE = "nothing was put in place"
 LOCK = ".lock"
@@ -145,6 +145,8 @@ class LocalRunFolder:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.exists(os.path.join(folder, UNFINISHED)):
                     _tell_of_kept(folder, f"rm -r {shlex.quote(folder)}")
+                    continue
+                if is_needed(folder):
                     continue
                 said = _tell_of_stages(folder, "would have gone on from there")
                 shutil.rmtree(folder, ignore_errors=True)

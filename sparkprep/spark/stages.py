@@ -48,6 +48,9 @@ class Files(Protocol):
     def files(self) -> Sequence[DataFile]:
         """All of them, sorted by path."""
 
+    def check_unchanged(self) -> None:
+        """Raise InputChanged where one is not what it was when it was listed."""
+
 
 @dataclass(frozen=True)
 class PartNotes:
@@ -97,7 +100,7 @@ def _parts(told: Any) -> Sequence[Written]:
     """Return the parts that a task tells of."""
     if isinstance(told, Written):
         return [told]
-    return told if isinstance(told, list) else told.written  # type: ignore[no-any-return]
+    return told if isinstance(told, list) else told.written
 
 
 class Stages:
@@ -161,9 +164,8 @@ class Stages:
     def can_be_resumed(self) -> bool:
         """Return whether the input still is what it was."""
         try:
-            check = getattr(self._source, "check_unchanged", None)
-            if check is not None:
-                check()
+            if self._source is not None:
+                self._source.check_unchanged()
         except InputChanged:
             return False
         except UserError:  # it cannot be seen just now

@@ -15,7 +15,7 @@ from sparkprep.documents.opening import Opened, Source, open_listed, paths_of, s
 from sparkprep.documents.parquet.pieces import plan
 from sparkprep.io.files import write_text
 from sparkprep.io.left_out import name_left_out
-from sparkprep.io.listing import list_input
+from sparkprep.io.listing import Listing, list_input
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.spark.displays import Display
@@ -67,13 +67,7 @@ def make_tokens(
     with OutputFolder(output, overwrite, paths_of(documents), MADE, work, keep_work, resume) as folder:
         with tasks_ended(spark):
             stages = Stages(folder, progress, "tokenize", asdict(settings), listing, cores(spark))
-            columns = [settings.id_column or DEFAULT_ID]
-            if listing:
-                max_bad = settings.max_bad
-                opened = open_listed(spark, listing, folder, progress, max_bad, columns, REJECTED, stages=stages)
-            else:
-                assert not isinstance(documents, list)
-                opened = spool_table(spark, documents, folder, progress, settings.text_column)
+            opened = _opened(spark, listing or documents, settings, folder, progress, stages)
             progress.expect(opened.summary.bytes)
             counts, parts, engine = _write_rows(spark, opened, settings, folder.work, progress, stages)
             opened.listing.check_unchanged()
@@ -96,6 +90,22 @@ def make_tokens(
         write_text(join_path(folder.work, METRICS), json.dumps(metrics, indent=1) + "\n")
         folder.commit()
     return metrics
+
+
+def _opened(
+    spark: SparkSession,
+    source: Listing | Source,
+    settings: TokenizeSettings,
+    folder: OutputFolder,
+    progress: Progress,
+    stages: Stages,
+) -> Opened:
+    """Open the documents of files, or of a table, which is written to some first."""
+    if isinstance(source, Listing):
+        columns = [settings.id_column or DEFAULT_ID]
+        return open_listed(spark, source, folder, progress, settings.max_bad, columns, REJECTED, stages=stages)
+    assert not isinstance(source, list)  # those were listed
+    return spool_table(spark, source, folder, progress, settings.text_column)
 
 
 def _write_rows(

@@ -9,6 +9,7 @@ import corpus
 import psutil
 import pyarrow as pa
 import pytest
+from checkout import ROOT
 from cluster import Cluster
 from dedup_runs import DONE_PARTS
 from processes import descendants, kill
@@ -69,7 +70,8 @@ def kill_of_nodes(cluster: Cluster, what: str) -> bool:
 
 def kill_driver() -> bool:
     """Kill the command that this process has started by `Cluster.job`, with all that it runs here."""
-    started = [each for each in psutil.Process(os.getpid()).children() if "SparkSubmit" in " ".join(each.cmdline())]
+    children = psutil.Process(os.getpid()).children()  # one of which may be the JVM of this process's own session
+    started = [each for each in children if str(ROOT / "jobs") in " ".join(each.cmdline())]
     for each in started:
         kill(each.pid, *(below.pid for below in descendants(each.pid)))
     return bool(started)

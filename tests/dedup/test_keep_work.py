@@ -8,6 +8,7 @@ from dedup_runs import prose, save
 from pyspark.sql import SparkSession
 
 from sparkprep import deduplicate
+from sparkprep.commands import command
 from sparkprep.console import what_is_left
 from sparkprep.dedup.report import page
 
@@ -23,6 +24,10 @@ def test_the_tables_of_a_run_that_fails_in_its_last_stage_are_kept_on_request(
     with pytest.raises(RuntimeError) as failed:
         deduplicate(source, output=tmp_path / "out", spark=spark, keep_work=True)
     (kept,) = tmp_path.glob("out.partial-*")
-    assert what_is_left(failed.value) == f"the work is kept in {kept}"
+    told = what_is_left(failed.value) or ""
+    assert told.startswith(
+        f"the work is kept in {kept} (sketch, candidates, verify, decide, write): the same command with"
+    )
+    assert told.endswith(f"to remove it: {command('clean', str(tmp_path / 'out'), '--kept-work')}")
     assert pq.read_table(kept / "kept").num_rows == pq.read_table(kept / "removed").num_rows == 1
     assert any((kept / "_tmp").rglob("*.parquet"))

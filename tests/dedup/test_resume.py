@@ -320,3 +320,18 @@ def test_lines_of_json_are_read_once(spark: SparkSession, tmp_path: Path, monkey
         result = deduplicate(source, output=tmp_path / "out", spark=spark, resume=True, max_bad="1")
     assert (result.metrics["counts"]["kept"], result.metrics["counts"]["rejected"]) == (15, 1)
     assert result.metrics["warnings"] == deduplicate(source, spark=spark, max_bad="1").metrics["warnings"]
+
+
+def test_a_work_place_of_its_own_is_gone_on_from_too(
+    spark: SparkSession, source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "work"
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "_write", _stop)
+        told = stopped(spark, source, tmp_path / "out", work=work)
+    assert f" and {next(work.iterdir())} (sketch, candidates, verify, decide)" in told
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "_sketch", _stop)
+        deduplicate(source, output=tmp_path / "out", spark=spark, work=work, resume=True)
+    assert same(tmp_path / "out", whole)
+    assert list(work.iterdir()) == []

@@ -112,7 +112,7 @@ def test_the_run_that_worked_last_is_gone_on_from(tmp_path: Path) -> None:
         folder = tmp_path / f"out.partial-{run_id}"
         folder.mkdir()
         if begun:
-            write_manifest(str(folder), Asked("dedup", {}, [], "", 1), 1)
+            write_manifest(str(folder), Asked("dedup", {}, [], f"{folder}/_tmp", 1), 1)
             manifest = folder / "_resume/manifest.json"
             manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"begun": begun}))
     found = find_earlier(str(tmp_path / "out.partial-"))
@@ -121,10 +121,25 @@ def test_the_run_that_worked_last_is_gone_on_from(tmp_path: Path) -> None:
 
 
 def test_an_option_on_which_the_answer_does_not_depend_may_be_another(tmp_path: Path) -> None:
-    write_manifest(str(tmp_path / "out.partial-00000000"), Asked("dedup", {"budget": 1, "rules": ("a",)}, [], "", 1), 1)
+    scratch = str(tmp_path / "out.partial-00000000" / "_tmp")
+    before = Asked("dedup", {"budget": 1, "rules": ("a",)}, [], scratch, 1)
+    write_manifest(str(tmp_path / "out.partial-00000000"), before, 1)
     earlier = find_earlier(str(tmp_path / "out.partial-"))
     assert earlier is not None
-    now = Asked("dedup", {"budget": 2, "rules": ("a",)}, [], "", 8)
+    now = Asked("dedup", {"budget": 2, "rules": ("a",)}, [], scratch, 8)
     check_same(earlier, now, free=("budget",))
     with pytest.raises(UserError, match="budget was 1, and is 2"):
         check_same(earlier, now)
+
+
+def test_tables_in_a_work_place_stay_as_long_as_the_run_of_another_output_can_be_gone_on_from(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    with pytest.raises(ZeroDivisionError), OutputFolder(tmp_path / "a", False, made=MADE, scratch_place=work) as output:  # noqa: PT012
+        write_manifest(output.work, asked(output), 1)
+        output.resume, output.notes = True, Finished()  # type: ignore[assignment]
+        raise ZeroDivisionError
+    with OutputFolder(tmp_path / "b", False, scratch_place=work):
+        assert Path(output.scratch).is_dir()
+    with OutputFolder(tmp_path / "a", False, scratch_place=work):
+        assert not Path(output.work).exists()
+        assert not Path(output.scratch).exists()
