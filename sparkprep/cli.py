@@ -30,7 +30,7 @@ VERBS = (
     Verb("extract", "sparkprep.extract.cli", "turn crawl archives into documents"),
     Verb("filter", "sparkprep.filter.cli", "keep the documents that the published rules of curation let through"),
     Verb("dedup", "sparkprep.dedup.cli", "remove near-duplicate documents"),
-    Verb("index", "sparkprep.dedup.index.cli", "the crawls in an index that dedup has made: listed, or taken out"),
+    Verb("index", "sparkprep.dedup.crawls.cli", "the crawls in an index that dedup has made: listed, or taken out"),
     Verb("grade", "sparkprep.grade.cli", "precision and recall of a result against a truth"),
     Verb("explain", "sparkprep.dedup.audit.explain_cli", "why a document was removed, or kept"),
     Verb("browse", "sparkprep.dedup.audit.browse_cli", "look through what was removed, in a browser"),

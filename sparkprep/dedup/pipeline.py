@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkprep.arguments import check_arguments
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
 from sparkprep.dedup.contents import MADE, METRICS, SINGLE_FILE
-from sparkprep.dedup.index.crawl import IntoIndex
+from sparkprep.dedup.crawls.adding import IntoIndex
 from sparkprep.dedup.index.folder import check_index, held_index
 from sparkprep.dedup.inputs import open_documents
 from sparkprep.dedup.report import examples, metrics, page, sources
@@ -190,7 +190,7 @@ def _open_and_run(
         _write(work, outcome)
         if into is not None:
             into.write(work, counts)
-        return _report(work, tally, counts, outcome, into.figures() if into else None)
+        return _report(work, tally, counts, outcome)
 
 
 def _sketch(work: Workspace, into: IntoIndex | None) -> Tally:
@@ -261,9 +261,7 @@ def _told_apart(piece: int, documents: Documents, removed: Table) -> Iterator[tu
             yield batch, batch.slice(0, 0)
 
 
-def _report(
-    work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome, index: dict[str, Any] | None
-) -> dict[str, Any]:
+def _report(work: Workspace, tally: Tally, counts: CandidateCounts, outcome: Outcome) -> dict[str, Any]:
     """Write metrics.json and report.html, and return the metrics.
 
     Both tell how long the stage took until the page was drawn; what follows is the writing of two small files.
@@ -275,7 +273,7 @@ def _report(
             by_source = sources.losses(work.own_signatures, column, work.removed_keys, outcome.flows)
             work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
         shown = examples.collect(work, outcome)
-        figures = metrics.build(work, tally, counts, outcome, by_source, index)
+        figures = metrics.build(work, tally, counts, outcome, by_source)
 
         def timed() -> dict[str, Any]:
             this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))

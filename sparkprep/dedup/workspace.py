@@ -263,6 +263,8 @@ class Workspace:
     warnings: list[str] = field(default_factory=list)
     index: IndexedDocuments | None = None
     """the documents of earlier crawls, where the run has an index"""
+    index_figures: dict[str, Any] | None = None
+    """what the run has done with it, for the metrics"""
     inner: str | None = None
     """where the tables of the result go, if they are not wanted as such"""
     _searches: dict[tuple[str, int], Search] = field(default_factory=dict)

@@ -52,7 +52,7 @@ ELSEWHERE = {
 WITH_SPARK = (
     "sparkprep.dedup.cli",
     "sparkprep.dedup.audit.explain_cli",
-    "sparkprep.dedup.index.cli",
+    "sparkprep.dedup.crawls.cli",
     "sparkprep.extract.cli",
     "sparkprep.filter.cli",
     "sparkprep.tokens.shards_cli",

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     check_arguments(output=args.output, crawl=args.crawl)
     with if_interrupted("the index is as it was"):
-        from sparkprep.dedup.index.removal import remove_crawl
+        from sparkprep.dedup.crawls.removal import remove_crawl
 
         removal = remove_crawl(args.index, args.crawl, output=args.output, overwrite=args.overwrite, stream=sys.stderr)
     rows = [f"crawl {removal.crawl.name} is out of {args.index}"]
