@@ -53,6 +53,12 @@ from sparkprep.spark.tasks import run
 SHUFFLED = 0.7
 """Bytes that are shuffled of a byte of the documents as encoded in Parquet: 0.60 was measured on the embedded 10k."""
 
+_BESIDE = (
+    *("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "sample"),
+    *("index", "crawl"),
+)
+"""What `deduplicate` takes beside settings."""
+
 
 def deduplicate(
     source: Given | HasOutput,
@@ -92,31 +98,9 @@ def deduplicate(
     >>> result = deduplicate(documents, threshold=0.7)           # doctest: +SKIP
     >>> result.kept.count(), result.metrics["counts"]["near"]    # doctest: +SKIP
     """
-    keywords = (
-        "output",
-        "overwrite",
-        "spark",
-        "progress",
-        "stream",
-        "single_file",
-        "work",
-        "keep_work",
-        "sample",
-        "index",
-        "crawl",
-    )
-    settings = from_keywords(Settings, settings, fields, keywords)
-    check_arguments(
-        output=output,
-        overwrite=overwrite,
-        spark=spark,
-        progress=progress,
-        stream=stream,
-        work=work,
-        keep_work=keep_work,
-        index=index,
-        crawl=crawl,
-    )
+    settings = from_keywords(Settings, settings, fields, _BESIDE)
+    places = {"output": output, "work": work, "index": index, "crawl": crawl}
+    check_arguments(**places, overwrite=overwrite, spark=spark, progress=progress, stream=stream, keep_work=keep_work)
     _check_single_file(single_file)
     documents = source_of(place_of(source))
     check_index(index, crawl, settings, paths_of(documents), output)
