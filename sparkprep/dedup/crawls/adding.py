@@ -195,7 +195,7 @@ def write_signatures(work: Workspace, crawl: CrawlOfRun) -> Tally:
 
     crawl_indexed = crawl.indexed
     found = run(work.spark, range(len(work.documents.pieces)), task)
-    counts = {}
+    counts: dict[str, int] = {}
     for which, table_ in enumerate(written):
         sums = table_.note(part for number, part in found if number == which)
         counts = counts or sums
