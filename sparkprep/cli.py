@@ -31,7 +31,7 @@ VERBS = (
     Verb("filter", "sparkprep.filter.cli", "keep the documents that the published rules of curation let through"),
     Verb("dedup", "sparkprep.dedup.cli", "remove near-duplicate documents"),
     Verb("decontaminate", "sparkprep.decontaminate.cli", "remove documents that hold questions of evaluation sets"),
-    Verb("index", "sparkprep.dedup.index.cli", "the crawls in an index that dedup has made: listed, or taken out"),
+    Verb("index", "sparkprep.dedup.crawls.cli", "the crawls in an index that dedup has made: listed, or taken out"),
     Verb("grade", "sparkprep.grade.cli", "precision and recall of a result against a truth"),
     Verb("explain", "sparkprep.explain_cli", "why a document was removed, or kept, or a page gave none"),
     Verb("browse", "sparkprep.dedup.audit.browse_cli", "look through what was removed, in a browser"),

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkprep.arguments import check_arguments
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
 from sparkprep.dedup.contents import MADE, METRICS, SINGLE_FILE
-from sparkprep.dedup.index.crawl import IntoIndex
+from sparkprep.dedup.crawls.adding import IntoIndex
 from sparkprep.dedup.index.folder import check_index, held_index
 from sparkprep.dedup.inputs import open_documents
 from sparkprep.dedup.noted import once
@@ -53,12 +53,14 @@ from sparkprep.spark.session import get_session
 from sparkprep.spark.tables import Table, Written, split_writer
 from sparkprep.spark.tasks import run
 
-_KEYWORDS = (
-    *("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "resume", "sample"),
-    *("index", "crawl"),
-)
 SHUFFLED = 0.7
 """Bytes that are shuffled of a byte of the documents as encoded in Parquet: 0.60 was measured on the embedded 10k."""
+
+_BESIDE = (
+    *("output", "overwrite", "spark", "progress", "stream", "single_file", "work", "keep_work", "sample"),
+    *("resume", "index", "crawl"),
+)
+"""What `deduplicate` takes beside settings."""
 
 
 @overload
@@ -147,19 +149,17 @@ def deduplicate(
     >>> result.kept.count(), result.metrics["counts"]["near"]    # doctest: +SKIP
     """
     several = fields.pop("threshold") if are_several(fields.get("threshold")) else None
-    settings = from_keywords(Settings, settings, fields, _KEYWORDS)
+    settings = from_keywords(Settings, settings, fields, _BESIDE)
     thresholds = () if several is None else check_thresholds(several, settings)
+    places = {"output": output, "work": work, "index": index, "crawl": crawl}
     check_arguments(
-        output=output,
+        **places,
         overwrite=overwrite,
         spark=spark,
         progress=progress,
         stream=stream,
-        work=work,
         keep_work=keep_work,
         resume=resume,
-        index=index,
-        crawl=crawl,
     )
     _check_single_file(single_file)
     if index is not None:
@@ -258,7 +258,7 @@ def _run(work: Workspace, into: IntoIndex | None) -> dict[str, Any]:
     _finish(work, outcomes)
     if into is not None:
         into.write(work, counts[0])
-    return _report(work, tally, counts, outcomes, into.figures() if into else None)
+    return _report(work, tally, counts, outcomes)
 
 
 def _sketch(work: Workspace, into: IntoIndex | None) -> Tally:
@@ -354,11 +354,7 @@ def _told_apart(piece: int, documents: Documents, removed: Sequence[Table]) -> I
 
 
 def _report(
-    work: Workspace,
-    tally: Tally,
-    counts: Sequence[CandidateCounts],
-    outcomes: Sequence[Outcome],
-    index: dict[str, Any] | None,
+    work: Workspace, tally: Tally, counts: Sequence[CandidateCounts], outcomes: Sequence[Outcome]
 ) -> dict[str, Any]:
     """Write metrics.json and report.html, of each threshold and of all together; return the metrics of the run."""
     begun = time.monotonic()
@@ -369,7 +365,7 @@ def _report(
             return {"stages": [*work.progress.summary(), this], "seconds": round(work.progress.seconds, 3)}
 
         told = [
-            _report_of_one(view, tally, of_view, outcome, index, so_far)
+            _report_of_one(view, tally, of_view, outcome, so_far)
             for view, of_view, outcome in zip(work.each, counts, outcomes, strict=True)
         ]
         return comparison.write(work, told, so_far()) if work.thresholds else told[0][0]
@@ -380,7 +376,6 @@ def _report_of_one(
     tally: Tally,
     counts: CandidateCounts,
     outcome: Outcome,
-    index: dict[str, Any] | None,
     so_far: Callable[[], dict[str, Any]],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write metrics.json and report.html of one threshold, and return the metrics and the examples.
@@ -392,7 +387,7 @@ def _report_of_one(
         by_source = sources.losses(work.own_signatures, column, work.removed_keys, outcome.flows)
         work.warnings += [f"{s} loses over 90 % of its documents" for s in by_source["lost_over_90_percent"]]
     shown = examples.collect(work, outcome)
-    figures = metrics.build(work, tally, counts, outcome, by_source, index)
+    figures = metrics.build(work, tally, counts, outcome, by_source)
 
     def timed() -> dict[str, Any]:
         figures.update(so_far())

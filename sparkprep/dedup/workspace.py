@@ -276,6 +276,8 @@ class Workspace:
     """the folder of a view's tables, in the scratch and in the output; of the run itself none"""
     index: IndexedDocuments | None = None
     """the documents of earlier crawls, where the run has an index"""
+    index_figures: dict[str, Any] | None = None
+    """what the run has done with it, for the metrics"""
     inner: str | None = None
     """where the tables of the result go, if they are not wanted as such"""
     _searches: dict[tuple[str, int], Search] = field(default_factory=dict)

@@ -195,7 +195,7 @@ class _Survey:
     def of_shards(self, folder: str, now: datetime) -> list[Leftover]:
         """Return what a run that made shards has left beside them, and what is to be known of these."""
         about, path = self.shards[folder], self._uri(folder) if folder else f"s3://{self._bucket}"
-        found = []
+        found: list[Leftover] = []
         if HEARTBEAT in about.names:
             notes = join_path(path, _NOTES)
             is_idle = about.is_idle(now) or self._has_ended(notes)
@@ -225,10 +225,13 @@ class _Survey:
     def of_index(self, folder: str, now: datetime) -> list[Leftover]:
         """Return the tables of an index that its manifest does not name, and so no run needs."""
         path = self._uri(folder)
-        named, found = named_folders(path), []
+        named = named_folders(path)
+        if named is None:
+            return []
+        found: list[Leftover] = []
         beat = next(entries(self._client, self._bucket, f"{folder}/{HEARTBEAT}", path), None)
         is_dead = beat is None or is_idle_since(beat.written, now) or self._has_ended(path)
-        for table in () if named is None else table_folders(path):
+        for table in table_folders(path):
             if table not in named:
                 about = _Folder()
                 for entry in entries(self._client, self._bucket, f"{folder}/{table}/", path):

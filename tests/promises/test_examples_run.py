@@ -53,7 +53,7 @@ WITH_SPARK = (
     "sparkprep.decontaminate.cli",
     "sparkprep.dedup.cli",
     "sparkprep.explain_cli",
-    "sparkprep.dedup.index.cli",
+    "sparkprep.dedup.crawls.cli",
     "sparkprep.extract.cli",
     "sparkprep.filter.cli",
     "sparkprep.tokens.shards_cli",

@@ -79,7 +79,9 @@ def _removed(run: FinishedRun, link: Link, colour: bool, whole: bool) -> str:
         _line("removed", gone),
         _line("kept", kept),
         f"  why        {link.rule}: {why}",
-        f"  stays      the one that comes first by --keep {safe_text(settings['keep'])}",
+        "  stays      the one of the earlier crawl"
+        if kept.crawl is not None
+        else f"  stays      the one that comes first by --keep {safe_text(settings['keep'])}",
     ]
     if others:
         shown = ", ".join(f"{safe_text(each.id)} ({shown_jaccard(each.jaccard)})" for each in others[:MOST_SHOWN])

@@ -107,6 +107,20 @@ class BucketContents:
 
 
 @njit(cache=KEPT)
+def _pair_up(keys, own, removed, fill, pairs, n):
+    """Count the pairs of keys after n others, of which one is below `own` and none from `removed` on; write them."""
+    for i in range(keys.size):
+        for j in range(i + 1, keys.size):
+            low, high = min(keys[i], keys[j]), max(keys[i], keys[j])
+            if low < own and high < removed:
+                if fill:
+                    pairs[n, 0] = low
+                    pairs[n, 1] = high
+                n += 1
+    return n
+
+
+@njit(cache=KEPT)
 def _walk(bucket, key, text_hash, cap, own, removed, fill, pairs, exact, hot, hot_buckets, same_id):
     """Go once over entries sorted by (bucket, text_hash, key); count the rows, and with `fill` write them."""
     n_pairs, n_exact, n_hot, n_hot_buckets, n_same = 0, 0, 0, 0, 0
@@ -160,14 +174,7 @@ def _walk(bucket, key, text_hash, cap, own, removed, fill, pairs, exact, hot, ho
                 hot_buckets[n_hot_buckets, 1] = size
             n_hot_buckets += 1
         else:
-            for i in range(size):
-                for j in range(i + 1, size):
-                    low, high = min(firsts[i], firsts[j]), max(firsts[i], firsts[j])
-                    if low < own and high < removed:
-                        if fill:
-                            pairs[n_pairs, 0] = low
-                            pairs[n_pairs, 1] = high
-                        n_pairs += 1
+            n_pairs = _pair_up(firsts[:size], own, removed, fill, pairs, n_pairs)
         start = end
     return n_pairs, n_exact, n_hot, n_hot_buckets, n_same
 

@@ -100,17 +100,9 @@ def other_thresholds(result: Outcome, threshold: float, bands: int, rows: int) -
 
 
 def build(
-    work: Workspace,
-    tally: Tally,
-    counts: CandidateCounts,
-    result: Outcome,
-    by_source: dict[str, Any] | None,
-    index: dict[str, Any] | None,
+    work: Workspace, tally: Tally, counts: CandidateCounts, result: Outcome, by_source: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Return everything that metrics.json holds.
-
-    by_source: what `sources.losses` returns. index: what `CrawlOfRun.figures` does, where there is one.
-    """
+    """Return everything that metrics.json holds; by_source: what `sources.losses` returns."""
     settings, summary, banding = work.settings, work.summary, work.settings.banding
     documents = summary.rows + work.rejected
     at_threshold = float(probability(settings.threshold, banding.bands, banding.rows))
@@ -162,7 +154,7 @@ def build(
         "sources": by_source,
         "text_scans": list(work.scans),
         "shuffle": shuffles(work),
-        "index": index,
+        "index": work.index_figures,
         "stages": work.progress.summary(),
         "seconds": round(work.progress.seconds, 3),
         "parts": {name: table.manifest() for name, table in work.results.items()},

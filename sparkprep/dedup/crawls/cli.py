@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     check_arguments(output=args.output, crawl=args.crawl)
     with if_interrupted("the index is as it was"):
-        from sparkprep.dedup.index.removal import remove_crawl
+        from sparkprep.dedup.crawls.removal import remove_crawl
 
         removal = remove_crawl(args.index, args.crawl, output=args.output, overwrite=args.overwrite, stream=sys.stderr)
     rows = [f"crawl {removal.crawl.name} is out of {args.index}"]
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 def listed(path: str, manifest: Manifest) -> str:
     """Return a table of the crawls of the index at a path, as text."""
     settings = ", ".join(f"{name} {value}" for name, value in manifest.settings.items())
-    rows = [("crawl", "added", "documents", "kept", "removed", "size", "a document")]
+    rows: list[tuple[str, ...]] = [("crawl", "added", "documents", "kept", "removed", "size", "a document")]
     rows += [_row(each) for each in manifest.crawls]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [

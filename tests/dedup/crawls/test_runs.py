@@ -23,8 +23,8 @@ from sparkprep.dedup.audit.finished import FinishedRun, links_in
 from sparkprep.dedup.audit.index import Index
 from sparkprep.dedup.audit.pages import Pages
 from sparkprep.dedup.cli import summary
+from sparkprep.dedup.crawls.removal import remove_crawl
 from sparkprep.dedup.index.folder import read_index
-from sparkprep.dedup.index.removal import remove_crawl
 from sparkprep.errors import UserError
 
 TEXTS = [prose(seed) for seed in range(6)]

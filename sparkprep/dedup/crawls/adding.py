@@ -125,10 +125,7 @@ class IntoIndex:
         """Write what the index gets of the run's documents; it counts when it is committed."""
         with work.progress.stage("index", work.summary.rows):
             write_rows(work, self.crawl, counts)
-
-    def figures(self) -> dict[str, Any]:
-        """Return what metrics.json tells of the index."""
-        return self.crawl.figures()
+        work.index_figures = self.crawl.figures()
 
     def commit(self) -> None:
         """Put the crawl into the index, unless it is there. Raises UserError where the index has changed."""
@@ -198,7 +195,7 @@ def write_signatures(work: Workspace, crawl: CrawlOfRun) -> Tally:
 
     crawl_indexed = crawl.indexed
     found = run(work.spark, range(len(work.documents.pieces)), task)
-    counts = {}
+    counts: dict[str, int] = {}
     for which, table_ in enumerate(written):
         sums = table_.note(part for number, part in found if number == which)
         counts = counts or sums

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from sparkprep.dedup.candidates import BucketSearch
-from sparkprep.dedup.index.crawl import decided, new_tables, stored, undecided
+from sparkprep.dedup.crawls.adding import decided, new_tables, stored, undecided
 from sparkprep.dedup.index.folder import IndexFolder, held_index
 from sparkprep.dedup.index.indexed import IndexedDocuments, files_of, index_without, part_of
 from sparkprep.dedup.index.layout import KEPT, REMOVED, ROWS, SHINGLES, serial_of

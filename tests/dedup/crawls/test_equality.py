@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
+from sparkprep.dedup.crawls.removal import BACK, remove_crawl
 from sparkprep.dedup.index.folder import read_index
-from sparkprep.dedup.index.removal import BACK, remove_crawl
 
 ON_THE_DRIVER, ON_THE_CLUSTER = 10_000_000, 0
 
