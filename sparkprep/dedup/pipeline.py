@@ -193,8 +193,8 @@ def _check_with_index(thresholds: Sequence[float], resume: bool) -> None:
         raise UserError(f"{argument('index')}: an index is of one {argument('threshold')}; keep one for each")
     if resume:
         raise UserError(
-            f"{argument('resume', True)}: a run with {argument('index')} notes no stages; leave that out, and it starts "
-            "anew: the index is as it was"
+            f"{argument('resume', True)}: a run with {argument('index')} notes no stages; leave that out and it starts "
+            "anew, with the index as it was"
         )
 
 

@@ -61,6 +61,7 @@ class Archives:
         """Raise UserError (InputChanged) naming the first archive that is not what it was when it was listed."""
         check_unchanged(self.files)
 
+
 def list_archives(paths: Sequence[str], list_prefix: str) -> Archives:
     """Return the archives at `paths`: files, folders searched to the bottom, patterns (`*`, `?`, `[a-z]`) in a file's
     or folder's name, also on S3, and lists of paths, one a line.

@@ -43,8 +43,8 @@ def warnings_of(
 ) -> list[Warned]:
     """Return what a user should know of.
 
-    unread: paths of archives without one record. damaged: of others. reasons: records by why they gave no document. forgotten: blocks of site boilerplate
-    that were not counted to the end.
+    unread: paths of archives without one record. damaged: of others. reasons: records by why they gave no document.
+    forgotten: blocks of site boilerplate that were not counted to the end.
     """
     files: dict[str, list[Any]] = {}
     for each in archives.left_out:

@@ -18,7 +18,7 @@ def joins_by_shuffle(spark: SparkSession) -> Iterator[None]:
     (`tasks.run_tasks`) it knows nothing but the numbers that they are handed, and so holds each to be small: beyond the
     driver's budget, tables that grow with the documents would come to the driver.
     """
-    before = {name: spark.conf.get(name, None) for name in _LIMITS}  # type: ignore[arg-type]  # None: it is not set
+    before = {name: spark.conf.get(name, None) for name in _LIMITS}  # None: it is not set
     for name in _LIMITS:
         spark.conf.set(name, "-1")
     try:
