@@ -12,13 +12,15 @@ from sparkprep.io.paths import normalise
 from sparkprep.io.results import job_of
 
 _URL = "url"
-_ADVICE = "name the output folder of a finished extract, filter or dedup"
+_JOBS = "extract, filter, dedup or decontaminate"
+_ADVICE = f"name the output folder of a finished {_JOBS}"
 EPILOG = """\
 examples:
   %(prog)s clean d000123                        of dedup: why it went, its kept twin, the words that differ
   %(prog)s clean d000123 --whole                both texts too
   %(prog)s s3://bucket/clean d000123
   %(prog)s good --id d000123                    of filter: the rule, what it measured, its threshold
+  %(prog)s apart d000123                        of decontaminate: the question, the words, and where they stand
   %(prog)s pages --url https://example.org/3    of extract: the document that a page became
 
 Of a document that was kept, dedup tells the one most like it, filter the thresholds that it came nearest to; of a page
@@ -30,7 +32,7 @@ the input, which may be gone.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     parser.epilog = EPILOG
-    parser.add_argument("output", metavar="OUTPUT", help="the output folder of a finished extract, filter or dedup")
+    parser.add_argument("output", metavar="OUTPUT", help=f"the output folder of a finished {_JOBS}")
     parser.add_argument(
         "name",
         nargs="?",
@@ -65,6 +67,10 @@ def _told(job: str, output: str, name: str, column: str | None, colour: bool, wh
         from sparkprep.filter import explain as of_filter
 
         return of_filter.explain(of_filter.FilteredRun(output), name, column, whole)
+    if job == "decontaminate":
+        from sparkprep.decontaminate import explain as of_decontaminate
+
+        return of_decontaminate.explain(of_decontaminate.DecontaminatedRun(output), name, column, whole)
     from sparkprep.dedup.audit.explain import explain
     from sparkprep.dedup.audit.finished import FinishedRun
 

@@ -26,6 +26,7 @@ _JOBS: Mapping[str, Mapping[str, type]] = {
     "extract": _OF_EXTRACT,
     "filter": {"rules": list, "counts": dict, "settings": dict},
     "dedup": {"candidates": dict, "counts": dict, "settings": dict},
+    "decontaminate": {"benchmarks": list, "counts": dict, "settings": dict},
 }
 """What metrics.json of a job holds, and that of no other."""
 _PART_OF_REMOVED = re.compile(r"((?:.*/)?)removed/part-\d{5,}\.snappy\.parquet")
@@ -65,7 +66,7 @@ def place_of(given: Any) -> Any:
 
 
 def job_of(folder: str, advice: str) -> str:
-    """Return which job has made the result in a folder: extract, filter or dedup.
+    """Return which job has made the result in a folder: extract, filter, dedup or decontaminate.
 
     Raises UserError, with the advice, where there is no such folder, or no finished result of these.
     """
@@ -77,6 +78,7 @@ def job_of(folder: str, advice: str) -> str:
             if exists(join_path(folder, name)):
                 raise UserError(f"{folder}: a result of `{verb}`, which decides nothing about documents; {advice}")
         raise UserError(f"{folder}: it holds no {_METRICS}, so it is no finished result; {advice}")
+    refuse_several(folder)
     metrics = read_json(path, advice)
     for job, keys in _JOBS.items():
         if all(isinstance(metrics.get(key), kind) for key, kind in keys.items()):
