@@ -129,11 +129,11 @@ GROUND_UP = {
     "sparkprep.dedup": (
         ("kernels", "contents"),
         ("settings",),
-        ("keep",),
+        ("keep", "thresholds"),
         ("columns",),
         ("signatures", "index"),
         ("workspace", "inputs"),
-        ("ties", "candidates", "verify"),
+        ("noted", "ties", "candidates", "verify"),
         ("resolve",),
         ("report", "crawls"),
         ("audit",),
@@ -171,7 +171,7 @@ GROUND_UP = {
         ("index",),
         ("searching", "result"),
         ("metrics", "report"),
-        ("pipeline",),
+        ("pipeline", "explain"),
         ("cli",),
     ),
     "trainer": (

@@ -141,8 +141,7 @@ def deduplicate(
     run does. The results lie in folders of the output, `threshold-0.7` and so on, beside a report that compares them.
 
     A DataFrame of pandas keeps an index that has a name, as a column; its missing values are nulls. Raises UserError
-    where the input, a setting or the output cannot work, and where files hold no document; of a table without rows the
-    result has none.
+    where the input, a setting or the output cannot work, and where files hold no document.
 
     >>> from sparkprep import deduplicate
     >>> result = deduplicate(documents, threshold=0.7)           # doctest: +SKIP
@@ -152,18 +151,10 @@ def deduplicate(
     settings = from_keywords(Settings, settings, fields, _BESIDE)
     thresholds = () if several is None else check_thresholds(several, settings)
     places = {"output": output, "work": work, "index": index, "crawl": crawl}
-    check_arguments(
-        **places,
-        overwrite=overwrite,
-        spark=spark,
-        progress=progress,
-        stream=stream,
-        keep_work=keep_work,
-        resume=resume,
-    )
+    how = {"overwrite": overwrite, "progress": progress, "keep_work": keep_work, "resume": resume}
+    check_arguments(**places, **how, spark=spark, stream=stream)
     _check_single_file(single_file)
-    if index is not None:
-        _check_with_index(thresholds, resume)
+    _check_with_index(index, thresholds, resume)
     documents = source_of(place_of(source))
     check_index(index, crawl, settings, paths_of(documents), output)
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
@@ -176,10 +167,9 @@ def deduplicate(
     ):
         into = None if held is None or crawl is None else IntoIndex(held, crawl)
         with tasks_ended(spark):
-            work_of_run = _open(spark, documents, settings, folder, told, worker, thresholds, single_file, into)
-            work_of_run.single_file, work_of_run.sample = single_file, sample
-            with explained(), joins_by_shuffle(spark):
-                figures = _run(work_of_run, into)
+            run = _open(spark, documents, settings, folder, told, worker, thresholds, single_file, into)
+            run.single_file, run.sample = single_file, sample
+            figures = _run(run, into)
         if into is not None:
             into.commit()
         folder.commit()
@@ -187,8 +177,10 @@ def deduplicate(
     return (ThresholdResults if thresholds else Result)(figures, folder.path, spark)
 
 
-def _check_with_index(thresholds: Sequence[float], resume: bool) -> None:
+def _check_with_index(index: str | os.PathLike[str] | None, thresholds: Sequence[float], resume: bool) -> None:
     """Refuse what a run with an index does not do."""
+    if index is None:
+        return
     if thresholds:
         raise UserError(f"{argument('index')}: an index is of one {argument('threshold')}; keep one for each")
     if resume:
@@ -245,20 +237,21 @@ def _open(
 
 def _run(work: Workspace, into: IntoIndex | None) -> dict[str, Any]:
     """Run all stages, each for all of the run's thresholds and once, and return the metrics."""
-    if into is not None:
-        into.begin(work)
-    tally = once(work, "sketch", lambda: _sketch(work, into), (Tally,), [work.signatures], [work])
-    work.text_bytes = tally.text_bytes
-    views = work.each
-    candidates = [table for view in views for table in view.candidates.all]
-    counts = once(work, "candidates", lambda: _search(work), (CandidateCounts,), candidates, views)
-    decided = [table for view in views for table in (view.removed, view.pairs, view.removed_keys)]
-    outcomes = once(work, "decide", lambda: _resolve(work, counts), (Outcome, Flow), decided, views)
-    once(work, "write", lambda: _write(work), (), _written(work), views)
-    _finish(work, outcomes)
-    if into is not None:
-        into.write(work, counts[0])
-    return _report(work, tally, counts, outcomes)
+    with explained(), joins_by_shuffle(work.spark):
+        if into is not None:
+            into.begin(work)
+        tally = once(work, "sketch", lambda: _sketch(work, into), (Tally,), [work.signatures], [work])
+        work.text_bytes = tally.text_bytes
+        views = work.each
+        candidates = [table for view in views for table in view.candidates.all]
+        counts = once(work, "candidates", lambda: _search(work), (CandidateCounts,), candidates, views)
+        decided = [table for view in views for table in (view.removed, view.pairs, view.removed_keys)]
+        outcomes = once(work, "decide", lambda: _resolve(work, counts), (Outcome, Flow), decided, views)
+        once(work, "write", lambda: _write(work), (), _written(work), views)
+        _finish(work, outcomes)
+        if into is not None:
+            into.write(work, counts[0])
+        return _report(work, tally, counts, outcomes)
 
 
 def _sketch(work: Workspace, into: IntoIndex | None) -> Tally:

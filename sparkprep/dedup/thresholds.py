@@ -13,8 +13,6 @@ from sparkprep.options import option_named
 
 MOST_THRESHOLDS = 8
 """A task that writes holds a row group of each."""
-PATTERN = r"threshold-\d[\d.e-]*"
-"""Of `folder_of`."""
 
 
 def folder_of(threshold: float) -> str:

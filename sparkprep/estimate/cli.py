@@ -37,7 +37,7 @@ examples:
   %(prog)s --input s3://bucket/docs --instance-type r5.2xlarge --core-nodes 3
   %(prog)s --input docs.jsonl.gz --jobs dedup --json
 
-It takes the flags of `sparkprep dedup`, which it is an estimate of, and those of a cluster, as `sparkprep emr plan` has
+It takes the flags of `dedup`, which it is an estimate of, and those of a cluster, as `emr plan` has
 them. No Spark is started. A sample cannot tell how many documents will be removed: of two that are alike, one per cent
 of the documents holds both in one case of ten thousand. --scan can.
 """

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sparkprep.commands import command
 from sparkprep.dedup.inputs import choose_columns
 from sparkprep.dedup.settings import Settings
 from sparkprep.documents.keys import id_column
@@ -142,8 +141,8 @@ def _scanned(found: Found, windowed: Windowed, settings: Settings, how: Estimate
 def _of_lines(listing: Listing, settings: Settings, how: EstimateSettings, display: Display) -> Found:
     if how.scan:
         raise UserError(
-            f"{argument('scan', True)} reads Parquet, and the input is JSON Lines: leave it out, or estimate what "
-            f"`{command('filter')}` has made of it"
+            f"{argument('scan', True)} reads Parquet, and the input is JSON Lines: leave it out, or estimate what the "
+            "job filter has made of it"
         )
     with _told(display, "sample") as look:
         sample, names = sample_lines(listing.files, settings.text_column, how.sample, how.sample_seed, look)

@@ -15,9 +15,11 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def is_property(function: Function) -> bool:
+    """Whether a function is a property, or one of the signatures by which a type checker knows another one."""
     return any(
-        "property" in ast.unparse(decorator) or "setter" in ast.unparse(decorator)
+        word in ast.unparse(decorator)
         for decorator in function.decorator_list
+        for word in ("property", "setter", "overload")
     )
 
 

@@ -18,7 +18,7 @@ examples:
   %(prog)s remove crawls.index --crawl jan                      as if it had never been there
   %(prog)s remove crawls.index --crawl jan --output changes     where documents of later crawls went for some of its
 
-An index is made by `sparkprep dedup --index`. The table of changes names the documents of later crawls that come back,
+An index is made by `dedup --index`. The table of changes names the documents of later crawls that come back,
 their twin being gone, and those that go for one that comes back. Their rows are in the results of those crawls: in
 audit/rows, or in kept.
 """

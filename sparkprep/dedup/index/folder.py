@@ -138,7 +138,7 @@ def read_index(path: str | os.PathLike[str]) -> Manifest:
 
 
 def _no_index(place: str) -> UserError:
-    return UserError(f"{place}: holds no {INDEX}, so it is no index; name one that `sparkprep dedup --index` has made")
+    return UserError(f"{place}: holds no {INDEX}, so it is no index; name one that `dedup --index` has made")
 
 
 def check_index(

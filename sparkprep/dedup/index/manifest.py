@@ -24,7 +24,7 @@ FORMAT = 1
 """To be raised whenever what is kept of a document, or any hash of it, changes."""
 UNICODE = 14
 """Of the table by which texts are split into words (`kernels/unicode14.npz`)."""
-_ADVICE = "name a folder that `sparkprep dedup --index` has made, or restore this one"
+_ADVICE = "name a folder that `dedup --index` has made, or restore this one"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 _FLAGS = ("threshold", "keep", "rule", "shingle_words", "bands", "rows", "seed")
 

@@ -14,6 +14,7 @@ from sparkprep.dedup.kernels.arrays import F64, I64
 from sparkprep.dedup.kernels.bands import SLOTS, probability
 from sparkprep.dedup.resolve import outcome
 from sparkprep.dedup.resolve.outcome import Outcome
+from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Tally
 from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.addressed import is_among, keys_of
@@ -99,13 +100,30 @@ def other_thresholds(result: Outcome, threshold: float, bands: int, rows: int) -
     ]
 
 
+def _how(settings: Settings, result: Outcome) -> dict[str, Any]:
+    """Return how candidates were found and decided."""
+    banding = settings.banding
+    at_threshold = float(probability(settings.threshold, banding.bands, banding.rows))
+    return {
+        "banding": {
+            "bands": banding.bands,
+            "rows": banding.rows,
+            "probability_at_threshold": round(at_threshold, 6),
+        },
+        "decided": {
+            "place": result.place,
+            "searches": result.searches,
+            "component_rounds": list(result.component_rounds),
+        },
+    }
+
+
 def build(
     work: Workspace, tally: Tally, counts: CandidateCounts, result: Outcome, by_source: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Return everything that metrics.json holds; by_source: what `sources.losses` returns."""
     settings, summary, banding = work.settings, work.summary, work.settings.banding
     documents = summary.rows + work.rejected
-    at_threshold = float(probability(settings.threshold, banding.bands, banding.rows))
     return {
         "format": FORMAT,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -137,16 +155,7 @@ def build(
             "duplicate_ids": counts.duplicate_ids,
         },
         "candidates": pair_counts(result, settings.threshold) | {"hot_buckets": counts.hot_buckets},
-        "banding": {
-            "bands": banding.bands,
-            "rows": banding.rows,
-            "probability_at_threshold": round(at_threshold, 6),
-        },
-        "decided": {
-            "place": result.place,
-            "searches": result.searches,
-            "component_rounds": list(result.component_rounds),
-        },
+        **_how(settings, result),
         "recall": recall(result.histogram, result.copies, settings.threshold, banding.bands, banding.rows),
         "clusters": {str(size): number for size, number in result.cluster_sizes.items()},
         "jaccard_histogram": coarse(result.histogram, settings.threshold),
