@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, TextIO, Unpack, overload
 
 import numpy as np
@@ -158,13 +159,26 @@ def deduplicate(
     documents = source_of(place_of(source))
     check_index(index, crawl, settings, paths_of(documents), output)
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
-    worker = preflight(spark)
-    told = Progress(spark, stream or display_for(progress), DEDUP)
     place = place_of_output(output, resume)
-    with (
-        nullcontext() if index is None else held_index(index) as held,
-        OutputFolder(place, overwrite, paths_of(documents), MADE, work, keep_work, resume) as folder,
-    ):
+    folder = partial(OutputFolder, place, overwrite, paths_of(documents), MADE, work, keep_work, resume)
+    told = Progress(spark, stream or display_for(progress), DEDUP)
+    return _deduplicated(spark, documents, settings, thresholds, folder, told, single_file, sample, index, crawl)
+
+
+def _deduplicated(
+    spark: SparkSession,
+    documents: Source,
+    settings: Settings,
+    thresholds: tuple[float, ...],
+    output: Callable[[], OutputFolder],
+    told: Progress,
+    single_file: str | None,
+    sample: dict[str, Any] | None,
+    index: str | os.PathLike[str] | None,
+    crawl: str | None,
+) -> Result | ThresholdResults:
+    worker = preflight(spark)
+    with nullcontext() if index is None else held_index(index) as held, output() as folder:
         into = None if held is None or crawl is None else IntoIndex(held, crawl)
         with tasks_ended(spark):
             run = _open(spark, documents, settings, folder, told, worker, thresholds, single_file, into)
