@@ -34,6 +34,16 @@ from sparkprep.io.arrow import python_values
 from sparkprep.spark.tables import Table
 
 NO_PAIRS = np.empty((0, 2), np.int64)
+REPEATS = 10
+"""So many candidates rows are read for each pair of the budget: bands find the same pair again (of composed documents
+some six times)."""
+_WAITING = 4_000_000
+"""Rows that wait, at least, until they are made distinct together with those before."""
+REPEATS = 10
+"""As many candidates rows are read for each pair of the budget: several bands find the same pair (6 on an average, of
+composed documents)."""
+_MERGED = 4_000_000
+"""Rows that wait, at least, until they are made distinct with those before."""
 
 Similar = tuple[I64, F64]
 """Distinct pairs, (n, 2) keys with the lesser first, and the Jaccard similarity of each."""
@@ -103,15 +113,18 @@ def resolve(work: Workspace, counts: Sequence[CandidateCounts]) -> list[Outcome]
     """Verify the candidates of search 0, decide who stays, write removed/ and the keys of the removed documents.
 
     counts: of each of the run's thresholds, for which the outcomes are. Returns None, with no result written, as soon
-    as the pairs of all searches, of all thresholds together, are more than the driver's budget.
+    as the distinct pairs of all searches, of all thresholds together, are more than the driver's budget.
     """
-    if sum(each.pairs + each.exact for each in counts) > work.settings.driver_budget:
+    if sum(each.pairs + each.exact for each in counts) > REPEATS * work.settings.driver_budget:
         return None
     compared = _Compared(work)
     steps = [_decided(view, each, compared) for view, each in zip(work.each, counts, strict=True)]
     rounds = Rounds(steps, compared.answer)
     with work.progress.stage("verify") as stage:
-        rounds.go_on()
+        try:
+            rounds.go_on()
+        except _TooManyError:
+            return None
         stage.documents = compared.documents
     with work.progress.stage("decide") as stage:
         try:
@@ -135,9 +148,11 @@ def _decided(work: Workspace, counts: CandidateCounts, compared: _Compared) -> G
     """
     search, threshold = work.search("driver", 0), work.settings.threshold
     uncompared, searches = counts.uncompared_pairs, 1
-    graph = Graph(NO_PAIRS, np.empty(0), unique_rows(_of_kind(work.candidates, RowKind.EXACT)))
-    first = unique_rows(_of_kind(work.candidates, RowKind.PAIR))
-    compared.hold(len(first))
+    budget = work.settings.driver_budget
+    copies = _distinct(work.candidates, RowKind.EXACT, budget)
+    graph = Graph(NO_PAIRS, np.empty(0), copies)
+    first = _distinct(work.candidates, RowKind.PAIR, budget - len(copies))
+    compared.hold(len(copies) + len(first))
     graph.add((yield first), threshold)
     ranked = _rank(work, graph, search)
     removed = yield from _decide(work, ranked)
@@ -146,9 +161,7 @@ def _decided(work: Workspace, counts: CandidateCounts, compared: _Compared) -> G
         search = work.search("driver", number)
         counts = _search_again(work, removed, search)
         uncompared, searches = uncompared + counts.uncompared_pairs, number + 1
-        if counts.pairs > work.settings.driver_budget:  # repeats included: too many even to be read
-            raise _TooManyError
-        new = rows_missing(unique_rows(_of_kind(search.candidates, RowKind.PAIR)), graph.pairs)
+        new = rows_missing(_distinct(search.candidates, RowKind.PAIR, budget), graph.pairs)
         compared.hold(len(new))
         found_some = graph.add((yield new), threshold)
         ranked = _rank(work, graph, search)
@@ -284,14 +297,28 @@ def _flows(work: Workspace, removed: pa.Table) -> list[Flow]:
     return outcome.largest_flows([(name_of[a], name_of[b], n) for (a, b), n in counted])
 
 
-def _of_kind(candidates: CandidateTables, kind: RowKind) -> I64:
-    """Return the (a, b) of the candidates rows of that kind, (n, 2)."""
-    parts = [
-        np.stack([np.asarray(batch["a"]), np.asarray(batch["b"])], axis=1)
-        for table in candidates.all
-        for batch in table.batches(None, pc.field("kind") == kind.value)
-    ]
-    return np.concatenate(parts).astype(np.int64) if parts else NO_PAIRS
+def _distinct(candidates: CandidateTables, kind: RowKind, most: int) -> I64:
+    """Return the distinct (a, b) of the candidates rows of that kind, (n, 2), sorted.
+
+    Rows are made distinct as they are read, so that repeats take no memory beyond that of `most` rows, or of some
+    millions. Raises _TooManyError where there are more.
+    """
+    found, number = NO_PAIRS, 0
+    waiting: list[I64] = []
+
+    def merged() -> I64:
+        rows = unique_rows(np.concatenate([found, *waiting]))
+        if len(rows) > most:
+            raise _TooManyError
+        return rows
+
+    for table in candidates.all:
+        for batch in table.batches(None, pc.field("kind") == kind.value):
+            waiting.append(np.stack([np.asarray(batch["a"]), np.asarray(batch["b"])], axis=1).astype(np.int64))
+            number += len(batch)
+            if number >= max(_WAITING, len(found)):
+                found, waiting, number = merged(), [], 0
+    return merged()
 
 
 def _look_up(signatures: Table, keys: I64, names: Sequence[str]) -> list[I64]:
