@@ -1,6 +1,7 @@
 """What every test may use: one Spark session for the whole run, a bucket, and how hypothesis behaves."""
 
 import os
+import signal
 import urllib.request
 from collections.abc import Iterator
 
@@ -18,6 +19,10 @@ from sparkprep.spark.session import get_session
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+# A run in the background of a script ignores Ctrl-C, and so would every program that it starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

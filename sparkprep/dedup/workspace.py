@@ -405,7 +405,7 @@ class Workspace:
     @cached_property
     def ties_of_index(self) -> Ties:
         """What tells apart all documents that are equal in the keep order, for the index."""
-        return Ties(join_path(self.output.scratch, "ties_of_index"))
+        return Ties(self._scratch("ties_of_index"))
 
     @cached_property
     def kept(self) -> Table:

@@ -96,7 +96,10 @@ def test_a_result_on_s3_and_one_of_an_earlier_version_answer_too(folder: Path, b
     [
         (["explain", "OUT"], "name one document, by its ID or by --url"),
         (["explain", "OUT", "1", "--url", "x"], "name one document"),
-        (["explain", "OUT/none", "1"], "no such folder; name the output folder of a finished extract, filter or dedup"),
+        (
+            ["explain", "OUT/none", "1"],
+            "no such folder; name the output folder of a finished extract, filter, dedup or decontaminate",
+        ),
         (["explain", "OUT/documents", "1"], "it holds no metrics.json, so it is no finished result"),
     ],
 )

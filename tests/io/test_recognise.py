@@ -26,7 +26,7 @@ from warc_files import record
 from sparkprep import cli
 from sparkprep.cli import main
 from sparkprep.errors import UserError
-from sparkprep.extract.archives import list_archives
+from sparkprep.extract.archives import LIST_PREFIX, list_archives
 from sparkprep.io.recognise import HEAD_BYTES, MAGIC_BYTES, holds_documents, read_head, what_is
 
 TABLE = pa.table({"n": [1, 2], "text": ["one", "two"]})
@@ -140,7 +140,7 @@ def test_a_job_of_documents_names_the_command_for_archives_that_runs_as_it_is_pr
         words = shlex.split(printed[1])
         words = words[words.index("extract") :]
         assert words == ["extract", "--input", str(given), "--output", "pages"]
-        assert list_archives(cli.parse(words).input, "").files[0].path == str(folder / "a.warc.gz")
+        assert list_archives(cli.parse(words).input, LIST_PREFIX).files[0].path == str(folder / "a.warc.gz")
 
 
 @pytest.mark.parametrize(

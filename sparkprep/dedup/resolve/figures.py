@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from sparkprep.dedup.columns import NAMED_DECISIONS
 from sparkprep.dedup.kernels.arrays import I64
+from sparkprep.dedup.kernels.buckets import NOBODY
 from sparkprep.dedup.resolve import outcome
 from sparkprep.dedup.resolve.levels import Components, Leaders
 from sparkprep.dedup.resolve.outcome import Flow, Outcome
@@ -93,7 +94,7 @@ def _goes_at(ordered: DataFrame, work: Workspace, copies: int) -> dict[float, in
 
 
 def _count_removed(
-    batches: Iterator[pa.RecordBatch], rule: str, thresholds: list[float], own: int
+    batches: Iterator[pa.RecordBatch], rule: str, thresholds: list[float], own: int = NOBODY
 ) -> Iterator[pa.RecordBatch]:
     """Turn rows of (root, KEY, neighbours, similarity), sorted by root and keep order, into (level, removed).
 
