@@ -13,7 +13,7 @@ export PYTHON
 RUN := $(VENV)/bin/python
 SETUP_FILES := pyproject.toml constraints.txt $(addprefix scripts/,setup.sh precompile_spark.py install_launcher.py spark-submit.in)
 KERNELS := $(wildcard sparkprep/dedup/*.py sparkprep/dedup/kernels/*.py sparkprep/filter/*.py sparkprep/filter/kernels/*.py sparkprep/tokens/xxhash64.py sparkprep/extract/scanning.py sparkprep/startup/kernels.py)
-QUICK := not slow and not cluster and not storage and not bootstrap and not browser and not golden and not gpu
+QUICK := not slow and not scale and not cluster and not storage and not bootstrap and not browser and not golden and not gpu
 
 # An environment knows its own path: one that was moved or copied is made anew.
 moved = $(if $(filter-out 0,$(shell test "$$(cat $(1)/.ready 2>/dev/null)" = "$$PWD"; echo $$?)),always)
@@ -81,13 +81,16 @@ $(VENV)/.trainer: train/pyproject.toml constraints.txt $(VENV)/.ready
 	@touch $@
 
 ##@ Check
-.PHONY: check-datatrove test test-more cluster-test storage-test bootstrap-test browser-test unit lint types format test-spark4 test-narrow check-golden environment
+.PHONY: check-datatrove test test-more scale-test cluster-test storage-test bootstrap-test browser-test unit lint types format test-spark4 test-narrow check-golden environment
 
 test: lint types unit ## lint, types and the quick tests (under ten minutes on two cores)
 	@echo "Next: \`make demo\` removes the near-duplicates from 10,000 documents; \`make test-more\` runs the slow tests."
 
 test-more: environment ## what starts Spark or the trainer again and again: slow tests, documented commands, notebooks
 	@$(RUN) -m pytest -n 2 --dist worksteal -m slow
+
+scale-test: environment ## bad shapes, giant components, many thresholds and crawls: what takes minutes of all cores (not in CI)
+	@$(RUN) -m pytest -m scale --durations=20 $(ARGS)
 
 cluster-test: environment ## the jobs on a Spark master and two workers that share no folder with the driver, only S3
 	@$(RUN) -m pytest -m cluster tests/cluster

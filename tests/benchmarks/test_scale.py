@@ -160,7 +160,7 @@ def test_a_result_is_held_against_the_truth(script: Any, composed: Path, tmp_pat
     assert (bad.without_kept, bad.below, bad.strangers, bad.differing) == (1, 1, 1, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_sizes_are_measured_and_drawn(composed: Path, tmp_path: Path) -> None:
     words = ["--corpus", composed, "--save", tmp_path / "figures", "--plot", tmp_path / "scale.png", "--temp", tmp_path]
     done = subprocess.run(
@@ -176,7 +176,7 @@ def test_sizes_are_measured_and_drawn(composed: Path, tmp_path: Path) -> None:
     assert (tmp_path / "scale.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_a_shape_is_run_and_checked(tmp_path: Path) -> None:
     words = ["--shape", "chain", "--documents", "200", "--rule", "component", "--temp", tmp_path]
     done = subprocess.run([sys.executable, BENCHMARKS / "skewed.py", *words], capture_output=True, text=True)

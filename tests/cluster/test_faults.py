@@ -19,7 +19,7 @@ from remote import access_to, names, put_folder, table, text
 
 from sparkprep import deduplicate
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = pytest.mark.cluster
 Rows = tuple[pa.Table, pa.Table]
 
 

@@ -22,7 +22,7 @@ from proxy import Request, in_front_of
 
 from sparkprep.dedup.report.examples import ROW_GROUPS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.scale
 
 DOCUMENTS, GROUP = 1000, 50
 FOOTER = 64 << 10

@@ -117,10 +117,10 @@ def run_and_compare(
     ("rule", "budget", "documents"),
     [
         ("leader", 10_000_000, 300),
-        pytest.param("leader", 0, 2000, marks=pytest.mark.slow),
-        pytest.param("component", 10_000_000, 2000, marks=pytest.mark.slow),
-        pytest.param("component", 0, 2000, marks=pytest.mark.slow),
-        pytest.param("leader", 10_000_000, 4000, marks=pytest.mark.slow),
+        pytest.param("leader", 0, 2000, marks=pytest.mark.scale),
+        pytest.param("component", 10_000_000, 2000, marks=pytest.mark.scale),
+        pytest.param("component", 0, 2000, marks=pytest.mark.scale),
+        pytest.param("leader", 10_000_000, 4000, marks=pytest.mark.scale),
     ],
 )
 def test_a_bad_shape_gets_the_right_answer(
@@ -137,7 +137,7 @@ def test_a_bad_shape_gets_the_right_answer(
     assert all(f"{candidates['uncompared_pairs']:,} pairs" in warning for warning in warned)
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_what_a_further_search_brings_back_is_searched_again(
     skewed: ModuleType, spark: SparkSession, tmp_path: Path
 ) -> None:

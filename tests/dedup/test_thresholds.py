@@ -75,7 +75,7 @@ def test_each_threshold_has_the_result_of_a_run_with_it_alone(
     check_equal(results, spark, source, Settings())
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 @pytest.mark.parametrize("rule", ["leader", "component"])
 @pytest.mark.parametrize("budget", [10_000_000, 0])
 def test_so_it_is_with_oversized_buckets_and_chains_on_driver_and_cluster(

@@ -17,7 +17,7 @@ ON_THE_DRIVER, ON_THE_CLUSTER = 10_000_000, 0
 
 
 @pytest.mark.parametrize(
-    "budget", [ON_THE_DRIVER, pytest.param(ON_THE_CLUSTER, marks=pytest.mark.slow)], ids=["driver", "cluster"]
+    "budget", [ON_THE_DRIVER, pytest.param(ON_THE_CLUSTER, marks=pytest.mark.scale)], ids=["driver", "cluster"]
 )
 def test_three_crawls_come_to_what_one_run_comes_to_and_one_taken_out_to_what_the_others_do(
     spark: SparkSession, tmp_path: Path, budget: int
@@ -55,7 +55,7 @@ def test_three_crawls_come_to_what_one_run_comes_to_and_one_taken_out_to_what_th
     assert without | again == all_at_once(spark, tmp_path, order, ["feb", "mar", "jan-again"], driver_budget=budget)
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 1 << 20), crawls=st.integers(1, 3), budget=st.sampled_from([ON_THE_DRIVER, ON_THE_CLUSTER]))
 def test_any_small_corpus_comes_to_the_same(
@@ -67,7 +67,7 @@ def test_any_small_corpus_comes_to_the_same(
     assert apart == all_at_once(spark, folder, cut, driver_budget=budget)
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 @pytest.mark.parametrize("budget", [ON_THE_DRIVER, ON_THE_CLUSTER])
 def test_oversized_buckets_go_on_with_rows_of_an_index(spark: SparkSession, tmp_path: Path, budget: int) -> None:
     crawls = split(corpus.documents(seed=8, families=30), 2)
@@ -79,7 +79,7 @@ def test_oversized_buckets_go_on_with_rows_of_an_index(spark: SparkSession, tmp_
     assert not [pair for pair in truth if set(pair) <= kept]
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 @pytest.mark.parametrize("size", ["1k", "10k"])
 def test_the_embedded_subset_in_three_crawls_comes_to_what_it_does_at_once(
     spark: SparkSession, tmp_path: Path, size: str

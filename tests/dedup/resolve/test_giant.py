@@ -61,7 +61,7 @@ def workspace(spark: SparkSession, folder: OutputFolder, source: Path, rank: np.
     return work
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_a_component_of_half_a_million_is_decided_as_on_the_driver_in_bounded_memory(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +108,7 @@ def test_a_component_of_half_a_million_is_decided_as_on_the_driver_in_bounded_me
     assert peak < MOST_MEMORY
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_the_stream_of_such_a_component_holds_a_hundred_bytes_for_each_document_that_stays() -> None:
     """The task alone, without Spark before it: its rows by the million, as they come sorted."""
     random = np.random.default_rng(17)
