@@ -148,6 +148,7 @@ def with_documents(folder: Path) -> Path:
         "sparkprep dedup --input crawl --output s3://bucket/clean/",
         "sparkprep dedup --input crawl --output jan --index crawls.index --crawl jan",
         "cp -r crawl feb",
+        "sparkprep decontaminate --input crawl --output apart --benchmark hellaswag_val.jsonl",
         "sparkprep tokenize --input clean/ --output tokens/",
         "sparkprep shards --input tokens/ --output shards/",
         "sparkprep dedup --size 10k --output out/ --overwrite",
