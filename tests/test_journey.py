@@ -16,7 +16,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
     return [words[words.index("sparkprep") + 1 :] if "sparkprep" in words else words for words in lines]
 
 
-@pytest.mark.parametrize("output", ["pages", "a b/pages/", "s3://bucket/run/pages", "/tmp/none/pages"])
+@pytest.mark.parametrize("output", ["pages", "a b/pages/", "s3://bucket/run/pages", "/no/such/pages"])
 def test_each_job_names_the_next_that_takes_what_it_has_made(capsys: pytest.CaptureFixture[str], output: str) -> None:
     above = output.rstrip("/").removesuffix("pages")
     for verb, expected in (

@@ -77,12 +77,12 @@ def test_what_a_killed_run_left_on_s3_goes_and_nothing_else(place: str) -> None:
     put("data/out/metrics.json")
     put("data/out.partial-20261128/mine.csv")  # a folder of somebody's, with a date in its name
     put("sparkprep-20261128/wheel.whl")
-    folder, scratch = killed(f"{place}/data/out2", f"{place}/work")
+    folder, scratch = killed(f"{place}/data/out2", f"{place}/scratch")
     begin_upload(f"data/{folder}/kept/part-00001.parquet", b"x" * 1000)
     begin_upload("data/film.mkv")
     before = {key for key in s3_buckets.objects() if folder not in key and scratch not in key}
     dead = [each for each in find(place, later()) if each.state is State.DEAD]
-    assert [each.path for each in dead] == [f"{place}/data/{folder}", f"{place}/work/{scratch}"]
+    assert [each.path for each in dead] == [f"{place}/data/{folder}", f"{place}/scratch/{scratch}"]
     assert (dead[0].files, dead[0].uploads, dead[0].uploaded) == (2, 1, 1000)
     for each in dead:
         remove(each)
