@@ -81,6 +81,7 @@ def compare_groups(batches: Iterator[pa.RecordBatch], width: int) -> Iterator[pa
 def compare(work: Workspace, part: ComparisonPart) -> None:
     """Write part.pairs, unless an earlier run has: the texts of part.groups are read, and compared."""
     name = part.folder.removeprefix(work.output.scratch).strip("/").replace("/", "-")
+    work.note_scan("verify", part.groups.parts or {}, [work.settings.text_column])
     work.stages.once(name, lambda: _compare(work, part), tables=[part.pairs], told=False)
 
 
@@ -88,7 +89,6 @@ def _compare(work: Workspace, part: ComparisonPart) -> None:
     """Bring the texts of part.groups, which are addressed to the pieces, together by group, and write part.pairs."""
     groups, mean = part.groups, work.text_bytes / max(1, work.summary.rows)
     size = groups.rows * mean
-    work.note_scan("verify", groups.parts or {}, [work.settings.text_column])
     reducers = max(math.ceil(size / TASK_BYTES), work.cores if size > SMALL_BYTES else 1)
     send = partial(
         _sent,

@@ -207,3 +207,18 @@ def test_a_killed_run_leaves_the_index_as_it_was_and_the_same_command_goes_on(tm
     assert start("feb", FEB, 200).wait() == 0
     assert [each.name for each in read_index(tmp_path / "crawls.index").crawls] == ["jan", "feb"]
     assert len(list((tmp_path / "crawls.index" / "crawls").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"threshold": [0.7, 0.8]}, "index: an index is of one threshold; keep one for each"),
+        ({"resume": True}, "a run with index notes no stages; leave that out and it starts anew"),
+    ],
+)
+def test_what_does_not_go_with_an_index_is_refused_before_anything_is_made(
+    spark: SparkSession, tmp_path: Path, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        crawl(spark, tmp_path, "jan", JAN, 0, **given)
+    assert [path.name for path in tmp_path.iterdir()] == ["jan.parquet"]
