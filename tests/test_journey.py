@@ -13,7 +13,7 @@ from sparkprep.journey import MICRO_BATCH, tell_next, tell_training
 def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
     """The words behind the program of each printed line."""
     lines = [shlex.split(line.partition(": ")[2]) for line in capsys.readouterr().out.splitlines()]
-    return [words[words.index("sparkprep") + 1 :] if "sparkprep" in words else words for words in lines]
+    return [words[1:] if Path(words[0]).name == "sparkprep" else words for words in lines]
 
 
 @pytest.mark.parametrize("output", ["pages", "a b/pages/", "s3://bucket/run/pages", "/no/such/pages"])

@@ -42,6 +42,7 @@ NOT_RUN = {
     ".venv/bin/sparkprep browse strict": "it serves a page until it is ended; tests/dedup/audit/ and tests/browser/",
     "make test": "it is what runs these tests",
     "make test-more": "it is what runs these tests",
+    "make scale-test": "minutes of all cores for each shape of corpus",
     "make browser-test": "a browser; tests/browser/",
     "make cluster-test": "a cluster of Spark; tests/cluster/",
     "make storage-test": "a cluster of Spark and Ceph; tests/storage/",
