@@ -19,6 +19,7 @@ from sparkprep.dedup.kernels.band_keys import band_keys
 from sparkprep.dedup.kernels.bands import Banding
 from sparkprep.dedup.kernels.rank import id_hashes, rank_bytes
 from sparkprep.dedup.kernels.sketch import sketch
+from sparkprep.dedup.kernels.utf8 import characters
 from sparkprep.dedup.settings import Settings
 from sparkprep.documents.keys import KEY, text_digests
 from sparkprep.documents.parquet.pieces import Documents
@@ -92,9 +93,9 @@ def signature_rows(
     state = np.where(sketches.shingles > 0, TextState.WITH_WORDS, TextState.WITHOUT_WORDS)
     state = np.where(np.asarray(size) == 0, TextState.EMPTY, state)
     state = np.where(np.asarray(texts.is_null()), TextState.NULL, state)
-    characters = pc.fill_null(pc.utf8_length(texts), 0).cast(pa.int64())
+    length = pa.array(characters(texts))
     ids = batch[columns.id] if columns.id else text_digests(texts)
-    first = {"longest": characters, "first": None}.get(settings.keep, batch[columns.keep] if columns.keep else None)
+    first = {"longest": length, "first": None}.get(settings.keep, batch[columns.keep] if columns.keep else None)
     descending = settings.keep == "longest" or settings.keep.startswith("-")
     none = pa.nulls(len(texts))
     return pa.RecordBatch.from_pydict(
@@ -105,7 +106,7 @@ def signature_rows(
             "source": source_of(_as_string(batch[columns.source])) if columns.source else none.cast(pa.string()),
             "id_hash": id_hashes(ids) if columns.id else none.cast(pa.int64()),
             "bytes": size.cast(pa.int64()),
-            "chars": characters,
+            "chars": length,
             "shingles": sketches.shingles,
             "text_hash": sketches.text_hash.view(np.int64),
             "state": state.astype(np.int64),

@@ -31,7 +31,7 @@ PIECE_ROWS = 100_000
 """Rows of a piece at most, but for a row group of more: copies of one text may lie in next to no bytes."""
 BATCH_BYTES = 4 << 20
 BATCH_ROWS = 512
-SMALL_GROUP_BYTES, STEP_ROWS, STEP_ROWS_OF_LARGE = 64 << 20, 32, 8
+SMALL_GROUP_BYTES, STEP_ROWS, STEP_ROWS_OF_LARGE = 64 << 20, 512, 8
 """Rows that are decoded at once, fewer in a row group that is not small: its longest texts may lie side by side."""
 
 
