@@ -14,7 +14,7 @@ from sparkprep import __version__
 from sparkprep.commands import installing
 from sparkprep.console import guarded
 from sparkprep.errors import UserError
-from sparkprep.options import Parser
+from sparkprep.parser import Parser
 
 
 @dataclass(frozen=True)

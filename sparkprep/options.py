@@ -11,251 +11,15 @@ check of values however they were given (`check_options`) and the table in the d
 from __future__ import annotations
 
 import argparse
-import difflib
-import math
-import numbers
-import os
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from sparkprep.commands import help_of
 from sparkprep.errors import UserError, argument, flag
-from sparkprep.pasted import hint
+from sparkprep.kinds import SEVERAL, Gathered, Kind, NumberOrSome, OneOf, OneOrSome, Switch
+from sparkprep.pasted import did_you_mean
 
 T = TypeVar("T")
-
-
-class Kind(Protocol):
-    """What values an option takes: a word of the command line to a value, and a value's check."""
-
-    def __call__(self, word: str) -> Any:
-        """Return the value that a word stands for; raises argparse.ArgumentTypeError for what is none."""
-
-    def check(self, value: Any) -> Any:
-        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
-
-
-_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
-
-
-@dataclass(frozen=True)
-class Integer:
-    """Whole numbers from `least` to `most`; `special` is allowed beside them (-1 often means "not set").
-
-    A word may group them by commas, as they are printed here (5,000).
-    """
-
-    least: int | None = None
-    most: int | None = None
-    special: int | None = None
-
-    def __call__(self, word: str) -> int:
-        try:
-            value = int(word.replace(",", "") if _GROUPED.fullmatch(word) else word)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{word!r} is not a whole number{hint(word)}") from None
-        return self.check(value)
-
-    def check(self, value: Any) -> int:
-        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            raise argparse.ArgumentTypeError(f"{value!r} is not a whole number{_of_text(value, self)}")
-        number = int(value)
-        if number == self.special:
-            return number
-        if self.least is not None and number < self.least:
-            also = f" (or {self.special})" if self.special is not None else ""
-            raise argparse.ArgumentTypeError(f"{number} is below {self.least}{also}")
-        if self.most is not None and number > self.most:
-            raise argparse.ArgumentTypeError(f"{number} is above {self.most:,}")
-        return number
-
-
-@dataclass(frozen=True)
-class Number:
-    """Finite numbers from `least` (with `above`: only above it) to `most`."""
-
-    least: float | None = None
-    most: float | None = None
-    above: bool = False
-
-    def __call__(self, word: str) -> float:
-        try:
-            value = float(word)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{word!r} is not a number{hint(word)}") from None
-        return self.check(value)
-
-    def check(self, value: Any) -> float:
-        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise argparse.ArgumentTypeError(f"{value!r} is not a number{_of_text(value, self)}")
-        number: float = int(value) if isinstance(value, numbers.Integral) else float(value)
-        if not math.isfinite(number):
-            raise argparse.ArgumentTypeError(f"'{number}' is not a finite number")
-        if self.least is not None and (number < self.least or (self.above and number == self.least)):
-            how = "not above" if self.above else "below"
-            raise argparse.ArgumentTypeError(f"{number:g} is {how} {self.least:g}")
-        if self.most is not None and number > self.most:
-            raise argparse.ArgumentTypeError(f"{number:g} is above {self.most:g}")
-        return number
-
-
-class NumberOrSome(Number):
-    """A number, of which a command line may name several, for a result of each: then they are a tuple."""
-
-
-class _OneOrSome(argparse.Action):
-    """Takes one value as it is, several as a tuple."""
-
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
-        setattr(namespace, self.dest, values[0] if len(values) == 1 else tuple(values))
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """One of a few words."""
-
-    choices: tuple[str, ...]
-
-    def __call__(self, word: str) -> str:
-        return self.check(word)
-
-    def check(self, value: Any) -> str:
-        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
-        if not isinstance(value, str) or value not in self.choices:
-            near = hint(str(value)) or did_you_mean(str(value), self.choices)
-            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(self.choices)}{near}")
-        return str(value)
-
-
-@dataclass(frozen=True)
-class SomeOf:
-    """Some words, each once, in the order given: a tuple. One text may hold several, with commas or blanks.
-
-    things: what they are, where there are too many to be listed in a message; the nearest are named then.
-    """
-
-    choices: tuple[str, ...]
-    things: str = ""
-
-    def __call__(self, word: str) -> tuple[str, ...]:
-        return self.check(word)
-
-    def check(self, value: Any) -> tuple[str, ...]:
-        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
-        if isinstance(value, str):
-            value = value.replace(",", " ").split()
-            if not value:
-                raise argparse.ArgumentTypeError("an empty word was given, as from a variable that is not set")
-        known = self.things or f"words: some of {', '.join(self.choices)}"
-        if not isinstance(value, Sequence) or not value:
-            raise argparse.ArgumentTypeError(f"{value!r} names no {known}")
-        words = tuple(map(self._checked, value))
-        for place, word in enumerate(words):
-            if word in words[:place]:
-                raise argparse.ArgumentTypeError(f"{word!r} is given twice")
-        return words
-
-    def _checked(self, word: Any) -> str:
-        if not self.things or word in self.choices:
-            return OneOf(self.choices).check(word)
-        nearest = difflib.get_close_matches(str(word).lower(), self.choices, n=3, cutoff=0)
-        raise argparse.ArgumentTypeError(
-            f"{word!r} is none of the {len(self.choices)} {self.things}; the nearest are {', '.join(nearest)}"
-        )
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Some texts, each once, in the order given: a tuple. A flag of them may be given again, and adds to them.
-
-    separator: what parts several in one word; none where each word is one.
-    """
-
-    separator: str = ""
-
-    def __call__(self, word: str) -> tuple[str, ...]:
-        return self.check(word)
-
-    def check(self, value: Any) -> tuple[str, ...]:
-        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
-        if isinstance(value, os.PathLike):
-            value = os.fspath(value)
-        if isinstance(value, str):
-            value = [part.strip() for part in value.split(self.separator)] if self.separator else [value]
-        if not isinstance(value, Sequence) or not value:
-            raise argparse.ArgumentTypeError(f"{value!r} names nothing")
-        words = tuple(Text().check(os.fspath(each) if isinstance(each, os.PathLike) else each) for each in value)
-        for place, word in enumerate(words):
-            if word in words[:place]:
-                raise argparse.ArgumentTypeError(f"{word!r} is given twice")
-        return words
-
-
-_SEVERAL = (SomeOf, Texts)
-"""Kinds of options that take several words."""
-
-
-class _Gathered(argparse.Action):
-    """Puts the words behind a flag that takes several, each of which may stand for several, into one tuple."""
-
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
-        words = tuple(word for some in values for word in some)
-        if isinstance(self.type, Texts):
-            words = (*getattr(namespace, self.dest), *words)
-        try:
-            setattr(namespace, self.dest, self.type.check(words))  # type: ignore[union-attr]
-        except argparse.ArgumentTypeError as error:
-            raise argparse.ArgumentError(self, str(error)) from None
-
-
-@dataclass(frozen=True)
-class Text:
-    """Any text; an empty one only if `empty`."""
-
-    empty: bool = False
-
-    def __call__(self, word: str) -> str:
-        return self.check(word)
-
-    def check(self, value: Any) -> str:
-        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
-        if not isinstance(value, str):
-            raise argparse.ArgumentTypeError(f"{value!r} is not a text")
-        if not value and not self.empty:
-            raise argparse.ArgumentTypeError("an empty word was given, as from a variable that is not set")
-        return str(value)
-
-
-@dataclass(frozen=True)
-class ZeroOrOne:
-    """llm.c's way to say yes and no: 0 or 1."""
-
-    def __call__(self, word: str) -> bool:
-        if word not in ("0", "1"):
-            raise argparse.ArgumentTypeError(f"{word!r} is neither 0 nor 1{hint(word)}")
-        return word == "1"
-
-    def check(self, value: Any) -> bool:
-        """Return a value as plain Python has it; raises argparse.ArgumentTypeError for one that is not of this kind."""
-        if not isinstance(value, bool):
-            raise argparse.ArgumentTypeError(f"{value!r} is neither True nor False")
-        return value
-
-
-class Switch(ZeroOrOne):
-    """Yes where the flag stands, without a value."""
-
-
-def _of_text(value: Any, kind: Kind) -> str:
-    """Say how a value that was given as text is written in Python, where it would do."""
-    try:
-        return f": leave out its quotation marks, {kind(value)!r}" if isinstance(value, str) else ""
-    except argparse.ArgumentTypeError:
-        return ""
 
 
 @dataclass(frozen=True)
@@ -277,7 +41,7 @@ class Option:
     @property
     def help(self) -> str:
         """The meaning, with the default where there is one to tell, as argparse wants it."""
-        default = " ".join(self.default or ()) if isinstance(self.kind, _SEVERAL) else self.default
+        default = " ".join(self.default or ()) if isinstance(self.kind, SEVERAL) else self.default
         has_default = default is not None and default != "" and not isinstance(self.kind, Switch)
         shown = int(default) if isinstance(default, bool) else f"{default:,}" if _is_large(default) else default
         return (f"{self.meaning} (default {shown})" if has_default else self.meaning).replace("%", "%%")
@@ -381,11 +145,11 @@ def add_option(parser: argparse.ArgumentParser, each: Option) -> None:
     if isinstance(each.kind, Switch):
         parser.add_argument(*words, action="store_true", default=each.default, dest=each.name, help=each.help)
         return
-    if isinstance(each.kind, _SEVERAL):
+    if isinstance(each.kind, SEVERAL):
         parser.add_argument(
             *words,
             type=each.kind,
-            action=_Gathered,
+            action=Gathered,
             nargs="+",
             default=each.default,
             dest=each.name,
@@ -397,7 +161,7 @@ def add_option(parser: argparse.ArgumentParser, each: Option) -> None:
         parser.add_argument(
             *words,
             type=each.kind,
-            action=_OneOrSome,
+            action=OneOrSome,
             nargs="+",
             default=each.default,
             dest=each.name,
@@ -450,96 +214,12 @@ def markdown_table(options: Iterator[Option]) -> str:
     for each in options:
         spelt = ", ".join(f"`{word}`" for word in (*each.short, each.flag))
         shown = int(each.default) if isinstance(each.default, bool) else each.default
-        if isinstance(each.kind, _SEVERAL):
+        if isinstance(each.kind, SEVERAL):
             shown = " ".join(each.default or ()) or None
         default = "" if shown is None or isinstance(each.kind, Switch) else f"`{shown}`"
         meaning = each.meaning.replace("|", "\\|")  # a bar would end the cell
         rows.append(f"| {spelt} | {default} | {meaning} |")
     return "\n".join(["| flag | default | meaning |", "| --- | --- | --- |", *rows]) + "\n"
-
-
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Return `; did you mean KNOWN?` with what is most like a word (flag, verb, value), or nothing where none is."""
-    lower = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.7)
-    return f"; did you mean {lower[near[0]]}?" if near else ""
-
-
-# argparse's words for a verb or a size that there is not; since Python 3.12 the choices have no quotation marks.
-_INVALID_CHOICE = re.compile(
-    r"(?P<subject>argument .+?): invalid choice: (?P<quoted>'.*'|\".*\") \(choose from (?P<choices>.+)\)",
-    re.DOTALL,
-)
-FLAGS = "'FLAGS'"
-"""What a flag is shown to take that hands flags on to another program."""
-ORDER = "ORDER"
-"""What a flag is shown to take whose value may begin with one hyphen, as in `--keep -score`."""
-_UNKNOWN = "unrecognized arguments: "
-_WORD = re.compile(r"[^\s,']+")
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose flags are never abbreviated, whose examples keep their lines, and whose errors are one line."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(allow_abbrev=False, **kwargs)
-
-    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
-        """Parse; the parser of the verb that was asked for refuses what it does not know, and names its own help.
-
-        argparse would hand it up to the parser of the whole program. Raises UserError.
-        """
-        words = kwargs.pop("args", args[0] if args else None)
-        parsed, unknown = super().parse_known_args(self._joined(words), *args[1:], **kwargs)
-        if unknown and not any(isinstance(action, argparse._SubParsersAction) for action in self._actions):
-            self.error(f"{_UNKNOWN}{' '.join(unknown)}")
-        return parsed, unknown
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UserError with one line; argparse's whole usage would hide it."""
-        if message.startswith(_UNKNOWN):
-            words, flags = message.removeprefix(_UNKNOWN), self._known_flags()
-            unknown = words.split(" ")[0] or (" " if words else "")
-            name = unknown if unknown.strip() else repr(unknown)
-            message = f"unknown flag or value {name}{hint(unknown, flags) or did_you_mean(unknown, flags)}"
-        elif choice := _INVALID_CHOICE.fullmatch(message):
-            word, choices = choice["quoted"][1:-1], _WORD.findall(choice["choices"])
-            near = hint(word) or did_you_mean(word, choices)
-            message = f"{choice['subject']}: {choice['quoted']} is none of {', '.join(choices)}{near}"
-        raise UserError(f"{message.removeprefix('argument ')} (`{help_of(self.prog)}` tells what there is)")
-
-    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        """Refuse an empty word where any other is taken as it is; what has a type or choices answers for itself."""
-        if not arg_string and action.type is None and action.choices is None:
-            raise argparse.ArgumentError(action, "an empty value was given, as from a variable that is not set")
-        return super()._get_value(action, arg_string)
-
-    def _joined(self, words: Sequence[str] | None) -> Sequence[str] | None:
-        """Join what takes flags of another program, such as `--dedup`, or an order, with what begins so behind it.
-
-        argparse would take that for a flag of ours, unless it has a blank in it.
-        """
-        beginnings = {flag: {FLAGS: r"-", ORDER: r"-(?!-)"}.get(str(action.metavar))
-                      for flag, action in self._option_string_actions.items()}  # fmt: skip
-        if words is None or not any(beginnings.values()):
-            return words
-        joined: list[str] = []
-        for word in words:
-            beginning = beginnings.get(joined[-1]) if joined else None
-            if beginning is not None and re.match(beginning, word):
-                joined[-1] += f"={word}"
-            else:
-                joined.append(word)
-        return joined
-
-    def _known_flags(self) -> list[str]:
-        """The flags of this parser and of those below it, which hand up what they do not know."""
-        flags = list(self._option_string_actions)
-        for action in self._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                flags += [flag for below in action.choices.values() for flag in below._option_string_actions]
-        return flags
 
 
 def _is_large(value: Any) -> bool:

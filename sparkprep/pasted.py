@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from itertools import takewhile
 
@@ -42,6 +43,13 @@ def pattern_of(words: Sequence[str]) -> str:
     start = _shared(words)
     end = _shared([word[len(start) :][::-1] for word in words])[::-1]
     return f"'{start}*{end[end.find('.') :] if '.' in end else ''}'"
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return `; did you mean KNOWN?` with what is most like a word (flag, verb, value), or nothing where none is."""
+    lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.7)
+    return f"; did you mean {lower[near[0]]}?" if near else ""
 
 
 def _shared(words: Sequence[str]) -> str:

@@ -113,6 +113,7 @@ GROUND_UP = {
     "sparkprep": (
         ("safe", "units", "pasted", "commands", "background"),
         ("errors",),
+        ("kinds", "parser"),
         ("options", "console", "arguments"),
         ("io", "summary"),
         ("tokenizer", "spark", "pages", "journey"),

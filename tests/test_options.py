@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 
 from sparkprep.errors import UserError, called_by_flags
+from sparkprep.kinds import Integer, Number, OneOf, SomeOf, Switch, Text, ZeroOrOne
 from sparkprep.options import (
-    Integer,
     Keywords,
-    Number,
-    OneOf,
-    Parser,
-    SomeOf,
-    Switch,
-    Text,
-    ZeroOrOne,
     add_options,
     check_options,
     from_arguments,
@@ -27,6 +20,7 @@ from sparkprep.options import (
     option,
     options_of,
 )
+from sparkprep.parser import Parser
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import TypedDict
 
 from sparkprep.documents.jsonl.max_bad import max_bad_option
 from sparkprep.errors import UserError, argument
-from sparkprep.options import Integer, Keywords, OneOf, Text, Texts, check_options, option
+from sparkprep.kinds import Integer, OneOf, Text, Texts
+from sparkprep.options import Keywords, check_options, option
 
 DROP, REPORT_ONLY = "drop", "report"
 

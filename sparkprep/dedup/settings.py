@@ -12,7 +12,9 @@ from typing import TypedDict
 from sparkprep.dedup.kernels.bands import Banding, check_bands, choose, in_sequence
 from sparkprep.documents.jsonl.max_bad import max_bad_option
 from sparkprep.errors import UserError, argument
-from sparkprep.options import ORDER, Integer, Keywords, NumberOrSome, OneOf, Text, check_options, option
+from sparkprep.kinds import Integer, NumberOrSome, OneOf, Text
+from sparkprep.options import Keywords, check_options, option
+from sparkprep.parser import ORDER
 
 
 @dataclass(frozen=True)

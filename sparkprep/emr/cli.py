@@ -11,7 +11,8 @@ from sparkprep.emr.running.status import LINES
 from sparkprep.emr.stage.staging import DEFAULT_SAMPLES
 from sparkprep.emr.verbs import on_cluster, on_serverless
 from sparkprep.emr.verbs.telling import tell_next
-from sparkprep.options import Integer, add_options
+from sparkprep.kinds import Integer
+from sparkprep.options import add_options
 
 EPILOG = """\
 examples:

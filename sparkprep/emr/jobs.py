@@ -19,7 +19,9 @@ from sparkprep.extract import cli as extract_cli
 from sparkprep.filter import cli as filter_cli
 from sparkprep.io.files import exists
 from sparkprep.io.paths import join_path, lies_in, normalise
-from sparkprep.options import FLAGS, Keywords, Parser, Text, check_options, option
+from sparkprep.kinds import Text
+from sparkprep.options import Keywords, check_options, option
+from sparkprep.parser import FLAGS, Parser
 from sparkprep.tokens import shards_cli, tokenize_cli
 
 RUNNER = "command-runner.jar"

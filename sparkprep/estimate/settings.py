@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparkprep.options import Integer, Keywords, Switch, check_options, option
+from sparkprep.kinds import Integer, Switch
+from sparkprep.options import Keywords, check_options, option
 
 
 @dataclass(frozen=True)

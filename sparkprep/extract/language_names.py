@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from sparkprep.extract.languages import LANGUAGES
-from sparkprep.options import SomeOf
+from sparkprep.kinds import SomeOf
 
 _NAMES = """
 ace: acehnese, achinese

@@ -9,7 +9,8 @@ from typing import TypedDict
 from sparkprep.errors import UserError, argument
 from sparkprep.extract.archives import LIST_PREFIX
 from sparkprep.extract.language_names import Languages
-from sparkprep.options import Integer, Keywords, Number, OneOf, Switch, Text, changed, check_options, option
+from sparkprep.kinds import Integer, Number, OneOf, Switch, Text
+from sparkprep.options import Keywords, changed, check_options, option
 
 EXTRACTOR_NAMES = ("blocks", "resiliparse", "all", "trafilatura")
 """`main_text.EXTRACTORS` has them; named here, where no parser of HTML is loaded."""

@@ -9,7 +9,8 @@ from typing import TypedDict
 from sparkprep.documents.jsonl.max_bad import max_bad_option
 from sparkprep.errors import UserError, argument
 from sparkprep.filter.rules import C4, DEFAULT_SETS, FINEWEB, GOPHER_QUALITY, RULES, SETS
-from sparkprep.options import Integer, Keywords, Number, OneOf, SomeOf, Text, changed, check_options, option
+from sparkprep.kinds import Integer, Number, OneOf, SomeOf, Text
+from sparkprep.options import Keywords, changed, check_options, option
 
 _SHARE, _MANY = Number(0, 1), Integer(0)
 _MOST = Number(0)

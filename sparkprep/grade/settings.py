@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparkprep.options import Keywords, Number, Text, check_options, option
+from sparkprep.kinds import Number, Text
+from sparkprep.options import Keywords, check_options, option
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from sparkprep.arguments import check_arguments
 from sparkprep.console import Exit, add_debug, guarded, say, say_line
 from sparkprep.io.files import make_folder, open_whole, write_text
 from sparkprep.io.paths import join_path
-from sparkprep.options import Number, Parser
+from sparkprep.kinds import Number
+from sparkprep.parser import Parser
 from sparkprep.sample.archives import write_archives
 from sparkprep.sample.build import FILES, SIZES, Subset, embedded
 from sparkprep.sample.comparison import compare_words

@@ -7,8 +7,9 @@ from typing import TypedDict
 
 from sparkprep.documents.jsonl.max_bad import max_bad_option
 from sparkprep.errors import UserError, argument
+from sparkprep.kinds import Integer, Text
 from sparkprep.llmc.shard import MAX_TOKENS
-from sparkprep.options import Integer, Keywords, Text, check_options, option
+from sparkprep.options import Keywords, check_options, option
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
-from sparkprep import options, pasted
-from sparkprep.options import Integer, Kind, Option, Switch, Text
+from sparkprep import options, parser, pasted
+from sparkprep.kinds import Integer, Kind, Switch, Text
+from sparkprep.options import Option
+from sparkprep.pasted import did_you_mean
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "bf16", "fp32")
@@ -52,7 +54,7 @@ IGNORED = (
 """llm.c's flags about TF32, fused kernels and several GPUs."""
 
 
-class Parser(options.Parser):
+class Parser(parser.Parser):
     """A parser of llm.c's pairs. `given` holds, after a parse, the long names that the command line gave, bare."""
 
     def __init__(self, accepted: Sequence[Option], **kwargs: Any) -> None:
@@ -110,7 +112,7 @@ def _unknown(word: str, flags: list[str], before: tuple[str, Option, str] | None
     """Say what is wrong with a word that stands where a flag was expected: after the pair `before`, before `rest`."""
     if word.startswith("-"):
         usual = _ELSEWHERE.get(word.lstrip("-").replace("_", "-"))
-        near = f"; did you mean {usual}?" if usual in flags else options.did_you_mean(word, flags)
+        near = f"; did you mean {usual}?" if usual in flags else did_you_mean(word, flags)
         return f"unknown flag {word}{near}"
     problem = f"{word!r} stands where a flag was expected"
     if why := pasted.hint(word, flags):

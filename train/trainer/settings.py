@@ -15,18 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from sparkprep.console import say
 from sparkprep.errors import UserError
-from sparkprep.options import (
-    Integer,
-    Number,
-    OneOf,
-    Switch,
-    Text,
-    ZeroOrOne,
-    check_options,
-    from_arguments,
-    option,
-    options_of,
-)
+from sparkprep.kinds import Integer, Number, OneOf, Switch, Text, ZeroOrOne
+from sparkprep.options import check_options, from_arguments, option, options_of
 from trainer.flags import DEVICES, IGNORED, PRECISIONS, Parser
 from trainer.optim.schedule import SCHEDULERS, Schedule
 

@@ -6,7 +6,7 @@ import argparse
 import webbrowser
 
 from sparkprep.console import add_debug, has_screen, safe_text, say
-from sparkprep.options import Integer
+from sparkprep.kinds import Integer
 
 EPILOG = """\
 examples:

@@ -31,7 +31,7 @@ from sparkprep.errors import UserError
 from sparkprep.io.aws import CONNECT_SECONDS, REGION, bucket_client, code_of, explain, refuse_secret_endpoint, session
 from sparkprep.io.paths import split_s3
 from sparkprep.io.s3_errors import says_bad_credentials, server_of
-from sparkprep.options import did_you_mean
+from sparkprep.pasted import did_you_mean
 
 ATTEMPTS = 3
 READ_SECONDS = 6

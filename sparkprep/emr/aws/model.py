@@ -16,7 +16,8 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from sparkprep.errors import UserError
-from sparkprep.options import OneOf, did_you_mean
+from sparkprep.kinds import OneOf
+from sparkprep.pasted import did_you_mean
 
 EMR = "emr"
 SERVERLESS = "emr-serverless"

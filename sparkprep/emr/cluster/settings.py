@@ -11,7 +11,8 @@ from sparkprep.emr.aws.model import Enumerated
 from sparkprep.emr.cluster.fits import LEAST_HEAP_MB, LEAST_OVERHEAD_MB, megabytes
 from sparkprep.emr.cluster.releases import applications_of, check_applications
 from sparkprep.errors import UserError
-from sparkprep.options import Integer, Keywords, Number, OneOf, Text, check_options, option
+from sparkprep.kinds import Integer, Number, OneOf, Text
+from sparkprep.options import Keywords, check_options, option
 from sparkprep.spark.clusters import R5_XLARGE_X7, SIZES
 
 MOST_HOURS = 12

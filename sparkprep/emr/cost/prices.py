@@ -15,7 +15,7 @@ from sparkprep.emr.cluster.fits import Node
 from sparkprep.emr.places import MACHINE
 from sparkprep.errors import UserError, argument
 from sparkprep.io.json_files import read_json
-from sparkprep.options import did_you_mean
+from sparkprep.pasted import did_you_mean
 
 STALE_DAYS = 90
 HOURS_A_MONTH = 730

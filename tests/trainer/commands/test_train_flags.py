@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkprep.errors import UserError
-from sparkprep.options import Switch, options_of
+from sparkprep.kinds import Switch
+from sparkprep.options import options_of
 from trainer import flags
 from trainer.commands.train import main
 from trainer.flags import IGNORED

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from sparkprep.console import add_debug, safe_text, say
-from sparkprep.options import Parser
+from sparkprep.parser import Parser
 from trainer.launch import guarded
 
 EPILOG = """\

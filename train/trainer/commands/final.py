@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from sparkprep.commands import make
 from sparkprep.console import Exit, add_debug, say, say_line
 from sparkprep.errors import UserError
-from sparkprep.options import Parser, add_options, from_arguments, options_of
+from sparkprep.options import add_options, from_arguments, options_of
+from sparkprep.parser import Parser
 from trainer.final.settings import FinalRun
 from trainer.launch import command_of, guarded
 

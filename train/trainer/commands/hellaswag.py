@@ -14,7 +14,8 @@ from sparkprep.commands import command
 from sparkprep.console import add_debug, safe_text, say
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists
-from sparkprep.options import Integer, Parser
+from sparkprep.kinds import Integer
+from sparkprep.parser import Parser
 from trainer.flags import BATCH_TOKENS, DEVICES, PRECISIONS
 from trainer.launch import guarded
 from trainer.progress import Progress, about

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from sparkprep.console import say
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause, open_input
+from sparkprep.kinds import Integer, Number, OneOf, Switch, Text
 from sparkprep.llmc import tokenizer_file
-from sparkprep.options import Integer, Number, OneOf, Switch, Text, from_arguments, option, options_of
+from sparkprep.options import from_arguments, option, options_of
 from sparkprep.tokenizer import vocabulary
 from sparkprep.tokenizer.vocabulary import END_OF_TEXT, VOCABULARY_SIZE
 from trainer.flags import DEVICES, PRECISIONS, Parser, meaningless

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sparkprep.console import add_debug, safe_text, say, say_line
 from sparkprep.errors import UserError
 from sparkprep.io.paths import is_local, normalise
-from sparkprep.options import Parser
+from sparkprep.parser import Parser
 from trainer import run_files
 from trainer.launch import guarded
 from trainer.runs import history as runs_of

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from sparkprep.console import Exit, add_debug, say_line
 from sparkprep.io import aws, s3
-from sparkprep.options import Parser
+from sparkprep.parser import Parser
 from sparkprep.units import human_bytes
 from trainer.launch import guarded
 from trainer.runs import upload

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sparkprep.errors import UserError
-from sparkprep.options import Switch, options_of
+from sparkprep.kinds import Switch
+from sparkprep.options import options_of
 from sparkprep.units import human_bytes
 from trainer import device as machine
 from trainer.checkpoints import checkpoint, model_file

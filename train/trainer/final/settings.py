@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sparkprep.commands import command
 from sparkprep.errors import UserError
 from sparkprep.io.paths import normalise
-from sparkprep.options import Integer, Number, OneOf, Switch, Text, check_options, option
+from sparkprep.kinds import Integer, Number, OneOf, Switch, Text
+from sparkprep.options import check_options, option
 from trainer.flags import DEVICES
 from trainer.settings import TrainSettings, check, defaults
 
