@@ -132,7 +132,7 @@ GROUND_UP = {
         ("settings",),
         ("keep", "thresholds"),
         ("columns",),
-        ("signatures", "index"),
+        ("signatures", "index", "search_tables"),
         ("workspace", "inputs"),
         ("noted", "ties", "candidates", "verify"),
         ("resolve",),

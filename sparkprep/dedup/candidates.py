@@ -25,8 +25,9 @@ from sparkprep.dedup.kernels.arrays import distinct
 from sparkprep.dedup.kernels.band_keys import band_keys
 from sparkprep.dedup.kernels.bands import SLOTS, further
 from sparkprep.dedup.kernels.buckets import NOTHING_DECIDED, Entries, Standing
+from sparkprep.dedup.search_tables import CandidateTables, Search
 from sparkprep.dedup.settings import Settings
-from sparkprep.dedup.workspace import CandidateTables, Search, Workspace
+from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents import addressed
 from sparkprep.documents.keys import KEY
 from sparkprep.documents.parquet.pieces import Documents

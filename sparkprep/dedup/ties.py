@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sparkprep.dedup.workspace import Ties, Workspace
+from sparkprep.dedup.search_tables import Ties
+from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents import addressed
 from sparkprep.documents.addressed import is_among, keys_of
 from sparkprep.documents.keys import KEY

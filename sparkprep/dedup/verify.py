@@ -21,7 +21,8 @@ from sparkprep.dedup.index.indexed import IndexedDocuments
 from sparkprep.dedup.kernels.arrays import run_starts
 from sparkprep.dedup.kernels.shingles import document_shingles, drop_repeats, jaccard_of_sets
 from sparkprep.dedup.kernels.unicode import table
-from sparkprep.dedup.workspace import ComparisonPart, Workspace
+from sparkprep.dedup.search_tables import ComparisonPart
+from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.keys import KEY
 from sparkprep.documents.parquet.pieces import Documents
 from sparkprep.io.arrow import plain, runs_from_binary, runs_from_lists, text_buffers

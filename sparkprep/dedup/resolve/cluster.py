@@ -21,9 +21,10 @@ from sparkprep.dedup.keep import ORDER
 from sparkprep.dedup.resolve import figures, outcome, stars
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.resolve.rounds import Rounds
+from sparkprep.dedup.search_tables import Comparison, GraphTables, Search
 from sparkprep.dedup.ties import ranked
 from sparkprep.dedup.verify import GROUP_SHINGLES, LONG_TEXT, compare
-from sparkprep.dedup.workspace import MOST_SEARCHES, Comparison, GraphTables, Search, Workspace
+from sparkprep.dedup.workspace import MOST_SEARCHES, Workspace
 from sparkprep.documents import addressed
 from sparkprep.documents.keys import KEY
 from sparkprep.spark.tables import read_all, spark_schema

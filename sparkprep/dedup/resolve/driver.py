@@ -25,9 +25,10 @@ from sparkprep.dedup.kernels.components import row_places, rows_missing, unique_
 from sparkprep.dedup.resolve import grouping, outcome
 from sparkprep.dedup.resolve.outcome import Flow, Outcome
 from sparkprep.dedup.resolve.rounds import Rounds
+from sparkprep.dedup.search_tables import CandidateTables, Comparison, Search
 from sparkprep.dedup.ties import with_row_hashes
 from sparkprep.dedup.verify import GROUP_SHINGLES, LONG_TEXT, compare
-from sparkprep.dedup.workspace import MOST_SEARCHES, CandidateTables, Comparison, Search, Workspace
+from sparkprep.dedup.workspace import MOST_SEARCHES, Workspace
 from sparkprep.documents import addressed
 from sparkprep.documents.keys import KEY
 from sparkprep.io.arrow import python_values

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sparkprep.dedup.columns import CANDIDATES, RowKind
 from sparkprep.dedup.resolve import driver
-from sparkprep.dedup.workspace import CandidateTables
+from sparkprep.dedup.search_tables import CandidateTables
 
 pairs = st.lists(st.tuples(st.integers(0, 9), st.integers(10, 14)), max_size=60)
 
