@@ -7,6 +7,7 @@ of links and what its element says is none goes.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable
 from itertools import accumulate
@@ -25,6 +26,10 @@ _MOST_LINKED_IN_PARAGRAPH = 0.8
 _LEAST = 500
 _TIMES_MORE = 3
 """Names have taken too much where less than so many characters stay, and so many times more would without them."""
+_LEAST_SHARE_OF_PROSE = 0.6
+"""Share of a page's prose of which less in the best element means that it is not the main text, or a part of it."""
+_COPYRIGHT = re.compile(rb"\xc2\xa9|(?i:copyright)\s+(?:\xc2\xa9|\([cC]\)|\d{4})")
+_LONGEST_NOTICE = 500
 _SHARE_OF_BEST = 0.95
 """Share of the greatest sum for which an element is chosen inside the one that has it."""
 _SHARE_OF_PAGE = 2 / 3
@@ -43,18 +48,57 @@ _NOT_JUDGED = _HEADINGS | _PARTS
 
 def main_blocks(page: Blocks) -> list[int]:
     """Return the numbers of the blocks of the main text, in their order."""
-    chars = _Sums(page, page.chars)
-    best = _choose(page, _outside(page, chars, BY_NAME))
-    size = sum(page.chars[block] for block in best)
+    text = _Text(page)
+    chars = _Sums(page, text.chars)
+    best = _choose(text, _outside(page, chars, BY_NAME))
+    size = sum(text.chars[block] for block in best)
     if size < _LEAST:
-        other = _choose(page, _outside(page, chars, BY_TAG))
-        if sum(page.chars[block] for block in other) > _TIMES_MORE * size:
+        other = _choose(text, _outside(page, chars, BY_TAG))
+        if sum(text.chars[block] for block in other) > _TIMES_MORE * size:
             best = other
     if best:
         return best
     is_out = _outside(page, chars, BY_TAG)
     every = range(len(page.chars))
     return [block for block in every if not is_out[page.element[block]]] or list(every)
+
+
+class _Text:
+    """What the blocks of a page measure: their characters, those of them in links, and those of prose.
+
+    All are scaled to an alphabet's: one character of Chinese, Japanese and Korean says as much as three. Prose is what
+    stands outside links, in blocks that are not mostly links, nor a notice of copyright.
+    """
+
+    def __init__(self, page: Blocks) -> None:
+        self.page, self.chars, self.linked = page, page.chars, page.linked
+        if any(page.dense):
+            self.chars = [chars + 2 * dense for chars, dense in zip(page.chars, page.dense, strict=True)]
+            self.linked = [
+                linked * scaled // chars if linked else 0
+                for linked, scaled, chars in zip(page.linked, self.chars, page.chars, strict=True)
+            ]
+        self.notices = _notices(page)
+
+    def prose(self) -> list[int]:
+        """Return the characters of prose of each block."""
+        prose = [
+            chars - linked if 2 * linked <= chars else 0
+            for chars, linked in zip(self.chars, self.linked, strict=True)
+        ]
+        for block in self.notices:
+            prose[block] = 0
+        return prose
+
+
+def _notices(page: Blocks) -> list[int]:
+    """Return the blocks that begin as a notice of copyright."""
+    found = []
+    for each in _COPYRIGHT.finditer(page.text):
+        block = bisect_left(page.starts, each.start())
+        if block < len(page.chars) and page.starts[block] == each.start() and page.chars[block] < _LONGEST_NOTICE:
+            found.append(block)
+    return found
 
 
 class _Sums:
@@ -86,17 +130,33 @@ def _outside(page: Blocks, chars: _Sums, weakest: int) -> list[bool]:
     return out
 
 
-def _choose(page: Blocks, is_out: list[bool]) -> list[int]:
-    """Return the blocks of the best element, without what goes from it, or those of an index. Changes is_out."""
+def _choose(text: _Text, is_out: list[bool]) -> list[int]:
+    """Return the blocks of the best element, without what goes from it, or those of an index."""
+    page = text.page
     seen = [not is_out[element] for element in page.element]
-    chars, linked = _Sums(page, map(mul, page.chars, seen)), _Sums(page, map(mul, page.linked, seen))
-    top = _index(page, chars, linked)
-    if not top:
-        tags = map(page.tag.__getitem__, page.element)
-        values = map(_value, tags, page.chars, page.linked, page.dense)
-        top = _best(page, _Sums(page, map(mul, values, seen)).all())
-        _leave_out_links(page, top, (chars, linked), is_out)
+    sums = _Sums(page, map(mul, text.chars, seen)), _Sums(page, map(mul, text.linked, seen))
+    top = _index(page, *sums)
+    if top:
+        return _kept(page, top, is_out)
+    values = list(map(_value, map(page.tag.__getitem__, page.element), text.chars, text.linked))
+    for block in text.notices:
+        values[block] = -2 * text.chars[block]
+    best = _without_links(page, _best(page, _Sums(page, map(mul, values, seen)).all()), sums, is_out)
+    prose = list(map(mul, text.prose(), seen))
+    if sum(map(prose.__getitem__, best)) >= _LEAST_SHARE_OF_PROSE * sum(prose):
+        return best
+    return _without_links(page, _best(page, _Sums(page, prose).all()), sums, is_out)
+
+
+def _kept(page: Blocks, top: int, is_out: list[bool]) -> list[int]:
     return [block for block in range(page.first[top], page.end[top]) if not is_out[page.element[block]]]
+
+
+def _without_links(page: Blocks, top: int, sums: tuple[_Sums, _Sums], is_out: list[bool]) -> list[int]:
+    """Return the blocks of an element, without what is out and what is mostly links."""
+    is_out = is_out.copy()
+    _leave_out_links(page, top, sums, is_out)
+    return _kept(page, top, is_out)
 
 
 def _leave_out_links(page: Blocks, top: int, sums: tuple[_Sums, _Sums], is_out: list[bool]) -> None:
@@ -159,12 +219,11 @@ def _index(page: Blocks, chars: _Sums, linked: _Sums) -> int:
     return around
 
 
-def _value(tag: str, chars: int, linked: int, dense: int) -> int:
+def _value(tag: str, chars: int, linked: int) -> int:
     """Return twice what a block counts for the element that it is in: its characters, or less than nothing.
 
     Short items and cells count by both, for half as much, so that the links of a list or table decide of the whole:
-    more than a third of its text makes it worth less than nothing. A text is long for its script: of Chinese, Japanese
-    and Korean a third of the characters do.
+    more than a third of its text makes it worth less than nothing.
     """
     if tag == "dt":  # the heading of what follows
         return 0
@@ -172,7 +231,7 @@ def _value(tag: str, chars: int, linked: int, dense: int) -> int:
         return chars - _TIMES_LINKED * linked
     if _TIMES_LINKED * linked > chars:
         return -2 * chars
-    if tag in _TEXT_TAGS or chars + 2 * dense >= _LONG:
+    if tag in _TEXT_TAGS or chars >= _LONG:
         return 2 * chars
     if tag in _HEADINGS:
         return 0
