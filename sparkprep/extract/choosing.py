@@ -8,7 +8,7 @@ of links and what its element says is none goes.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
 from operator import mul
@@ -30,6 +30,7 @@ _LEAST_SHARE_OF_PROSE = 0.6
 """Share of a page's prose of which less in the best element means that it is not the main text, or a part of it."""
 _COPYRIGHT = re.compile(rb"\xc2\xa9|(?i:copyright)\s+(?:\xc2\xa9|\([cC]\)|\d{4})")
 _LONGEST_NOTICE = 500
+_SEPARATOR = re.compile(rb" (?:[|>/]|\xc2\xb7|\xe2\x80\xa2|\xc2\xbb|\xe2\x80\xba) ")
 _SHARE_OF_BEST = 0.95
 """Share of the greatest sum for which an element is chosen inside the one that has it."""
 _SHARE_OF_PAGE = 2 / 3
@@ -66,17 +67,23 @@ def main_blocks(page: Blocks) -> list[int]:
 class _Text:
     """What the blocks of a page measure: their characters, those of them in links, and those of prose.
 
-    All are scaled to an alphabet's: one character of Chinese, Japanese and Korean says as much as three. Prose is what
-    stands outside links, in blocks that are not mostly links, nor a notice of copyright.
+    All are scaled to an alphabet's: one character of Chinese, Japanese and Korean says as much as three. What
+    separates links in a row counts as one. Prose is what stands outside links, in blocks that are not mostly links, nor
+    a notice of copyright.
     """
 
     def __init__(self, page: Blocks) -> None:
         self.page, self.chars, self.linked = page, page.chars, page.linked
+        rows = _rows(page)
+        if rows:
+            self.linked = self.linked.copy()
+            for block, separators in rows.items():
+                self.linked[block] = min(self.chars[block], self.linked[block] + separators)
         if any(page.dense):
             self.chars = [chars + 2 * dense for chars, dense in zip(page.chars, page.dense, strict=True)]
             self.linked = [
                 linked * scaled // chars if linked else 0
-                for linked, scaled, chars in zip(page.linked, self.chars, page.chars, strict=True)
+                for linked, scaled, chars in zip(self.linked, self.chars, page.chars, strict=True)
             ]
         self.notices = _notices(page)
 
@@ -98,6 +105,16 @@ def _notices(page: Blocks) -> list[int]:
         block = bisect_left(page.starts, each.start())
         if block < len(page.chars) and page.starts[block] == each.start() and page.chars[block] < _LONGEST_NOTICE:
             found.append(block)
+    return found
+
+
+def _rows(page: Blocks) -> dict[int, int]:
+    """Return of blocks with links the characters that are separators."""
+    found: dict[int, int] = {}
+    for each in _SEPARATOR.finditer(page.text):
+        block = bisect_right(page.starts, each.start()) - 1
+        if page.linked[block]:
+            found[block] = found.get(block, 0) + 3
     return found
 
 
@@ -134,8 +151,8 @@ def _choose(text: _Text, is_out: list[bool]) -> list[int]:
     """Return the blocks of the best element, without what goes from it, or those of an index."""
     page = text.page
     seen = [not is_out[element] for element in page.element]
-    sums = _Sums(page, map(mul, text.chars, seen)), _Sums(page, map(mul, text.linked, seen))
-    top = _index(page, *sums)
+    sums = _Sums(page, map(mul, page.chars, seen)), _Sums(page, map(mul, page.linked, seen))
+    top = _index(page, *(_Sums(page, map(mul, values, seen)) for values in (text.chars, text.linked)))
     if top:
         return _kept(page, top, is_out)
     values = list(map(_value, map(page.tag.__getitem__, page.element), text.chars, text.linked))
@@ -200,23 +217,40 @@ def _best(page: Blocks, score: list[int]) -> int:
 def _index(page: Blocks, chars: _Sums, linked: _Sums) -> int:
     """Return the element that is the main text of an index, such as a table of contents or a list of names, or 0.
 
-    A page is one where a single list or table, most of it links, has most of the text that is not said to be
-    boilerplate. chars, linked: of each element, without boilerplate. What has more than half of a text has its middle.
+    A page is one where a single list or table, or lists that each have a heading, most of them links, have most of the
+    text that is not said to be boilerplate. chars, linked: of each element, without boilerplate. What has more than
+    half of a text has its middle.
     """
+    if not page.chars:
+        return 0
     least = max(1.0, _SHARE_OF_PAGE * chars[0])
-    around = 0
-    element = (
-        page.element[min(bisect_left(chars.before, (chars[0] + 1) // 2, 1), len(page.chars)) - 1] if page.chars else 0
-    )
+    around = inner = 0
+    element = page.element[min(bisect_left(chars.before, (chars[0] + 1) // 2, 1), len(page.chars)) - 1]
     while element > 0:
-        if page.tag[element] in _LISTS and chars[element] >= least:
-            around = element
+        if chars[element] >= least:
+            inner = inner or element
+            around = element if page.tag[element] in _LISTS else around
         element = page.parent[element]
+    if not around and _TIMES_LINKED * linked[inner] > chars[inner] and _headed(page, inner, chars) >= least:
+        around = inner
     if not around or _TIMES_LINKED * linked[around] <= chars[around]:
         return 0
-    while page.parent[around] > 0 and chars[around] >= _SHARE_OF_SURROUNDINGS * chars[page.parent[around]]:
+    while page.parent[around] > 0 and linked[around] >= _SHARE_OF_SURROUNDINGS * linked[page.parent[around]]:
         around = page.parent[around]
     return around
+
+
+def _headed(page: Blocks, element: int, chars: _Sums) -> int:
+    """Return the characters of the lists in an element right after a heading, 0 if of one list."""
+    found, end = [], page.first[element] + 1
+    for number in range(element + 1, len(page.tag)):
+        begin = page.first[number]
+        if begin >= page.end[element]:
+            break
+        if begin >= end and page.tag[number] in _LISTS and page.tag[page.element[begin - 1]] in _HEADINGS:
+            found.append(chars[number])
+            end = page.end[number]
+    return sum(found) if len(found) > 1 else 0
 
 
 def _value(tag: str, chars: int, linked: int) -> int:
