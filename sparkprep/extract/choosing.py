@@ -21,6 +21,8 @@ _TIMES_LINKED = 3
 """At most one in so many characters of running text is in a link."""
 _MOST_LINKED_INSIDE = 0.5
 """Share of links in what stays inside the main text."""
+_MOST_LINKED = {"table": 0.75}
+"""The same of a table, where what a row tells of may be a link, and the value beside it too."""
 _MOST_LINKED_IN_PARAGRAPH = 0.8
 """The same of a paragraph, in which words around a link make a sentence."""
 _LEAST = 500
@@ -35,8 +37,10 @@ _SHARE_OF_BEST = 0.95
 """Share of the greatest sum for which an element is chosen inside the one that has it."""
 _SHARE_OF_PAGE = 2 / 3
 """Share of a page's text that makes what has it the page."""
+_LINKED_OF_INDEX = 0.9
+"""Share of links in a page that is an index of several lists: there is next to nothing else that it could be."""
 _SHARE_OF_SURROUNDINGS = 0.8
-"""Share of an element's text in the list inside it, where the rest is the list's heading and foreword."""
+"""Share of an element's links in the list inside it, where the rest is the list's heading and foreword."""
 _LISTS = frozenset(("ul", "ol", "dl", "table"))
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _TEXT_TAGS = frozenset(("p", "pre", "blockquote", "dd", "figcaption"))
@@ -194,7 +198,7 @@ def _leave_out_links(page: Blocks, top: int, sums: tuple[_Sums, _Sums], is_out: 
         elif is_out[above]:
             is_out[number] = True
         elif linked[number] and tag not in _NOT_JUDGED:
-            most = _MOST_LINKED_IN_PARAGRAPH if tag in _TEXT_TAGS else _MOST_LINKED_INSIDE
+            most = _MOST_LINKED_IN_PARAGRAPH if tag in _TEXT_TAGS else _MOST_LINKED.get(tag, _MOST_LINKED_INSIDE)
             is_out[number] = is_out[number] or linked[number] > most * chars[number]
 
 
@@ -231,7 +235,7 @@ def _index(page: Blocks, chars: _Sums, linked: _Sums) -> int:
             inner = inner or element
             around = element if page.tag[element] in _LISTS else around
         element = page.parent[element]
-    if not around and _TIMES_LINKED * linked[inner] > chars[inner] and _headed(page, inner, chars) >= least:
+    if not around and linked[0] >= _LINKED_OF_INDEX * chars[0] and _headed(page, inner, chars) >= least:
         around = inner
     if not around or _TIMES_LINKED * linked[around] <= chars[around]:
         return 0
@@ -240,17 +244,21 @@ def _index(page: Blocks, chars: _Sums, linked: _Sums) -> int:
     return around
 
 
-def _headed(page: Blocks, element: int, chars: _Sums) -> int:
-    """Return the characters of the lists in an element right after a heading, 0 if of one list."""
-    found, end = [], page.first[element] + 1
-    for number in range(element + 1, len(page.tag)):
+def _headed(page: Blocks, around: int, chars: _Sums) -> int:
+    """Return the characters of the lists in an element that stand under a heading, 0 where a single one has them."""
+    characters = headings = 0
+    end = page.first[around]  # of the list before
+    for number in range(around + 1, len(page.tag)):
         begin = page.first[number]
-        if begin >= page.end[element]:
+        if begin >= page.end[around]:
             break
-        if begin >= end and page.tag[number] in _LISTS and page.tag[page.element[begin - 1]] in _HEADINGS:
-            found.append(chars[number])
-            end = page.end[number]
-    return sum(found) if len(found) > 1 else 0
+        if page.tag[number] in _LISTS and begin >= max(end, 1):
+            is_first = page.tag[page.element[begin - 1]] in _HEADINGS
+            if is_first or (headings and begin == end):
+                headings += is_first
+                characters += chars[number]
+                end = page.end[number]
+    return characters if headings > 1 else 0
 
 
 def _value(tag: str, chars: int, linked: int) -> int:
