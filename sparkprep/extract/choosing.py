@@ -32,9 +32,11 @@ _TIMES_MORE = 3
 """Names have taken too much where less than so many characters stay, and so many times more would without them."""
 _LEAST_SHARE_OF_PROSE = 0.6
 """Share of a page's prose of which less in the best element means that it is not the main text, or a part of it."""
-_COPYRIGHT = re.compile(rb"\xc2\xa9|(?i:copyright)\s+(?:\xc2\xa9|\([cC]\)|\d{4})")
+_COPYRIGHT = re.compile(
+    r"©|\([Cc]\) \d{4}|[Cc]opyright (?:©|\([Cc]\)|\d{4})|All rights reserved|版权所有|版權所有".encode()
+)
 _LONGEST_NOTICE = 500
-_SEPARATOR = re.compile(rb" (?:[|>/]|\xc2\xb7|\xe2\x80\xa2|\xc2\xbb|\xe2\x80\xba) ")
+_SEPARATOR = re.compile(" (?:[|>/]|·|•|»|›) ".encode())
 _SHARE_OF_BEST = 0.95
 """Share of the greatest sum for which an element is chosen inside the one that has it."""
 _SHARE_OF_PAGE = 2 / 3
@@ -62,7 +64,7 @@ def main_blocks(page: Blocks) -> list[int]:
     if size < _LEAST:
         other = _choose(text, _outside(page, chars, BY_TAG))
         if sum(text.chars[block] for block in other) > _TIMES_MORE * size:
-            best = other
+            best = other if set(best) <= set(other) else _most_prose(text, _outside(page, chars, BY_TAG))
     if best:
         return best
     is_out = _outside(page, chars, BY_TAG)
@@ -157,26 +159,34 @@ def _choose(text: _Text, is_out: list[bool]) -> list[int]:
     """Return the blocks of the best element, without what goes from it, or those of an index."""
     page = text.page
     seen = [not is_out[element] for element in page.element]
-    sums = _Sums(page, map(mul, page.chars, seen)), _Sums(page, map(mul, page.linked, seen))
     top = _index(page, *(_Sums(page, map(mul, values, seen)) for values in (text.chars, text.linked)))
     if top:
         return _kept(page, top, is_out)
     values = list(map(_value, map(page.tag.__getitem__, page.element), text.chars, text.linked))
     for block in text.notices:
         values[block] = -2 * text.chars[block]
-    best = _without_links(page, _best(page, _Sums(page, map(mul, values, seen)).all()), sums, is_out)
-    prose = list(map(mul, text.prose(), seen))
-    if sum(map(prose.__getitem__, best)) >= _LEAST_SHARE_OF_PROSE * sum(prose):
+    best = _without_links(page, _best(page, _Sums(page, map(mul, values, seen)).all()), is_out)
+    prose = text.prose()
+    if sum(map(prose.__getitem__, best)) >= _LEAST_SHARE_OF_PROSE * sum(map(mul, prose, seen)):
         return best
-    return _without_links(page, _best(page, _Sums(page, prose).all()), sums, is_out)
+    return _most_prose(text, is_out)
+
+
+def _most_prose(text: _Text, is_out: list[bool]) -> list[int]:
+    """Return the blocks of the innermost element that has next to all prose, whatever else is in it."""
+    page = text.page
+    prose = [0 if is_out[element] else chars for element, chars in zip(page.element, text.prose(), strict=True)]
+    return _without_links(page, _best(page, _Sums(page, prose).all()), is_out)
 
 
 def _kept(page: Blocks, top: int, is_out: list[bool]) -> list[int]:
     return [block for block in range(page.first[top], page.end[top]) if not is_out[page.element[block]]]
 
 
-def _without_links(page: Blocks, top: int, sums: tuple[_Sums, _Sums], is_out: list[bool]) -> list[int]:
+def _without_links(page: Blocks, top: int, is_out: list[bool]) -> list[int]:
     """Return the blocks of an element, without what is out and what is mostly links."""
+    seen = [not is_out[element] for element in page.element]
+    sums = _Sums(page, map(mul, page.chars, seen)), _Sums(page, map(mul, page.linked, seen))
     is_out = is_out.copy()
     _leave_out_links(page, top, sums, is_out)
     return _kept(page, top, is_out)
