@@ -96,9 +96,9 @@ class _Text:
         self.notices = _notices(page)
 
     def prose(self) -> list[int]:
-        """Return twice the characters of prose of each block; of a few words, such as a price or a date, once."""
+        """Return four times the characters of prose of each block; of a few words, such as a price or a date, once."""
         prose = [
-            (0 if 2 * linked > chars else (chars - linked) << (chars >= _FEW_WORDS))
+            (0 if 2 * linked > chars else (chars - linked) << (2 * (chars >= _FEW_WORDS)))
             for chars, linked in zip(self.chars, self.linked, strict=True)
         ]
         for block in self.notices:
