@@ -32,6 +32,11 @@ _TIMES_MORE = 3
 """Names have taken too much where less than so many characters stay, and so many times more would without them."""
 _LEAST_SHARE_OF_PROSE = 0.6
 """Share of a page's prose of which less in the best element means that it is not the main text, or a part of it."""
+_NEXT_TO_ALL_PROSE = 0.9
+"""The share from which nothing more is looked for."""
+_OF_A_KIND = frozenset(("div", "section", "article", "li"))
+_LIKE = 2
+"""So many others of a kind make one of a row."""
 _COPYRIGHT = re.compile(
     r"©|\([Cc]\) \d{4}|[Cc]opyright (?:©|\([Cc]\)|\d{4})|All rights reserved|版权所有|版權所有".encode()
 )
@@ -165,11 +170,36 @@ def _choose(text: _Text, is_out: list[bool]) -> list[int]:
     values = list(map(_value, map(page.tag.__getitem__, page.element), text.chars, text.linked))
     for block in text.notices:
         values[block] = -2 * text.chars[block]
-    best = _without_links(page, _best(page, _Sums(page, map(mul, values, seen)).all()), is_out)
-    prose = text.prose()
-    if sum(map(prose.__getitem__, best)) >= _LEAST_SHARE_OF_PROSE * sum(map(mul, prose, seen)):
+    top = _best(page, _Sums(page, map(mul, values, seen)).all())
+    prose = _Sums(page, map(mul, text.prose(), seen))
+    if prose[top] < _NEXT_TO_ALL_PROSE * prose[0]:
+        top = _around_like(page, top, prose)
+    best = _without_links(page, top, is_out)
+    if sum(map(text.prose().__getitem__, best)) >= _LEAST_SHARE_OF_PROSE * prose[0]:
         return best
     return _most_prose(text, is_out)
+
+
+def _around_like(page: Blocks, top: int, prose: _Sums) -> int:
+    """Return what is around an element and others of its kind that have prose, or else the element.
+
+    Such are the posts of a thread, of which the longest is not all. Of a kind is what has the same tag and class.
+    """
+    number = top
+    while number:
+        tag, parent = page.tag[number], page.parent[number]
+        name = page.attribute(number, "class") if tag in _OF_A_KIND else None
+        like, each = 0, parent
+        while name and like <= _LIKE:
+            try:
+                each = page.parent.index(parent, each + 1)
+            except ValueError:
+                break
+            like += page.tag[each] == tag and prose[each] >= 4 * _FEW_WORDS and page.attribute(each, "class") == name
+        if like > _LIKE:
+            top = parent
+        number = parent
+    return top
 
 
 def _most_prose(text: _Text, is_out: list[bool]) -> list[int]:
