@@ -7,18 +7,14 @@ of links and what its element says is none goes.
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
-from itertools import accumulate
-from operator import mul
+import numpy as np
 
 from sparkprep.extract.blocks import BY_NAME, BY_TAG, Blocks
+from sparkprep.extract.prose import FEW_WORDS, OF_PROSE, Counts, Measures, Sums
+from sparkprep.extract.scanning import NAMES
 
 _LONG = 80
 """Characters from which a block looks like running text."""
-_FEW_WORDS = 30
-"""Characters below which a block is no sentence."""
 _TIMES_LINKED = 3
 """At most one in so many characters of running text is in a link."""
 _MOST_LINKED_INSIDE = 0.5
@@ -37,11 +33,6 @@ _NEXT_TO_ALL_PROSE = 0.9
 _OF_A_KIND = frozenset(("div", "section", "article", "li"))
 _LIKE = 2
 """So many others of a kind make one of a row."""
-_COPYRIGHT = re.compile(
-    r"©|\([Cc]\) \d{4}|[Cc]opyright (?:©|\([Cc]\)|\d{4})|All rights reserved|版权所有|版權所有".encode()
-)
-_LONGEST_NOTICE = 500
-_SEPARATOR = re.compile(" (?:[|>/]|·|•|»|›) ".encode())
 _SHARE_OF_BEST = 0.95
 """Share of the greatest sum for which an element is chosen inside the one that has it."""
 _SHARE_OF_PAGE = 2 / 3
@@ -58,18 +49,25 @@ _PARAGRAPHS = frozenset(("p", "pre"))
 _ITEMS = frozenset(("li", "dt", "dd"))
 _PARTS = frozenset(("li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "caption"))
 _NOT_JUDGED = _HEADINGS | _PARTS
+_IS_TEXT, _IS_HEADING, _IS_PART = (
+    np.array([name in names for name in NAMES]) for names in (_TEXT_TAGS, _HEADINGS, _PARTS)
+)
+_TERM = NAMES.index("dt")
 
 
 def main_blocks(page: Blocks) -> list[int]:
     """Return the numbers of the blocks of the main text, in their order."""
-    text = _Text(page)
-    chars = _Sums(page, text.chars)
-    best = _choose(text, _outside(page, chars, BY_NAME))
-    size = sum(text.chars[block] for block in best)
+    if not page.chars:
+        return []
+    measures = Measures(page)
+    chars = Sums(page, page.scan.blocks[1])
+    best = _choose(measures, _outside(page, chars, BY_NAME))
+    size = measures.chars[best].sum()
     if size < _LEAST:
-        other = _choose(text, _outside(page, chars, BY_TAG))
-        if sum(text.chars[block] for block in other) > _TIMES_MORE * size:
-            best = other if set(best) <= set(other) else _most_prose(text, _outside(page, chars, BY_TAG))
+        is_out = _outside(page, chars, BY_TAG)
+        other = _choose(measures, is_out)
+        if measures.chars[other].sum() > _TIMES_MORE * size:
+            best = other if set(best) <= set(other) else _most_prose(measures, is_out)
     if best:
         return best
     is_out = _outside(page, chars, BY_TAG)
@@ -77,77 +75,7 @@ def main_blocks(page: Blocks) -> list[int]:
     return [block for block in every if not is_out[page.element[block]]] or list(every)
 
 
-class _Text:
-    """What the blocks of a page measure: their characters, those of them in links, and those of prose.
-
-    All are scaled to an alphabet's: one character of Chinese, Japanese and Korean says as much as three. What
-    separates links in a row counts as one. Prose is what stands outside links, in blocks that are not mostly links, nor
-    a notice of copyright.
-    """
-
-    def __init__(self, page: Blocks) -> None:
-        self.page, self.chars, self.linked = page, page.chars, page.linked
-        rows = _rows(page)
-        if rows:
-            self.linked = self.linked.copy()
-            for block, separators in rows.items():
-                self.linked[block] = min(self.chars[block], self.linked[block] + separators)
-        if any(page.dense):
-            self.chars = [chars + 2 * dense for chars, dense in zip(page.chars, page.dense, strict=True)]
-            self.linked = [
-                linked * scaled // chars if linked else 0
-                for linked, scaled, chars in zip(self.linked, self.chars, page.chars, strict=True)
-            ]
-        self.notices = _notices(page)
-
-    def prose(self) -> list[int]:
-        """Return four times the characters of prose of each block; of a few words, such as a price or a date, once."""
-        prose = [
-            (0 if 2 * linked > chars else (chars - linked) << (2 * (chars >= _FEW_WORDS)))
-            for chars, linked in zip(self.chars, self.linked, strict=True)
-        ]
-        for block in self.notices:
-            prose[block] = 0
-        return prose
-
-
-def _notices(page: Blocks) -> list[int]:
-    """Return the blocks that begin as a notice of copyright."""
-    found = []
-    for each in _COPYRIGHT.finditer(page.text):
-        block = bisect_left(page.starts, each.start())
-        if block < len(page.chars) and page.starts[block] == each.start() and page.chars[block] < _LONGEST_NOTICE:
-            found.append(block)
-    return found
-
-
-def _rows(page: Blocks) -> dict[int, int]:
-    """Return of blocks with links the characters that are separators."""
-    found: dict[int, int] = {}
-    for each in _SEPARATOR.finditer(page.text):
-        block = bisect_right(page.starts, each.start()) - 1
-        if page.linked[block]:
-            found[block] = found.get(block, 0) + 3
-    return found
-
-
-class _Sums:
-    """Of each element the sum over the blocks in it, which stand one after another."""
-
-    def __init__(self, page: Blocks, values: Iterable[int]) -> None:
-        self.before = list(accumulate(values, initial=0))
-        self._first, self._end = page.first, page.end
-
-    def __getitem__(self, element: int) -> int:
-        return self.before[self._end[element]] - self.before[self._first[element]]
-
-    def all(self) -> list[int]:
-        """Return those of all elements, by their numbers."""
-        before = self.before
-        return [before[end] - before[first] for first, end in zip(self._first, self._end, strict=True)]
-
-
-def _outside(page: Blocks, chars: _Sums, weakest: int) -> list[bool]:
+def _outside(page: Blocks, chars: Sums, weakest: int) -> list[bool]:
     """Return of each element whether it or one above it says that it is boilerplate, by nothing weaker than that.
 
     What has most of a page's text is around the main text, whatever its name: `no-sidebar`, or a form around all.
@@ -160,27 +88,31 @@ def _outside(page: Blocks, chars: _Sums, weakest: int) -> list[bool]:
     return out
 
 
-def _choose(text: _Text, is_out: list[bool]) -> list[int]:
+def _choose(measures: Measures, is_out: list[bool]) -> list[int]:
     """Return the blocks of the best element, without what goes from it, or those of an index."""
-    page = text.page
-    seen = [not is_out[element] for element in page.element]
-    top = _index(page, *(_Sums(page, map(mul, values, seen)) for values in (text.chars, text.linked)))
+    page = measures.page
+    seen = ~np.array(is_out)[page.scan.blocks[0]]
+    top = _index(page, Sums(page, measures.chars * seen), Sums(page, measures.linked * seen))
     if top:
         return _kept(page, top, is_out)
-    values = list(map(_value, map(page.tag.__getitem__, page.element), text.chars, text.linked))
-    for block in text.notices:
-        values[block] = -2 * text.chars[block]
-    top = _best(page, _Sums(page, map(mul, values, seen)).all())
-    prose = _Sums(page, map(mul, text.prose(), seen))
+    top = _best(page, Sums(page, _values(measures) * seen).all())
+    prose = Sums(page, measures.prose * seen)
     if prose[top] < _NEXT_TO_ALL_PROSE * prose[0]:
         top = _around_like(page, top, prose)
     best = _without_links(page, top, is_out)
-    if sum(map(text.prose().__getitem__, best)) >= _LEAST_SHARE_OF_PROSE * prose[0]:
+    if measures.prose[best].sum() >= _LEAST_SHARE_OF_PROSE * prose[0]:
         return best
-    return _most_prose(text, is_out)
+    return _most_prose(measures, is_out)
 
 
-def _around_like(page: Blocks, top: int, prose: _Sums) -> int:
+def _most_prose(measures: Measures, is_out: list[bool]) -> list[int]:
+    """Return the blocks of the innermost element that has next to all prose, whatever else is in it."""
+    page = measures.page
+    seen = ~np.array(is_out)[page.scan.blocks[0]]
+    return _without_links(page, _best(page, Sums(page, measures.prose * seen).all()), is_out)
+
+
+def _around_like(page: Blocks, top: int, prose: Sums) -> int:
     """Return what is around an element and others of its kind that have prose, or else the element.
 
     Such are the posts of a thread, of which the longest is not all. Of a kind is what has the same tag and class.
@@ -195,18 +127,13 @@ def _around_like(page: Blocks, top: int, prose: _Sums) -> int:
                 each = page.parent.index(parent, each + 1)
             except ValueError:
                 break
-            like += page.tag[each] == tag and prose[each] >= 4 * _FEW_WORDS and page.attribute(each, "class") == name
+            like += (
+                page.tag[each] == tag and prose[each] >= OF_PROSE * FEW_WORDS and page.attribute(each, "class") == name
+            )
         if like > _LIKE:
             top = parent
         number = parent
     return top
-
-
-def _most_prose(text: _Text, is_out: list[bool]) -> list[int]:
-    """Return the blocks of the innermost element that has next to all prose, whatever else is in it."""
-    page = text.page
-    prose = [0 if is_out[element] else chars for element, chars in zip(page.element, text.prose(), strict=True)]
-    return _without_links(page, _best(page, _Sums(page, prose).all()), is_out)
 
 
 def _kept(page: Blocks, top: int, is_out: list[bool]) -> list[int]:
@@ -215,14 +142,14 @@ def _kept(page: Blocks, top: int, is_out: list[bool]) -> list[int]:
 
 def _without_links(page: Blocks, top: int, is_out: list[bool]) -> list[int]:
     """Return the blocks of an element, without what is out and what is mostly links."""
-    seen = [not is_out[element] for element in page.element]
-    sums = _Sums(page, map(mul, page.chars, seen)), _Sums(page, map(mul, page.linked, seen))
     is_out = is_out.copy()
-    _leave_out_links(page, top, sums, is_out)
+    seen = ~np.array(is_out)[page.scan.blocks[0]]
+    chars, linked = page.scan.blocks[1:3] * seen
+    _leave_out_links(page, top, (Sums(page, chars), Sums(page, linked)), is_out)
     return _kept(page, top, is_out)
 
 
-def _leave_out_links(page: Blocks, top: int, sums: tuple[_Sums, _Sums], is_out: list[bool]) -> None:
+def _leave_out_links(page: Blocks, top: int, sums: tuple[Sums, Sums], is_out: list[bool]) -> None:
     """Note of the elements inside one, and of those inside them, that they are out for their links.
 
     sums: of the characters, and of those in links. A part of a list or a table stays or goes with the whole, as does
@@ -260,18 +187,17 @@ def _best(page: Blocks, score: list[int]) -> int:
     return best
 
 
-def _index(page: Blocks, chars: _Sums, linked: _Sums) -> int:
+def _index(page: Blocks, chars: Sums, linked: Sums) -> int:
     """Return the element that is the main text of an index, such as a table of contents or a list of names, or 0.
 
     A page is one where a single list or table, or lists that each have a heading, most of them links, have most of the
     text that is not said to be boilerplate. chars, linked: of each element, without boilerplate. What has more than
     half of a text has its middle.
     """
-    if not page.chars:
-        return 0
     least = max(1.0, _SHARE_OF_PAGE * chars[0])
     around = inner = 0
-    element = page.element[min(bisect_left(chars.before, (chars[0] + 1) // 2, 1), len(page.chars)) - 1]
+    middle = int(chars.before[1:].searchsorted((chars[0] + 1) // 2))
+    element = page.element[min(middle, len(page.chars) - 1)]
     while element > 0:
         if chars[element] >= least:
             inner = inner or element
@@ -286,7 +212,7 @@ def _index(page: Blocks, chars: _Sums, linked: _Sums) -> int:
     return around
 
 
-def _headed(page: Blocks, around: int, chars: _Sums) -> int:
+def _headed(page: Blocks, around: int, chars: Sums) -> int:
     """Return the characters of the lists in an element that stand under a heading, 0 where a single one has them."""
     characters = headings = 0
     end = page.first[around]  # of the list before
@@ -303,20 +229,18 @@ def _headed(page: Blocks, around: int, chars: _Sums) -> int:
     return characters if headings > 1 else 0
 
 
-def _value(tag: str, chars: int, linked: int) -> int:
-    """Return twice what a block counts for the element that it is in: its characters, or less than nothing.
+def _values(measures: Measures) -> Counts:
+    """Return twice what each block counts for the element that it is in: its characters, or less than nothing.
 
     Short items and cells count by both, for half as much, so that the links of a list or table decide of the whole:
-    more than a third of its text makes it worth less than nothing.
+    more than a third of its text makes it worth less than nothing. A term is the heading of what follows.
     """
-    if tag == "dt":  # the heading of what follows
-        return 0
-    if tag in _PARTS and chars < _LONG:
-        return chars - _TIMES_LINKED * linked
-    if _TIMES_LINKED * linked > chars:
-        return -2 * chars
-    if tag in _TEXT_TAGS or chars >= _LONG:
-        return 2 * chars
-    if tag in _HEADINGS:
-        return 0
-    return -2 * chars
+    page, chars, linked = measures.page, measures.chars, measures.linked
+    names = page.scan.elements[0, page.scan.blocks[0]]
+    is_long = chars >= _LONG
+    values = np.where(is_long | _IS_TEXT[names], 2 * chars, np.where(_IS_HEADING[names], 0, -2 * chars))
+    values = np.where(_TIMES_LINKED * linked > chars, -2 * chars, values)
+    values[measures.notices] = -2 * chars[measures.notices]
+    values = np.where(_IS_PART[names] & ~is_long, chars - _TIMES_LINKED * linked, values)
+    values[names == _TERM] = 0
+    return values

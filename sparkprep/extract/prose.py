@@ -1,0 +1,93 @@
+"""How much of each block of a page is prose, and how much is links, and the sums of these over elements."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from sparkprep.extract.blocks import Blocks
+
+Counts = npt.NDArray[np.int64]
+"""A number for each block."""
+
+FEW_WORDS = 30
+"""Characters below which a block is no sentence."""
+OF_PROSE = 4
+"""What a character of prose counts; in a block of a few words, such as a price or a date, it counts once."""
+_TIMES_DENSE = 3
+"""Characters of an alphabet that say as much as one of Chinese, Japanese or Korean."""
+_SEPARATORS = tuple(f" {mark} ".encode() for mark in "|>/·•»›")
+_SIGNS = tuple(sign.encode() for sign in ("©", "opyright ", "(c) ", "(C) ", "ights reserved", "权所有", "權所有"))
+"""What every notice of copyright has one of."""
+_COPYRIGHT = re.compile(
+    r"©|\([Cc]\) \d{4}|[Cc]opyright (?:©|\([Cc]\)|\d{4})|All rights reserved|版权所有|版權所有".encode()
+)
+_LONGEST_NOTICE = 500
+
+
+class Measures:
+    """What the blocks of a page measure.
+
+    page: whose. chars and linked: the characters of each block, and those of them in links, scaled to an alphabet's;
+    what separates links in a row counts as one. notices: the numbers of the blocks that begin as a notice of copyright.
+    """
+
+    def __init__(self, page: Blocks) -> None:
+        self.page = page
+        self.chars, self.linked, dense = page.scan.blocks[1:4].astype(np.int64)
+        for block in _places(page, _SEPARATORS):
+            if page.linked[block]:
+                self.linked[block] = min(self.linked[block] + len(" | "), page.chars[block])
+        if dense.any():
+            chars = self.chars
+            self.chars = chars + (_TIMES_DENSE - 1) * dense
+            self.linked = self.linked * self.chars // np.maximum(chars, 1)
+        self.notices = [
+            block
+            for block in _places(page, _SIGNS)
+            if page.chars[block] < _LONGEST_NOTICE and _COPYRIGHT.match(page.text, page.starts[block])
+        ]
+
+    @cached_property
+    def prose(self) -> Counts:
+        """What stands outside links, in blocks that are not mostly links and no notices, each character by what it
+        counts.
+        """
+        times = np.where(self.chars >= FEW_WORDS, OF_PROSE, 1)
+        prose = np.where(2 * self.linked > self.chars, 0, (self.chars - self.linked) * times)
+        prose[self.notices] = 0
+        return prose
+
+
+def _places(page: Blocks, wanted: tuple[bytes, ...]) -> Iterator[int]:
+    """Yield the block of each place where the text of a page has one of these."""
+    for each in wanted:
+        at = page.text.find(each)
+        while at >= 0:
+            yield bisect_right(page.starts, at) - 1
+            at = page.text.find(each, at + 1)
+
+
+class Sums:
+    """Of each element the sum over the blocks in it, which stand one after another."""
+
+    def __init__(self, page: Blocks, values: Counts) -> None:
+        self.before: Counts = np.zeros(len(values) + 1, np.int64)
+        """Block -> the sum over all before it."""
+        np.cumsum(values, out=self.before[1:])
+        self._page = page
+
+    def __getitem__(self, element: int) -> int:
+        page = self._page
+        return int(self.before[page.end[element]] - self.before[page.first[element]])
+
+    def all(self) -> list[int]:
+        """Return those of all elements, by their numbers."""
+        first, end = self._page.scan.elements[2:4]
+        sums: list[int] = (self.before[end] - self.before[first]).tolist()
+        return sums
