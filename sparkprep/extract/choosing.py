@@ -8,6 +8,7 @@ of links and what its element says is none goes.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from sparkprep.extract.blocks import BY_NAME, BY_TAG, Blocks
 from sparkprep.extract.prose import FEW_WORDS, OF_PROSE, Counts, Measures, Sums
@@ -91,7 +92,7 @@ def _outside(page: Blocks, chars: Sums, weakest: int) -> list[bool]:
 def _choose(measures: Measures, is_out: list[bool]) -> list[int]:
     """Return the blocks of the best element, without what goes from it, or those of an index."""
     page = measures.page
-    seen = ~np.array(is_out)[page.scan.blocks[0]]
+    seen = _seen(page, is_out)
     top = _index(page, Sums(page, measures.chars * seen), Sums(page, measures.linked * seen))
     if top:
         return _kept(page, top, is_out)
@@ -108,7 +109,7 @@ def _choose(measures: Measures, is_out: list[bool]) -> list[int]:
 def _most_prose(measures: Measures, is_out: list[bool]) -> list[int]:
     """Return the blocks of the innermost element that has next to all prose, whatever else is in it."""
     page = measures.page
-    seen = ~np.array(is_out)[page.scan.blocks[0]]
+    seen = _seen(page, is_out)
     return _without_links(page, _best(page, Sums(page, measures.prose * seen).all()), is_out)
 
 
@@ -136,15 +137,19 @@ def _around_like(page: Blocks, top: int, prose: Sums) -> int:
     return top
 
 
+def _seen(page: Blocks, is_out: list[bool]) -> npt.NDArray[np.bool_]:
+    """Return of each block whether the element that it is in is not out."""
+    return ~np.array(is_out)[page.scan.blocks[0]]
+
+
 def _kept(page: Blocks, top: int, is_out: list[bool]) -> list[int]:
     return [block for block in range(page.first[top], page.end[top]) if not is_out[page.element[block]]]
 
 
 def _without_links(page: Blocks, top: int, is_out: list[bool]) -> list[int]:
     """Return the blocks of an element, without what is out and what is mostly links."""
+    chars, linked = page.scan.blocks[1:3] * _seen(page, is_out)
     is_out = is_out.copy()
-    seen = ~np.array(is_out)[page.scan.blocks[0]]
-    chars, linked = page.scan.blocks[1:3] * seen
     _leave_out_links(page, top, (Sums(page, chars), Sums(page, linked)), is_out)
     return _kept(page, top, is_out)
 

@@ -21,12 +21,14 @@ OF_PROSE = 4
 """What a character of prose counts; in a block of a few words, such as a price or a date, it counts once."""
 _TIMES_DENSE = 3
 """Characters of an alphabet that say as much as one of Chinese, Japanese or Korean."""
-_SEPARATORS = tuple(f" {mark} ".encode() for mark in "|>/·•»›")
-_SIGNS = tuple(sign.encode() for sign in ("©", "opyright ", "(c) ", "(C) ", "ights reserved", "权所有", "權所有"))
-"""What every notice of copyright has one of."""
+_SEPARATORS = (b"|", b">")
+_DOTS = tuple(mark.encode() for mark in "·•»")
 _COPYRIGHT = re.compile(
     r"©|\([Cc]\) \d{4}|[Cc]opyright (?:©|\([Cc]\)|\d{4})|All rights reserved|版权所有|版權所有".encode()
 )
+_BEGINS = np.zeros(256, np.bool_)
+_BEGINS[[each.encode()[0] for each in "©(CcA版"]] = True
+"""Bytes by which a notice of copyright may begin."""
 _LONGEST_NOTICE = 500
 
 
@@ -40,18 +42,14 @@ class Measures:
     def __init__(self, page: Blocks) -> None:
         self.page = page
         self.chars, self.linked, dense = page.scan.blocks[1:4].astype(np.int64)
-        for block in _places(page, _SEPARATORS):
+        for block in _separated(page):
             if page.linked[block]:
                 self.linked[block] = min(self.linked[block] + len(" | "), page.chars[block])
         if dense.any():
             chars = self.chars
             self.chars = chars + (_TIMES_DENSE - 1) * dense
             self.linked = self.linked * self.chars // np.maximum(chars, 1)
-        self.notices = [
-            block
-            for block in _places(page, _SIGNS)
-            if page.chars[block] < _LONGEST_NOTICE and _COPYRIGHT.match(page.text, page.starts[block])
-        ]
+        self.notices = _notices(page)
 
     @cached_property
     def prose(self) -> Counts:
@@ -64,13 +62,25 @@ class Measures:
         return prose
 
 
-def _places(page: Blocks, wanted: tuple[bytes, ...]) -> Iterator[int]:
-    """Yield the block of each place where the text of a page has one of these."""
-    for each in wanted:
-        at = page.text.find(each)
-        while at >= 0:
-            yield bisect_right(page.starts, at) - 1
-            at = page.text.find(each, at + 1)
+def _separated(page: Blocks) -> Iterator[int]:
+    """Yield the block of each mark between two blanks that separates links, or looks like it."""
+    text = page.text
+    for mark in _SEPARATORS if text.isascii() else _SEPARATORS + _DOTS:
+        at = text.find(mark)
+        while at > 0:
+            if text[at - 1 : at] == b" " == text[at + len(mark) : at + len(mark) + 1]:
+                yield bisect_right(page.starts, at) - 1
+            at = text.find(mark, at + 1)
+
+
+def _notices(page: Blocks) -> list[int]:
+    """Return the blocks that begin as a notice of copyright."""
+    begins = np.frombuffer(page.text, np.uint8)[page.scan.starts[:-1]]
+    return [
+        block
+        for block in np.flatnonzero(_BEGINS[begins]).tolist()
+        if page.chars[block] < _LONGEST_NOTICE and _COPYRIGHT.match(page.text, page.starts[block])
+    ]
 
 
 class Sums:
