@@ -20,7 +20,7 @@ _TIMES_LINKED = 3
 """At most one in so many characters of running text is in a link."""
 _MOST_LINKED_INSIDE = 0.5
 """Share of links in what stays inside the main text."""
-_MOST_LINKED = {"table": 0.75}
+_MOST_LINKED_IN_TABLE = 0.75
 """The same of a table, where what a row tells of may be a link, and the value beside it too."""
 _MOST_LINKED_IN_PARAGRAPH = 0.8
 """The same of a paragraph, in which words around a link make a sentence."""
@@ -49,11 +49,17 @@ _PARAGRAPHS = frozenset(("p", "pre"))
 """One of them is no main text by itself, be it as long as it may: what stands beside it belongs to it."""
 _ITEMS = frozenset(("li", "dt", "dd"))
 _PARTS = frozenset(("li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "caption"))
-_NOT_JUDGED = _HEADINGS | _PARTS
-_IS_TEXT, _IS_HEADING, _IS_PART = (
-    np.array([name in names for name in NAMES]) for names in (_TEXT_TAGS, _HEADINGS, _PARTS)
+_IS_TEXT, _IS_HEADING, _IS_PART, _IS_PARAGRAPH = (
+    np.array([name in names for name in NAMES]) for names in (_TEXT_TAGS, _HEADINGS, _PARTS, _PARAGRAPHS)
 )
 _TERM = NAMES.index("dt")
+_MOST_LINKED = np.full(len(NAMES), _MOST_LINKED_INSIDE)
+"""The same of each element, by the number of its name; of one that is not judged more than there can be."""
+_MOST_LINKED[NAMES.index("table")] = _MOST_LINKED_IN_TABLE
+_MOST_LINKED[_IS_TEXT] = _MOST_LINKED_IN_PARAGRAPH
+_MOST_LINKED[_IS_HEADING | _IS_PART] = 1
+Flags = npt.NDArray[np.bool_]
+"""Something that holds of a block, or does not."""
 
 
 def main_blocks(page: Blocks) -> list[int]:
@@ -61,56 +67,55 @@ def main_blocks(page: Blocks) -> list[int]:
     if not page.chars:
         return []
     measures = Measures(page)
-    chars = Sums(page, page.scan.blocks[1])
-    best = _choose(measures, _outside(page, chars, BY_NAME))
+    best = _choose(measures, _seen(page, BY_NAME))
     size = measures.chars[best].sum()
     if size < _LEAST:
-        is_out = _outside(page, chars, BY_TAG)
-        other = _choose(measures, is_out)
+        seen = _seen(page, BY_TAG)
+        other = _choose(measures, seen)
         if measures.chars[other].sum() > _TIMES_MORE * size:
-            best = other if set(best) <= set(other) else _most_prose(measures, is_out)
-    if best:
-        return best
-    is_out = _outside(page, chars, BY_TAG)
-    every = range(len(page.chars))
-    return [block for block in every if not is_out[page.element[block]]] or list(every)
+            best = other if set(best) <= set(other) else _most_prose(measures, seen)
+    return best or _numbers(_seen(page, BY_TAG)) or list(range(len(page.chars)))
 
 
-def _outside(page: Blocks, chars: Sums, weakest: int) -> list[bool]:
-    """Return of each element whether it or one above it says that it is boilerplate, by nothing weaker than that.
+def _seen(page: Blocks, weakest: int) -> Flags:
+    """Return of each block whether no element around it says that it is boilerplate, by nothing weaker than that.
 
     What has most of a page's text is around the main text, whatever its name: `no-sidebar`, or a form around all.
     """
+    seen = np.ones(len(page.chars), np.bool_)
+    chars = Sums(page, page.scan.blocks[1])
     most = _SHARE_OF_PAGE * chars[0]
-    out = [False]
-    for number, (parent, said) in enumerate(zip(page.parent[1:], page.said[1:], strict=True), 1):
-        says = said >= weakest and (chars[number] < most or (said == BY_TAG and page.tag[number] != "form"))
-        out.append(says or out[parent])
-    return out
+    for number, said in enumerate(page.said):
+        if said >= weakest and (chars[number] < most or (said == BY_TAG and page.tag[number] != "form")):
+            seen[page.first[number] : page.end[number]] = False
+    return seen
 
 
-def _choose(measures: Measures, is_out: list[bool]) -> list[int]:
+def _numbers(kept: Flags) -> list[int]:
+    numbers: list[int] = kept.nonzero()[0].tolist()
+    return numbers
+
+
+def _choose(measures: Measures, seen: Flags) -> list[int]:
     """Return the blocks of the best element, without what goes from it, or those of an index."""
     page = measures.page
-    seen = _seen(page, is_out)
     top = _index(page, Sums(page, measures.chars * seen), Sums(page, measures.linked * seen))
     if top:
-        return _kept(page, top, is_out)
+        return _numbers(_inside(page, top) & seen)
     top = _best(page, Sums(page, _values(measures) * seen).all())
     prose = Sums(page, measures.prose * seen)
     if prose[top] < _NEXT_TO_ALL_PROSE * prose[0]:
         top = _around_like(page, top, prose)
-    best = _without_links(page, top, is_out)
+    best = _without_links(page, top, seen)
     if measures.prose[best].sum() >= _LEAST_SHARE_OF_PROSE * prose[0]:
         return best
-    return _most_prose(measures, is_out)
+    return _most_prose(measures, seen)
 
 
-def _most_prose(measures: Measures, is_out: list[bool]) -> list[int]:
+def _most_prose(measures: Measures, seen: Flags) -> list[int]:
     """Return the blocks of the innermost element that has next to all prose, whatever else is in it."""
     page = measures.page
-    seen = _seen(page, is_out)
-    return _without_links(page, _best(page, Sums(page, measures.prose * seen).all()), is_out)
+    return _without_links(page, _best(page, Sums(page, measures.prose * seen).all()), seen)
 
 
 def _around_like(page: Blocks, top: int, prose: Sums) -> int:
@@ -137,58 +142,43 @@ def _around_like(page: Blocks, top: int, prose: Sums) -> int:
     return top
 
 
-def _seen(page: Blocks, is_out: list[bool]) -> npt.NDArray[np.bool_]:
-    """Return of each block whether the element that it is in is not out."""
-    return ~np.array(is_out)[page.scan.blocks[0]]
+def _inside(page: Blocks, element: int) -> Flags:
+    """Return of each block whether it is in an element."""
+    inside = np.zeros(len(page.chars), np.bool_)
+    inside[page.first[element] : page.end[element]] = True
+    return inside
 
 
-def _kept(page: Blocks, top: int, is_out: list[bool]) -> list[int]:
-    return [block for block in range(page.first[top], page.end[top]) if not is_out[page.element[block]]]
+def _without_links(page: Blocks, top: int, seen: Flags) -> list[int]:
+    """Return the blocks of an element, without those not seen, and without the elements in it that are mostly links.
 
-
-def _without_links(page: Blocks, top: int, is_out: list[bool]) -> list[int]:
-    """Return the blocks of an element, without what is out and what is mostly links."""
-    chars, linked = page.scan.blocks[1:3] * _seen(page, is_out)
-    is_out = is_out.copy()
-    _leave_out_links(page, top, (Sums(page, chars), Sums(page, linked)), is_out)
-    return _kept(page, top, is_out)
-
-
-def _leave_out_links(page: Blocks, top: int, sums: tuple[Sums, Sums], is_out: list[bool]) -> None:
-    """Note of the elements inside one, and of those inside them, that they are out for their links.
-
-    sums: of the characters, and of those in links. A part of a list or a table stays or goes with the whole, as does
-    what an item consists of.
+    A part of a list or a table stays or goes with the whole, as does what an item consists of.
     """
-    chars, linked = (each.all() for each in sums)
-    parent, of_item = page.parent, set[int]()
-    for number in range(top + 1, len(page.tag)):
-        above, tag = parent[number], page.tag[number]
-        if above < top:
-            break
-        if above > top and tag not in _LISTS and (page.tag[above] in _ITEMS or above in of_item):
-            of_item.add(number)
-            is_out[number] = is_out[number] or is_out[above]
-        elif is_out[above]:
-            is_out[number] = True
-        elif linked[number] and tag not in _NOT_JUDGED:
-            most = _MOST_LINKED_IN_PARAGRAPH if tag in _TEXT_TAGS else _MOST_LINKED.get(tag, _MOST_LINKED_INSIDE)
-            is_out[number] = is_out[number] or linked[number] > most * chars[number]
+    chars, linked = (Sums(page, counts * seen).all() for counts in page.scan.blocks[1:3])
+    kept = _inside(page, top) & seen
+    for number in (linked > _MOST_LINKED[page.scan.elements[0]] * chars).nonzero()[0].tolist():
+        if number > top and page.first[number] < page.end[top] and not _is_of_item(page, number, top):
+            kept[page.first[number] : page.end[number]] = False
+    return _numbers(kept)
 
 
-def _best(page: Blocks, score: list[int]) -> int:
+def _is_of_item(page: Blocks, number: int, top: int) -> bool:
+    """Return whether an element is what an item inside another one consists of."""
+    while page.tag[number] not in _LISTS:
+        number = page.parent[number]
+        if number <= top or page.tag[number] in _ITEMS:
+            return number > top
+    return False
+
+
+def _best(page: Blocks, score: Counts) -> int:
     """Return the innermost element that has next to all of the greatest sum, and may hold paragraphs."""
-    tag = page.tag
-    most, best = score[0], 0
-    for number, value in enumerate(score):
-        if value >= most and tag[number] not in _PARAGRAPHS:
-            most, best = value, number
-    least = _SHARE_OF_BEST * score[best]
-    for number in range(best + 1, len(score)):
-        if score[number] >= least and page.parent[number] == best and tag[number] not in _PARAGRAPHS:
+    may = ~_IS_PARAGRAPH[page.scan.elements[0]]
+    most = score[may].max()
+    best = int((may & (score == most)).nonzero()[0][-1])
+    for number in (may & (score >= _SHARE_OF_BEST * most)).nonzero()[0].tolist():
+        if page.parent[number] == best and number > best:
             best = number
-        elif page.parent[number] < best and page.first[number] >= page.end[best]:
-            break
     return best
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -21,13 +19,11 @@ OF_PROSE = 4
 """What a character of prose counts; in a block of a few words, such as a price or a date, it counts once."""
 _TIMES_DENSE = 3
 """Characters of an alphabet that say as much as one of Chinese, Japanese or Korean."""
-_SEPARATORS = (b"|", b">")
-_DOTS = tuple(mark.encode() for mark in "·•»")
-_COPYRIGHT = re.compile(
-    r"©|\([Cc]\) \d{4}|[Cc]opyright (?:©|\([Cc]\)|\d{4})|All rights reserved|版权所有|版權所有".encode()
-)
+_SEPARATOR = re.compile(" [|>/·•»›] ")
+_LONGEST_ROW = 500
+_COPYRIGHT = re.compile(r"©|\([Cc]\) \d{4}|[Cc]opyright (?:©|\([Cc]\)|\d{4})|版权所有|版權所有".encode())
 _BEGINS = np.zeros(256, np.bool_)
-_BEGINS[[each.encode()[0] for each in "©(CcA版"]] = True
+_BEGINS[[each.encode()[0] for each in "©(Cc版"]] = True
 """Bytes by which a notice of copyright may begin."""
 _LONGEST_NOTICE = 500
 
@@ -42,9 +38,10 @@ class Measures:
     def __init__(self, page: Blocks) -> None:
         self.page = page
         self.chars, self.linked, dense = page.scan.blocks[1:4].astype(np.int64)
-        for block in _separated(page):
-            if page.linked[block]:
-                self.linked[block] = min(self.linked[block] + len(" | "), page.chars[block])
+        is_mixed = (self.linked > 0) & (2 * self.linked <= self.chars) & (self.chars < _LONGEST_ROW)
+        for block in is_mixed.nonzero()[0].tolist():
+            marks = len(_SEPARATOR.findall(page.text_of(block)))
+            self.linked[block] = min(self.linked[block] + marks * len(" | "), page.chars[block])
         if dense.any():
             chars = self.chars
             self.chars = chars + (_TIMES_DENSE - 1) * dense
@@ -56,21 +53,10 @@ class Measures:
         """What stands outside links, in blocks that are not mostly links and no notices, each character by what it
         counts.
         """
-        times = np.where(self.chars >= FEW_WORDS, OF_PROSE, 1)
-        prose = np.where(2 * self.linked > self.chars, 0, (self.chars - self.linked) * times)
+        times = 1 + (OF_PROSE - 1) * (self.chars >= FEW_WORDS)
+        prose: Counts = (self.chars - self.linked) * times * (2 * self.linked <= self.chars)
         prose[self.notices] = 0
         return prose
-
-
-def _separated(page: Blocks) -> Iterator[int]:
-    """Yield the block of each mark between two blanks that separates links, or looks like it."""
-    text = page.text
-    for mark in _SEPARATORS if text.isascii() else _SEPARATORS + _DOTS:
-        at = text.find(mark)
-        while at > 0:
-            if text[at - 1 : at] == b" " == text[at + len(mark) : at + len(mark) + 1]:
-                yield bisect_right(page.starts, at) - 1
-            at = text.find(mark, at + 1)
 
 
 def _notices(page: Blocks) -> list[int]:
@@ -78,7 +64,7 @@ def _notices(page: Blocks) -> list[int]:
     begins = np.frombuffer(page.text, np.uint8)[page.scan.starts[:-1]]
     return [
         block
-        for block in np.flatnonzero(_BEGINS[begins]).tolist()
+        for block in _BEGINS[begins].nonzero()[0].tolist()
         if page.chars[block] < _LONGEST_NOTICE and _COPYRIGHT.match(page.text, page.starts[block])
     ]
 
@@ -96,8 +82,8 @@ class Sums:
         page = self._page
         return int(self.before[page.end[element]] - self.before[page.first[element]])
 
-    def all(self) -> list[int]:
+    def all(self) -> Counts:
         """Return those of all elements, by their numbers."""
         first, end = self._page.scan.elements[2:4]
-        sums: list[int] = (self.before[end] - self.before[first]).tolist()
+        sums: Counts = self.before[end] - self.before[first]
         return sums
