@@ -52,6 +52,8 @@ _PARTS = frozenset(("li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot
 _IS_TEXT, _IS_HEADING, _IS_PART, _IS_PARAGRAPH = (
     np.array([name in names for name in NAMES]) for names in (_TEXT_TAGS, _HEADINGS, _PARTS, _PARAGRAPHS)
 )
+_SIGN = np.where(_IS_TEXT, 1, np.where(_IS_HEADING, 0, -1))
+"""Whether a short block counts for what is around it, or against it, by the number of its element's name."""
 _TERM = NAMES.index("dt")
 _MOST_LINKED = np.full(len(NAMES), _MOST_LINKED_INSIDE)
 """The same of each element, by the number of its name; of one that is not judged more than there can be."""
@@ -189,7 +191,9 @@ def _index(page: Blocks, chars: Sums, linked: Sums) -> int:
     text that is not said to be boilerplate. chars, linked: of each element, without boilerplate. What has more than
     half of a text has its middle.
     """
-    least = max(1.0, _SHARE_OF_PAGE * chars[0])
+    if linked[0] <= _SHARE_OF_PAGE / _TIMES_LINKED * chars[0]:
+        return 0
+    least = _SHARE_OF_PAGE * chars[0]
     around = inner = 0
     middle = int(chars.before[1:].searchsorted((chars[0] + 1) // 2))
     element = page.element[min(middle, len(page.chars) - 1)]
@@ -233,9 +237,11 @@ def _values(measures: Measures) -> Counts:
     page, chars, linked = measures.page, measures.chars, measures.linked
     names = page.scan.elements[0, page.scan.blocks[0]]
     is_long = chars >= _LONG
-    values = np.where(is_long | _IS_TEXT[names], 2 * chars, np.where(_IS_HEADING[names], 0, -2 * chars))
-    values = np.where(_TIMES_LINKED * linked > chars, -2 * chars, values)
-    values[measures.notices] = -2 * chars[measures.notices]
-    values = np.where(_IS_PART[names] & ~is_long, chars - _TIMES_LINKED * linked, values)
+    sign = np.where(is_long, 1, _SIGN[names])
+    sign[_TIMES_LINKED * linked > chars] = -1
+    sign[measures.notices] = -1
+    is_short_part = (_IS_PART[names] & ~is_long).nonzero()[0]
+    values: Counts = 2 * chars * sign
+    values[is_short_part] = chars[is_short_part] - _TIMES_LINKED * linked[is_short_part]
     values[names == _TERM] = 0
     return values

@@ -20,7 +20,9 @@ OF_PROSE = 4
 _TIMES_DENSE = 3
 """Characters of an alphabet that say as much as one of Chinese, Japanese or Korean."""
 _SEPARATOR = re.compile(" [|>/·•»›] ")
-_LONGEST_ROW = 500
+_LONGEST_ROW = 200
+_TIMES_LEAST_LINKED = 6
+"""So many times its characters in links make a row of at least one."""
 _COPYRIGHT = re.compile(r"©|\([Cc]\) \d{4}|[Cc]opyright (?:©|\([Cc]\)|\d{4})|版权所有|版權所有".encode())
 _BEGINS = np.zeros(256, np.bool_)
 _BEGINS[[each.encode()[0] for each in "©(Cc版"]] = True
@@ -38,10 +40,11 @@ class Measures:
     def __init__(self, page: Blocks) -> None:
         self.page = page
         self.chars, self.linked, dense = page.scan.blocks[1:4].astype(np.int64)
-        is_mixed = (self.linked > 0) & (2 * self.linked <= self.chars) & (self.chars < _LONGEST_ROW)
+        is_mixed = (_TIMES_LEAST_LINKED * self.linked >= self.chars) & (2 * self.linked <= self.chars)
         for block in is_mixed.nonzero()[0].tolist():
-            marks = len(_SEPARATOR.findall(page.text_of(block)))
-            self.linked[block] = min(self.linked[block] + marks * len(" | "), page.chars[block])
+            if page.chars[block] < _LONGEST_ROW:
+                marks = len(_SEPARATOR.findall(page.text_of(block)))
+                self.linked[block] = min(self.linked[block] + marks * len(" | "), page.chars[block])
         if dense.any():
             chars = self.chars
             self.chars = chars + (_TIMES_DENSE - 1) * dense
