@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sparkprep.extract.reference_marks import without_marks
-from sparkprep.extract.scanning import NAMES, Scan, scan
+from sparkprep.extract.scanning import Scan, scan
+from sparkprep.extract.tags import NAMES
 
 _BOILERPLATE_TAGS = frozenset(("nav", "footer", "aside", "dialog", "menu", "search", "form"))
 _BOILERPLATE_ROLES = frozenset(

@@ -13,44 +13,21 @@ import numpy.typing as npt
 from numba import njit, types
 
 from sparkprep.dedup.kernels import KEPT
-from sparkprep.extract.serialized import (
-    BYTES,
-    MULTIPLIER,
-    SLOTS,
-    after_closing,
-    after_comment,
-    character_at,
-    is_dense,
-    is_shown_as_block,
-    keeps_white_space,
-    tag_at,
+from sparkprep.extract.serialized import BYTES, character_at, is_dense, is_shown_as_block, keeps_white_space
+from sparkprep.extract.tags import (
+    BLOCK,
+    BREAK,
+    CODE,
+    KEPT_LINES,
+    LINK,
+    NAMES,
+    PLACE,
+    RAW,
+    TAG_TABLE,
+    TELLING,
+    UNSEEN,
+    read_tag,
 )
-
-_BLOCK, _KEPT_LINES, _RAW, _LINK, _BREAK, _UNSEEN, _CODE = 1, 2, 3, 4, 5, 6, 7
-_BLOCK_NAMES = (
-    *("address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "dir"),
-    *("div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6"),
-    *("header", "hgroup", "legend", "li", "main", "menu", "nav", "ol", "p", "search", "section"),
-    *("summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul"),
-)
-_UNSEEN_NAMES = (
-    *("script", "style", "noscript", "svg", "annotation", "annotation-xml", "template", "iframe", "object", "canvas"),
-    *("audio", "video", "select", "textarea", "button", "datalist", "noframes", "noembed"),
-)
-"""What a browser shows no text of, or text of its controls alone."""
-_KINDS = {
-    **dict.fromkeys(_BLOCK_NAMES, _BLOCK),
-    **dict.fromkeys(("pre", "listing"), _KEPT_LINES),
-    **dict.fromkeys(("xmp", "plaintext"), _RAW),
-    "a": _LINK,
-    **dict.fromkeys(("br", "hr"), _BREAK),
-    **dict.fromkeys(_UNSEEN_NAMES, _UNSEEN),
-    **dict.fromkeys(("code", "kbd", "samp", "tt"), _CODE),
-}
-NAMES = ("", *_KINDS)
-"""The elements that mean something here, by number; 0 is none of them."""
-TELLING = frozenset(("ul", "ol", "dl", "dir", "li", "table", "tr", "td", "th"))
-"""Those by which a block is written otherwise than a paragraph."""
 
 
 class Scan(NamedTuple):
@@ -83,7 +60,7 @@ def scan(html: bytes) -> Scan:
     elements, stack = np.zeros((9, most), np.int32), np.empty((5, most), np.int32)
     state = np.zeros(4, np.int64)
     state[_ELEMENTS] = 1
-    _scan(data, *_TABLE, text, starts, blocks, elements, stack, state)
+    _scan(data, *TAG_TABLE, text, starts, blocks, elements, stack, state)
     count = int(state[_COUNT])
     elements[3, 0] = elements[3, stack[3, : state[_NUMBERED]]] = count
     starts = starts[: count + 1]
@@ -94,27 +71,7 @@ _DEPTH, _NUMBERED, _COUNT, _ELEMENTS = range(4)
 """What the state of a pass tells: how many elements are open, how many of them are numbered; blocks and elements."""
 
 
-def _hash(name: str) -> int:
-    value = 0
-    for byte in name.encode():
-        value = (value * MULTIPLIER + byte) % (1 << 64)
-    return value
-
-
-def _table() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Return by slot the hashes of names, their kinds and numbers; a name lies in its hash's slot, or a later one."""
-    hashes, kinds, numbers = np.zeros(SLOTS, np.uint64), np.zeros(SLOTS, np.uint8), np.zeros(SLOTS, np.uint8)
-    for number, (name, kind) in enumerate(_KINDS.items(), 1):
-        slot = _hash(name) % SLOTS
-        while kinds[slot]:
-            slot = (slot + 1) % SLOTS
-        hashes[slot], kinds[slot], numbers[slot] = _hash(name), kind, number
-    return hashes, kinds, numbers
-
-
-_TABLE = _table()
-
-_OPENS, _SLASH, _LINE_END = ord("<"), ord("/"), ord("\n")
+_OPENS, _LINE_END = ord("<"), ord("\n")
 _TD, _TH, _TR, _LI = map(NAMES.index, ("td", "th", "tr", "li"))
 _TELLS = np.array([name in TELLING for name in NAMES])
 _NBSP = len("&nbsp;")
@@ -152,51 +109,24 @@ def _end_block(elements, stack, state, starts, blocks, end, chars, linked, dense
     state[_COUNT] += 1
 
 
-_PLACE = types.UniTuple(types.int64, 4)
-"""Of a tag its kind, the number of its name, and where its attributes begin and end."""
-
-
-@njit(types.UniTuple(types.int64, 2)(BYTES, _MATRIX, _MATRIX, _STATE, _PLACE, types.boolean), cache=KEPT)
+@njit(types.UniTuple(types.int64, 2)(BYTES, _MATRIX, _MATRIX, _STATE, PLACE, types.boolean), cache=KEPT)
 def _open_or_close(data, elements, stack, state, tag, is_closing):
     """Open an element, or close the innermost where it is this one; return by how many more elements lines are kept
     then, and by how many more of `pre`."""
     kind, number, after, end = tag
     depth = state[_DEPTH]
     if not is_closing:
-        keeps_lines = kind != _BLOCK or keeps_white_space(data, after, end)
+        keeps_lines = kind != BLOCK or keeps_white_space(data, after, end)
         stack[0, depth], stack[1, depth], stack[2, depth], stack[4, depth] = number, after, end, keeps_lines
         state[_DEPTH] += 1
-        return np.int64(keeps_lines), np.int64(kind == _KEPT_LINES)
+        return np.int64(keeps_lines), np.int64(kind == KEPT_LINES)
     if depth and stack[0, depth - 1] == number:
         state[_DEPTH] = depth - 1
         if state[_NUMBERED] == depth:
             elements[3, stack[3, depth - 1]] = state[_COUNT]
             state[_NUMBERED] = depth - 1
-        return -np.int64(stack[4, depth - 1]), -np.int64(kind == _KEPT_LINES)
+        return -np.int64(stack[4, depth - 1]), -np.int64(kind == KEPT_LINES)
     return 0, 0
-
-
-@njit(
-    types.Tuple((_PLACE, types.boolean, types.int64, types.int64))(
-        BYTES, types.int64, types.uint64[::1], types.uint8[::1], types.uint8[::1]
-    ),
-    cache=KEPT,
-)
-def _read_tag(data, at, hashes, kinds, numbers):
-    """Return what begins at "<": kind, name and place of attributes; whether it closes an element; where to go on
-    behind it and what of it is not seen, `at` where this is no tag, -1 where it has no end; and until where text is
-    raw, 0 where it is not."""
-    if data[at + 1] == 33 and data[at + 2] == 45 and data[at + 3] == 45:
-        return (_UNSEEN, 0, at, at), False, after_comment(data, at + 4), 0
-    kind, number, first, after, close = tag_at(data, at, hashes, kinds, numbers)
-    if after == first or close < 0:
-        return (0, 0, at, at), False, at if after == first else -1, 0
-    is_closing, then, raw_until = data[at + 1] == _SLASH, close + 1, 0
-    if kind == _UNSEEN and not is_closing:
-        then = after_closing(data, then, first, after)
-    elif kind == _RAW and not is_closing:
-        raw_until = after_closing(data, then, first, after) - (after - first) - 3
-    return (kind, number, after, close), is_closing, then, raw_until
 
 
 _NO_BORDER, _CLOSED, _OPENED, _CELL = 0, 1, 2, 3
@@ -241,22 +171,22 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, s
     in_link = was_linked = was_coded = tags_end = is_end = False
     while not is_end:
         is_end = at == len(data)
-        tag, is_closing = (_BLOCK if is_end else 0, 0, 0, 0), False
+        tag, is_closing = (BLOCK if is_end else 0, 0, 0, 0), False
         if at + 3 < len(data) and data[at] == _OPENS and at >= raw_until and not tags_end:
-            tag, is_closing, then, raw = _read_tag(data, at, hashes, kinds, numbers)
+            tag, is_closing, then, raw = read_tag(data, at, hashes, kinds, numbers)
             tags_end = then < 0  # nor has any that follows an end
             if then > at:
                 at, raw_until = then, max(raw, raw_until)
-                in_link = not is_closing if tag[0] == _LINK else in_link
-                if tag[0] == _CODE:
+                in_link = not is_closing if tag[0] == LINK else in_link
+                if tag[0] == CODE:
                     in_code = max(0, in_code + (-1 if is_closing else 1))
-                elif in_pre and (tag[0] == _BLOCK or (tag[0] == 0 and is_shown_as_block(data, tag[2], tag[3]))):
+                elif in_pre and (tag[0] == BLOCK or (tag[0] == 0 and is_shown_as_block(data, tag[2], tag[3]))):
                     out, chars = solid + min(breaks, 2), solid_chars + min(breaks, 2)
                     border = _border(border, tag[1], is_closing) if solid > begin and not breaks else border
                     continue
-                if tag[0] in (0, _UNSEEN, _LINK, _CODE):
+                if tag[0] in (0, UNSEEN, LINK, CODE):
                     continue
-        if tag[0] in (_BLOCK, _KEPT_LINES, _RAW):
+        if tag[0] in (BLOCK, KEPT_LINES, RAW):
             if solid > begin:
                 _end_block(elements, stack, state, starts, blocks, solid, solid_chars, linked, dense, coded)
             begin, out, was_linked, was_coded = solid, solid, False, False
@@ -265,7 +195,7 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, s
                 more_lines, more_pre = _open_or_close(data, elements, stack, state, tag, is_closing)
                 keeps_lines, in_pre = keeps_lines + more_lines, in_pre + more_pre
             continue
-        is_break = tag[0] == _BREAK
+        is_break = tag[0] == BREAK
         byte, blank, length = (_LINE_END, 1, 0) if is_break else character_at(data, at)
         at += length
         breaks += border == _OPENED and byte == _LINE_END

@@ -172,6 +172,19 @@ def _after(data: npt.NDArray[np.uint8], begin: int, end: int, what: npt.NDArray[
     return -1
 
 
+@njit(types.int64(BYTES, types.int64, types.int64, BYTES), cache=KEPT)
+def number_after(data: npt.NDArray[np.uint8], begin: int, end: int, what: npt.NDArray[np.uint8]) -> int:
+    """Return the number that stands behind a word between two places, of six digits at most; -1 where it is not."""
+    at = _after(data, begin, end, what)
+    if at < 0 or data[at] < 48 or data[at] > 57:
+        return -1
+    number, last = 0, min(end, at + 6)
+    while at < last and 48 <= data[at] <= 57:
+        number = 10 * number + data[at] - 48
+        at += 1
+    return number
+
+
 @njit(types.boolean(BYTES, types.int64, types.int64), cache=KEPT)
 def keeps_white_space(data: npt.NDArray[np.uint8], begin: int, end: int) -> bool:
     """Return whether attributes that lie between two places have a style by which lines and blanks are kept."""

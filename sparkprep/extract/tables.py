@@ -10,8 +10,8 @@ from numba import njit, types
 
 from sparkprep.dedup.kernels import KEPT
 from sparkprep.extract.blocks import Blocks
-from sparkprep.extract.scanning import NAMES
 from sparkprep.extract.serialized import BYTES
+from sparkprep.extract.tags import NAMES
 
 CELLS = frozenset(("td", "th"))
 _OF_DATA = ("th", "thead", "tfoot", "caption")

@@ -41,6 +41,45 @@ def test_the_cells_of_a_table_of_data_stay_cells_and_its_rows_lines(inner: str, 
 
 
 @pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ("<th>a<th>b<th>c<tr><td>1<td><td>3<tr><td><td>2<td><tr><td><td><td>3", "a\tb\tc\n1\t\t3\n\t2\n\t\t3"),
+        ("<th>a<th colspan=2>b<th>d<tr><td>1<td>2<td>3<td>4", "a\tb\t\td\n1\t2\t3\t4"),
+        ("<th>a<th>b<tr><td rowspan=2>1<td>2<tr><td>3<tr><td>4<td>5", "a\tb\n1\t2\n\t3\n4\t5"),
+        ("<th>a<th>b<tbody><tr><td rowspan=0>1<td>2<tr><td>3<tbody><tr><td>4", "a\tb\n1\t2\n\t3\n4"),
+        ("<th><img><th>a<th><th>b<tr><td><img src=x><td>1<td>&nbsp;<td>2", "a\tb\n1\t2"),
+        ("<th>a<th>b<tr><td colspan=2>all of it<tr><td colspan=x>1<td colspan=0>2", "a\tb\nall of it\n1\t2"),
+    ],
+)
+def test_a_cell_stays_in_its_column_beside_empty_and_spanning_ones(rows: str, text: str) -> None:
+    assert between(f"<table><tr>{rows}</table>") == text
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ("<td>1<td><ul><li>x<li><p>y</p><p>z</p></ul>and<tr><td>2<td>3", "a\tb\n1\t- x - y z and\n2\t3"),
+        ("<td><ol><li>x<li>y</ol><td>2", "a\tb\n1. x 2. y\t2"),
+        ("<td><dl><dt>t<dd>d</dl><td><div>2<br>3</div><h4>4</h4>", "a\tb\nt d\t2 3 4"),
+        ("<td>1<td>these: <code>&nbsp; x</code><pre> y</pre>", "a\tb\n1\tthese: x y"),
+        ("<td>before<td><pre>x:\n  y</pre><tr><td>1<td>2", "a\tb\nbefore\n\nx:\n  y\n1\t2"),
+        ("<td>in<td><table><tr><th>c<th>d<tr><td>1<td>2</table>", "a\tb\nin\n\nc\td\n1\t2"),
+    ],
+)
+def test_a_row_is_a_line_whatever_its_cells_have_but_lines_of_code_and_rows_of_their_own(rows: str, text: str) -> None:
+    assert between(f"<table><tr><th>a<th>b<tr>{rows}</table>") == text
+
+
+def test_rows_in_an_item_are_indented_once() -> None:
+    assert between("<ul><li>one<table><tr><th>a<th>b<tr><td>1<td>2</table></ul>") == "- one\n  a\tb\n  1\t2"
+
+
+def test_cells_that_claim_thousands_of_columns_and_rows_make_no_long_lines() -> None:
+    claims = "".join(f"<tr><td colspan=1000 rowspan=65534>{n}<td>x" for n in range(500))
+    assert len(text_of(f"<table>{claims}</table>")) < 500 * 600
+
+
+@pytest.mark.parametrize(
     "inner",
     [
         "<pre>if x:\n    y\n\nz</pre>",

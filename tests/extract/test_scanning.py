@@ -8,12 +8,12 @@ import pytest
 from resiliparse.parse.html import HTMLTree
 
 from sparkprep.extract.blocks import blocks_of
-from sparkprep.extract.scanning import _BLOCK, _CODE, _KEPT_LINES, _KINDS, _UNSEEN
+from sparkprep.extract import tags
 
-BORDERS = [name for name, kind in _KINDS.items() if kind in (_BLOCK, _KEPT_LINES)]
+BORDERS = [name for name, kind in tags.KINDS.items() if kind in (tags.BLOCK, tags.KEPT_LINES)]
 KEPT_LINES = ("pre", "listing")
-UNSEEN = [name for name, kind in _KINDS.items() if kind == _UNSEEN]
-CODE = [name for name, kind in _KINDS.items() if kind == _CODE]
+UNSEEN = [name for name, kind in tags.KINDS.items() if kind == tags.UNSEEN]
+CODE = [name for name, kind in tags.KINDS.items() if kind == tags.CODE]
 BREAK, CLOSED, OPENED, CELL, INDENT = "\1\2\3\4\5"
 """What stands in the text for an end of a line, for borders inside `pre`, and for a no-break space in code."""
 

@@ -1,0 +1,96 @@
+"""Rows of tables of data: which cells stand on one line, and behind how many tabs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sparkprep.extract.blocks import Blocks
+from sparkprep.extract.grid import COLUMNS, grid, outermost
+from sparkprep.extract.tables import CELLS
+from sparkprep.extract.tags import NAMES
+
+CODE_TAGS = frozenset(("pre", "listing", "xmp"))
+
+_TR = NAMES.index("tr")
+_IS_CELL = np.array([name in CELLS for name in NAMES])
+
+
+@dataclass(slots=True)
+class Rows:
+    """The cells that are written on the line of their row, by the numbers of their elements.
+
+    cell: of each element the one around it or itself, the outermost, 0 where there is none; empty where no element has
+    one. row: of each of these its table, and its row there. column: how many columns with text are before its own.
+    lists: those whose table has no other column with text.
+    """
+
+    cell: list[int] = field(default_factory=list)
+    row: dict[int, tuple[int, int]] = field(default_factory=dict)
+    column: dict[int, int] = field(default_factory=dict)
+    lists: set[int] = field(default_factory=set)
+
+
+def rows_of(page: Blocks, blocks: Sequence[int], layout: set[int]) -> Rows:
+    """Return the rows of the tables of data that have some blocks of a page. layout: tables and parts that hold none.
+
+    A row is no line that has lines of code or rows of another table in it, or a single cell, at the left: that is a
+    heading, or no row at all.
+    """
+    rows = Rows()
+    names, parents, firsts, ends, _, closes = page.scan.elements[:6]
+    is_written = np.zeros(len(page.chars) + 1, np.int64)
+    is_written[np.asarray(blocks, np.int64) + 1] = 1
+    before = np.cumsum(is_written)
+    is_cell = _IS_CELL[names] & (before[ends] > before[firsts])
+    is_cell[list(layout)] = False
+    cells = np.flatnonzero(is_cell)
+    if not len(cells):
+        return rows
+    columns, lines, tables, is_alone = grid(page.html, _begin(page, int(cells[0])), closes[cells])
+    in_parts = np.isin(parents[cells], list(_around_lines(page, blocks)))
+    is_cell[cells] = ~in_parts & ((is_alone == 0) | (columns > 0))
+    around = np.zeros(len(names), np.int32)
+    outermost(parents, is_cell, around)
+    rows.cell = around.tolist()
+    written = np.unique(around[page.scan.blocks[0, blocks]])
+    written = written[written > 0]
+    place = np.searchsorted(cells, written)
+    used, which = np.unique(tables[place] * COLUMNS + columns[place], return_inverse=True)
+    table = used // COLUMNS
+    first, end = np.searchsorted(table, table), np.searchsorted(table, table, "right")
+    numbers = written.tolist()
+    rows.row = dict(zip(numbers, zip(tables[place].tolist(), lines[place].tolist(), strict=True), strict=True))
+    rows.column = dict(zip(numbers, (np.arange(len(used)) - first)[which].tolist(), strict=True))
+    rows.lists = set(written[(end - first == 1)[which]].tolist())
+    return rows
+
+
+def _begin(page: Blocks, element: int) -> int:
+    """Return where the outermost table around an element begins."""
+    table = element
+    while element > 0:
+        element = page.parent[element]
+        table = element if page.tag[element] == "table" else table
+    return int(page.scan.elements[4, table]) - len("<table")
+
+
+def _around_lines(page: Blocks, blocks: Sequence[int]) -> set[int]:
+    """Return the elements around blocks of several lines of code, and around several rows of a table."""
+    names, parents = page.scan.elements[:2]
+    groups, count = np.unique(parents[names == _TR], return_counts=True)
+    inside = groups[count > 1].tolist()
+    inside += [
+        page.element[block]
+        for block in blocks
+        if page.tag[page.element[block]] in CODE_TAGS
+        and b"\n" in page.text[page.starts[block] : page.starts[block + 1]]
+    ]
+    around: set[int] = set()
+    for element in inside:
+        while element > 0 and element not in around:
+            around.add(element)
+            element = page.parent[element]
+    return around
