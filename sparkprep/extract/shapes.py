@@ -57,5 +57,6 @@ _SCRIPT = re.compile(
 )
 """How a script begins, behind comments: with a declaration, a function, or what browsers and modules give it."""
 _TAG = re.compile(
-    rb"<(?:!doctype|!--|/?(?:html|head|body|title|meta|div|p|span|a|h[1-6]|table|ul|br|script)[\s/>])", re.I
+    rb"<(?:!--|(?:!doctype|/?(?:html|head|body|title|meta|div|p|span|a|h[1-6]|table|ul|br|script))[\s/>])",
+    re.IGNORECASE,
 )
