@@ -5,10 +5,13 @@ is GB 18030, `utf-16` without a mark is little-endian; a meta element that says 
 be read otherwise, and one that says `x-user-defined` windows-1252. The rules, the first that says something:
 
 1. A byte order mark, or the zeros that UTF-16 and UTF-32 have in their markup.
-2. Bytes that are UTF-8 to the last are UTF-8, whatever is declared.
+2. Bytes that are ASCII with the escapes of ISO-2022-JP are that, others that are UTF-8 to the last are UTF-8, whatever
+   is declared.
 3. What is declared, and the bytes do not disprove: by the header, then by the page itself. In XHTML, as its type says,
    that is the XML declaration before a meta element, else the meta element before the declaration. Bytes disprove
-   UTF-8, or a code of several bytes, where more than next to nothing of them cannot be decoded.
+   UTF-8, or a code of several bytes, where more than next to nothing of them cannot be decoded; and a code of Western
+   Europe, which servers name for all that they have, where nearly all letters beyond ASCII stand in rows: there they
+   stand alone, among others.
 4. Where header and page contradict each other and neither is disproved, the content decides between the two; where it
    speaks for neither, the header, as in browsers.
 5. UTF-8 that is damaged in a few places; else what the bytes look like most.
@@ -96,6 +99,9 @@ def decode(data: bytes, content_type: str = "") -> Decoded:
     declared = _of_page(data, content_type)
     if of_header is not None and not of_header.startswith("utf-16"):  # which has zeros
         declared.insert(0, (of_header, "header"))
+    if (japanese := _by_escapes(data)) is not None:
+        by = next((by for codec, by in declared if codec == "iso2022_jp"), "content")
+        return Decoded(japanese, "iso2022_jp", by)
     utf_8 = _strict(data, "utf-8")
     if utf_8 is not None and not (declared and declared[0][0] in _BY_ESCAPES):
         by = next((by for codec, by in declared[:1] if codec == "utf-8"), "content")
@@ -117,6 +123,8 @@ def _is_disproved(text: Decoded, data: bytes, has_rival: bool) -> bool:
     """Return whether bytes cannot be what they were decoded as. has_rival: whether they were told as something else."""
     if not _is_mostly_right(text.text, data, 5 if text.encoding == "utf-8" else 100):
         return True
+    if text.encoding in _WESTERN and _is_in_rows(data):
+        return True
     wrong = text.text.count("\ufffd")
     return has_rival and text.encoding == "utf-8" and 2 * wrong > len(_BEYOND.findall(text.text))
 
@@ -130,7 +138,35 @@ def _told_by_content(data: bytes, fallback: str) -> Decoded:
     return Decoded(_text(data, codec), codec, "content")
 
 
+_WESTERN = ("cp1252", "iso8859-15", "cp1254")
+_ROW = re.compile(rb"[\xa1-\xff]{3,}")
+_BEYOND_ASCII = re.compile(rb"[\xa1-\xff]")
+_FEWEST_IN_ROWS, _FEWEST_DIFFERENT = 12, 8
+"""Letters, and how many of them are different: a row of signs that adorns a page has one or two."""
+
+
+def _is_in_rows(data: bytes) -> bool:
+    """Return whether the bytes beyond ASCII are those of another script: three in four have others on both sides."""
+    sample = data[:_DETECTED_IN]
+    rows = _ROW.findall(sample)
+    in_rows = sum(map(len, rows))
+    if in_rows < _FEWEST_IN_ROWS or in_rows * 4 < len(_BEYOND_ASCII.findall(sample)) * 3:
+        return False
+    return len(set(b"".join(rows))) >= _FEWEST_DIFFERENT
+
+
 _ESCAPE = re.compile(rb"\x1b[$(]")
+_JAPANESE = re.compile(rb"\x1b\$[@B](?:[!-~]{2})+\x1b\([BJ]")
+
+
+def _by_escapes(data: bytes) -> str | None:
+    """Return the text of ISO-2022-JP, by its escapes; None for other bytes. What cannot be decoded is U+FFFD."""
+    if not data.isascii() or not _JAPANESE.search(data):
+        return None
+    text = _strict(data, "iso2022_jp")
+    return data.decode("iso2022_jp_ext", "replace") if text is None else text  # which has katakana of half a width
+
+
 _BY_ESCAPES = ("iso2022_jp", "iso-2022-jp", "hz")
 
 

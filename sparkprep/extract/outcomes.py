@@ -17,6 +17,7 @@ from sparkprep.extract.page import Page
 from sparkprep.extract.page_process import PageFailed
 from sparkprep.extract.records import Damage, Record, read_records
 from sparkprep.extract.settings import ExtractSettings
+from sparkprep.extract.shapes import what_else
 
 DOCUMENTS_SCHEMA = pa.schema(
     [
@@ -70,8 +71,6 @@ _BY_CRAWLER, _BY_SERVER = "by the crawler", "by the server, or on the way"
 _MOST_HTTP_HEAD = 1 << 16
 _HTML_TYPES = ("text/html", "application/xhtml+xml", "application/xhtml")
 _UNTOLD_TYPES = ("", "application/octet-stream", "unknown/unknown", "content/unknown")
-_NO_HTML = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"RIFF", b"\x1f\x8b", b"\x00\x00\x01\x00")
-_LOOKED_AT = 1_024
 
 
 class PageReader(Protocol):
@@ -170,7 +169,7 @@ class _Extraction:
             leads_to = answer.headers.get("location", "")
             detail = f"{answer.status}, to {leads_to}" if leads_to else ""
             return Outcome(reason=NOT_OK, url=url, kind=str(answer.status), detail=detail)
-        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = answer.headers.get("content-type", "").partition(";")[0].partition(",")[0].strip().lower()
         if kind not in (*_HTML_TYPES, *_UNTOLD_TYPES):
             return Outcome(reason=NOT_HTML, url=url, kind=kind)
         body = body_of(answer, self.settings.max_bytes)
@@ -181,8 +180,10 @@ class _Extraction:
             if body.is_broken or cut_by == _BY_CRAWLER:
                 return Outcome(reason=TRUNCATED, url=url, kind=cut_by)
             return Outcome(reason=EMPTY, url=url)
-        if not _may_be_html(body.data, kind in _HTML_TYPES):
-            return Outcome(reason=NOT_HTML, url=url, kind=f"said to be {kind}" if kind else "of no type")
+        other = what_else(body.data, kind in _HTML_TYPES)
+        if other is not None:
+            told = [other, f"said to be {kind}" if kind else "of no type"]
+            return Outcome(reason=NOT_HTML, url=url, kind=", ".join(filter(None, told)))
         if (body.is_broken and not self.settings.keep_truncated) or cut_by == _BY_CRAWLER:
             return Outcome(reason=TRUNCATED, url=url, kind=cut_by)
         try:
@@ -233,15 +234,6 @@ def _answer(record: Record) -> Answer | None:
     if record.type == "resource":  # without a head of HTTP, as of files that a crawler has found in another way
         return Answer(200, {"content-type": record.headers.get("content-type", "")}, record.block)
     return answer_of(record.block)
-
-
-def _may_be_html(data: bytes, is_told: bool) -> bool:
-    """Return whether a body can be HTML by its first bytes: where it is said to be, unless it is known for another."""
-    head = data[:_LOOKED_AT].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if is_told:
-        return not head.startswith(_NO_HTML)
-    head = head.replace(b"\0", b"").lower()
-    return head.startswith(b"<") and (b"<html" in head or b"<!doctype html" in head or b"<body" in head)
 
 
 def _date(text: str) -> datetime | None:

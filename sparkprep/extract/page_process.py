@@ -12,11 +12,14 @@ import json
 import os
 import resource
 import select
+import signal
 import struct
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fcntl import F_SETPIPE_SZ, fcntl
+from threading import Thread
 from typing import IO
 
 from sparkprep.extract.languages import Language, language_of
@@ -26,6 +29,8 @@ MEMORY = 3 << 30
 """Address space of the process, in bytes."""
 _STARTS_IN = 600.0
 """Seconds until it must be there: on a busy node that has no compiled kernels yet it compiles them first."""
+_GRACE = 5.0
+"""Seconds after which a page ends its process that is not ended: who asked has been killed, then."""
 _PIPE_BYTES = 1 << 18
 _LENGTH = struct.Struct("<q")
 _READY = b"ready"
@@ -79,12 +84,13 @@ class PageProcess:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "sparkprep.extract.page_process"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
+            with _without_interrupts():
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "sparkprep.extract.page_process", str(self._seconds + _GRACE)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                )
             _widen(self._process.stdin)
             try:
                 started = self._receive(self._process, _STARTS_IN)
@@ -103,6 +109,19 @@ class PageProcess:
             self.close()
             raise PageFailed("too slow")
         return _message(process.stdout)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start processes that Ctrl-C never reaches, not even while Python starts in them: this one ends them.
+
+    It waits here until they have been started.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _send(stream: IO[bytes] | None, *messages: bytes) -> None:
@@ -143,10 +162,11 @@ def _unpacked(answer: bytes) -> Page:
     return Page(text.decode(), *json.loads(rest))
 
 
-def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+def serve(requests: IO[bytes], answers: IO[bytes], seconds: float) -> None:
     """Answer one page or text after the other, until there is no more; with nothing one that raised an error.
 
-    A request is two messages: a list, of header and extractor for a page, empty for a text; and its bytes.
+    A request is two messages: a list, of header and extractor for a page, empty for a text; and its bytes. seconds:
+    after which an answer is waited for by nobody, and the system ends this process.
     """
     from sparkprep.extract.main_text import page_of  # only here: it takes a second and 100 MB
 
@@ -158,6 +178,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
             data = _message(requests)
         except EOFError:
             return
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             if words:
                 page = page_of(data, *words)
@@ -167,7 +188,16 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
                 answer = json.dumps(language_of(data.decode())).encode()
         except Exception:  # whatever a library raises of what anyone has written
             answer = b""
+        signal.setitimer(signal.ITIMER_REAL, 0)
         _send(answers, answer)
+
+
+def _end_with(requests: IO[bytes]) -> None:
+    """End this process when nobody is there any more who could ask, unless a page holds Python's lock just then."""
+    poll = select.poll()
+    poll.register(requests, 0)  # its end is told without being asked for
+    poll.poll()
+    os._exit(0)
 
 
 if __name__ == "__main__":
@@ -175,4 +205,7 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
-    serve(sys.stdin.buffer, replies)
+    Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
+    with suppress(BrokenPipeError):
+        serve(sys.stdin.buffer, replies, float(sys.argv[1]))
+    os._exit(0)  # without a last try to write what nobody reads

@@ -35,11 +35,16 @@ metrics.json, report.html
 The rules are for English: of texts in other languages they remove nearly all (`extract --language en` keeps English).
 
 --personal goes by form, in the texts that stay; whether an address is somebody's, or in use, it does not ask:
-  e-mail      jo.doe@mail.example.org                          becomes email@example.com
+  e-mail      jo.doe@mail.example.org, jörg@müller.de,         becomes email@example.com; names and hosts of letters in
+              иван@почта.рф                                    scripts with blanks between words: those in Chinese,
+              Japanese, Korean or Thai stay, as do files (logo@2x.png)
   public IP   8.8.8.8, 2a00:1450:4001::200e                    becomes 192.0.2.1, 2001:db8::1; private ones
-              (10.0.0.7, 192.168.1.1, 127.0.0.1) and what is no address (a version 1.2.3.4.5) stay
+              (10.0.0.7, 192.168.1.1, 127.0.0.1) and what is no address (1.2.3.4.5, 8.8.8.8.example.com, v4.3.2.1,
+              Ada::Cafe) stay; as in FineWeb, multicast (224.0.0.1) counts as public, and so does a version or
+              section of four numbers (section 4.3.2.1), which nothing tells from an address
   telephone   +49 30 901820, (415) 555-2671, 1-800-356-9377    becomes +1-202-555-0100: with + and a country code and 8
-              to 15 digits, or written as in North America; other forms (030 901820, 4155552671) stay
+              to 15 digits (written as one, 10), or written as in North America; other forms (030 901820, 4155552671)
+              and quantities (+3.14159265, +20000000) stay
 What stands in their place is reserved for documentation or fiction, and not counted where it stands already. Names,
 postal addresses and numbers of cards or passports are none of these.
 """

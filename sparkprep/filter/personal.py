@@ -1,7 +1,8 @@
 """Addresses of people in texts: e-mail, public IP addresses, telephone numbers; counted, or replaced by nobody's.
 
 The replacements are reserved for documentation (RFC 2606, 5737, 3849) or for fiction (555-01xx), so that a text reads
-as before. All goes by form: a telephone number is what is written as one, with a country code or as in North America.
+as before. All goes by form: a telephone number is what is written as one, with a country code or as in North America;
+an IP address is one that `ipaddress` takes for global, as in FineWeb, a version of four numbers included.
 """
 
 from __future__ import annotations
@@ -19,15 +20,51 @@ KINDS = (EMAIL, IP, PHONE)
 
 _REPLACEMENT = {EMAIL: "email@example.com", PHONE: "+1-202-555-0100"}
 _LONGEST_NAME, _LONGEST_HOST = 64, 253
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}\b")
-_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d]|\.\d)", re.ASCII)
-_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])", re.ASCII)
+_SCRIPTS = (
+    "A-Za-zªºÀ-ÖØ-öø-ɏḀ-ỿ",
+    "Ͱ-ͽͿΆΈ-Ͽἀ-ῼ",
+    "Ѐ-ԯ",
+    "Ա-Ֆա-և",
+    "א-ת",
+    "ؠ-ٟٮ-ۓەۺ-ۿݐ-ݿ",
+    "ऀ-ॣॱ-෿",
+    "ა-ჺ",
+)
+"""The letters of scripts that write blanks between words, so that it can be told where a name begins or ends."""
+_MARKS = "\u0300-\u036f"
+"""Accents behind the letters of any of them."""
+_LETTERS = "".join((*_SCRIPTS, _MARKS))
+_OF_NAME = re.compile(rf"[0-9!#$%&'*+/=?^_`{{|}}~.{_LETTERS}-]")
+_IN_NAME = re.compile(rf"[0-9{_LETTERS}]")
+_NAME = re.compile(rf"[0-9!#$%&'*+/=?^_`{{|}}~{_LETTERS}-]+(?:\.{{1,2}}[0-9!#$%&'*+/=?^_`{{|}}~{_LETTERS}-]+)*+\Z")
+_SCRIPT = re.compile("|".join(f"([{letters}])" for letters in _SCRIPTS))
+_MARK = re.compile(f"[{_MARKS}]")
+_LABEL = rf"[0-9{_LETTERS}](?:[0-9{_LETTERS}-]{{0,61}}[0-9{_LETTERS}])?"
+_TOP = "|".join(f"[{letters}{_MARKS}]{{2,63}}+" for letters in _SCRIPTS)
+_HOST = re.compile(rf"(?:{_LABEL}\.)+({_TOP})(?![0-9_])")
+_OF_FILES = re.compile(
+    r"png|jpe?g|gif|svg|webp|avif|bmp|ico|tiff?|pdf|s?css|less|m?js|jsx|tsx?|json|xml|ya?ml|html?|php|aspx?|jsp|txt|csv"
+    r"|t?gz|tar|mp[34]|webm|woff|ttf",
+    re.IGNORECASE,
+)
+"""Endings of files that end no host: `logo@2x.png`, `jquery@3.js`."""
+_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\w)", re.ASCII)
+_IPV6 = re.compile(r"(?<![\w:.])[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])", re.ASCII)
+"""Of what is given to networks (2000::/3), which also begins with a digit, as no name of a program does."""
 _PHONE = re.compile(
     r"(?<![\w.+-])(?:\+[1-9]\d{0,2}(?:[ .-]?\(\d{1,4}\))?(?:[ .-]?\d{2,5}){2,5}"
-    r"|(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[.-])[2-9]\d\d[.-]\d{4})(?![\w-]|\.\d)",
+    r"|(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[.-])[2-9]\d\d[.-]\d{4})(?![\w+-]|\.\d)",
     re.ASCII,
 )
+_COUNTRY = re.compile(
+    r"1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|(?:2[1-689]|3[578]|42|5[09]|6[789]|8[0578]|9[679])\d"
+)
+"""Codes of countries (ITU E.164), of which none is the beginning of another."""
+_OF_NORTH_AMERICA = re.compile(r"\+1[ .(-]*[2-9](?:[ .()-]*\d){2}[ .()-]*[2-9](?:[ .-]*\d){6}(?!\d)")
+_OF_RUSSIA = re.compile(r"\+7[ .(-]*[3-9](?:[ .()-]*\d){9}(?!\d)")
+_AS_ONE = re.compile(r"\+\d+(?:\.\d+)?")
+_FEWEST_AS_ONE = 10
+_ROUND = "00000"
 _DIGITS = range(8, 16)
 """Of a telephone number with its country code (ITU E.164: 15 at most)."""
 # What a text must hold to be looked at: in Arrow's own expressions, which take a hundredth of the time.
@@ -74,24 +111,31 @@ def _emails(text: str) -> Iterator[Found]:
     """Yield the e-mail addresses, looked for around each "@": a run of letters without one costs nothing."""
     end, at = 0, text.find("@")
     while at >= 0:
-        first = max(end, at - _LONGEST_NAME)
         host = _HOST.match(text, at + 1, at + 1 + _LONGEST_HOST)
-        name = _name_before(text, first, at) if host else None
+        name = _name_before(text, end, at) if host and not _OF_FILES.fullmatch(host[1]) else None
         if host and name is not None:
             yield name, host.end(), _REPLACEMENT[EMAIL]
             end = host.end()
         at = text.find("@", max(at + 1, end))
 
 
-_OF_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]")
-
-
-def _name_before(text: str, first: int, at: int) -> int | None:
-    """Return where the name before an "@" begins: with a letter or digit, without a dot at its end."""
-    start = at
+def _name_before(text: str, end: int, at: int) -> int | None:
+    """Return where the name before an "@" begins, not before `end`: with a letter or digit, as far back as one script
+    goes, and behind three dots; None where none can stand there, or only a longer one than there may be."""
+    first = max(end, at - _LONGEST_NAME)
+    start, script = at, None
     while start > first and _OF_NAME.match(text, start - 1):
+        letter = _SCRIPT.match(text, start - 1)
+        if letter is not None and script not in (None, letter.lastindex):
+            break
+        if letter is not None or not _MARK.match(text, start - 1):
+            script = letter.lastindex if letter is not None else None
         start -= 1
-    while start < at and not text[start].isalnum():
+    if start == first > end and _OF_NAME.match(text, start - 1):
+        while start < at and _IN_NAME.match(text, start):
+            start += 1  # the rest of a word that began before
+    start += text[start:at].rfind("...") + 3 if "..." in text[start:at] else 0
+    while start < at and not _IN_NAME.match(text, start):
         start += 1
     return start if start < at and _NAME.match(text[start:at]) else None
 
@@ -111,8 +155,33 @@ def _addresses(pattern: re.Pattern[str], instead: str) -> Callable[[str], Iterat
 
 def _phones(text: str) -> Iterator[Found]:
     for match in _PHONE.finditer(text):
-        if sum(char.isdigit() for char in match[0]) in _DIGITS or not match[0].startswith("+"):
-            yield match.start(), match.end(), _REPLACEMENT[PHONE]
+        length = _length_of_phone(match[0]) if match[0].startswith("+") else len(match[0])
+        if length:
+            yield match.start(), match.start() + length, _REPLACEMENT[PHONE]
+
+
+def _length_of_phone(written: str) -> int:
+    """Return how much of what begins with "+" is a number with its country code; 0 for a quantity with its sign.
+
+    North America's and Russia's have 11 digits; what follows on them is something else.
+    """
+    country = _COUNTRY.match(written, 1)
+    if country is None:
+        return 0
+    for code, pattern in (("1", _OF_NORTH_AMERICA), ("7", _OF_RUSSIA)):
+        if country[0] == code:
+            number = pattern.match(written)
+            return number.end() if number else 0
+    digits = "".join(filter(str.isdigit, written))
+    return len(written) if len(digits) in _DIGITS and not _is_quantity(written, digits, country[0]) else 0
+
+
+def _is_quantity(written: str, digits: str, country: str) -> bool:
+    """Return whether what is written as one, or with a decimal point, is short, round, or 0 behind a country's code."""
+    if not _AS_ONE.fullmatch(written):
+        return False
+    is_trunk = digits[len(country)] == "0" and country != "39"  # which Italy alone writes there
+    return len(digits) < _FEWEST_AS_ONE or is_trunk or digits.endswith(_ROUND)
 
 
 _FINDERS = (

@@ -179,3 +179,38 @@ def test_a_long_line_costs_time_in_proportion() -> None:
     start = time.process_time()
     decode(b"<div class='" + b"x " * 500_000 + b"'>\xff\xfe\xfd", "text/html; charset" + " " * 60_000)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("header", ["", "; charset=utf-8", "; charset=shift_jis", "; charset=iso-8859-1"])
+def test_the_escapes_of_iso_2022_jp_are_known_whatever_is_told(header: str) -> None:
+    text = page(JAPANESE, "utf-8") + "日"
+    assert decode(text.encode("iso2022_jp"), f"text/html{header}") == (text, "iso2022_jp", "content")
+    half = "<p>日本 ｱｲｳ</p>"
+    assert decode(half.encode("iso2022_jp_ext"), f"text/html{header}").text == half
+    assert decode(b"<p>\x1b[31mred\x1b(B \x1b$ 5</p>").text.startswith("<p>\x1b[31mred")
+
+
+GREEK = "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα. " * 3
+GERMAN = "Die Straßenbahn fährt über die große Brücke, während die Möwen kreischen. Fußgängerübergänge! " * 3
+ICELANDIC = "Hver maður er borinn frjáls og jafn öðrum að virðingu og réttindum. Þeir eru gæddir vitsmunum. " * 3
+
+
+@pytest.mark.parametrize("meta", ["", "utf-8", "iso-8859-1"])
+@pytest.mark.parametrize(
+    ("text", "codec"),
+    [(RUSSIAN, "cp1251"), (RUSSIAN, "koi8-r"), (JAPANESE, "euc_jp"), (KOREAN, "cp949"), (GREEK, "cp1253")],
+)
+def test_a_server_that_names_latin_1_for_all_is_not_believed_of_another_script(
+    text: str, codec: str, meta: str
+) -> None:
+    data = page(text, meta).encode(codec)
+    assert decode(data, "text/html; charset=iso-8859-1").text == page(text, meta)
+    assert decode(page(text[:85], meta).encode(codec), "text/html; charset=iso-8859-1").text == page(text[:85], meta)
+
+
+@pytest.mark.parametrize(
+    "text", [FRENCH, GERMAN, ICELANDIC, "A page in English. " * 9 + "«»" * 40 + "¤°·¨" * 9, "ÀÉÎÕÜ"]
+)
+def test_latin_1_stays_what_it_is_said_to_be(text: str) -> None:
+    decoded = decode(page(text, "utf-8").encode("cp1252"), "text/html; charset=iso-8859-1")
+    assert (decoded.text, decoded.encoding) == (page(text, "utf-8"), "cp1252")
