@@ -58,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--index",
         metavar="FOLDER",
-        help="an index of earlier crawls, made if it is not there: documents go for theirs too, and it gets these",
+        help="an index of earlier crawls, made if it is not there: documents go for theirs too, and it gets these; "
+        "not with --resume: a run that was killed starts anew, with the index as it was",
     )
     parser.add_argument("--crawl", metavar="NAME", help="what the index calls these documents, such as jan-2026")
     add_options(parser, Settings)
@@ -80,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
     if output is None:
         raise UserError("--output is missing: name the folder to make")
     with if_interrupted(NOTHING_IN_PLACE):
-        check_index(args.index, args.crawl, settings, args.input or [], output)
+        check_index(
+            args.index, args.crawl, settings, args.input or [], output, several.get("threshold", ()), args.resume
+        )
         _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
         source, sample = _input(args)
 

@@ -133,7 +133,7 @@ def deduplicate(
     kept-NAME.snappy.parquet, under which the kept documents are written as one Parquet file too. work: where
     intermediate tables lie, which all nodes of a cluster see; by default beside the output. keep_work: keep them where
     the run fails; the error says where. resume: go on from where an earlier run of the same has failed or was killed,
-    if one has. sample: which embedded subset the source is (`Subset.origin`), for the metrics.
+    if one has; not with an index. sample: which embedded subset the source is (`Subset.origin`), for the metrics.
 
     index: the folder of an index, made if it is not there: documents go for those of the crawls in it too, and it gets
     these as a crawl of the name `crawl`. Of a crawl that is in it already the result is made again.
@@ -155,9 +155,8 @@ def deduplicate(
     how = {"overwrite": overwrite, "progress": progress, "keep_work": keep_work, "resume": resume}
     check_arguments(**places, **how, spark=spark, stream=stream)
     _check_single_file(single_file)
-    _check_with_index(index, thresholds, resume)
     documents = source_of(place_of(source))
-    check_index(index, crawl, settings, paths_of(documents), output)
+    check_index(index, crawl, settings, paths_of(documents), output, thresholds, resume)
     spark = spark or (documents.sparkSession if isinstance(documents, DataFrame) else get_session("sparkprep dedup"))
     place = place_of_output(output, resume)
     folder = partial(OutputFolder, place, overwrite, paths_of(documents), MADE, work, keep_work, resume)
@@ -189,19 +188,6 @@ def _deduplicated(
         folder.commit()
     told.warn(figures["warnings"])
     return (ThresholdResults if thresholds else Result)(figures, folder.path, spark)
-
-
-def _check_with_index(index: str | os.PathLike[str] | None, thresholds: Sequence[float], resume: bool) -> None:
-    """Refuse what a run with an index does not do."""
-    if index is None:
-        return
-    if thresholds:
-        raise UserError(f"{argument('index')}: an index is of one {argument('threshold')}; keep one for each")
-    if resume:
-        raise UserError(
-            f"{argument('resume', True)}: a run with {argument('index')} notes no stages; leave that out and it starts "
-            "anew, with the index as it was"
-        )
 
 
 def _check_single_file(name: str | None) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sparkprep.console import safe_text
 from sparkprep.errors import UserError, argument
@@ -112,7 +113,9 @@ def grade(
 
     Ids are compared as text. A document is an id: it is kept if any row with that id is. Documents are the ids of
     kept/, removed/ and `input`; truth about others is left out, with a note. A document of `input` that is in neither
-    folder counts as removed, with a note. Raises `UserError` for anything missing, unreadable or not matching.
+    folder counts as removed, with a note. Documents that were removed for one of an earlier crawl of an index are left
+    out, with a note: what is graded is what the run decided among its own. Raises `UserError` for anything missing,
+    unreadable or not matching.
     """
     GradeSettings(threshold=threshold, id_column=id_column)  # refuses what cannot be
     # What was named for this grade first: a slip there is likelier than a fault of the result's.
@@ -120,7 +123,7 @@ def grade(
     input_table = None if input is None else open_table(input, "input")
     run = run_facts(output)
     id_column = id_column or run.id_column or ID_COLUMN
-    kept_ids, audit = load_result(output, id_column)
+    kept_ids, audit = load_result(output, id_column, run.crawl)
     input_ids = None if input_table is None else input_table.strings(id_column, "id_column")
     kind = truth_kind(truth_table, id_column)
     named = truth_ids(truth_table, kind, id_column)
@@ -130,7 +133,7 @@ def grade(
     require_common(of_output, f"output {output}", named, f"truth {truth}")
     if input_ids is not None:
         require_common(of_output, f"output {output}", [input_ids], f"input {input}")
-        parts.append(input_ids)
+        parts.append(input_ids if audit is None else _without(input_ids, audit.elsewhere))
     elif audit is None and kind == "clusters":
         parts += named
     elif audit is None:
@@ -138,6 +141,8 @@ def grade(
     documents = Documents(parts)
 
     notes: list[str] = []
+    if audit is not None and (elsewhere := len(audit.elsewhere)):
+        notes.append(f"{elsewhere:,} documents were removed for documents of earlier crawls: not graded")
     kept = documents.mask(kept_ids)
     stated = None if audit is None else _stated(audit, documents)  # once: each look-up hashes all ids anew
     _note_odd_ids(notes, kept_ids, kept, stated, None if input_ids is None else documents.mask(input_ids))
@@ -149,6 +154,11 @@ def grade(
     if kind == "clusters":
         return _against_clusters(judged, truth_table, named[0])
     return _against_kept(judged, named)
+
+
+def _without(ids: pa.ChunkedArray, others: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return ids without those that are among others; nulls stay."""
+    return ids.filter(pc.invert(pc.is_in(ids, value_set=others, skip_nulls=True)))
 
 
 def _stated(audit: Audit, documents: Documents) -> Ints:

@@ -22,23 +22,30 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Audit:
-    """The columns of removed/: ids as large_string, jaccard as float64."""
+    """The columns of removed/: ids as large_string, jaccard as float64.
+
+    elsewhere: the ids of documents that were removed for one of an earlier crawl, of which this output knows no more;
+    the other columns are without them.
+    """
 
     removed: pa.ChunkedArray
     kept: pa.ChunkedArray
     jaccard: pa.ChunkedArray | None
+    elsewhere: pa.ChunkedArray
 
 
 @dataclass(frozen=True)
 class RunFacts:
     """What the metrics.json of a result tells of its run; None for what it does not tell.
 
-    sample: size, sha256 and versions of the embedded subset that the run read.
+    sample: size, sha256 and versions of the embedded subset that the run read. crawl: what its index calls its
+    documents.
     """
 
     threshold: float | None = None
     id_column: str | None = None
     sample: dict[str, Any] | None = None
+    crawl: str | None = None
 
 
 def run_facts(output: str) -> RunFacts:
@@ -49,12 +56,15 @@ def run_facts(output: str) -> RunFacts:
     content = read_json(path, "restore it, or grade kept/ alone")
     settings, of_input = content.get("settings"), content.get("input")
     settings = settings if isinstance(settings, dict) else {}
+    index = content.get("index")
+    crawl = index.get("crawl") if isinstance(index, dict) else None
     sample = of_input.get("sample") if isinstance(of_input, dict) else None
     threshold, id_column = settings.get("threshold"), settings.get("id_column")
     return RunFacts(
         float(threshold) if isinstance(threshold, int | float) and 0 < threshold <= 1 else None,
         id_column if isinstance(id_column, str) else None,
         sample if isinstance(sample, dict) else None,
+        crawl if isinstance(crawl, str) else None,
     )
 
 
@@ -88,8 +98,11 @@ def truth_ids(table: ParquetTable, kind: str, id_column: str) -> list[pa.Chunked
     return [table.strings("id" if "id" in table.columns else id_column)]
 
 
-def load_result(output: str, id_column: str) -> tuple[pa.ChunkedArray, Audit | None]:
-    """Return the ids of the kept rows, and removed/ where there is such a folder."""
+def load_result(output: str, id_column: str, crawl: str | None) -> tuple[pa.ChunkedArray, Audit | None]:
+    """Return the ids of the kept rows, and removed/ where there is such a folder.
+
+    crawl: of the run, if it had an index. Raises UserError where removed/ tells crawls apart and this one is not known.
+    """
     kept_folder, removed_folder = join_path(output, "kept"), join_path(output, "removed")
     if not exists(kept_folder):
         return open_table(output, "output").strings(id_column, "id_column"), None
@@ -98,10 +111,20 @@ def load_result(output: str, id_column: str) -> tuple[pa.ChunkedArray, Audit | N
         return kept, None
     if not list_written(removed_folder):  # a job that removed nothing may write no part file
         nothing = pa.chunked_array([], type=pa.large_string())
-        return kept, Audit(nothing, nothing, None)
+        return kept, Audit(nothing, nothing, None, nothing)
     removed = open_table(removed_folder, "output")
     jaccard = removed.floats("jaccard") if "jaccard" in removed.columns else None
-    return kept, Audit(removed.strings("id"), removed.strings("kept_id"), jaccard)
+    ids, kept_ids = removed.strings("id"), removed.strings("kept_id")
+    if "kept_crawl" not in removed.columns:
+        return kept, Audit(ids, kept_ids, jaccard, ids.slice(0, 0))
+    if crawl is None:
+        raise UserError(
+            f"{removed_folder} names crawls (kept_crawl), and {join_path(output, 'metrics.json')} does not say which "
+            "is this one's: restore that file, or grade kept/ alone"
+        )
+    here = pc.fill_null(pc.equal(removed.strings("kept_crawl"), crawl), True)
+    jaccard = None if jaccard is None else jaccard.filter(here)
+    return kept, Audit(ids.filter(here), kept_ids.filter(here), jaccard, ids.filter(pc.invert(here)))
 
 
 def truth_kind(table: ParquetTable, id_column: str) -> str:

@@ -60,6 +60,43 @@ def counts(graded: Grade) -> list[tuple[int, int | None]]:
     return [(f.right, f.total) for scores in graded.scores for f in (scores.precision, scores.recall)]
 
 
+def of_feb(folder: Path) -> str:
+    """The result above as that of a crawl, two more of whose documents went for ones of jan; one has the id of an e."""
+    removed = [*REMOVED, ("x", "old", 0.9), ("y", "e", 1.0)]
+    output = result(folder, removed=removed)
+    (folder / "metrics.json").write_text(json.dumps({"index": {"crawl": "feb"}}))
+    part = pq.read_table(folder / "removed" / "part-0.parquet")
+    crawls = pa.array(["feb"] * len(REMOVED) + ["jan", "jan"])
+    pq.write_table(part.append_column("kept_crawl", crawls), folder / "removed" / "part-0.parquet")
+    return output
+
+
+@pytest.mark.parametrize("truth", ["pairs", "clusters", "kept"])
+def test_documents_that_went_for_those_of_earlier_crawls_are_told_and_the_others_graded(
+    tmp_path: Path, truth: str
+) -> None:
+    against = {
+        "pairs": pairs_truth(tmp_path, [*PAIRS, ("x", "a", 0.9), ("e", "y", 0.9)]),
+        "clusters": clusters_truth(tmp_path),
+        "kept": write(tmp_path / "list.parquet", id=["a", "d", "f", "h"]),
+    }[truth]
+    documents = write(tmp_path / "input.parquet", id=[*"abcdefghxy"])
+    alone = grade(result(tmp_path / "alone"), against)
+    for named in ({}, {"input": documents}):
+        graded = grade(of_feb(tmp_path / "feb"), against, **named)
+        assert (counts(graded), graded.counts) == (counts(alone), alone.counts)
+        assert "2 documents were removed for documents of earlier crawls: not graded" in graded.notes
+        assert [note for note in graded.notes if "earlier crawls" not in note] == alone.notes
+
+
+def test_a_result_of_crawls_that_does_not_say_which_is_its_own_is_not_graded(tmp_path: Path) -> None:
+    output = of_feb(tmp_path / "out")
+    (tmp_path / "out" / "metrics.json").unlink()
+    with pytest.raises(UserError, match=r"names crawls .* does not say which is this one's: restore that file"):
+        grade(output, pairs_truth(tmp_path))
+    assert grade(f"{output}/kept", clusters_truth(tmp_path)).truth == "clusters"
+
+
 def test_against_pairs_the_figures_are_those_counted_by_hand(tmp_path: Path) -> None:
     graded = grade(result(tmp_path / "out"), pairs_truth(tmp_path))
     # b has a, g has f; c has no kept partner at 0.8. Left to remove: d or e. Only (b, a) is a true pair at 0.8.

@@ -1,10 +1,12 @@
-"""What a Parquet file that is being written holds in memory."""
+"""What a Parquet file that is being written holds in memory; that it is read as it was written or not at all."""
 
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
-from sparkprep.io.parquet import parquet_sink
+from sparkprep.errors import UserError
+from sparkprep.io.parquet import open_parquet, parquet_sink, write_parquet
 
 LONG = 16 << 20
 
@@ -17,3 +19,15 @@ def test_a_long_text_is_held_for_its_page_and_not_as_its_own_statistics(tmp_path
         sink.write(batch)
         held = (pa.total_allocated_bytes() - before) / LONG
     assert held < 3  # the page, and the page compressed; the least and the greatest, twice each, would be four more
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy"])
+def test_a_page_that_was_changed_on_the_disk_is_an_error_and_no_other_rows(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / "part.parquet"
+    batch = pa.RecordBatch.from_pydict({"id": list(range(1000)), "text": [f"text {n}" for n in range(1000)]})
+    write_parquet(str(path), iter([batch]), batch.schema, compression=compression, plain=["text"])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 4] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="checksum"), open_parquet(str(path)) as file:
+        file.read()

@@ -146,7 +146,7 @@ def stored(path: str, table: Table) -> StoredTable:
     """Return what the manifest of the index at a path says of a table that was written."""
     parts = zip(table.parts or {}, table.files, strict=True)
     folder = table.path[len(path) :].strip("/")
-    return StoredTable(folder, tuple(Part(number, **asdict(part.file)) for number, part in parts))
+    return StoredTable(folder, tuple(Part(number, **asdict(part.file), page_checksums=True) for number, part in parts))
 
 
 def begin(folder: IndexFolder, name: str, manifest: Manifest, documents: Documents) -> CrawlOfRun:

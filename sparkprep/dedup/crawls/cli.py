@@ -9,12 +9,14 @@ from sparkprep.arguments import check_arguments
 from sparkprep.console import add_debug, if_interrupted, safe_text, say
 from sparkprep.dedup.index.folder import read_index
 from sparkprep.dedup.index.manifest import Crawl, Manifest
+from sparkprep.errors import UserError
 from sparkprep.io.paths import normalise
 from sparkprep.units import human_bytes
 
 EPILOG = """\
 examples:
   %(prog)s list crawls.index                                    the crawls, in the order in which they came
+  %(prog)s list crawls.index --verify                           and whether its files are as they were written
   %(prog)s remove crawls.index --crawl jan                      as if it had never been there
   %(prog)s remove crawls.index --crawl jan --output changes     where documents of later crawls went for some of its
 
@@ -35,7 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_debug(added)
         return added
 
-    kind("list", "the crawls in an index, and what each takes")
+    listing = kind("list", "the crawls in an index, and what each takes")
+    listing.add_argument(
+        "--verify", action="store_true", help="read all files and hold them against index.json, by size and SHA-256"
+    )
     remove = kind("remove", "take a crawl out of an index, and decide anew what went for its documents")
     remove.add_argument("--crawl", required=True, metavar="NAME", help="which one")
     remove.add_argument("--output", metavar="FOLDER", help="folder to make for the table of what changes")
@@ -46,7 +51,10 @@ def run(args: argparse.Namespace) -> int:
     """List or remove, as the arguments say."""
     check_arguments(index=args.index)
     if args.kind == "list":
-        say(listed(normalise(args.index), read_index(args.index)))
+        path, manifest = normalise(args.index), read_index(args.index)
+        say(listed(path, manifest))
+        if args.verify:
+            verify(path, manifest)
         return 0
     check_arguments(output=args.output, crawl=args.crawl)
     with if_interrupted("the index is as it was"):
@@ -61,6 +69,24 @@ def run(args: argparse.Namespace) -> int:
         rows.append("  no decision about a document of another crawl changes")
     say("\n".join(map(safe_text, rows)))
     return 0
+
+
+def verify(path: str, manifest: Manifest) -> None:
+    """Hold all files of an index against its manifest, and say what is wrong, a line each. Raises UserError then."""
+    from sparkprep.dedup.index.indexed import files_of  # with Spark, which the list alone need not wait for
+    from sparkprep.dedup.index.stored import faults
+
+    tables = [files_of(path, crawl, name) for crawl in manifest.crawls for name in crawl.tables]
+    files = [file for table in tables for file in table.values()]
+    wrong = faults(files)
+    for line in wrong:
+        say(f"  {safe_text(line)}")
+    if wrong:
+        raise UserError(
+            f"{path}: files that are not as they were written, above: {len(wrong):,} of {len(files):,}; restore them, "
+            "or take their crawls out of the index"
+        )
+    say(f"  all {len(files):,} files are as they were written")
 
 
 def listed(path: str, manifest: Manifest) -> str:

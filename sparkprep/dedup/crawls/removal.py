@@ -19,6 +19,7 @@ from sparkprep.dedup.index.folder import IndexFolder, held_index
 from sparkprep.dedup.index.indexed import IndexedDocuments, files_of, index_without, part_of
 from sparkprep.dedup.index.layout import KEPT, REMOVED, ROWS, SHINGLES, serial_of
 from sparkprep.dedup.index.manifest import Crawl, Manifest, find_crawl
+from sparkprep.dedup.index.stored import opened
 from sparkprep.dedup.resolve import cluster as on_cluster
 from sparkprep.dedup.resolve import driver as on_driver
 from sparkprep.dedup.settings import Settings
@@ -33,7 +34,6 @@ from sparkprep.io.files import write_text
 from sparkprep.io.listing import Listing
 from sparkprep.io.output import PARQUET_FOLDER, OutputFolder
 from sparkprep.io.overlap import refuse_same_place
-from sparkprep.io.parquet import open_parquet
 from sparkprep.io.paths import join_path
 from sparkprep.spark.displays import display_for
 from sparkprep.spark.failures import explained, tasks_ended
@@ -109,7 +109,7 @@ def _removed_for(path: str, crawl: Crawl, other: Crawl) -> int:
     """Return how many documents of a crawl were removed for documents of another."""
     total = 0
     for stored_file in files_of(path, crawl, REMOVED).values():
-        with open_parquet(stored_file.path) as file:
+        with opened(stored_file) as file:
             for batch in file.iter_batches(columns=["kept_place"]):
                 total += int((serial_of(np.asarray(batch["kept_place"])) == other.serial).sum())
     return total

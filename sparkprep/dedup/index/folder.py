@@ -147,6 +147,8 @@ def check_index(
     settings: Settings,
     inputs: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str] | None,
+    thresholds: Sequence[float] = (),
+    resume: bool = False,
 ) -> None:
     """Refuse what cannot work with an index, before anything is read."""
     if index is None:
@@ -156,6 +158,13 @@ def check_index(
     if crawl is None:
         raise UserError(f"{argument('crawl')} is missing: name the crawl that these documents are, as jan-2026")
     check_crawl_name(crawl)
+    if thresholds:
+        raise UserError(f"{argument('index')}: an index is of one {argument('threshold')}; keep one for each")
+    if resume:
+        raise UserError(
+            f"{argument('resume', True)}: a run with {argument('index')} notes no stages; leave that out and it starts "
+            "anew, with the index as it was"
+        )
     if settings.rule != "leader":
         raise UserError(
             f"{argument('rule', settings.rule)}: a new document may join two of an index that both were kept, so that "

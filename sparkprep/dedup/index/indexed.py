@@ -8,38 +8,27 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from sparkprep.dedup.columns import DECISIONS, SIGNATURES, TextState
-from sparkprep.dedup.index.layout import KEPT, REMOVED, ROWS, SHINGLES, Places, number_of_piece, place
+from sparkprep.dedup.index.layout import KEPT, REMOVED, ROWS, SETS, SHINGLES, Places, number_of_piece, place
 from sparkprep.dedup.index.manifest import Crawl
+from sparkprep.dedup.index.stored import StoredFile, opened, sizes_of
 from sparkprep.dedup.kernels.arrays import I64
 from sparkprep.dedup.kernels.buckets import Standing
 from sparkprep.documents.keys import KEY
 from sparkprep.documents.parquet.pieces import Documents, Piece
-from sparkprep.errors import UserError
-from sparkprep.io.parquet import open_parquet
 from sparkprep.io.paths import join_path
 from sparkprep.spark.tables import BATCH_ROWS, Form
 
 ROWS_FORM = Form("snappy")
 SETS_FORM = Form("none", ("hashes",), row_group_bytes=1 << 20)
 """Hashes are random bits. A row group is what is read where one document in it is a candidate."""
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """A file of the index, and how many rows it has."""
-
-    path: str
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -126,8 +115,8 @@ class IndexedDocuments:
         """
         here = self._piece(piece)
         numbers = keys - here.first_key
-        with _opened(here.shingles) as file:
-            sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        with opened(here.shingles) as file:
+            sizes = sizes_of(file)
             ends = np.cumsum(sizes)
             of_group = np.searchsorted(ends, numbers, side="right")
             for group in np.unique(of_group).tolist():
@@ -250,7 +239,8 @@ def files_of(path: str, crawl: Crawl, name: str) -> dict[int, StoredFile]:
     """Return the files of a table of a crawl, by the number of their piece."""
     table, form = crawl.tables[name], _form(name)
     folder = join_path(path, *table.folder.split("/"))
-    return {part.number: StoredFile(join_path(folder, form.name(part.number)), part.rows) for part in table.parts}
+    schema = SETS if name == SHINGLES else ROWS
+    return {part.number: StoredFile(join_path(folder, form.name(part.number)), part, schema) for part in table.parts}
 
 
 def _form(name: str) -> Form:
@@ -280,21 +270,6 @@ def prefixed(ranks: pa.Array, prefix: bytes) -> pa.Array:
 
 
 def _batches(file: StoredFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    with _opened(file) as opened:
-        for batch in opened.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
+    with opened(file) as rows:
+        for batch in rows.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
             yield batch.select(list(columns))
-
-
-@contextmanager
-def _opened(file: StoredFile) -> Iterator[pq.ParquetFile]:
-    """Open a file of the index. Raises UserError where it is not what was written."""
-    try:
-        with open_parquet(file.path) as opened:
-            if opened.metadata.num_rows != file.rows:
-                there = opened.metadata.num_rows
-                raise UserError(f"{file.path}: it holds {there:,} rows, {file.rows:,} were written")
-            yield opened
-    except UserError as error:
-        raise UserError(
-            f"the index is not as it was written: {error}; restore that file, or take its crawl out of the index"
-        ) from error

@@ -31,12 +31,17 @@ _FLAGS = ("threshold", "keep", "rule", "shingle_words", "bands", "rows", "seed")
 
 @dataclass(frozen=True)
 class Part:
-    """A file of a table: the number of its piece, its rows, bytes and SHA-256."""
+    """A file of a table: the number of its piece, its rows, bytes and SHA-256.
+
+    page_checksums: whether each page of it has one, by which what is read of it is checked; those that were written
+    before there were any have none.
+    """
 
     number: int
     rows: int
     bytes: int
     sha256: str
+    page_checksums: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -126,6 +127,33 @@ def test_an_index_that_has_lost_a_file_is_told_of(spark: SparkSession, two: Path
     next((tmp_path / "crawls.index" / "crawls").glob("jan-*/shingles/*.parquet")).unlink()
     with pytest.raises(UserError, match=r"the index is not as it was written: .*restore that file"):
         crawl(spark, tmp_path, "mar", [with_changed(TEXTS[2], 7)], 300)
+
+
+@pytest.mark.parametrize("written_before", [False, True], ids=["by pages", "whole"])
+def test_an_index_that_was_damaged_is_told_of_and_makes_no_result(
+    spark: SparkSession, two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], written_before: bool
+) -> None:
+    index = tmp_path / "crawls.index"
+    shutil.copytree(two / "crawls.index", index)
+    assert cli.main(["index", "list", str(index), "--verify"]) == 0
+    assert "all 5 files are as they were written" in capsys.readouterr().out
+    damaged = next((index / "crawls").glob("jan-*/shingles/*.parquet"))
+    content = bytearray(damaged.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(64)
+    damaged.write_bytes(content)
+    if written_before:
+        manifest = (index / "index.json").read_text()
+        assert manifest.count('"page_checksums": true') == 5
+        (index / "index.json").write_text(re.sub(r',\s*"page_checksums": true', "", manifest))
+    with pytest.raises(UserError, match=rf"the index is not as it was written: {damaged}: .*restore that file"):
+        crawl(spark, tmp_path, "mar", [with_changed(TEXTS[2], 7)], 300)
+    assert not (tmp_path / "mar").exists()
+    assert [each.name for each in read_index(index).crawls] == ["jan", "feb"]
+    assert cli.main(["index", "list", str(index), "--verify"]) == 2
+    told = capsys.readouterr()
+    assert f"{damaged}: its content has changed" in told.out
+    assert "1 of 5" in told.err
 
 
 def test_the_last_crawl_is_taken_out_without_spark_and_an_earlier_one_wants_an_output(

@@ -13,8 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import s3_buckets
+from dedup_runs import save
 
-from sparkprep import Settings
+from sparkprep import Settings, cli
 from sparkprep.dedup.index.folder import check_index, held_index, read_index
 from sparkprep.dedup.index.manifest import (
     FORMAT,
@@ -151,12 +152,25 @@ def test_a_folder_of_something_else_is_no_index(tmp_path: Path) -> None:
         ({"settings": Settings(rule="component")}, "their order cannot hold"),
         ({"output": "crawls.index/clean"}, "index='crawls.index' has inside it output="),
         ({"inputs": ["."]}, "index='crawls.index' lies inside the input ."),
+        ({"thresholds": (0.7, 0.8)}, "an index is of one threshold; keep one for each"),
+        ({"resume": True}, "a run with index notes no stages; leave that out and it starts anew"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_read(given: dict[str, object], told: str) -> None:
     arguments = {"index": "crawls.index", "crawl": "jan", "settings": Settings(), "inputs": [], "output": None, **given}
     with pytest.raises(UserError, match=told):
         check_index(**arguments)  # type: ignore[arg-type]
+
+
+def test_the_first_command_with_resume_and_an_index_is_refused_without_spark(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparkprep.spark.session.get_session", lambda *_: pytest.fail("Spark was started"))
+    source = save(tmp_path / "docs.parquet", pa.table({"id": ["a"], "text": ["some words"]}))
+    words = ["--input", str(source), "--output", str(tmp_path / "out"), "--crawl", "jan"]
+    assert cli.main(["dedup", *words, "--index", str(tmp_path / "crawls.index"), "--resume"]) == 2
+    assert "--resume: a run with --index notes no stages" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["docs.parquet"]
 
 
 def test_a_serial_number_is_never_used_again(tmp_path: Path) -> None:
