@@ -52,8 +52,8 @@ def warning(pairs: int) -> list[str]:
     if not pairs:
         return []
     return [
-        f"{wording.uncompared(pairs)} were not compared: some of these may be near-duplicates of which both stay; a higher "
-        f"{argument('bucket_cap')} or {argument('bucket_leaders')} compares more"
+        f"{wording.uncompared(pairs)} were not compared: some of these may be near-duplicates of which both stay; a "
+        f"higher {argument('bucket_cap')} or {argument('bucket_leaders')} compares more"
     ]
 
 
