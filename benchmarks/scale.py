@@ -165,7 +165,7 @@ def _print_size(figures: Figures) -> None:
     n, counts, candidates = figures["documents"], figures["counts"], figures["candidates"]
     print(
         f"  {counts['removed']:,} removed ({counts['exact']:,} exact), {candidates['pairs']:,} pairs compared, "
-        f"{candidates['uncompared_pairs']:,} left uncompared\n"
+        f"of kept documents at most {candidates['uncompared_pairs']:,} left uncompared\n"
         f"  {figures['wall_s']:.0f} s, {figures['cpu_s']:.1f} CPU s "
         f"({figures['cpu_s'] - figures['stages'][0]['cpu_s']:.1f} after the start), "
         f"{1e6 * figures['cpu_s'] / n:,.0f} CPU µs a document, "

@@ -227,8 +227,9 @@ def _print(
     documents = max(1, counts["input"])
     print(
         f"  pairs compared {candidates['pairs']:,} ({candidates['pairs'] / documents:.1f} a document), similar "
-        f"{candidates['verified']:,}; left uncompared {candidates['uncompared_pairs']:,}, oversized buckets "
-        f"{candidates['hot_buckets']:,}; of {verdict.pairs:,} similar pairs {verdict.missed:,} were missed"
+        f"{candidates['verified']:,}; uncompared of kept documents at most {candidates['uncompared_pairs']:,}, "
+        f"oversized buckets {candidates['hot_buckets']:,}; of {verdict.pairs:,} similar pairs {verdict.missed:,} were "
+        "missed"
     )
     resident = ", ".join(f"{kind} {size / 1e6:,.0f}" for kind, size in peaks.of_kind.items() if size)
     largest = max(measured.worker_peaks_mb, default=0)

@@ -9,6 +9,7 @@ from typing import Any
 from sparkprep.arguments import check_arguments
 from sparkprep.commands import job, spark_submit
 from sparkprep.console import add_debug, if_interrupted, safe_text, say, say_line
+from sparkprep.dedup import wording
 from sparkprep.dedup.contents import MADE, METRICS
 from sparkprep.dedup.index.folder import check_index
 from sparkprep.dedup.settings import Settings
@@ -172,11 +173,11 @@ def summary(metrics: dict[str, Any], output: str) -> str:
         ),
     ]
     if recall["estimate"] is not None:
-        lines.append(("recall", f"{recall['estimate']:.4f} estimated ({recall['low']:.4f} to {recall['high']:.4f})"))
+        lines.append(("recall", wording.recall(recall)))
     if metrics.get("index") is not None:
         lines += _of_index(metrics["index"])
     if metrics["candidates"]["uncompared_pairs"]:
-        lines.append(("not compared", f"{metrics['candidates']['uncompared_pairs']:,} pairs of oversized buckets"))
+        lines.append(("not compared", wording.uncompared(metrics["candidates"]["uncompared_pairs"])))
     return _table(metrics, output, lines)
 
 
@@ -202,14 +203,15 @@ def comparison(metrics: dict[str, Any], output: str) -> str:
         *left_out_row(metrics, METRICS),
     ]
     for each in metrics["thresholds"]:
-        counts, recall = each["counts"], each["recall"]["estimate"]
+        counts, recall = each["counts"], each["recall"]
         share = f"{100 * counts['removed'] / counts['input']:.1f} %" if counts["input"] else "-"
         lines.append(
             (
                 f"at {each['threshold']:g}",
                 f"{counts['kept']:,} kept, {counts['removed']:,} removed ({share}): {counts['exact']:,} exact, "
                 f"{counts['near']:,} near"
-                + (f"; recall {recall:.4f} estimated" if recall is not None else "")
+                + (f"; recall {recall['estimate']:.4f} estimated" if recall["estimate"] is not None else "")
+                + (", by the banding" if recall["excludes"] else "")
                 + f"; {each['folder']}/",
             )
         )

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from pyspark.sql import DataFrame, SparkSession
 
+from sparkprep.dedup import wording
 from sparkprep.dedup.audit.removed import removed_with_text
 from sparkprep.dedup.contents import KEPT, METRICS, REMOVED
 from sparkprep.dedup.report.plots import figures_of
@@ -97,7 +98,7 @@ class Result(KeptAndRemoved):
         rejected = f", {counts['rejected']:,} rejected" if counts["rejected"] else ""
         found = "no pair was found"
         if recall["estimate"] is not None:
-            found = f"{recall['estimate']:.4f} estimated ({recall['low']:.4f} to {recall['high']:.4f})"
+            found = wording.recall(recall)
         return [
             (
                 "documents",

@@ -80,11 +80,12 @@ def run(args: argparse.Namespace) -> int:
     from sparkprep.estimate.run import estimate  # with PyArrow and the kernels
 
     display = Nowhere() if args.quiet else display_on(sys.stderr)
-    expected, notes = estimate(args.input, jobs, settings, how, plan_of, display)
-    for note in [*notes, *expected.plan.warnings]:
-        say_line(f"warning: {note}", sys.stderr)
+    expected, warnings = estimate(args.input, jobs, settings, how, plan_of, display)
+    warnings = [*warnings, *expected.plan.warnings]
+    for warning in warnings:
+        say_line(f"warning: {warning}", sys.stderr)
     if args.json:
-        say(json.dumps({**expected.as_dict(), "notes": notes}, indent=1))
+        say(json.dumps({**expected.as_dict(), "warnings": warnings}, indent=1))
         return Exit.DONE
     print_rows(_rows(expected, how))
     text, documents = expected.text_bytes.expected / 1e9, round(expected.documents.expected)
@@ -109,6 +110,8 @@ def _rows(expected: Expected, how: EstimateSettings) -> list[tuple[str, str]]:
         unknown = "a sample cannot tell; --scan can (and of the shuffle, much of which hangs on it)"
         rows.append(("removed", _count(found.removed, documents) if found else unknown))
         rows += [("share a bucket", _count(found.sharing, documents))] if found else []
+        if found and found.oversized.high:
+            rows.append(("oversized", f"{_count(found.oversized, documents)} in buckets above the cap"))
         rows.append(("dedup here", _here(expected.text_bytes.expected)))
     return rows + [(name, plan[name]) for name in ("nodes", "an hour", "jobs take", "all takes", "it costs", "at most")]
 

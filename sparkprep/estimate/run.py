@@ -63,7 +63,7 @@ def estimate(
     plan_of: PlanOf,
     display: Display,
 ) -> tuple[Expected, list[str]]:
-    """Return what a run of these jobs on an input is expected to take, and what is to be told beside it.
+    """Return what a run of these jobs on an input is expected to take, and what is to be warned of beside its plan.
 
     Raises UserError for an input that holds no documents, lacks a column that the settings name, or that no cluster of
     the plan can take.
@@ -94,7 +94,8 @@ def estimate(
         duplicates=found.duplicates,
         plan=plan_of(gigabytes),
     )
-    return expected, [*listing.warnings, *_if_one_of_many(listing)]
+    of_buckets = found.duplicates.warnings if found.duplicates and "dedup" in jobs else []
+    return expected, [*listing.warnings, *_if_one_of_many(listing), *of_buckets]
 
 
 def _of_parquet(summary: InputSummary, settings: Settings, how: EstimateSettings, display: Display) -> Found:
@@ -134,7 +135,7 @@ def _scanned(found: Found, windowed: Windowed, settings: Settings, how: Estimate
         rejected=found.rejected,
         has_ids=found.has_ids,
         rows_known=True,
-        duplicates=duplicates_of(sampled, seen, sizes, found.sample.whole),
+        duplicates=duplicates_of(sampled, seen, sizes, found.sample.whole, settings.bucket_cap),
     )
 
 

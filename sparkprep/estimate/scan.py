@@ -10,6 +10,7 @@ error is the sample's. Memory is the sample's in each process, whatever the inpu
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import pickle
@@ -69,30 +70,48 @@ class Seen:
     """What was seen of a sample's documents among some others. shared: another text lies in a bucket of the document.
 
     near: one of those, before it in the keep order, has about its signature. first: the first in the keep order of all
-    documents seen with its text. documents, text_bytes, words: of the documents that it was looked for among.
+    documents seen with its text. texts: uint8 (n * bands, bits / 8), where a bucket begins in `Sampled.bucket`: of each
+    text in it a bit by its hash is set, so that the bits tell about how many different ones it holds. documents,
+    text_bytes, words: of the documents that it was looked for among.
     """
 
     shared: Bools
     near: Bools
     first: list[Place]
+    texts: npt.NDArray[np.uint8]
     documents: int = 0
     text_bytes: int = 0
     words: int = 0
 
     @staticmethod
-    def nothing(sampled: Sampled) -> Seen:
-        """Return what is seen before anything is."""
-        count = len(sampled.key)
-        return Seen(np.zeros(count, bool), np.zeros(count, bool), list(sampled.place))
+    def nothing(sampled: Sampled, cap: int) -> Seen:
+        """Return what is seen before anything is. cap: the texts of a bucket from which it is oversized."""
+        count, size = len(sampled.key), 1 << max(3, math.ceil(math.log2(cap)))
+        texts = np.zeros((len(sampled.bucket), size // 8), np.uint8)
+        return Seen(np.zeros(count, bool), np.zeros(count, bool), list(sampled.place), texts)
 
     def add(self, other: Seen) -> None:
         """Add what was seen among other documents."""
         self.shared |= other.shared
         self.near |= other.near
+        self.texts |= other.texts
         self.first = [min(pair) for pair in zip(self.first, other.first, strict=True)]
         self.documents += other.documents
         self.text_bytes += other.text_bytes
         self.words += other.words
+
+    def oversized(self, sampled: Sampled, cap: int) -> Bools:
+        """Return which documents of the sample lie in a bucket of more texts than the cap, about: bool (n,).
+
+        By linear counting (Whang, Vander-Zanden and Taylor 1990).
+        """
+        size = 8 * self.texts.shape[1]
+        free = size - np.unpackbits(self.texts, axis=1).sum(axis=1, dtype=np.int64)
+        texts = size * np.log(size / np.maximum(free, 0.5))
+        found = np.zeros(len(sampled.key), bool)
+        begins = np.searchsorted(sampled.bucket, sampled.bucket, side="left")
+        found[sampled.owner[texts[begins] > cap]] = True
+        return found
 
 
 def sampled_of(windowed: Windowed, columns: Columns, settings: Settings) -> Sampled:
@@ -132,6 +151,7 @@ def look_for(sampled: Sampled, rows: pa.RecordBatch, threshold: float, seen: See
     key, text_hash = np.asarray(rows[KEY]), np.asarray(rows["text_hash"]).view(np.uint64)
     _note_copies(sampled, rows, key, text_hash, seen)
     tiny, bands = matrix_from_binary(rows["tiny"], np.uint8), matrix_from_binary(rows["bands"], np.uint64)
+    _note_texts(sampled, bands, text_hash, seen)
     for row, owner in _pairs(sampled, bands):
         other = text_hash[row] != sampled.text_hash[owner]
         row, owner = row[other], owner[other]
@@ -157,7 +177,7 @@ def scan(
     look: called with the number of pieces that are done. Raises UserError where a piece cannot be read, or a process
     is ended.
     """
-    seen, task = Seen.nothing(sampled), _Task(documents, sampled, columns, settings)
+    seen, task = Seen.nothing(sampled, settings.bucket_cap), _Task(documents, sampled, columns, settings)
     count = min(processes or os.cpu_count() or 1, len(documents.pieces))
     if count <= 1:
         for number in range(len(documents.pieces)):
@@ -195,7 +215,7 @@ class _Task:
     settings: Settings
 
     def __call__(self, number: int) -> Seen:
-        seen = Seen.nothing(self.sampled)
+        seen = Seen.nothing(self.sampled, self.settings.bucket_cap)
         for rows in _signatures(self.documents, number, self.columns, self.settings):
             look_for(self.sampled, rows, self.settings.threshold, seen)
         return seen
@@ -233,6 +253,16 @@ def _note_copies(
         place = (rows["rank"][row].as_py(), int(key[row]))
         for of in range(starts[row], ends[row]):
             seen.first[of] = min(seen.first[of], place)
+
+
+def _note_texts(sampled: Sampled, bands: npt.NDArray[np.uint64], text_hash: npt.NDArray[np.uint64], seen: Seen) -> None:
+    """Set the bits of these rows' texts in the sample's buckets that they lie in."""
+    flat = bands.reshape(-1)
+    place = np.minimum(np.searchsorted(sampled.bucket, flat, side="left"), len(sampled.bucket) - 1)
+    hit = np.flatnonzero(sampled.bucket[place] == flat)
+    bit = text_hash[hit // bands.shape[1]] % np.uint64(8 * seen.texts.shape[1])
+    mask = np.left_shift(np.uint8(1), (bit & np.uint64(7)).astype(np.uint8))
+    np.bitwise_or.at(seen.texts, (place[hit], (bit >> np.uint64(3)).astype(np.int64)), mask)
 
 
 def _pairs(

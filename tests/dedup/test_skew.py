@@ -133,6 +133,8 @@ def test_a_bad_shape_gets_the_right_answer(
     if name == "boilerplate":
         assert candidates["hot_buckets"] >= 18
         assert candidates["uncompared_pairs"] > 0
+    kept = metrics["counts"]["kept"]
+    assert candidates["uncompared_pairs"] <= kept * (kept - 1) // 2
     assert len(warned) == (candidates["uncompared_pairs"] > 0)
     assert all(f"{candidates['uncompared_pairs']:,} pairs" in warning for warning in warned)
 

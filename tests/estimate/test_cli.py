@@ -107,7 +107,7 @@ def test_one_file_of_a_thousand_is_told_to_be_that_file_alone(
         pq.write_table(table, tmp_path / f"{number:04d}.parquet")
     note = f"0007.parquet is one of 1,000 files of its kind in {tmp_path}/: the estimate is of this file alone; name"
     assert note in told(capsys, "--input", str(tmp_path / "0007.parquet"))[1]
-    assert note in as_json(capsys, "--input", str(tmp_path / "0007.parquet"))["notes"][0]
+    assert note in as_json(capsys, "--input", str(tmp_path / "0007.parquet"))["warnings"][0]
     assert "one of" not in told(capsys, "--input", str(tmp_path))[1]
     assert as_json(capsys, "--input", str(tmp_path))["documents"]["expected"] == 1000
 

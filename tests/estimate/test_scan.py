@@ -1,5 +1,7 @@
 """A scan tells of a sample's documents what a walk through all pairs tells, in one process as in several."""
 
+from pathlib import Path
+
 import corpus
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from sparkprep.dedup.kernels.bands import SLOTS
 from sparkprep.dedup.settings import Settings
 from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.documents.parquet.pieces import Documents, plan
+from sparkprep.emr.cost.formula import Factor
 from sparkprep.estimate import scan as scanning
-from sparkprep.estimate.expected import duplicates_of
+from sparkprep.estimate.expected import duplicates_of, shuffled_of
 from sparkprep.estimate.sample import plan_windows
 from sparkprep.estimate.scan import Sampled, Seen, sampled_of, scan
 from sparkprep.io.arrow import matrix_from_binary
@@ -84,6 +87,7 @@ def test_processes_see_what_one_sees(summary: InputSummary, monkeypatch: pytest.
     assert together.first == alone.first
     assert together.shared.tolist() == alone.shared.tolist()
     assert together.near.tolist() == alone.near.tolist()
+    assert together.texts.tolist() == alone.texts.tolist()
     assert (together.documents, together.text_bytes) == (alone.documents, alone.text_bytes)
 
 
@@ -94,6 +98,24 @@ def test_the_share_that_is_told_is_right_on_average_over_samples(summary: InputS
         windowed = plan_windows(summary, 64, seed)
         sampled, seen, _ = seen_by(summary, 64, seed=seed)
         sizes = (windowed.ends - windowed.starts).tolist()
-        told.append(duplicates_of(sampled, seen, sizes, float(summary.rows)).removed)
+        told.append(duplicates_of(sampled, seen, sizes, float(summary.rows), SETTINGS.bucket_cap).removed)
     assert np.mean([each.expected for each in told]) == pytest.approx(truth, rel=0.15)
     assert sum(each.low <= truth <= each.high for each in told) >= 10
+
+
+@pytest.mark.parametrize("copies", [1, 4])
+def test_documents_of_oversized_buckets_are_found_and_copies_make_none(tmp_path: Path, copies: int) -> None:
+    """A bucket of 60 variants of a text is above a cap of 20, copies counting once; buckets of unlike ones are not."""
+    words = [f"w{n}" for n in range(120)]
+    alike = [" ".join([*words[:n], "other", *words[n + 1 :]]) for n in range(60)]
+    unlike = [" ".join(f"u{n}x{place}" for place in range(50)) for n in range(60)]
+    texts = [*alike, *unlike] if copies == 1 else [*alike[:15] * copies, *unlike]
+    rows: list[dict[str, object]] = [{"id": f"{n}", "text": text} for n, text in enumerate(texts)]
+    summary = summarise(list_input([corpus.write(tmp_path / "docs", rows)]).files)
+    sampled, seen, _ = seen_by(summary, 1000)
+    windowed = plan_windows(summary, 1000, 1)
+    found = duplicates_of(sampled, seen, (windowed.ends - windowed.starts).tolist(), float(len(rows)), cap=20)
+    assert found.oversized.expected == pytest.approx(60 if copies == 1 else 0, abs=1)
+    assert len(found.warnings) == (copies == 1)
+    shuffled = shuffled_of(["dedup"], SETTINGS, True, *[Factor(120, 120, 120)] * 3, found)["dedup"]
+    assert (shuffled.high > 2 * shuffled.low) == (copies == 1)

@@ -12,7 +12,7 @@ import numpy as np
 from sparkprep.dedup.candidates import CandidateCounts
 from sparkprep.dedup.kernels.arrays import F64, I64
 from sparkprep.dedup.kernels.bands import SLOTS, probability
-from sparkprep.dedup.resolve import outcome
+from sparkprep.dedup.resolve import outcome, uncompared
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Tally
@@ -156,7 +156,8 @@ def build(
         },
         "candidates": pair_counts(result, settings.threshold) | {"hot_buckets": counts.hot_buckets},
         **_how(settings, result),
-        "recall": recall(result.histogram, result.copies, settings.threshold, banding.bands, banding.rows),
+        "recall": recall(result.histogram, result.copies, settings.threshold, banding.bands, banding.rows)
+        | {"excludes": uncompared.recall_without(result.uncompared, counts)},
         "clusters": {str(size): number for size, number in result.cluster_sizes.items()},
         "jaccard_histogram": coarse(result.histogram, settings.threshold),
         "other_thresholds": other_thresholds(result, settings.threshold, banding.bands, banding.rows),
@@ -167,7 +168,7 @@ def build(
         "stages": work.progress.summary(),
         "seconds": round(work.progress.seconds, 3),
         "parts": {name: table.manifest() for name, table in work.results.items()},
-        "warnings": [*work.warnings, *outcome.left_uncompared(result.uncompared, counts.hot_buckets)],
+        "warnings": [*work.warnings, *uncompared.warning(result.uncompared)],
         "left_out": name_left_out(work.listing.left_out),
     }
 
@@ -191,7 +192,10 @@ def place(work: Workspace) -> str:
 
 
 def pair_counts(result: Outcome, threshold: float) -> dict[str, int]:
-    """Return how many pairs were compared, reach the threshold, lie just below it, and were left out."""
+    """Return how many pairs were compared, reach the threshold, and lie just below it.
+
+    uncompared_pairs: those of kept documents in oversized buckets that were not compared, at most.
+    """
     floor = outcome.floor_of(threshold)
     return {
         "pairs": result.pairs,

@@ -18,10 +18,10 @@ from pyspark.sql import functions as F
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts, copies_among
 from sparkprep.dedup.columns import DECISIONS, MISS, RowKind
 from sparkprep.dedup.keep import ORDER
-from sparkprep.dedup.resolve import figures, outcome, stars
+from sparkprep.dedup.resolve import figures, outcome, stars, uncompared
 from sparkprep.dedup.resolve.outcome import Outcome
 from sparkprep.dedup.resolve.rounds import Rounds
-from sparkprep.dedup.search_tables import Comparison, GraphTables, Search
+from sparkprep.dedup.search_tables import CandidateTables, Comparison, GraphTables, Search
 from sparkprep.dedup.ties import ranked
 from sparkprep.dedup.verify import GROUP_SHINGLES, LONG_TEXT, compare
 from sparkprep.dedup.workspace import MOST_SEARCHES, Workspace
@@ -52,8 +52,8 @@ def _decided(work: Workspace, counts: CandidateCounts) -> Generator[DataFrame, D
 
     Documents that stay are searched again where buckets were oversized, as in `driver`.
     """
-    search, uncompared, searches = work.search("cluster", 0), counts.uncompared_pairs, 1
-    candidates = read_all(work.spark, list(work.candidates.all))
+    search, found, searches = work.search("cluster", 0), work.candidates, 1
+    candidates = read_all(work.spark, list(found.all))
     pairs = stars.materialise(_pairs(candidates), search.pairs)
     copies = stars.materialise(copies_among(candidates), work.copies)
     similar = yield pairs
@@ -64,10 +64,8 @@ def _decided(work: Workspace, counts: CandidateCounts) -> Generator[DataFrame, D
     for number in further:
         search = work.search("cluster", number)
         counts = _search_again(work, removed, search)
-        uncompared, searches = uncompared + counts.uncompared_pairs, number + 1
-        new = stars.materialise(
-            _pairs(read_all(work.spark, list(search.candidates.all))).exceptAll(pairs), search.pairs
-        )
+        found, searches = search.candidates, number + 1
+        new = stars.materialise(_pairs(read_all(work.spark, list(found.all))).exceptAll(pairs), search.pairs)
         new_similar = yield new
         pairs, similar = pairs.union(new), similar.union(new_similar)
         if new_similar.where(F.col("jaccard") >= threshold).isEmpty():
@@ -86,11 +84,25 @@ def _decided(work: Workspace, counts: CandidateCounts) -> Generator[DataFrame, D
     graphs = [*(work.search("cluster", number).graph for number in range(searches)), work.levels]
     return replace(
         measured,
-        uncompared=uncompared,
+        uncompared=_uncompared(work, counts, found, pairs, removed),
         place="cluster",
         searches=searches,
         component_rounds=tuple(graph.rounds for graph in graphs if graph.rounds is not None),
     )
+
+
+def _uncompared(
+    work: Workspace, last: CandidateCounts, candidates: CandidateTables, pairs: DataFrame, removed: DataFrame
+) -> int:
+    """Return the bound on pairs of kept documents that were not compared, as in `driver`."""
+    if not last.uncompared_pairs:
+        return 0
+    staying = uncompared.staying(candidates, lambda piece: addressed.keys_of(work.removed_keys, piece))
+    stays = uncompared.walked(candidates).read(work.spark).join(removed.select(KEY), KEY, "left_anti")
+    compared = pairs
+    for end in ("a", "b"):
+        compared = compared.join(stays.select(F.col(KEY).alias(end)), end, "left_semi")
+    return uncompared.bound(last, uncompared.most_pairs(staying, work.standing.own), compared.count())
 
 
 class _Compared:

@@ -22,7 +22,7 @@ from sparkprep.dedup.kernels import clusters
 from sparkprep.dedup.kernels.arrays import F64, I64, distinct
 from sparkprep.dedup.kernels.buckets import NOBODY
 from sparkprep.dedup.kernels.components import row_places, rows_missing, unique_rows
-from sparkprep.dedup.resolve import grouping, outcome
+from sparkprep.dedup.resolve import grouping, outcome, uncompared
 from sparkprep.dedup.resolve.outcome import Flow, Outcome
 from sparkprep.dedup.resolve.rounds import Rounds
 from sparkprep.dedup.search_tables import CandidateTables, Comparison, Search
@@ -40,11 +40,6 @@ REPEATS = 10
 some six times)."""
 _WAITING = 4_000_000
 """Rows that wait, at least, until they are made distinct together with those before."""
-REPEATS = 10
-"""As many candidates rows are read for each pair of the budget: several bands find the same pair (6 on an average, of
-composed documents)."""
-_MERGED = 4_000_000
-"""Rows that wait, at least, until they are made distinct with those before."""
 
 Similar = tuple[I64, F64]
 """Distinct pairs, (n, 2) keys with the lesser first, and the Jaccard similarity of each."""
@@ -148,7 +143,7 @@ def _decided(work: Workspace, counts: CandidateCounts, compared: _Compared) -> G
     Raises _TooManyError where its searches find too many pairs.
     """
     search, threshold = work.search("driver", 0), work.settings.threshold
-    uncompared, searches = counts.uncompared_pairs, 1
+    candidates, searches = work.candidates, 1
     budget = work.settings.driver_budget
     copies = _distinct(work.candidates, RowKind.EXACT, budget)
     graph = Graph(NO_PAIRS, np.empty(0), copies)
@@ -161,7 +156,7 @@ def _decided(work: Workspace, counts: CandidateCounts, compared: _Compared) -> G
     for number in further:
         search = work.search("driver", number)
         counts = _search_again(work, removed, search)
-        uncompared, searches = uncompared + counts.uncompared_pairs, number + 1
+        candidates, searches = search.candidates, number + 1
         new = rows_missing(_distinct(search.candidates, RowKind.PAIR, budget), graph.pairs)
         compared.hold(len(new))
         found_some = graph.add((yield new), threshold)
@@ -172,8 +167,28 @@ def _decided(work: Workspace, counts: CandidateCounts, compared: _Compared) -> G
     else:
         outcome.warn_unsettled(work, len(further))
     misses = _misses(ranked, removed, threshold)
-    told = replace(_outcome(work, graph, ranked, removed, misses), uncompared=uncompared, searches=searches)
+    left_out = _uncompared(work, counts, candidates, graph, removed)
+    told = replace(_outcome(work, graph, ranked, removed, misses), uncompared=left_out, searches=searches)
     return _Resolved(told, removed, misses)
+
+
+def _uncompared(
+    work: Workspace, last: CandidateCounts, candidates: CandidateTables, graph: Graph, removed: pa.Table
+) -> int:
+    """Return the bound on pairs of kept documents that were not compared, from what the last search has left out."""
+    if not last.uncompared_pairs:
+        return 0
+    gone, nodes = np.sort(np.asarray(removed[KEY])), distinct(graph.pairs)
+    stays = np.zeros(len(nodes), np.bool_)
+
+    def seen() -> Generator[I64]:
+        for keys in uncompared.staying(candidates, lambda piece: gone):
+            np.logical_or(stays, addressed.is_among(nodes, keys), out=stays)
+            yield keys
+
+    pairs = uncompared.most_pairs(seen(), work.standing.own)
+    compared = stays[np.searchsorted(nodes, graph.pairs)].all(axis=1)
+    return uncompared.bound(last, pairs, int(np.count_nonzero(compared)))
 
 
 def _save(work: Workspace, resolved: _Resolved) -> None:

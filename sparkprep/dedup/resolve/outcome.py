@@ -69,7 +69,7 @@ class Outcome:
     pairs_sample: pa.Table
     misses_sample: pa.Table
     uncompared: int = 0
-    """pairs of oversized buckets that were left out, over all searches: a pair may be left out in several"""
+    """pairs of kept documents in oversized buckets that were not compared, at most (`uncompared.bound`)"""
     place: str = "driver"
     """where it was decided, ``driver`` or ``cluster``"""
     searches: int = 1
@@ -122,17 +122,6 @@ def warn_unsettled(work: Workspace, searches: int) -> None:
             f"after {searches} further searches oversized buckets still gave similar pairs: a second run, on the kept "
             f"documents, may remove more; a higher {argument('bucket_cap')} compares more of them at once"
         )
-
-
-def left_uncompared(pairs: int, hot_buckets: int) -> list[str]:
-    """Return the warning, if any, that so many pairs of oversized buckets were left out."""
-    if not pairs:
-        return []
-    return [
-        f"up to {pairs:,} pairs of documents that share one of {hot_buckets:,} oversized buckets were not compared: "
-        f"some of these may be near-duplicates of which both stay; a higher {argument('bucket_cap')} or "
-        f"{argument('bucket_leaders')} compares more"
-    ]
 
 
 def samples(removed: pa.Table) -> tuple[list[int], pa.Table, pa.Table]:

@@ -48,7 +48,7 @@ def sample_metrics() -> dict[str, Any]:
             "uncompared_pairs": 0,
         },
         "banding": {"bands": 18, "rows": 6, "probability_at_threshold": 0.9958},
-        "recall": {"estimate": 0.9991, "low": 0.9987, "high": 0.9995, "pairs": 3813, "missed": 3.43},
+        "recall": {"estimate": 0.9991, "low": 0.9987, "high": 0.9995, "pairs": 3813, "missed": 3.43, "excludes": None},
         "clusters": {"2": 943, "3": 231, "20": 1, "390": 1},
         "jaccard_histogram": {"edges": edges, "counts": [*range(14, 44), *[50] * 19, 2062]},
         "other_thresholds": [
@@ -106,7 +106,7 @@ def empty_metrics() -> dict[str, Any]:
     metrics["input"] |= {"paths": [], "files": 0, "documents": 0, "file_bytes": 0, "text_bytes": 0}
     metrics["counts"] = dict.fromkeys(metrics["counts"], 0)
     metrics["candidates"] = dict.fromkeys(metrics["candidates"], 0)
-    metrics["recall"] = {"estimate": None, "low": None, "high": None, "pairs": 0, "missed": None}
+    metrics["recall"] = dict.fromkeys(metrics["recall"]) | {"pairs": 0}
     metrics |= {
         "clusters": {},
         "sources": None,
