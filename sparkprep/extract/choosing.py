@@ -75,8 +75,9 @@ def main_blocks(page: Blocks) -> list[int]:
         seen = _seen(page, BY_TAG)
         other = _choose(measures, seen)
         if measures.chars[other].sum() > _TIMES_MORE * size:
-            best = other if set(best) <= set(other) else _most_prose(measures, seen)
-    return best or _numbers(_seen(page, BY_TAG)) or list(range(len(page.chars)))
+            best = _most_prose(measures, seen) if (best & ~other).any() else other
+    numbers: list[int] = best.nonzero()[0].tolist()
+    return numbers or _seen(page, BY_TAG).nonzero()[0].tolist() or list(range(len(page.chars)))
 
 
 def _seen(page: Blocks, weakest: int) -> Flags:
@@ -93,17 +94,12 @@ def _seen(page: Blocks, weakest: int) -> Flags:
     return seen
 
 
-def _numbers(kept: Flags) -> list[int]:
-    numbers: list[int] = kept.nonzero()[0].tolist()
-    return numbers
-
-
-def _choose(measures: Measures, seen: Flags) -> list[int]:
+def _choose(measures: Measures, seen: Flags) -> Flags:
     """Return the blocks of the best element, without what goes from it, or those of an index."""
     page = measures.page
     top = _index(page, Sums(page, measures.chars * seen), Sums(page, measures.linked * seen))
     if top:
-        return _numbers(_inside(page, top) & seen)
+        return _inside(page, top) & seen
     top = _best(page, Sums(page, _values(measures) * seen).all())
     prose = Sums(page, measures.prose * seen)
     if prose[top] < _NEXT_TO_ALL_PROSE * prose[0]:
@@ -114,7 +110,7 @@ def _choose(measures: Measures, seen: Flags) -> list[int]:
     return _most_prose(measures, seen)
 
 
-def _most_prose(measures: Measures, seen: Flags) -> list[int]:
+def _most_prose(measures: Measures, seen: Flags) -> Flags:
     """Return the blocks of the innermost element that has next to all prose, whatever else is in it."""
     page = measures.page
     return _without_links(page, _best(page, Sums(page, measures.prose * seen).all()), seen)
@@ -151,7 +147,7 @@ def _inside(page: Blocks, element: int) -> Flags:
     return inside
 
 
-def _without_links(page: Blocks, top: int, seen: Flags) -> list[int]:
+def _without_links(page: Blocks, top: int, seen: Flags) -> Flags:
     """Return the blocks of an element, without those not seen, and without the elements in it that are mostly links.
 
     A part of a list or a table stays or goes with the whole, as does what an item consists of.
@@ -161,7 +157,7 @@ def _without_links(page: Blocks, top: int, seen: Flags) -> list[int]:
     for number in (linked > _MOST_LINKED[page.scan.elements[0]] * chars).nonzero()[0].tolist():
         if number > top and page.first[number] < page.end[top] and not _is_of_item(page, number, top):
             kept[page.first[number] : page.end[number]] = False
-    return _numbers(kept)
+    return kept
 
 
 def _is_of_item(page: Blocks, number: int, top: int) -> bool:
