@@ -2,7 +2,8 @@
 
 As in maximum subsequence segmentation (Pasternack and Roth, WWW 2009), blocks that look like running text count for
 what is around them and others against it; here the best element is sought, not the best run of words. Inside it, lists
-of links and what its element says is none goes.
+of links and what its element says is none goes. Where that leaves out much of the page's prose, the best element was a
+notice or a footer, and all of the prose is taken.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ _NEXT_TO_ALL_PROSE = 0.9
 _OF_A_KIND = frozenset(("div", "section", "article", "li"))
 _LIKE = 2
 """So many others of a kind make one of a row."""
+_MOST_LEVELS = 30
+"""Elements around another one beside which others of their kind are looked for."""
 _SHARE_OF_BEST = 0.95
 """Share of the greatest sum for which an element is chosen inside the one that has it."""
 _SHARE_OF_PAGE = 2 / 3
@@ -75,7 +78,7 @@ def main_blocks(page: Blocks) -> list[int]:
         seen = _seen(page, BY_TAG)
         other = _choose(measures, seen)
         if measures.chars[other].sum() > _TIMES_MORE * size:
-            best = _most_prose(measures, seen) if (best & ~other).any() else other
+            best = best | _most_prose(measures, seen) if (best & ~other).any() else other
     numbers: list[int] = best.nonzero()[0].tolist()
     return numbers or _seen(page, BY_TAG).nonzero()[0].tolist() or list(range(len(page.chars)))
 
@@ -88,9 +91,13 @@ def _seen(page: Blocks, weakest: int) -> Flags:
     seen = np.ones(len(page.chars), np.bool_)
     chars = Sums(page, page.scan.blocks[1])
     most = _SHARE_OF_PAGE * chars[0]
+    end = 0  # of what was out last: what is inside it is out already
     for number, said in enumerate(page.said):
-        if said >= weakest and (chars[number] < most or (said == BY_TAG and page.tag[number] != "form")):
-            seen[page.first[number] : page.end[number]] = False
+        if said < weakest or page.first[number] < end:
+            continue
+        if chars[number] < most or (said == BY_TAG and page.tag[number] != "form"):
+            end = page.end[number]
+            seen[page.first[number] : end] = False
     return seen
 
 
@@ -121,23 +128,29 @@ def _around_like(page: Blocks, top: int, prose: Sums) -> int:
 
     Such are the posts of a thread, of which the longest is not all. Of a kind is what has the same tag and class.
     """
-    number = top
-    while number:
-        tag, parent = page.tag[number], page.parent[number]
-        name = page.attribute(number, "class") if tag in _OF_A_KIND else None
-        like, each = 0, parent
-        while name and like <= _LIKE:
-            try:
-                each = page.parent.index(parent, each + 1)
-            except ValueError:
-                break
-            like += (
-                page.tag[each] == tag and prose[each] >= OF_PROSE * FEW_WORDS and page.attribute(each, "class") == name
-            )
-        if like > _LIKE:
-            top = parent
+    number, levels = top, 0
+    while number and levels < _MOST_LEVELS:
+        parent = page.parent[number]
+        if page.tag[number] in _OF_A_KIND and prose[parent] - prose[number] >= _LIKE * OF_PROSE * FEW_WORDS:
+            levels += 1
+            if _has_like(page, number, prose):
+                top = parent
         number = parent
     return top
+
+
+def _has_like(page: Blocks, number: int, prose: Sums) -> bool:
+    """Return whether enough others of an element's kind stand beside it."""
+    parent, name = page.parent[number], page.attribute(number, "class")
+    like, each = 0, parent
+    while name and like <= _LIKE:  # the element itself is found, too
+        try:
+            each = page.parent.index(parent, each + 1)
+        except ValueError:
+            return False
+        is_of_kind = page.tag[each] == page.tag[number] and prose[each] >= OF_PROSE * FEW_WORDS
+        like += is_of_kind and page.attribute(each, "class") == name
+    return like > _LIKE
 
 
 def _inside(page: Blocks, element: int) -> Flags:
@@ -154,19 +167,28 @@ def _without_links(page: Blocks, top: int, seen: Flags) -> Flags:
     """
     chars, linked = (Sums(page, counts * seen).all() for counts in page.scan.blocks[1:3])
     kept = _inside(page, top) & seen
+    end, of_item = 0, dict[int, bool]()
     for number in (linked > _MOST_LINKED[page.scan.elements[0]] * chars).nonzero()[0].tolist():
-        if number > top and page.first[number] < page.end[top] and not _is_of_item(page, number, top):
-            kept[page.first[number] : page.end[number]] = False
+        if number > top and end <= page.first[number] < page.end[top] and not _is_of_item(page, number, top, of_item):
+            end = page.end[number]
+            kept[page.first[number] : end] = False
     return kept
 
 
-def _is_of_item(page: Blocks, number: int, top: int) -> bool:
-    """Return whether an element is what an item inside another one consists of."""
-    while page.tag[number] not in _LISTS:
+def _is_of_item(page: Blocks, number: int, top: int, known: dict[int, bool]) -> bool:
+    """Return whether an element is what an item inside another one consists of. Adds to what is known of elements."""
+    way = []
+    is_of_item = False
+    while number not in known and page.tag[number] not in _LISTS:
+        way.append(number)
         number = page.parent[number]
         if number <= top or page.tag[number] in _ITEMS:
-            return number > top
-    return False
+            is_of_item = number > top
+            break
+    else:
+        is_of_item = known.get(number, False)
+    known.update(dict.fromkeys(way, is_of_item))
+    return is_of_item
 
 
 def _best(page: Blocks, score: Counts) -> int:
