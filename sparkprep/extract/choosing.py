@@ -25,6 +25,8 @@ _MOST_LINKED_IN_TABLE = 0.75
 """The same of a table, where what a row tells of may be a link, and the value beside it too."""
 _MOST_LINKED_IN_PARAGRAPH = 0.8
 """The same of a paragraph, in which words around a link make a sentence."""
+_MOST_PROSE_IN_LINKS = 0.1
+"""Share of the prose in what may go for its links."""
 _LEAST = 500
 _TIMES_MORE = 3
 """Names have taken too much where less than so many characters stay, and so many times more would without them."""
@@ -111,7 +113,7 @@ def _choose(measures: Measures, seen: Flags) -> Flags:
     prose = Sums(page, measures.prose * seen)
     if prose[top] < _NEXT_TO_ALL_PROSE * prose[0]:
         top = _around_like(page, top, prose)
-    best = _without_links(page, top, seen)
+    best = _without_links(page, top, seen, prose)
     if measures.prose[best].sum() >= _LEAST_SHARE_OF_PROSE * prose[0]:
         return best
     return _most_prose(measures, seen)
@@ -119,8 +121,8 @@ def _choose(measures: Measures, seen: Flags) -> Flags:
 
 def _most_prose(measures: Measures, seen: Flags) -> Flags:
     """Return the blocks of the innermost element that has next to all prose, whatever else is in it."""
-    page = measures.page
-    return _without_links(page, _best(page, Sums(page, measures.prose * seen).all()), seen)
+    prose = Sums(measures.page, measures.prose * seen)
+    return _without_links(measures.page, _best(measures.page, prose.all()), seen, prose)
 
 
 def _around_like(page: Blocks, top: int, prose: Sums) -> int:
@@ -160,16 +162,20 @@ def _inside(page: Blocks, element: int) -> Flags:
     return inside
 
 
-def _without_links(page: Blocks, top: int, seen: Flags) -> Flags:
+def _without_links(page: Blocks, top: int, seen: Flags, prose: Sums) -> Flags:
     """Return the blocks of an element, without those not seen, and without the elements in it that are mostly links.
 
-    A part of a list or a table stays or goes with the whole, as does what an item consists of.
+    One that has a good part of the prose is looked into, not left out. A part of a list or a table stays or goes with
+    the whole, as does what an item consists of. prose: of each element, of what is seen.
     """
     chars, linked = (Sums(page, counts * seen).all() for counts in page.scan.blocks[1:3])
     kept = _inside(page, top) & seen
+    most = _MOST_PROSE_IN_LINKS * prose[top]
     end, of_item = 0, dict[int, bool]()
     for number in (linked > _MOST_LINKED[page.scan.elements[0]] * chars).nonzero()[0].tolist():
-        if number > top and end <= page.first[number] < page.end[top] and not _is_of_item(page, number, top, of_item):
+        if number <= top or not end <= page.first[number] < page.end[top] or prose[number] > most:
+            continue
+        if not _is_of_item(page, number, top, of_item):
             end = page.end[number]
             kept[page.first[number] : end] = False
     return kept
