@@ -46,7 +46,7 @@ _SHARE_OF_PAGE = 2 / 3
 _LINKED_OF_INDEX = 0.9
 """Share of links in a page that is an index of several lists: there is next to nothing else that it could be."""
 _SHARE_OF_SURROUNDINGS = 0.8
-"""Share of an element's links in the list inside it, where the rest is the list's heading and foreword."""
+"""Share of an element's text in the list inside it, where the rest is the list's heading and foreword."""
 _LISTS = frozenset(("ul", "ol", "dl", "table"))
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _TEXT_TAGS = frozenset(("p", "pre", "blockquote", "dd", "figcaption"))
@@ -106,7 +106,7 @@ def _seen(page: Blocks, weakest: int) -> Flags:
 def _choose(measures: Measures, seen: Flags) -> Flags:
     """Return the blocks of the best element, without what goes from it, or those of an index."""
     page = measures.page
-    top = _index(page, Sums(page, measures.chars * seen), Sums(page, measures.linked * seen))
+    top = _index(measures, seen)
     if top:
         return _inside(page, top) & seen
     top = _best(page, Sums(page, _values(measures) * seen).all())
@@ -208,13 +208,14 @@ def _best(page: Blocks, score: Counts) -> int:
     return best
 
 
-def _index(page: Blocks, chars: Sums, linked: Sums) -> int:
+def _index(measures: Measures, seen: Flags) -> int:
     """Return the element that is the main text of an index, such as a table of contents or a list of names, or 0.
 
     A page is one where a single list or table, or lists that each have a heading, most of them links, have most of the
-    text that is not said to be boilerplate. chars, linked: of each element, without boilerplate. What has more than
-    half of a text has its middle.
+    text that is not said to be boilerplate. What has more than half of a text has its middle.
     """
+    page = measures.page
+    chars, linked = Sums(page, measures.chars * seen), Sums(page, measures.linked * seen)
     if linked[0] <= _SHARE_OF_PAGE / _TIMES_LINKED * chars[0]:
         return 0
     least = _SHARE_OF_PAGE * chars[0]
@@ -230,7 +231,8 @@ def _index(page: Blocks, chars: Sums, linked: Sums) -> int:
         around = inner
     if not around or _TIMES_LINKED * linked[around] <= chars[around]:
         return 0
-    while page.parent[around] > 0 and linked[around] >= _SHARE_OF_SURROUNDINGS * linked[page.parent[around]]:
+    shown = Sums(page, page.scan.blocks[1] * seen)
+    while page.parent[around] > 0 and shown[around] >= _SHARE_OF_SURROUNDINGS * shown[page.parent[around]]:
         around = page.parent[around]
     return around
 
