@@ -2,7 +2,8 @@
 
 As in maximum subsequence segmentation (Pasternack and Roth, WWW 2009), blocks that look like running text count for
 what is around them and others against it; here the best element is sought, not the best run of words. Inside it, lists
-of links and what its element says is none goes.
+of links and what its element says is none goes. Where that leaves out much of the page's prose, the best element was a
+notice or a footer, and all of the prose is taken.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _MOST_LINKED_IN_TABLE = 0.75
 """The same of a table, where what a row tells of may be a link, and the value beside it too."""
 _MOST_LINKED_IN_PARAGRAPH = 0.8
 """The same of a paragraph, in which words around a link make a sentence."""
+_MOST_PROSE_IN_LINKS = 0.1
+"""Share of the prose in what may go for its links."""
 _LEAST = 500
 _TIMES_MORE = 3
 """Names have taken too much where less than so many characters stay, and so many times more would without them."""
@@ -34,6 +37,8 @@ _NEXT_TO_ALL_PROSE = 0.9
 _OF_A_KIND = frozenset(("div", "section", "article", "li"))
 _LIKE = 2
 """So many others of a kind make one of a row."""
+_MOST_LEVELS = 30
+"""Elements around another one beside which others of their kind are looked for."""
 _SHARE_OF_BEST = 0.95
 """Share of the greatest sum for which an element is chosen inside the one that has it."""
 _SHARE_OF_PAGE = 2 / 3
@@ -41,7 +46,7 @@ _SHARE_OF_PAGE = 2 / 3
 _LINKED_OF_INDEX = 0.9
 """Share of links in a page that is an index of several lists: there is next to nothing else that it could be."""
 _SHARE_OF_SURROUNDINGS = 0.8
-"""Share of an element's links in the list inside it, where the rest is the list's heading and foreword."""
+"""Share of an element's text in the list inside it, where the rest is the list's heading and foreword."""
 _LISTS = frozenset(("ul", "ol", "dl", "table"))
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _TEXT_TAGS = frozenset(("p", "pre", "blockquote", "dd", "figcaption"))
@@ -75,8 +80,9 @@ def main_blocks(page: Blocks) -> list[int]:
         seen = _seen(page, BY_TAG)
         other = _choose(measures, seen)
         if measures.chars[other].sum() > _TIMES_MORE * size:
-            best = other if set(best) <= set(other) else _most_prose(measures, seen)
-    return best or _numbers(_seen(page, BY_TAG)) or list(range(len(page.chars)))
+            best = best | _most_prose(measures, seen) if (best & ~other).any() else other
+    numbers: list[int] = best.nonzero()[0].tolist()
+    return numbers or _seen(page, BY_TAG).nonzero()[0].tolist() or list(range(len(page.chars)))
 
 
 def _seen(page: Blocks, weakest: int) -> Flags:
@@ -87,37 +93,36 @@ def _seen(page: Blocks, weakest: int) -> Flags:
     seen = np.ones(len(page.chars), np.bool_)
     chars = Sums(page, page.scan.blocks[1])
     most = _SHARE_OF_PAGE * chars[0]
+    end = 0  # of what was out last: what is inside it is out already
     for number, said in enumerate(page.said):
-        if said >= weakest and (chars[number] < most or (said == BY_TAG and page.tag[number] != "form")):
-            seen[page.first[number] : page.end[number]] = False
+        if said < weakest or page.first[number] < end:
+            continue
+        if chars[number] < most or (said == BY_TAG and page.tag[number] != "form"):
+            end = page.end[number]
+            seen[page.first[number] : end] = False
     return seen
 
 
-def _numbers(kept: Flags) -> list[int]:
-    numbers: list[int] = kept.nonzero()[0].tolist()
-    return numbers
-
-
-def _choose(measures: Measures, seen: Flags) -> list[int]:
+def _choose(measures: Measures, seen: Flags) -> Flags:
     """Return the blocks of the best element, without what goes from it, or those of an index."""
     page = measures.page
-    top = _index(page, Sums(page, measures.chars * seen), Sums(page, measures.linked * seen))
+    top = _index(measures, seen)
     if top:
-        return _numbers(_inside(page, top) & seen)
+        return _inside(page, top) & seen
     top = _best(page, Sums(page, _values(measures) * seen).all())
     prose = Sums(page, measures.prose * seen)
     if prose[top] < _NEXT_TO_ALL_PROSE * prose[0]:
         top = _around_like(page, top, prose)
-    best = _without_links(page, top, seen)
+    best = _without_links(page, top, seen, prose)
     if measures.prose[best].sum() >= _LEAST_SHARE_OF_PROSE * prose[0]:
         return best
     return _most_prose(measures, seen)
 
 
-def _most_prose(measures: Measures, seen: Flags) -> list[int]:
+def _most_prose(measures: Measures, seen: Flags) -> Flags:
     """Return the blocks of the innermost element that has next to all prose, whatever else is in it."""
-    page = measures.page
-    return _without_links(page, _best(page, Sums(page, measures.prose * seen).all()), seen)
+    prose = Sums(measures.page, measures.prose * seen)
+    return _without_links(measures.page, _best(measures.page, prose.all()), seen, prose)
 
 
 def _around_like(page: Blocks, top: int, prose: Sums) -> int:
@@ -125,23 +130,29 @@ def _around_like(page: Blocks, top: int, prose: Sums) -> int:
 
     Such are the posts of a thread, of which the longest is not all. Of a kind is what has the same tag and class.
     """
-    number = top
-    while number:
-        tag, parent = page.tag[number], page.parent[number]
-        name = page.attribute(number, "class") if tag in _OF_A_KIND else None
-        like, each = 0, parent
-        while name and like <= _LIKE:
-            try:
-                each = page.parent.index(parent, each + 1)
-            except ValueError:
-                break
-            like += (
-                page.tag[each] == tag and prose[each] >= OF_PROSE * FEW_WORDS and page.attribute(each, "class") == name
-            )
-        if like > _LIKE:
-            top = parent
+    number, levels = top, 0
+    while number and levels < _MOST_LEVELS:
+        parent = page.parent[number]
+        if page.tag[number] in _OF_A_KIND and prose[parent] - prose[number] >= _LIKE * OF_PROSE * FEW_WORDS:
+            levels += 1
+            if _has_like(page, number, prose):
+                top = parent
         number = parent
     return top
+
+
+def _has_like(page: Blocks, number: int, prose: Sums) -> bool:
+    """Return whether enough others of an element's kind stand beside it."""
+    parent, name = page.parent[number], page.attribute(number, "class")
+    like, each = 0, parent
+    while name and like <= _LIKE:  # the element itself is found, too
+        try:
+            each = page.parent.index(parent, each + 1)
+        except ValueError:
+            return False
+        is_of_kind = page.tag[each] == page.tag[number] and prose[each] >= OF_PROSE * FEW_WORDS
+        like += is_of_kind and page.attribute(each, "class") == name
+    return like > _LIKE
 
 
 def _inside(page: Blocks, element: int) -> Flags:
@@ -151,26 +162,39 @@ def _inside(page: Blocks, element: int) -> Flags:
     return inside
 
 
-def _without_links(page: Blocks, top: int, seen: Flags) -> list[int]:
+def _without_links(page: Blocks, top: int, seen: Flags, prose: Sums) -> Flags:
     """Return the blocks of an element, without those not seen, and without the elements in it that are mostly links.
 
-    A part of a list or a table stays or goes with the whole, as does what an item consists of.
+    One that has a good part of the prose is looked into, not left out. A part of a list or a table stays or goes with
+    the whole, as does what an item consists of. prose: of each element, of what is seen.
     """
     chars, linked = (Sums(page, counts * seen).all() for counts in page.scan.blocks[1:3])
     kept = _inside(page, top) & seen
+    most = _MOST_PROSE_IN_LINKS * prose[top]
+    end, of_item = 0, dict[int, bool]()
     for number in (linked > _MOST_LINKED[page.scan.elements[0]] * chars).nonzero()[0].tolist():
-        if number > top and page.first[number] < page.end[top] and not _is_of_item(page, number, top):
-            kept[page.first[number] : page.end[number]] = False
-    return _numbers(kept)
+        if number <= top or not end <= page.first[number] < page.end[top] or prose[number] > most:
+            continue
+        if not _is_of_item(page, number, top, of_item):
+            end = page.end[number]
+            kept[page.first[number] : end] = False
+    return kept
 
 
-def _is_of_item(page: Blocks, number: int, top: int) -> bool:
-    """Return whether an element is what an item inside another one consists of."""
-    while page.tag[number] not in _LISTS:
+def _is_of_item(page: Blocks, number: int, top: int, known: dict[int, bool]) -> bool:
+    """Return whether an element is what an item inside another one consists of. Adds to what is known of elements."""
+    way = []
+    is_of_item = False
+    while number not in known and page.tag[number] not in _LISTS:
+        way.append(number)
         number = page.parent[number]
         if number <= top or page.tag[number] in _ITEMS:
-            return number > top
-    return False
+            is_of_item = number > top
+            break
+    else:
+        is_of_item = known.get(number, False)
+    known.update(dict.fromkeys(way, is_of_item))
+    return is_of_item
 
 
 def _best(page: Blocks, score: Counts) -> int:
@@ -184,13 +208,14 @@ def _best(page: Blocks, score: Counts) -> int:
     return best
 
 
-def _index(page: Blocks, chars: Sums, linked: Sums) -> int:
+def _index(measures: Measures, seen: Flags) -> int:
     """Return the element that is the main text of an index, such as a table of contents or a list of names, or 0.
 
     A page is one where a single list or table, or lists that each have a heading, most of them links, have most of the
-    text that is not said to be boilerplate. chars, linked: of each element, without boilerplate. What has more than
-    half of a text has its middle.
+    text that is not said to be boilerplate. What has more than half of a text has its middle.
     """
+    page = measures.page
+    chars, linked = Sums(page, measures.chars * seen), Sums(page, measures.linked * seen)
     if linked[0] <= _SHARE_OF_PAGE / _TIMES_LINKED * chars[0]:
         return 0
     least = _SHARE_OF_PAGE * chars[0]
@@ -206,7 +231,8 @@ def _index(page: Blocks, chars: Sums, linked: Sums) -> int:
         around = inner
     if not around or _TIMES_LINKED * linked[around] <= chars[around]:
         return 0
-    while page.parent[around] > 0 and linked[around] >= _SHARE_OF_SURROUNDINGS * linked[page.parent[around]]:
+    shown = Sums(page, page.scan.blocks[1] * seen)
+    while page.parent[around] > 0 and shown[around] >= _SHARE_OF_SURROUNDINGS * shown[page.parent[around]]:
         around = page.parent[around]
     return around
 

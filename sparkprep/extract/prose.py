@@ -22,12 +22,13 @@ _TIMES_DENSE = 3
 _SEPARATOR = re.compile(" [|>/·•»›] ")
 _LONGEST_ROW = 200
 _TIMES_LEAST_LINKED = 6
-"""So many times its characters in links make a row of at least one."""
+"""One in so many characters of a row of links is in a link, at least."""
 _COPYRIGHT = re.compile(r"©|\([Cc]\) \d{4}|[Cc]opyright (?:©|\([Cc]\)|\d{4})|版权所有|版權所有".encode())
 _BEGINS = np.zeros(256, np.bool_)
 _BEGINS[[each.encode()[0] for each in "©(Cc版"]] = True
 """Bytes by which a notice of copyright may begin."""
 _LONGEST_NOTICE = 500
+"""Characters from which a block is an article on copyright rather than a notice of it."""
 
 
 class Measures:
