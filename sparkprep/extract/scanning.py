@@ -79,7 +79,7 @@ _DEPTH, _NUMBERED, _COUNT, _ELEMENTS, _RAW_UNTIL, _SHOWN_UNTIL = range(6)
 """What the state of a pass tells: how many elements are open, how many of them are numbered; blocks and elements; up to
 where there are no tags, and where nothing is hidden."""
 
-_OPENS, _SLASH, _LINE_END = ord("<"), ord("/"), ord("\n")
+_OPENS, _LINE_END = ord("<"), ord("\n")
 _TD, _TH, _TR, _LI, _DIV = map(NAMES.index, ("td", "th", "tr", "li", "div"))
 _TELLS = np.array([name in TELLING for name in NAMES])
 _NBSP = len("&nbsp;")
@@ -117,7 +117,7 @@ def _end_block(elements, stack, state, starts, blocks, end, chars, linked, dense
     state[_COUNT] += 1
 
 
-_CODE_TAG = np.frombuffer(b"<code", np.uint8)
+_CODE_TAG, _TD_END, _DIV_END = (np.frombuffer(text, np.uint8) for text in (b"<code", b"</td>", b"</div>"))
 _LONGEST_LINE = 2_000
 """Bytes of a line of code."""
 
@@ -132,7 +132,7 @@ def _is_line_of_code(data, begin, number):
     for at in range(begin, end):
         if data[at] == _LINE_END:
             return False
-    return end + 2 < last and data[end] == _OPENS and data[end + 1] == _SLASH
+    return lies_at(data, end, _DIV_END if number == _DIV else _TD_END)
 
 
 @njit(types.UniTuple(types.int64, 3)(BYTES, _MATRIX, _MATRIX, _STATE, PLACE, types.boolean, types.int64), cache=KEPT)
@@ -142,8 +142,8 @@ def _open_or_close(data, elements, stack, state, tag, is_closing, shown):
     kind, number, after, end = tag
     depth = state[_DEPTH]
     if not is_closing:
-        is_code = kind == BLOCK and shown & CODE_LINE and data[end + 1] != _LINE_END
-        keeps_lines = kind != BLOCK or is_code or shown & KEEPS_LINES or _is_line_of_code(data, end + 1, number)
+        is_code = kind == BLOCK and shown & CODE_LINE != 0 and data[end + 1] != _LINE_END
+        keeps_lines = kind != BLOCK or is_code or shown & KEEPS_LINES != 0 or _is_line_of_code(data, end + 1, number)
         if shown & HIDDEN and is_formula(data, end + 1):
             after = end  # what is hidden here is shown as an image
         stack[0, depth], stack[1, depth], stack[2, depth] = number, after, end
