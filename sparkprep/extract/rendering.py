@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 from sparkprep.extract.blocks import Blocks
 from sparkprep.extract.numbering import marks_of
-from sparkprep.extract.rows import CODE_TAGS, Rows, rows_of
+from sparkprep.extract.rows import CODE_TAGS, Rows, are_lines_of_code, rows_of
 from sparkprep.extract.tables import CELLS, gutters, layout_elements
 from sparkprep.extract.tags import TELLING
 
-_LINES = frozenset(("div", "span", "figure", "section"))
-"""What a line of code may be, where it is no `pre`."""
 _DEEPEST = 8
 """Levels of nested lists that are told apart by indentation."""
 
@@ -25,15 +23,18 @@ def text_of(page: Blocks, blocks: Sequence[int]) -> str:
     paragraphs. Lines of code that are blocks of their own are lines.
     """
     writer = _Writer(page, blocks)
-    around, element, chars, coded = page.around, page.element, page.chars, page.coded
+    around, element, chars, coded, cell = page.around, page.element, page.chars, page.coded, writer.rows.cell
     parts: list[str] = []
     before = last = -1
     for block in writer.blocks:
         this = element[block]
-        if parts:
-            is_paragraph = not around[this] and not around[last] and coded[block] != chars[block]
-            parts.append("\n\n" if is_paragraph else writer.between(before, block))
-        parts.append(writer.text(before, block) if around[this] else page.text_of(block))
+        if cell and cell[this]:
+            parts.append(writer.in_row(before, block, cell[this]))
+        else:
+            if parts:
+                is_paragraph = not around[this] and not around[last] and coded[block] != chars[block]
+                parts.append("\n\n" if is_paragraph else writer.between(before, block))
+            parts.append(writer.text(before, block) if around[this] else page.text_of(block))
         before, last = block, this
     return "".join(parts)
 
@@ -43,26 +44,46 @@ class _Writer:
 
     def __init__(self, page: Blocks, blocks: Sequence[int]) -> None:
         self.page, self.blocks = page, blocks
+        self.rows = Rows()
         self._marks: dict[int, str] = {}
         self._layout: set[int] = set()
-        self._rows = Rows()
         if "table" in page.tag:
             dropped = gutters(page, blocks)
             self.blocks = [block for block in blocks if block not in dropped] if dropped else blocks
             self._layout = layout_elements(page)
-            self._rows = rows_of(page, self.blocks, self._layout)
+            self.rows = rows_of(page, self.blocks, self._layout)
+
+    def in_row(self, before: int, block: int, cell: int) -> str:
+        """Return the text of a block that is written on the line of its row, with what stands between it and the one
+        before."""
+        page, rows, element = self.page, self.rows, self.page.element
+        text = page.text_of(block)
+        text = text.replace("\n", " ") if cell in rows.lists else " ".join(text.split())
+        item = page.item[element[block]]
+        if item > cell and not page.first[item] <= before < page.end[item]:
+            text = self._mark(item) + text
+        begun = rows.cell[element[before]] if before >= 0 else 0
+        if begun == cell:
+            return " " + text
+        table, row, column = rows.place[cell]
+        above, line, behind = rows.place[begun] if begun else (0, 0, 0)
+        if above == table and line == row:
+            return "\t" * max(1, column - behind) + text
+        text = "\t" * column + text
+        around = page.item[cell]
+        if around:
+            text = self._marked(text, around, page.level[cell], before)
+        if before < 0:
+            return text
+        if above == table and cell in rows.lists and page.coded[block] == page.chars[block]:
+            return "\n" * min(row - line, 2) + text  # a line of code without any is no cell
+        return self.between(before, block) + text
 
     def between(self, before: int, block: int) -> str:
         """Return what stands between two blocks: by the innermost telling element that is around both."""
-        page, around, rows = self.page, self.page.around, self._rows
+        page, around = self.page, self.page.around
         element, other = page.element[before], page.element[block]
-        if rows.cell and rows.cell[element] and rows.cell[other]:
-            one, two = rows.cell[element], rows.cell[other]
-            if one == two:
-                return " "
-            if rows.row[one] == rows.row[two]:
-                return "\t" * max(1, rows.column[two] - rows.column[one])
-        if page.coded[block] == page.chars[block] and self._are_lines(element, other, before):
+        if are_lines_of_code(page, before, block):
             return "\n"
         one, two = around[element], around[other]
         while one != two:  # the inner one has the higher number
@@ -76,16 +97,6 @@ class _Writer:
         is_plain = tag in CELLS and around[element] == one == around[other]
         return " " if is_plain and not self._is_code(element) and not self._is_code(other) else "\n"
 
-    def _are_lines(self, element: int, other: int, before: int) -> bool:
-        """Return whether two blocks, of which the second is code, are lines of the same code."""
-        page = self.page
-        return (
-            page.coded[before] == page.chars[before]
-            and page.parent[element] == page.parent[other]
-            and page.tag[element] in _LINES
-            and page.tag[other] in _LINES
-        )
-
     def _is_code(self, element: int) -> bool:
         return self.page.tag[element] in CODE_TAGS
 
@@ -93,27 +104,11 @@ class _Writer:
         """Return the text of a block, as its item or cell has it."""
         page, element = self.page, self.page.element[block]
         text = page.text_of(block)
-        if self._rows.cell and self._rows.cell[element]:
-            return self._in_row(text, before, block, self._rows.cell[element])
         around = page.around[element]
         if page.tag[around] in CELLS and "\n" in text and not self._is_code(element) and around not in self._layout:
             text = text.replace("\n\n", " ").replace("\n", " ")
         item = page.item[element]
         return self._marked(text, item, page.level[element], before) if item else text
-
-    def _in_row(self, text: str, before: int, block: int, cell: int) -> str:
-        """Return the text of a block that is written on the line of its row."""
-        page, rows = self.page, self._rows
-        text = text.replace("\n", " ") if cell in rows.lists else " ".join(text.split())
-        item = page.item[page.element[block]]
-        if item > cell and not page.first[item] <= before < page.end[item]:
-            text = self._mark(item) + text
-        begun = rows.cell[page.element[before]] if before >= 0 else 0
-        if begun and rows.row[begun] == rows.row[cell]:
-            return text
-        text = "\t" * rows.column[cell] + text
-        around = page.item[cell]
-        return self._marked(text, around, page.level[cell], before) if around else text
 
     def _mark(self, item: int) -> str:
         page, around = self.page, self.page.parent[item]

@@ -13,8 +13,11 @@ from sparkprep.extract.tables import CELLS
 from sparkprep.extract.tags import NAMES
 
 CODE_TAGS = frozenset(("pre", "listing", "xmp"))
+_LINES = frozenset(("div", "span", "figure", "section"))
+"""What a line of code may be, where it is no `pre`."""
 
 _TR = NAMES.index("tr")
+_IS_CODE = np.array([name in CODE_TAGS for name in NAMES])
 _IS_CELL = np.array([name in CELLS for name in NAMES])
 
 
@@ -23,13 +26,12 @@ class Rows:
     """The cells that are written on the line of their row, by the numbers of their elements.
 
     cell: of each element the one around it or itself, the outermost, 0 where there is none; empty where no element has
-    one. row: of each of these its table, and its row there. column: how many columns with text are before its own.
-    lists: those whose table has no other column with text.
+    one. place: of each of these its table, its row there, and how many columns with text are before its own. lists:
+    those whose table has no other column with text.
     """
 
     cell: list[int] = field(default_factory=list)
-    row: dict[int, tuple[int, int]] = field(default_factory=dict)
-    column: dict[int, int] = field(default_factory=dict)
+    place: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     lists: set[int] = field(default_factory=set)
 
 
@@ -61,9 +63,9 @@ def rows_of(page: Blocks, blocks: Sequence[int], layout: set[int]) -> Rows:
     used, which = np.unique(tables[place] * COLUMNS + columns[place], return_inverse=True)
     table = used // COLUMNS
     first, end = np.searchsorted(table, table), np.searchsorted(table, table, "right")
-    numbers = written.tolist()
-    rows.row = dict(zip(numbers, zip(tables[place].tolist(), lines[place].tolist(), strict=True), strict=True))
-    rows.column = dict(zip(numbers, (np.arange(len(used)) - first)[which].tolist(), strict=True))
+    column = (np.arange(len(used)) - first)[which]
+    places = zip(tables[place].tolist(), lines[place].tolist(), column.tolist(), strict=True)
+    rows.place = dict(zip(written.tolist(), places, strict=True))
     rows.lists = set(written[(end - first == 1)[which]].tolist())
     return rows
 
@@ -82,15 +84,30 @@ def _around_lines(page: Blocks, blocks: Sequence[int]) -> set[int]:
     names, parents = page.scan.elements[:2]
     groups, count = np.unique(parents[names == _TR], return_counts=True)
     inside = groups[count > 1].tolist()
-    inside += [
-        page.element[block]
-        for block in blocks
-        if page.tag[page.element[block]] in CODE_TAGS
-        and b"\n" in page.text[page.starts[block] : page.starts[block + 1]]
-    ]
+    where, chars, _, _, coded = page.scan.blocks[:, blocks]
+    several = np.flatnonzero(_IS_CODE[names[where]] | (coded == chars))
+    for place in several.tolist():
+        block = blocks[place]
+        begin, end = page.starts[block], page.starts[block + 1]
+        if (_IS_CODE[names[where[place]]] and b"\n" in page.text[begin:end]) or (
+            place and are_lines_of_code(page, blocks[place - 1], block)
+        ):
+            inside.append(page.element[block])
     around: set[int] = set()
     for element in inside:
         while element > 0 and element not in around:
             around.add(element)
             element = page.parent[element]
     return around
+
+
+def are_lines_of_code(page: Blocks, before: int, block: int) -> bool:
+    """Return whether two blocks of a page are lines of the same code."""
+    element, other = page.element[before], page.element[block]
+    return (
+        page.coded[before] == page.chars[before]
+        and page.coded[block] == page.chars[block]
+        and page.parent[element] == page.parent[other]
+        and page.tag[element] in _LINES
+        and page.tag[other] in _LINES
+    )

@@ -13,11 +13,15 @@ import numpy.typing as npt
 from numba import njit, types
 
 from sparkprep.dedup.kernels import KEPT
-from sparkprep.extract.serialized import BYTES, character_at, is_dense, is_shown_as_block, keeps_white_space
+from sparkprep.extract.attributes import CODE_LINE, HIDDEN, KEEPS_LINES, OWN_LINE, shown_by
+from sparkprep.extract.serialized import BYTES, after_closing, begins_word, character_at, is_dense
 from sparkprep.extract.tags import (
     BLOCK,
+    BOX,
     BREAK,
     CODE,
+    EMPTY,
+    IMAGE,
     KEPT_LINES,
     LINK,
     NAMES,
@@ -26,6 +30,9 @@ from sparkprep.extract.tags import (
     TAG_TABLE,
     TELLING,
     UNSEEN,
+    is_formula,
+    lies_at,
+    passed_over,
     read_tag,
 )
 
@@ -51,14 +58,15 @@ def scan(html: bytes) -> Scan:
 
     What begins a block elsewhere begins a line inside `pre`, where highlighters put each line into an element of its
     own, and a cell of a table is set off by a tab. `&nbsp;` stays a blank in code, which is indented by it. A block of
-    `<br>` alone, or of blanks, is none. Of several empty lines one stays.
+    `<br>` alone, or of blanks, is none. Of several empty lines one stays. What is hidden in a line is left out, as are
+    the numbers of lines of code. An image or a control between two words parts them by a blank.
     """
     data = np.frombuffer(html, np.uint8)
     most = np.count_nonzero(data == _OPENS) + 2
     text = np.empty(len(html) + 2, np.uint8)
     starts, blocks = np.zeros(most, np.int32), np.empty((5, most), np.int32)
     elements, stack = np.zeros((9, most), np.int32), np.empty((5, most), np.int32)
-    state = np.zeros(4, np.int64)
+    state = np.zeros(6, np.int64)
     state[_ELEMENTS] = 1
     _scan(data, *TAG_TABLE, text, starts, blocks, elements, stack, state)
     count = int(state[_COUNT])
@@ -67,12 +75,12 @@ def scan(html: bytes) -> Scan:
     return Scan(text[: starts[-1]].tobytes(), starts, blocks[:, :count], elements[:, : int(state[_ELEMENTS])])
 
 
-_DEPTH, _NUMBERED, _COUNT, _ELEMENTS = range(4)
-"""What the state of a pass tells: how many elements are open, how many of them are numbered; blocks and elements."""
-
+_DEPTH, _NUMBERED, _COUNT, _ELEMENTS, _RAW_UNTIL, _SHOWN_UNTIL = range(6)
+"""What the state of a pass tells: how many elements are open, how many of them are numbered; blocks and elements; up to
+where there are no tags, and where nothing is hidden."""
 
 _OPENS, _LINE_END = ord("<"), ord("\n")
-_TD, _TH, _TR, _LI = map(NAMES.index, ("td", "th", "tr", "li"))
+_TD, _TH, _TR, _LI, _DIV = map(NAMES.index, ("td", "th", "tr", "li", "div"))
 _TELLS = np.array([name in TELLING for name in NAMES])
 _NBSP = len("&nbsp;")
 _MATRIX = types.int32[:, ::1]
@@ -109,24 +117,70 @@ def _end_block(elements, stack, state, starts, blocks, end, chars, linked, dense
     state[_COUNT] += 1
 
 
-@njit(types.UniTuple(types.int64, 2)(BYTES, _MATRIX, _MATRIX, _STATE, PLACE, types.boolean), cache=KEPT)
-def _open_or_close(data, elements, stack, state, tag, is_closing):
+_CODE_TAG, _TD_END, _DIV_END = (np.frombuffer(text, np.uint8) for text in (b"<code", b"</td>", b"</div>"))
+_LONGEST_LINE = 2_000
+"""Bytes of a line of code."""
+
+
+@njit(types.boolean(BYTES, types.int64, types.int64), cache=KEPT)
+def _is_line_of_code(data, begin, number):
+    """Return whether a cell, or a `div`, whose tag ends before `begin` is a single line of code, and nothing else."""
+    if (number != _TD and number != _DIV) or not lies_at(data, begin, _CODE_TAG):
+        return False
+    last = min(len(data), begin + _LONGEST_LINE)
+    end = after_closing(data[:last], begin, begin + 1, begin + len(_CODE_TAG))
+    for at in range(begin, end):
+        if data[at] == _LINE_END:
+            return False
+    return lies_at(data, end, _DIV_END if number == _DIV else _TD_END)
+
+
+@njit(types.UniTuple(types.int64, 3)(BYTES, _MATRIX, _MATRIX, _STATE, PLACE, types.boolean, types.int64), cache=KEPT)
+def _open_or_close(data, elements, stack, state, tag, is_closing, shown):
     """Open an element, or close the innermost where it is this one; return by how many more elements lines are kept
-    then, and by how many more of `pre`."""
+    then, by how many more of `pre`, and by how many more lines of code."""
     kind, number, after, end = tag
     depth = state[_DEPTH]
     if not is_closing:
-        keeps_lines = kind != BLOCK or keeps_white_space(data, after, end)
-        stack[0, depth], stack[1, depth], stack[2, depth], stack[4, depth] = number, after, end, keeps_lines
+        is_code = kind == BLOCK and shown & CODE_LINE != 0 and data[end + 1] != _LINE_END
+        keeps_lines = kind != BLOCK or is_code or shown & KEEPS_LINES != 0 or _is_line_of_code(data, end + 1, number)
+        if shown & HIDDEN and is_formula(data, end + 1):
+            after = end  # what is hidden here is shown as an image
+        stack[0, depth], stack[1, depth], stack[2, depth] = number, after, end
+        stack[4, depth] = np.int64(keeps_lines) + np.int64(is_code)
         state[_DEPTH] += 1
-        return np.int64(keeps_lines), np.int64(kind == KEPT_LINES)
+        return np.int64(keeps_lines), np.int64(kind == KEPT_LINES), np.int64(is_code)
     if depth and stack[0, depth - 1] == number:
         state[_DEPTH] = depth - 1
         if state[_NUMBERED] == depth:
             elements[3, stack[3, depth - 1]] = state[_COUNT]
             state[_NUMBERED] = depth - 1
-        return -np.int64(stack[4, depth - 1]), -np.int64(kind == KEPT_LINES)
-    return 0, 0
+        keeps = stack[4, depth - 1]
+        return -np.int64(keeps > 0), -np.int64(kind == KEPT_LINES), -np.int64(keeps > 1)
+    return 0, 0, 0
+
+
+@njit(
+    types.Tuple((PLACE, types.boolean, types.int64, types.int64))(
+        BYTES, types.int64, types.boolean, types.uint64[::1], types.uint8[::1], types.uint8[::1], _STATE
+    ),
+    cache=KEPT,
+)
+def _next_tag(data, at, is_code, hashes, kinds, numbers, state):
+    """Return what begins at "<" as `read_tag` does, but what its attributes say, and where to go on behind it and what
+    is passed over. Something hidden that is most of the page waits for a script that shows it."""
+    tag, is_closing, then, raw = read_tag(data, at, hashes, kinds, numbers)
+    state[_RAW_UNTIL] = max(raw, state[_RAW_UNTIL]) if then >= 0 else len(data)  # nor has any that follows an end
+    if is_closing or tag[3] - tag[2] < 5 or tag[0] == UNSEEN or then <= at:
+        return tag, is_closing, 0, then
+    shown = shown_by(data, tag[2], tag[3])
+    if shown and (tag[0] <= KEPT_LINES or tag[0] == LINK or tag[0] == CODE):
+        says = shown if at >= state[_SHOWN_UNTIL] else shown & ~HIDDEN
+        end = passed_over(data, at, tag, then, says, is_code, hashes, kinds, numbers)
+        if end - then <= len(data) // 2:
+            return tag, is_closing, shown, end
+        state[_SHOWN_UNTIL] = end
+    return tag, is_closing, shown, then
 
 
 _NO_BORDER, _CLOSED, _OPENED, _CELL = 0, 1, 2, 3
@@ -166,25 +220,28 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, s
     """Fill what `Scan` has, and in `state` how many blocks and elements there are. stack: of the open elements the
     name, where the attributes lie, the number, once there is text in it, and whether it keeps lines. Text up to `solid`
     is sure, blanks and line ends up to `out` once more comes."""
-    at = begin = out = solid = chars = solid_chars = linked = dense = coded = breaks = keeps_lines = raw_until = 0
-    in_pre = in_code = border = 0
-    in_link = was_linked = was_coded = tags_end = is_end = False
+    at = begin = out = solid = chars = solid_chars = linked = dense = coded = breaks = keeps_lines = 0
+    in_pre = in_code = border = shown = 0
+    box = -1
+    in_link = was_linked = was_coded = is_end = False
     while not is_end:
         is_end = at == len(data)
         tag, is_closing = (BLOCK if is_end else 0, 0, 0, 0), False
-        if at + 3 < len(data) and data[at] == _OPENS and at >= raw_until and not tags_end:
-            tag, is_closing, then, raw = read_tag(data, at, hashes, kinds, numbers)
-            tags_end = then < 0  # nor has any that follows an end
+        if at + 3 < len(data) and data[at] == _OPENS and at >= state[_RAW_UNTIL]:
+            is_code = keeps_lines > 0 or in_code > 0
+            tag, is_closing, shown, then = _next_tag(data, at, is_code, hashes, kinds, numbers, state)
             if then > at:
-                at, raw_until = then, max(raw, raw_until)
+                at = then
                 in_link = not is_closing if tag[0] == LINK else in_link
                 if tag[0] == CODE:
                     in_code = max(0, in_code + (-1 if is_closing else 1))
-                elif in_pre and (tag[0] == BLOCK or (tag[0] == 0 and is_shown_as_block(data, tag[2], tag[3]))):
+                elif in_pre and (tag[0] == BLOCK or (tag[0] == 0 and shown & OWN_LINE)):
                     out, chars = solid + min(breaks, 2), solid_chars + min(breaks, 2)
                     border = _border(border, tag[1], is_closing) if solid > begin and not breaks else border
                     continue
-                if tag[0] in (0, UNSEEN, LINK, CODE):
+                elif (tag[0] == BOX or tag[0] == IMAGE) and out == solid and not shown & HIDDEN:
+                    box = out
+                if tag[0] in (0, UNSEEN, LINK, CODE, BOX, IMAGE, EMPTY):
                     continue
         if tag[0] in (BLOCK, KEPT_LINES, RAW):
             if solid > begin:
@@ -192,8 +249,8 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, s
             begin, out, was_linked, was_coded = solid, solid, False, False
             chars = solid_chars = linked = dense = coded = breaks = border = 0
             if not is_end:
-                more_lines, more_pre = _open_or_close(data, elements, stack, state, tag, is_closing)
-                keeps_lines, in_pre = keeps_lines + more_lines, in_pre + more_pre
+                more = _open_or_close(data, elements, stack, state, tag, is_closing, shown)
+                keeps_lines, in_pre, in_code = keeps_lines + more[0], in_pre + more[1], max(0, in_code + more[2])
             continue
         is_break = tag[0] == BREAK
         byte, blank, length = (_LINE_END, 1, 0) if is_break else character_at(data, at)
@@ -208,6 +265,9 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, s
             out, chars = solid + min(breaks, 2), solid_chars + min(breaks, 2)
             text[solid:out] = _LINE_END
         elif not blank:
+            if box == out > begin and begins_word(data, at - 1, byte, text[out - 1]):
+                text[out] = 32
+                out, chars = out + 1, chars + 1
             text[out] = byte
             if byte & 0xC0 != 0x80:
                 chars += 1

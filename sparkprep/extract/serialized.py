@@ -17,6 +17,9 @@ MULTIPLIER = 257
 """Of that hash, which is taken modulo 2^64."""
 _SLASH = ord("/")
 
+_WORD = np.array([chr(byte).isalnum() for byte in range(128)])
+_ENDS = np.array([chr(byte) in ".,;:!?)]}%" for byte in range(128)])
+
 _TAG = types.UniTuple(types.int64, 5)
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 
@@ -118,6 +121,22 @@ def character_at(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int, int]:
     return byte, length > 0, max(length, 1)
 
 
+@njit(types.boolean(BYTES, types.int64, types.int64, types.int64), cache=KEPT)
+def begins_word(data: npt.NDArray[np.uint8], at: int, byte: int, before: int) -> bool:
+    """Return whether a byte that lies at a place begins a word, or a bracket, that a blank would set off from what is
+    before it: a word, or a sign that ends something."""
+    if before < 128 and not _WORD[before] and not _ENDS[before]:
+        return False
+    if byte < 128:
+        return bool(_WORD[byte] or byte == 40)
+    if byte < 0xC3 or at + 1 >= len(data):
+        return False
+    # No dash, quotation mark or point: U+2000 to U+203F, U+3000 to U+303F, U+FF00 to U+FF7F.
+    second = data[at + 1]
+    is_sign = (byte == 0xE2 or byte == 0xE3) and second == 0x80
+    return not is_sign and not (byte == 0xEF and (second == 0xBC or second == 0xBD))
+
+
 @njit(types.boolean(BYTES, types.int64), cache=KEPT)
 def is_dense(data: npt.NDArray[np.uint8], at: int) -> bool:
     """Return whether a character of kana, Han or Hangul begins here: U+3040 to U+9FFF, U+AC00 to U+D7A3."""
@@ -151,18 +170,16 @@ def tag_at(data, at, hashes, kinds, numbers):
     return kinds[slot], numbers[slot], first, after, _end_of_tag(data, after)
 
 
-_WHITE_SPACE = np.frombuffer(b"white-space", np.uint8)
-_DISPLAY = np.frombuffer(b"display", np.uint8)
-"""Followed by pre, pre-wrap, pre-line or break-spaces; by block, flex, grid or table."""
-
-
 @njit(types.int64(BYTES, types.int64, types.int64, BYTES), cache=KEPT)
-def _after(data: npt.NDArray[np.uint8], begin: int, end: int, what: npt.NDArray[np.uint8]) -> int:
-    """Return where a word that stands between two places has ended, with the colon and the blanks behind it, or -1."""
+def place_behind(data: npt.NDArray[np.uint8], begin: int, end: int, what: npt.NDArray[np.uint8]) -> int:
+    """Return where a word that stands between two places has ended, with the colon and the blanks behind it, or -1.
+
+    what: in small letters; others are taken for the same.
+    """
     for at in range(begin, end - len(what)):
-        if data[at] == what[0]:
+        if data[at] | 32 == what[0]:
             same = 1
-            while same < len(what) and data[at + same] == what[same]:
+            while same < len(what) and data[at + same] | 32 == what[same]:
                 same += 1
             if same == len(what):
                 at += same
@@ -175,7 +192,7 @@ def _after(data: npt.NDArray[np.uint8], begin: int, end: int, what: npt.NDArray[
 @njit(types.int64(BYTES, types.int64, types.int64, BYTES), cache=KEPT)
 def number_after(data: npt.NDArray[np.uint8], begin: int, end: int, what: npt.NDArray[np.uint8]) -> int:
     """Return the number that stands behind a word between two places, of six digits at most; -1 where it is not."""
-    at = _after(data, begin, end, what)
+    at = place_behind(data, begin, end, what)
     if at < 0 or data[at] < 48 or data[at] > 57:
         return -1
     number, last = 0, min(end, at + 6)
@@ -183,19 +200,3 @@ def number_after(data: npt.NDArray[np.uint8], begin: int, end: int, what: npt.ND
         number = 10 * number + data[at] - 48
         at += 1
     return number
-
-
-@njit(types.boolean(BYTES, types.int64, types.int64), cache=KEPT)
-def keeps_white_space(data: npt.NDArray[np.uint8], begin: int, end: int) -> bool:
-    """Return whether attributes that lie between two places have a style by which lines and blanks are kept."""
-    if end - begin < 22:  # style="white-space:pre"
-        return False
-    at = _after(data, begin, end, _WHITE_SPACE)
-    return bool(at >= 0 and (data[at] == 112 or data[at] == 98) and data[at + 1] == 114)
-
-
-@njit(types.boolean(BYTES, types.int64, types.int64), cache=KEPT)
-def is_shown_as_block(data: npt.NDArray[np.uint8], begin: int, end: int) -> bool:
-    """Return whether attributes that lie between two places have a style that gives the element lines of its own."""
-    at = _after(data, begin, end, _DISPLAY)
-    return bool(at >= 0 and (data[at] == 98 or data[at] == 102 or data[at] == 103 or data[at] == 116))

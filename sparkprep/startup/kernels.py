@@ -27,7 +27,7 @@ from sparkprep.dedup.kernels import (
     utf8,
 )
 from sparkprep.dedup.kernels.bands import choose, in_sequence
-from sparkprep.extract import grid, language_model, scanning, serialized, tables, tags
+from sparkprep.extract import attributes, grid, language_model, scanning, serialized, tables, tags
 from sparkprep.extract.languages import language_of
 from sparkprep.filter.kernels import c4, fineweb, gopher, judge, texts, words
 from sparkprep.filter.questions import questions_of
@@ -38,7 +38,7 @@ from sparkprep.tokens import xxhash64
 TEXTS = ("The quick brown fox jumps over the lazy dog, naïvely.", "The quick brown fox jumps over the lazy dog.")
 _MODULES = (
     *(band_keys, buckets, clusters, components, hashing, language_model, scanning, serialized, shingles, sketch),
-    *(grid, tables, tags, c4, fineweb, gopher, judge, texts, words, utf8, grams, ngram_words, xxhash64),
+    *(attributes, grid, tables, tags, c4, fineweb, gopher, judge, texts, words, utf8, grams, ngram_words, xxhash64),
 )
 
 

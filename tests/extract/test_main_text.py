@@ -30,6 +30,62 @@ def test_text_is_written_as_the_page_shows_it(inner: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("inner", "text"),
+    [
+        ("Press<button>Send</button>now", "Press now"),
+        ("or<img src=x>later, <b>bo</b>ld<wbr>ly", "or later, boldly"),
+        ("<label>Name</label><input><label>Email (<svg></svg>x)</label>", "Name Email (x)"),
+        ("a link<svg><text>no</text></svg>. And<select><option>no</select>2", "a link. And 2"),
+        ("end.<video>no</video>The<iframe></iframe> next<img>, <img> one<img>", "end. The next, one"),
+        ("我<img>你，<img>他<img>。", "我 你， 他。"),
+        ("<code>a<canvas>no</canvas>b</code><input type=hidden>c", "a bc"),
+        ("so<img style='display: none'>me<textarea>no</textarea><br><object></object>thing", "some\nthing"),
+    ],
+)
+def test_what_is_shown_as_a_box_parts_the_words_beside_it(inner: str, text: str) -> None:
+    assert between(f"<p>{inner}</p>") == text
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<span style='display:none'>Unseen</span>",
+        "<i STYLE='color: red; DISPLAY : None'>Un<i>se</i>en</i>",
+        "<span hidden>Unseen <span>and</span> <script>'</span>'</script><!-- </span> -->more</span>",
+        "<a href=x aria-hidden=true>Unseen</a>",
+        "<code hidden=until-found>Unseen</code>",
+        "<x-icon style='visibility:hidden'><i>Unseen</i></x-icon>",
+    ],
+)
+def test_what_is_hidden_in_a_line_is_left_out(hidden: str) -> None:
+    assert between(f"<p>some{hidden}thing</p>").replace("\n", "") == "something"
+
+
+def test_what_only_looks_hidden_stays() -> None:
+    shown = "<span aria-hidden=false>a</span><i data-hidden=true>b</i><b style='overflow:hidden'>c</b><wbr hidden>d"
+    assert between(f"<p>{shown}<u hidden=false>e</u><q class=hidden title='display:none'>f</q></p>") == "abcdef"
+    assert text_of(f"<p>x</p><x-app hidden><p>{LONG * 9}</p></x-app>").endswith(LONG.strip())
+
+
+MATHML = "<math><semantics><mi>y</mi><annotation>{\\y}</annotation></semantics></math>"
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        f"<b class=katex><span class=katex-mathml>{MATHML}</span><span class=katex-html aria-hidden=true>y</span></b>",
+        "<span class=katex><span class='katex-html' aria-hidden=true><span>y</span></span></span>",
+        f"<span><nobr aria-hidden=true><span>y</span></nobr><span role=presentation>{MATHML}</span></span>",
+        f"<mjx-container><mjx-math aria-hidden=true>y</mjx-math><mjx-assistive-mml>{MATHML}</mjx-assistive-mml>",
+        f"<span style='display: none;'>\n {MATHML}</span><img aria-hidden=true alt=y>",
+        f"</p><div><div style='display: none;'>\n {MATHML}</div><img aria-hidden=true></div><p>",
+    ],
+)
+def test_a_formula_stays_once(formula: str) -> None:
+    assert between(f"<p>x {formula} z</p>").split() == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize(
     "boilerplate",
     [
         "<nav><p>{}</p></nav>",

@@ -98,6 +98,46 @@ def test_code_keeps_its_lines_however_they_are_marked_up(inner: str) -> None:
     assert between(inner) == "if x:\n    y\n\nz"
 
 
+GITHUB = "<tr><td class='blob-num' data-line-number={0}><td class='blob-code blob-code-inner js-file-line'>{1}"
+ROUGE = "<tr><td class='rouge-gutter gl'><pre class=lineno>1\n2\n3\n4\n</pre><td class=rouge-code><pre>{}</pre>"
+DIVS = "<div class='line number1'>{}</div>"
+CODE = ("if x:", "    y", "", "z")
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<table class=highlight>"
+        + "".join(GITHUB.format(n, line or "\n") for n, line in enumerate(CODE, 1))
+        + "</table>",
+        "<pre>" + "\n".join(f"<span class=linenos>{n}</span>{line}" for n, line in enumerate(CODE, 1)) + "</pre>",
+        "<pre>" + "".join(f"<span class=lineno> {n} </span>{line}\n" for n, line in enumerate(CODE, 8)) + "</pre>",
+        "<pre>" + "".join(f"<b class='x ln'>{n}</b><span>{line}\n</span>" for n, line in enumerate(CODE)) + "</pre>",
+        "<pre>" + "\n".join(f"<a data-line-number={n}>{n}</a>{line}" for n, line in enumerate(CODE, 1)) + "</pre>",
+        f"<table>{ROUGE.format(chr(10).join(CODE))}</table>",
+        f"<div class=line-numbers><div>1</div><div>2</div></div><pre>{chr(10).join(CODE)}</pre>",
+        "<table>"
+        + "".join(f"<tr><td id=L{n} class=lines-num><td><code>{line}</code>" for n, line in enumerate(CODE))
+        + "</table>",
+    ],
+)
+def test_code_keeps_blanks_and_lines_without_the_numbers_that_highlighters_set_beside_it(inner: str) -> None:
+    assert between(inner) == "\n".join(CODE)
+
+
+def test_a_cell_of_divs_is_code_by_its_lines_and_a_gutter_of_divs_goes() -> None:
+    numbers = "".join(DIVS.format(n) for n in range(1, 4))
+    lines = "".join(DIVS.format(f"<code>{line}</code>") for line in ("if x:", "&nbsp;&nbsp;y", "z"))
+    table = f"<table><tr><td class=gutter>{numbers}<td class=code><div>{lines}</div></table>"
+    assert between(f"<div class=syntaxhighlighter>{table}</div>") == "if x:\n  y\nz"
+
+
+def test_what_is_no_number_of_a_line_of_code_stays() -> None:
+    assert between("<p>Chapter <span class=ln>7</span></p>") == "Chapter 7"
+    assert between("<div class='gutter'>about 7</div><pre><i class=ln>x1</i>\n1</pre>") == "about 7\n\nx1\n1"
+    assert between("<table><tr><th>a<th>b<tr><td><code>  x</code><td>1   2</table>") == "a\tb\nx\t1 2"
+
+
 def test_lines_of_code_that_are_blocks_are_lines_and_other_blocks_paragraphs() -> None:
     lines = "<div><code>a</code> <code>=</code></div><div><code>&nbsp;&nbsp;</code><code>b</code></div>"
     assert between(f"<div>{lines}<div>text</div></div>") == "a =\n  b\n\ntext"
@@ -137,7 +177,11 @@ def test_numbers_are_written_in_letters_and_roman_numerals() -> None:
 
 
 @pytest.mark.parametrize(
-    "tags", ["<ol><li>", "<table><tr><td>", "<table><tr><td><pre>", "<pre><div>", "<ol start=2 type=i><li><p>"]
+    "tags",
+    [
+        *("<ol><li>", "<table><tr><td>", "<table><tr><td><pre>", "<pre><div>", "<ol start=2 type=i><li><p>"),
+        *("<table><tr><th>x<td>", "<span hidden>", "<i class=ln><b class=lineno>", "<div class=ln>", "<div><code>"),
+    ],
 )
 def test_deep_nesting_and_many_lists_cost_time_in_proportion(tags: str) -> None:
     start = time.process_time()

@@ -7,15 +7,17 @@ from html.parser import HTMLParser
 import pytest
 from resiliparse.parse.html import HTMLTree
 
-from sparkprep.extract.blocks import blocks_of
 from sparkprep.extract import tags
+from sparkprep.extract.blocks import blocks_of
 
 BORDERS = [name for name, kind in tags.KINDS.items() if kind in (tags.BLOCK, tags.KEPT_LINES)]
 KEPT_LINES = ("pre", "listing")
 UNSEEN = [name for name, kind in tags.KINDS.items() if kind == tags.UNSEEN]
 CODE = [name for name, kind in tags.KINDS.items() if kind == tags.CODE]
-BREAK, CLOSED, OPENED, CELL, INDENT = "\1\2\3\4\5"
-"""What stands in the text for an end of a line, for borders inside `pre`, and for a no-break space in code."""
+BOXES = [name for name, kind in tags.KINDS.items() if kind == tags.BOX]
+IMAGES = [name for name, kind in tags.KINDS.items() if kind == tags.IMAGE]
+BREAK, CLOSED, OPENED, CELL, INDENT, BOX = "\1\2\3\4\5\6"
+"""What stands in the text for an end of a line, for borders inside `pre`, a no-break space in code, and a box."""
 
 
 class Reference(HTMLParser):
@@ -26,14 +28,16 @@ class Reference(HTMLParser):
         self.blocks: list[tuple[str, list[str]]] = []
         self.stack: list[str] = []
         self.text, self.unseen, self.in_code = "", "", 0
-        self.feed(html)
+        line = r"<code[^>]*>(?:(?!</code>)[^\n])*</code>"
+        self.feed(re.sub(rf"<(td|div)([^>]*)>(?={line}</\1>)", r'<\1\2 style="white-space: pre">', html))
         self.close()
         self.end_block()
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if self.unseen:
             return
-        if tag in UNSEEN:
+        self.text += BOX if tag in BOXES + IMAGES else ""
+        if tag in UNSEEN + BOXES:
             self.unseen = tag
         elif tag in BORDERS and self.in_pre() and tag not in KEPT_LINES:
             self.text += CELL if tag in ("td", "th") else OPENED + "r" * (tag == "tr")
@@ -71,6 +75,7 @@ class Reference(HTMLParser):
         return "white-space" in dict(attrs).get("style", "")
 
     def end_block(self) -> None:
+        self.text = re.sub(rf"(?<=[\w.,;:!?)\]}}%]){BOX}+(?=[\w(])", " ", self.text).replace(BOX, "")
         if any(kept for _, kept in self.stack):
             text = re.sub(r"[^\S\t\n]", " ", with_lines(self.text.replace(INDENT, " ")).replace(BREAK, "\n"))
             lines = [line.rstrip() for line in text.split("\n")]
