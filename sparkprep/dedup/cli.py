@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--output is missing: name the folder to make")
     with if_interrupted(NOTHING_IN_PLACE):
         check_index(args.index, args.crawl, settings, args.input or [], output)
-        _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
+        _try(args.input or [], settings.text_column, output, args)
         source, sample = _input(args)
 
         from sparkprep.dedup.pipeline import deduplicate
@@ -127,9 +127,9 @@ def _settings(args: argparse.Namespace) -> tuple[Settings, dict[str, Any]]:
     return settings, {"threshold": check_thresholds(given, settings)}
 
 
-def _try(source: list[str], text_column: str, output: str, overwrite: bool, work: str | None) -> None:
+def _try(source: list[str], text_column: str, output: str, args: argparse.Namespace) -> None:
     """Refuse at once, rather than when Spark has started, an input that is none, or a path that cannot be written."""
-    try_output(output, overwrite, source, MADE, work)
+    try_output(output, args.overwrite, source, MADE, args.work, args.resume)
     if source:
         list_files(source, text_column)
 
