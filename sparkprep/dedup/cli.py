@@ -18,6 +18,7 @@ from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
+from sparkprep.io.paths import join_path
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
 from sparkprep.journey import tell_next
 from sparkprep.options import add_options, add_resume, add_work, from_arguments
@@ -111,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         **several,
     )
     with if_interrupted(f"the result is whole in {result.output}"):
-        say((comparison if several else summary)(result.metrics, result.output))
+        say((comparison if several else summary)(result.metrics, output))
         if not several and result.metrics.get("counts", {}).get("kept"):
             tell_next("dedup", output, result.metrics["settings"])
     return 0
@@ -182,7 +183,7 @@ def _table(metrics: dict[str, Any], output: str, lines: list[tuple[str, str]]) -
     lines += [
         ("seconds", f"{metrics['seconds']:.1f}"),
         ("output", safe_text(output)),
-        ("report", safe_text(f"{output}/report.html")),
+        ("report", safe_text(join_path(output, "report.html"))),
     ]
     table = "\n".join(f"  {name:<14} {safe_text(value)}" for name, value in lines)
     warnings = "".join(f"\n  warning: {safe_text(w)}" for w in metrics["warnings"][:5])
