@@ -20,7 +20,7 @@ from enum import IntEnum
 from types import FrameType
 from typing import Any, TextIO
 
-from sparkprep.errors import UserError, called_by_flags
+from sparkprep.errors import Finished, UserError, called_by_flags
 from sparkprep.safe import control_escaped
 from sparkprep.safe import safe_text as safe_text
 from sparkprep.safe import without_control as without_control
@@ -269,6 +269,8 @@ def guarded(
             code = work()
             _flush_stdout()  # a reader that has gone is met here rather than at interpreter exit
             return code
+    except Finished as error:
+        return _tell(str(error), Exit.DONE, debug, "")
     except UserError as error:
         left = what_is_left(error)
         return _tell(f"{error}; {left}" if left else str(error), Exit.USER_ERROR, debug)

@@ -26,6 +26,13 @@ class InputChanged(UserError):
     """A file of the input is not what it was when it was listed, so that the work done so far is of no more use."""
 
 
+class Finished(UserError):
+    """What was to be gone on with is finished already, by a run that was asked for the same: nothing is to be done.
+
+    A program says so, and ends as one that has done it.
+    """
+
+
 _NOTHING = object()
 
 

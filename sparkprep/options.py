@@ -198,7 +198,8 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on from where an earlier run of the same was killed or failed, if one was; keep the work for the next",
+        help="go on from where an earlier run of the same was killed or failed, if one was, and keep the work for the "
+        "next; where its result is finished, say so and write nothing",
     )
 
 

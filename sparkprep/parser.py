@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -21,11 +22,14 @@ FLAGS = "'FLAGS'"
 ORDER = "ORDER"
 """What a flag is shown to take whose value may begin with one hyphen, as in `--keep -score`."""
 _UNKNOWN = "unrecognized arguments: "
+_MISSING = "the following arguments are required: "
 _WORD = re.compile(r"[^\s,']+")
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose flags are never abbreviated, whose examples keep their lines, and whose errors are one line."""
+
+    _words: Sequence[str] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -36,14 +40,17 @@ class Parser(argparse.ArgumentParser):
 
         argparse would hand it up to the parser of the whole program. Raises UserError.
         """
-        words = kwargs.pop("args", args[0] if args else None)
-        parsed, unknown = super().parse_known_args(self._joined(words), *args[1:], **kwargs)
+        words = self._joined(kwargs.pop("args", args[0] if args else None))
+        self._words = words or ()
+        parsed, unknown = super().parse_known_args(words, *args[1:], **kwargs)
         if unknown and not any(isinstance(action, argparse._SubParsersAction) for action in self._actions):
             self.error(f"{_UNKNOWN}{' '.join(unknown)}")
         return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
         """Raise UserError with one line; argparse's whole usage would hide it."""
+        if message.startswith(_MISSING):  # as a flag is that was mistyped
+            message = next((f"{_UNKNOWN}{word}" for word in self._unknown_flags()), message)
         if message.startswith(_UNKNOWN):
             words, flags = message.removeprefix(_UNKNOWN), self._known_flags()
             unknown = words.split(" ")[0] or (" " if words else "")
@@ -78,6 +85,12 @@ class Parser(argparse.ArgumentParser):
             else:
                 joined.append(word)
         return joined
+
+    def _unknown_flags(self) -> list[str]:
+        """The words that begin as flags do, before a `--`, and are none."""
+        words = itertools.takewhile(lambda word: word != "--", self._words)
+        known = self._known_flags()
+        return [word for word in words if re.match(r"--\w|-[A-Za-z]", word) and word.partition("=")[0] not in known]
 
     def _known_flags(self) -> list[str]:
         """The flags of this parser and of those below it, which hand up what they do not know."""

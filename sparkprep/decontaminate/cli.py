@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     benchmarks = [benchmark_of(word, settings.benchmark_columns).path for word in settings.benchmark]
     tell_access(args, [*args.input, *benchmarks], [args.output, args.work])
     with if_interrupted(NOTHING_IN_PLACE):
-        try_output(args.output, args.overwrite, [*args.input, *benchmarks], MADE, args.work)
+        try_output(args.output, args.overwrite, [*args.input, *benchmarks], MADE, args.work, args.resume)
         list_files(args.input, settings.text_column)
 
         from sparkprep.decontaminate.pipeline import decontaminate_documents

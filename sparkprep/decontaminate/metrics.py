@@ -31,7 +31,7 @@ COMMON = 10
 class Surroundings:
     """What a run was made of. paths: None for a table, which `table` names. parts: manifests by folder.
 
-    resumed: what of the work an earlier run had done (`Stages.figures`).
+    resumed: what of the work an earlier run had done (`Stages.figures`). fingerprint: of what was asked for.
     """
 
     spark: str
@@ -42,6 +42,7 @@ class Surroundings:
     table: str | None
     parts: dict[str, list[dict[str, Any]]]
     resumed: dict[str, Any] | None = None
+    fingerprint: str | None = None
 
 
 def build(run: Surroundings, tally: Tally, index: Index, searched: Sequence[Searched], held: I64) -> dict[str, Any]:
@@ -62,6 +63,7 @@ def build(run: Surroundings, tally: Tally, index: Index, searched: Sequence[Sear
         "command": command(run),
         "output": run.output,
         "resumed": run.resumed,
+        "fingerprint": run.fingerprint,
         "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings).items()},
         "versions": versions(run.spark, ("numpy", "numba", "pyarrow")),
         "input": {

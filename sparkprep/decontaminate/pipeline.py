@@ -188,6 +188,7 @@ def _open_and_run(
         paths=source if isinstance(source, list) else None,
         table=None if isinstance(source, list) else name_of(source),
         resumed=stages.figures(),
+        fingerprint=stages.fingerprint,
         parts=parts,
     )
     return _report(surroundings, tally, index, searched, held, folder, progress)

@@ -19,6 +19,7 @@ from sparkprep.io.access_flags import add_access, tell_access
 from sparkprep.io.left_out import left_out_row
 from sparkprep.io.listing import list_files
 from sparkprep.io.output import try_output
+from sparkprep.io.paths import join_path
 from sparkprep.io.run_folders import NOTHING_IN_PLACE
 from sparkprep.journey import tell_next
 from sparkprep.options import add_options, add_resume, add_work, from_arguments
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         check_index(
             args.index, args.crawl, settings, args.input or [], output, several.get("threshold", ()), args.resume
         )
-        _try(args.input or [], settings.text_column, output, args.overwrite, args.work)
+        _try(args.input or [], settings.text_column, output, args)
         source, sample = _input(args)
 
         from sparkprep.dedup.pipeline import deduplicate
@@ -115,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         **several,
     )
     with if_interrupted(f"the result is whole in {result.output}"):
-        say((comparison if several else summary)(result.metrics, result.output))
+        say((comparison if several else summary)(result.metrics, output))
         if not several and result.metrics.get("counts", {}).get("kept"):
             tell_next("dedup", output, result.metrics["settings"])
     return 0
@@ -131,9 +132,9 @@ def _settings(args: argparse.Namespace) -> tuple[Settings, dict[str, Any]]:
     return settings, {"threshold": check_thresholds(given, settings)}
 
 
-def _try(source: list[str], text_column: str, output: str, overwrite: bool, work: str | None) -> None:
+def _try(source: list[str], text_column: str, output: str, args: argparse.Namespace) -> None:
     """Refuse at once, rather than when Spark has started, an input that is none, or a path that cannot be written."""
-    try_output(output, overwrite, source, MADE, work)
+    try_output(output, args.overwrite, source, MADE, args.work, args.resume)
     if source:
         list_files(source, text_column)
 
@@ -186,7 +187,7 @@ def _table(metrics: dict[str, Any], output: str, lines: list[tuple[str, str]]) -
     lines += [
         ("seconds", f"{metrics['seconds']:.1f}"),
         ("output", safe_text(output)),
-        ("report", safe_text(f"{output}/report.html")),
+        ("report", safe_text(join_path(output, "report.html"))),
     ]
     table = "\n".join(f"  {name:<14} {safe_text(value)}" for name, value in lines)
     warnings = "".join(f"\n  warning: {safe_text(w)}" for w in metrics["warnings"][:5])

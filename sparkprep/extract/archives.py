@@ -7,7 +7,7 @@ import posixpath
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import translate
@@ -15,6 +15,7 @@ from fnmatch import translate
 import pyarrow as pa
 
 from sparkprep.errors import UserError, argument
+from sparkprep.extract.records import NO_RECORD
 from sparkprep.io.files import cause, open_input
 from sparkprep.io.left_out import LeftOut
 from sparkprep.io.listing import DataFile, check_unchanged
@@ -193,8 +194,10 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
         data = stream.read(_LARGEST_LIST)
     try:
         text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: no list of archives: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: no list of archives: it is no text (in UTF-8), as a list of paths is") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: no list of archives: it cannot be unpacked: {error}") from error
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             yield number, line.strip()
@@ -233,12 +236,17 @@ def names_repeated(files: Iterable[DataFile]) -> list[str]:
     return sorted(name for name, count in counts.items() if count > 1)
 
 
-def tell_unread(paths: Sequence[str], archives: int) -> str:
+def tell_unread(faults: Mapping[str, str], archives: int) -> str:
     """Return what is to be told of archives in which not one record could be read, and what to do.
 
-    paths: of these, at least one. archives: how many there are in all.
+    faults: what is wrong at the beginning of each of these, at least one, by their paths. archives: how many there are
+    in all.
     """
+    paths = [*faults]
     shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else "")
     rest = "" if len(paths) < archives or archives == 1 else ", nor in any other archive of the input"
+    if (fault := faults[paths[0]]) and fault != NO_RECORD:
+        of_first = "" if len(paths) == 1 else f" of {paths[0]}"
+        return f"{shown}: no record of WARC could be read there{rest} (the first bytes{of_first}: {fault}): {_AGAIN}"
     look = "(its first line, unpacked, is WARC/1.0 or WARC/1.1 if it is one)"
     return f"{shown}: no record of WARC could be read there{rest}: see whether this is an archive {look}, then {_AGAIN}"

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     tell_access(args, [*args.input, settings.list_prefix], [args.output, args.work])
     with if_interrupted(NOTHING_IN_PLACE):
         archives = list_archives(args.input, settings.list_prefix)
-        try_output(args.output, args.overwrite, archives.places, MADE, args.work)
+        try_output(args.output, args.overwrite, archives.places, MADE, args.work, args.resume)
 
         from sparkprep.extract.pipeline import extract
         from sparkprep.spark.displays import stream_of_face
@@ -126,6 +126,6 @@ def _removed_row(removed: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what is told of boilerplate that was removed; nothing where none was."""
     if not removed["blocks"]:
         return []
-    size = human_bytes(removed["bytes"])
-    told = f"{removed['blocks']:,} blocks ({size}) of {removed['pages']:,} pages, on {removed['hosts']:,} hosts"
+    blocks, pages, hosts = (counted(removed[f"{name}s"], name) for name in ("block", "page", "host"))
+    told = f"{blocks} ({human_bytes(removed['bytes'])}) of {pages}, on {hosts}"
     return [("site boilerplate", f"{told}; {METRICS} shows some")]

@@ -134,7 +134,8 @@ class _Extraction:
         if isinstance(record, Damage):
             return self._without(record, "", DAMAGED, record.fault)
         url = record.headers.get("warc-target-uri", "").strip("<>")
-        if record.length > self.settings.max_bytes + _MOST_HTTP_HEAD:
+        most = self.settings.max_bytes + _MOST_HTTP_HEAD
+        if record.length > most and (not record.fault or len(record.block) >= most):
             return self._without(record, url, TOO_LARGE, record.fault, AS_RECORD)
         if record.fault:
             return self._without(record, url, DAMAGED, record.fault)

@@ -77,7 +77,8 @@ class _Archive:
 
 @dataclass(frozen=True)
 class _Told:
-    """What the task of an archive tells: its parts, and what its records gave; removed: of their texts."""
+    """What the task of an archive tells: its parts, and what its records gave; removed: of their texts. fault: what is
+    wrong with its first bytes that are damaged."""
 
     archive: int
     written: list[Written]
@@ -85,6 +86,7 @@ class _Told:
     examples: Examples
     text_bytes: int
     removed: Removed
+    fault: str = ""
 
 
 _KEPT = (_Told, Tally, Host, Examples, Ranked, Removed)
@@ -130,6 +132,7 @@ def extract(
             "command": _command(source, output, settings),
             "output": folder.path,
             "resumed": stages.figures(),
+            "fingerprint": stages.fingerprint,
             "versions": versions(spark.version, ("resiliparse", "pyarrow")),
         }
         _report(folder.work, metrics, told, rejected, progress)
@@ -237,6 +240,7 @@ def _extract_archive(archive: _Archive, settings: ExtractSettings, write: SplitW
     tally, examples = Tally(), Examples()
     sizes: Counter[str] = Counter()
     sites = SiteBlocks(settings.site_pages, settings.site_share)
+    faults: list[str] = []
 
     def groups() -> Iterator[tuple[pa.RecordBatch, ...]]:
         rows: _Rows = ([], [], [])
@@ -245,6 +249,8 @@ def _extract_archive(archive: _Archive, settings: ExtractSettings, write: SplitW
             found = outcomes(stream, archive.path, settings, _pages(settings.max_seconds), archive.name)
             for outcome in sites.without(found) if settings.site_boilerplate == "remove" else found:
                 tally.add(outcome)
+                if outcome.reason == DAMAGED and not faults:
+                    faults.append(str((outcome.rejected or {}).get("detail", "")))
                 if archive.has_examples:
                     examples.add(outcome)
                 for of_table, row in zip(rows, outcome.rows(archive.path), strict=True):
@@ -257,7 +263,7 @@ def _extract_archive(archive: _Archive, settings: ExtractSettings, write: SplitW
         yield _batches(rows, sizes)
 
     written = write(archive.number, groups())
-    return _Told(archive.number, written, tally, examples, sizes["text"], sites.removed())
+    return _Told(archive.number, written, tally, examples, sizes["text"], sites.removed(), *faults)
 
 
 def _batches(rows: _Rows, sizes: Counter[str]) -> tuple[pa.RecordBatch, ...]:
@@ -276,10 +282,14 @@ def _metrics(
         total.merge(each.tally)
     counts, records = total.reasons, total.records
     damaged = [archives.files[each.archive].path for each in told if each.tally.reasons[DAMAGED]]
-    unread = [archives.files[each.archive].path for each in told if each.tally.records == each.tally.reasons[DAMAGED]]
+    unread = {
+        archives.files[each.archive].path: each.fault
+        for each in told
+        if each.tally.records == each.tally.reasons[DAMAGED]
+    }
     if len(unread) == len(told):
         raise UserError(tell_unread(unread, len(told)))
-    torn = [path for path in damaged if path not in set(unread)]
+    torn = [path for path in damaged if path not in unread]
     removed = _removed(archives, told)
     warnings = warnings_of(archives, unread, torn, counts, removed["forgotten"])
     return {

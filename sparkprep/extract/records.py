@@ -21,6 +21,8 @@ _LONGEST_MARK = 16
 """Bytes in which the beginning of a record may lie across two pieces."""
 _RATIO = 100
 """Plain bytes for each compressed one that a record too large may inflate to before its member is given up."""
+NO_RECORD = "no record begins there"
+"""What is wrong with bytes that are anything else."""
 _NEWLINES = b"\r\n"
 _RECORD_END = b"\r\n\r\n"
 
@@ -163,7 +165,7 @@ class _Reader:
         except _Fault as fault:
             return Damage(offset, self._lose(offset), str(fault))
         if headers is None:
-            return Damage(offset, self._recover(offset, 1), "no record begins there")
+            return Damage(offset, self._recover(offset, 1), NO_RECORD)
         length = headers.get("content-length", "")
         if not length.isdecimal() or len(length) > 15:
             return Record(offset, headers, b"", 0, "its length is not told", self._recover(offset))

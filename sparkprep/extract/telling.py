@@ -39,12 +39,12 @@ class Warned(NamedTuple):
 
 
 def warnings_of(
-    archives: Archives, unread: Sequence[str], damaged: Sequence[str], reasons: Mapping[str, int], forgotten: int
+    archives: Archives, unread: Mapping[str, str], damaged: Sequence[str], reasons: Mapping[str, int], forgotten: int
 ) -> list[Warned]:
     """Return what a user should know of.
 
-    unread: paths of archives without one record. damaged: of others. reasons: records by why they gave no document.
-    forgotten: blocks of site boilerplate that were not counted to the end.
+    unread: what is wrong with each archive without one record, by its path. damaged: paths of others. reasons: records
+    by why they gave no document. forgotten: blocks of site boilerplate that were not counted to the end.
     """
     files: dict[str, list[Any]] = {}
     for each in archives.left_out:

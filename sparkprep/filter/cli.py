@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     tell_access(args, args.input, [args.output, args.work])
     with if_interrupted(NOTHING_IN_PLACE):
-        try_output(args.output, args.overwrite, args.input, MADE, args.work)
+        try_output(args.output, args.overwrite, args.input, MADE, args.work, args.resume)
         list_files(args.input, settings.text_column)
 
         from sparkprep.filter.pipeline import filter_documents

@@ -147,6 +147,7 @@ def _open_and_run(
         paths=source if isinstance(source, list) else None,
         table=None if isinstance(source, list) else name_of(source),
         resumed=stages.figures(),
+        fingerprint=stages.fingerprint,
         parts={KEPT: kept.manifest(), REMOVED: removed.manifest()},
     )
     return _report(surroundings, tally, folder, progress)

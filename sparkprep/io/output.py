@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from sparkprep.commands import command
 from sparkprep.console import leave_word, signals_held_back
-from sparkprep.errors import UserError, argument
+from sparkprep.errors import Finished, UserError, argument
 from sparkprep.io.files import cause, delete_folder, make_folder
 from sparkprep.io.local_result import LocalResult
 from sparkprep.io.paths import is_local, join_path, lies_in, normalise
-from sparkprep.io.resuming import NOTES, Earlier, find_earlier
+from sparkprep.io.resuming import NOTES, Earlier, find_earlier, fingerprint_of
 from sparkprep.io.run_folders import NOTHING_IN_PLACE, RunFolder, run_folder
 from sparkprep.units import human_bytes
 
@@ -71,7 +71,8 @@ class OutputFolder:
 
     resume: where an earlier run of the same output did not come to its end, work in its folders (`earlier`) and, when
     `accept` was called, as its heir; else they stay as they are. What a block that fails has finished, by its `notes`,
-    is kept for the next run with `resume`; without `resume` only after KEPT_AFTER_S, and not after Ctrl-C.
+    is kept for the next run with `resume`; without `resume` only after KEPT_AFTER_S, and not after Ctrl-C. A result
+    that is there already is refused by `check_finished`, when it is known what the run is asked for.
 
     The constructor raises UserError if the output exists (without `overwrite`), is a file, a mount point or holds one,
     is a whole bucket, holds what no run made, lies inside one of `inputs` (paths given by the user, or single files) or
@@ -88,6 +89,7 @@ class OutputFolder:
         scratch_place: str | os.PathLike[str] | None = None,
         keep_work: bool = False,
         resume: bool = False,
+        is_trial_of_resume: bool = False,
     ) -> None:
         self.overwrite = overwrite
         self.run_id = uuid.uuid4().hex[:8]
@@ -96,6 +98,8 @@ class OutputFolder:
         stem = f"{self.path}.partial-"
         self.earlier: Earlier | None = find_earlier(stem) if resume else None
         self.resume = resume
+        self._may_be_finished = (resume or is_trial_of_resume) and not overwrite
+        self._existing: UserError | None = None
         self.notes: Notes | None = None
         self._is_heir, self._begun = False, time.monotonic()
         if self.earlier is not None:
@@ -130,6 +134,19 @@ class OutputFolder:
             self._delete()
             raise
         return self
+
+    def check_finished(self, fingerprint: str) -> None:
+        """Raise Finished where the output holds the result of a run that was asked for the same, and UserError where it
+        holds another; with `resume`, where that has not been refused yet.
+
+        fingerprint: of what this run is asked for.
+        """
+        if self._existing is None:
+            return
+        name = next((name for name, _ in self._target.names() if self._made and self._made[0].fullmatch(name)), None)
+        if name is None or fingerprint_of(join_path(self.path, name)) != fingerprint:
+            raise self._existing
+        raise Finished(f"{self.path} is finished already, by a run of the same input and settings: nothing was written")
 
     def accept(self) -> None:
         """Take the earlier run's work for one's own: from here on it goes, or stays, as one's own does."""
@@ -225,6 +242,7 @@ class OutputFolder:
 
     def _commit(self) -> None:
         self._is_whole = True
+        self._may_be_finished = False
         try:
             self._strip()
             self._target.claim()
@@ -274,7 +292,11 @@ class OutputFolder:
     def _refuse_overlap(self, sources: Sequence[str]) -> None:
         for source in sources:
             is_folder = not is_local(source) or os.path.isdir(source)
-            if lies_in(self.path, source) and (is_folder or source == self.path):
+            if source == self.path:
+                raise UserError(
+                    f"{argument('output', self.path)} is the input itself, which it would replace; choose another one"
+                )
+            if lies_in(self.path, source) and is_folder:
                 raise UserError(
                     f"{argument('output', self.path)} lies inside the input {source}, so that the next run would read "
                     "it; choose another one"
@@ -292,10 +314,13 @@ class OutputFolder:
         if not self.overwrite:
             is_half = any(name == self._target.marker for name, _ in self._target.names())
             what = "holds the result of a run that has not finished" if is_half else "exists"
-            raise UserError(
+            self._existing = UserError(
                 f"{self.path} {what}; pass {argument('overwrite', True)} to replace it or choose another "
                 f"{argument('output')}"
             )
+            if self._may_be_finished and not is_half:
+                return
+            raise self._existing
         self._target.check_precious()
         self._refuse_strangers()
 
@@ -327,9 +352,13 @@ def try_output(
     inputs: Sequence[str | os.PathLike[str]] = (),
     made: Sequence[str] = (),
     scratch_place: str | os.PathLike[str] | None = None,
+    resume: bool = False,
 ) -> None:
-    """Raise UserError where an `OutputFolder` of these arguments cannot be; leave nothing behind."""
-    OutputFolder(path, overwrite, inputs, made, scratch_place)._delete()
+    """Raise UserError where an `OutputFolder` of these arguments cannot be; leave nothing behind.
+
+    resume: whether the run is to, which may find its result finished.
+    """
+    OutputFolder(path, overwrite, inputs, made, scratch_place, is_trial_of_resume=resume)._delete()
 
 
 # Spark hands such errors on as text only, from the JVM or from a Python worker.

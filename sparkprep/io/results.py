@@ -86,6 +86,16 @@ def job_of(folder: str, advice: str) -> str:
     raise UserError(f"{path}: not of a finished result that could be asked; {advice}")
 
 
+def refuse_other(folder: str, job: str, advice: str) -> None:
+    """Raise UserError, with the advice, where a folder holds the result of another job than `job`."""
+    try:
+        other = job_of(folder, advice)
+    except UserError:
+        return
+    if other != job:
+        raise UserError(f"{folder}: a result of `{other}`, not of `{job}`; {advice}")
+
+
 def rows_of_results(path: str, tree: Tree) -> tuple[list[Entry], list[Entry]]:
     """Return the files of a folder without those of our results that are no rows, and those that no run of ours made.
 

@@ -8,6 +8,7 @@ but by a run that is to go on, and none of it becomes part of a result.
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import re
@@ -168,6 +169,25 @@ def check_same(earlier: Earlier, asked: Asked, free: Sequence[str] = ()) -> None
             f"{earlier.path}: what an earlier run has left there is not gone on from: {what}; make that as it was, or "
             f"run without {argument('resume', True)} to start anew; to remove it: {command('clean', earlier.path)}"
         )
+
+
+def fingerprint(asked: Asked, free: Sequence[str] = ()) -> str:
+    """Return a hash (SHA-256) of what a run is asked for, by which its finished result is known again.
+
+    free: options on which the answer does not depend.
+    """
+    options = {name: value for name, value in asked.options.items() if name not in free}
+    what = [__version__, asked.job, options, [list(file) for file in asked.files]]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def fingerprint_of(metrics: str) -> str | None:
+    """Return the fingerprint of the run that has made the result with these metrics; None where they have none."""
+    try:
+        found = read_json(metrics, _ADVICE).get("fingerprint")
+    except UserError:
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _other_program(before: Mapping[str, Any], asked: Asked) -> str | None:

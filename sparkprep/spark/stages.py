@@ -28,7 +28,17 @@ from sparkprep.io.listing import DataFile, list_written
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.parquet import WrittenFile
 from sparkprep.io.paths import join_path
-from sparkprep.io.resuming import FORMAT, NOTES, Asked, check_same, finished, parts_folder, stage_file, write_manifest
+from sparkprep.io.resuming import (
+    FORMAT,
+    NOTES,
+    Asked,
+    check_same,
+    fingerprint,
+    finished,
+    parts_folder,
+    stage_file,
+    write_manifest,
+)
 from sparkprep.io.typed_json import Unknown, decode, encode
 from sparkprep.spark.progress import Progress, Stage
 from sparkprep.spark.tables import PartFile, Table, Written
@@ -128,6 +138,8 @@ class Stages:
         self._order = 0
         self.tasks = tasks
         """that cut the input into pieces, whatever runs at once now"""
+        self.fingerprint: str | None = None
+        """of what is asked for, by which the finished result is known again; for its metrics"""
         if source is None:
             if folder.resume:
                 raise UserError(
@@ -143,6 +155,8 @@ class Stages:
         self.tasks = earlier.tasks if earlier else self.tasks
         stamps = [(file.path, file.size, file.mtime_ns or 0) for file in files]
         asked = Asked(job, options, stamps, folder.scratch, self.tasks)
+        self.fingerprint = fingerprint(asked, free)
+        folder.check_finished(self.fingerprint)
         if earlier is not None:
             check_same(earlier, asked, free)
             folder.accept()

@@ -80,6 +80,7 @@ def make_tokens(
             "seconds": round(progress.seconds, 1),
             "stages": progress.summary(),
             "resumed": stages.figures(),
+            "fingerprint": stages.fingerprint,
             "engine": engine,
             "vocabulary_sha256": SHA256,
             "sparkprep": __version__,

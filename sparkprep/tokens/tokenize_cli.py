@@ -111,4 +111,4 @@ def _try(args: argparse.Namespace, settings: TokenizeSettings) -> None:
     """Refuse at once, rather than when Spark has started, a path that is not there or cannot be written."""
     files = list_files(args.input, settings.text_column)
     if not (args.shards and finished(args.output, asked_of(files, settings))):
-        try_output(args.output, args.overwrite, args.input, MADE, args.work)
+        try_output(args.output, args.overwrite, args.input, MADE, args.work, args.resume)

@@ -100,6 +100,7 @@ def test_a_result_on_s3_and_one_of_an_earlier_version_answer_too(folder: Path, b
             ["explain", "OUT/none", "1"],
             "no such folder; name the output folder of a finished extract, filter, dedup or decontaminate",
         ),
+        (["browse", "OUT"], "a result of `extract`, not of `dedup`; name the output folder of a finished dedup"),
         (["explain", "OUT/documents", "1"], "it holds no metrics.json, so it is no finished result"),
     ],
 )

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from pyspark.sql import SparkSession
 from s3_buckets import client
 from warc_files import answer, archive, html, record, responses
@@ -189,6 +190,12 @@ def test_lists_and_patterns_name_archives(spark: SparkSession, tmp_path: Path) -
     ("name", "data", "said"),
     [
         ("a.warc.gz", b"hello", r"a\.warc\.gz: no record of WARC could be read there: see whether"),
+        (
+            "a.warc.zst",
+            zstandard.compress(b"".join(responses(9)))[:-60],
+            r"could be read there \(the first bytes: the archive ends inside it\): fetch it again",
+        ),
+        ("a.paths", b"\xff\xfe binary", r"a\.paths: no list of archives: it is no text \(in UTF-8\)"),
         ("a.warc", b"", r"a\.warc: is empty \(0 bytes\): fetch it again"),
         ("a.parquet", b"PAR1", "no archive by its name; known are"),
         ("a.arc.gz", b"x", "no archive by its name .*warcio recompress"),
@@ -242,6 +249,8 @@ def test_an_output_inside_the_folder_of_archives_is_refused_and_the_reverse(
     save(tmp_path / "in" / "deep" / "a.warc.gz", responses(1))
     with pytest.raises(UserError, match="lies inside the input"):
         run(spark, tmp_path / "in", tmp_path / "in" / "out")
+    with pytest.raises(UserError, match="is the input itself, which it would replace"):
+        run(spark, tmp_path / "in" / "deep" / "a.warc.gz", tmp_path / "in" / "deep" / "a.warc.gz")
     for given in (tmp_path / "in" / "deep", Path(f"{tmp_path}/in/deep/*.gz")):
         with pytest.raises(UserError, match=r"lies inside output=.*which is replaced"):
             run(spark, given, tmp_path / "in", overwrite=True)

@@ -8,7 +8,7 @@ import pytest
 from warc_files import answer, html, record
 
 from sparkprep.extract.main_text import page_of
-from sparkprep.extract.outcomes import NOT_HTML, TRUNCATED, Outcome, outcomes
+from sparkprep.extract.outcomes import DAMAGED, NOT_HTML, TRUNCATED, Outcome, outcomes
 from sparkprep.extract.settings import ExtractSettings
 
 PAGE = html(1)
@@ -53,6 +53,17 @@ def test_what_a_server_cut_short_is_kept_where_that_is_asked_for_whatever_it_is_
 def test_what_is_no_html_is_none_whatever_its_server_says(body: bytes, kind: str) -> None:
     found = outcome(body)
     assert (found.reason, found.kind) == (NOT_HTML, kind)
+
+
+def test_a_page_whose_length_lies_is_damaged_and_not_too_large() -> None:
+    whole = record("response", answer(PAGE), "https://example.org/1")
+    length = b"Content-Length: " + str(len(answer(PAGE))).encode()
+    archive = io.BytesIO(whole.replace(length, b"Content-Length: 99999999999999") + whole)
+    damaged, sound = outcomes(archive, "a.warc", ExtractSettings(), Here())
+    assert damaged.reason == DAMAGED
+    assert damaged.rejected is not None
+    assert damaged.rejected["detail"] == "its length is wrong"
+    assert sound.document is not None
 
 
 @pytest.mark.parametrize("kind", ["text/html, text/html", "text/html,application/pdf", "TEXT/HTML ; charset=utf-8"])

@@ -2,19 +2,30 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import s3_buckets
 from trees import tree
 
+from sparkprep import errors
 from sparkprep.errors import UserError
 from sparkprep.io.files import exists, make_folder, open_input, write_text
 from sparkprep.io.heartbeat import HEARTBEAT
 from sparkprep.io.liveness import ENDED
-from sparkprep.io.output import OutputFolder
+from sparkprep.io.output import OutputFolder, try_output
 from sparkprep.io.paths import join_path
-from sparkprep.io.resuming import Asked, check_same, find_earlier, finished, stage_file, write_manifest
+from sparkprep.io.resuming import (
+    Asked,
+    check_same,
+    find_earlier,
+    fingerprint,
+    fingerprint_of,
+    finished,
+    stage_file,
+    write_manifest,
+)
 from sparkprep.io.run_folders import LOCK
 
 MADE = (r"metrics\.json", r"kept/.*")
@@ -70,6 +81,45 @@ def test_a_later_run_works_where_the_earlier_one_did_and_leaves_its_result_alone
     assert exists(join_path(place, "metrics.json"))
     assert not exists(join_path(place, "_resume"))
     assert find_earlier(f"{place}.partial-") is None
+
+
+def test_a_result_that_is_finished_is_told_from_one_of_another_run_and_stays(place: str) -> None:
+    with OutputFolder(place, False, made=MADE) as output:
+        same, other = fingerprint(asked(output)), fingerprint(replace(asked(output), files=[]))
+        write_text(join_path(output.work, "metrics.json"), json.dumps({"fingerprint": same}))
+        output.commit()
+    try_output(place, False, made=MADE, resume=True)
+    with pytest.raises(errors.Finished, match="is finished already"):
+        resumed(place, same)
+    with pytest.raises(UserError, match="exists; pass overwrite=True"):
+        resumed(place, other)
+    with pytest.raises(UserError, match="exists; pass overwrite=True"):
+        resumed(place, None)  # a job that does not ask
+    with pytest.raises(UserError, match="exists; pass overwrite=True"):
+        try_output(place, False, made=MADE)
+    assert find_earlier(f"{place}.partial-") is None
+    assert fingerprint_of(join_path(place, "metrics.json")) == same
+
+
+def resumed(place: str, asked_for: str | None) -> None:
+    with OutputFolder(place, False, made=MADE, resume=True) as output:
+        if asked_for is not None:
+            output.check_finished(asked_for)
+        write_text(join_path(output.work, "metrics.json"), "{}")
+        output.commit()
+
+
+def test_what_is_asked_for_is_known_by_all_that_the_answer_depends_on() -> None:
+    run = Asked("dedup", {"threshold": 0.8, "driver_budget": 1}, [("/in/a", 10, 5)], "/tmp/one", 2)
+    free = ("driver_budget",)
+    same = replace(run, options={"driver_budget": 7, "threshold": 0.8}, scratch="/tmp/two", tasks=9)
+    assert fingerprint(same, free) == fingerprint(run, free)
+    for other in (
+        replace(run, job="filter"),
+        replace(run, options={"threshold": 0.9, "driver_budget": 1}),
+        replace(run, files=[("/in/a", 10, 6)]),
+    ):
+        assert fingerprint(other, free) != fingerprint(run, free)
 
 
 def test_a_run_that_refuses_what_it_finds_leaves_it_for_another(place: str) -> None:

@@ -15,6 +15,7 @@ from warc_files import archive, record, responses
 from sparkprep import filter_documents
 from sparkprep.console import what_is_left
 from sparkprep.documents.parquet import pieces
+from sparkprep.errors import Finished, UserError
 from sparkprep.extract import pipeline as extraction
 from sparkprep.filter import pipeline as filtering
 from sparkprep.io.output import OutputFolder
@@ -110,6 +111,17 @@ def test_parts_that_are_finished_stay(
     again = [path for path, time in parts.items() if (out / path.relative_to(left)).stat().st_mtime_ns != time]
     numbers = {f"part-{int(note.stem):05d}" for note in notes[:2]}
     assert {path.name.partition(".")[0] for path in again} == numbers
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    with pytest.raises(Finished, match=f"{out} is finished already, by a run of the same input and settings: nothing"):
+        job(spark, source, out, resume=True)
+    with pytest.raises(UserError, match="out exists; pass overwrite=True"):
+        job(spark, source, out)
+    first = min(source.iterdir())
+    first.write_bytes(first.read_bytes())
+    with pytest.raises(UserError, match="out exists; pass overwrite=True"):
+        job(spark, source, out, resume=True)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
 
 

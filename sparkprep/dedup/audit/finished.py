@@ -29,7 +29,7 @@ from sparkprep.io.json_files import read_json
 from sparkprep.io.listing import DataFile
 from sparkprep.io.parquet import open_parquet
 from sparkprep.io.paths import join_path, normalise
-from sparkprep.io.results import refuse_several
+from sparkprep.io.results import refuse_other, refuse_several
 
 BATCH_ROWS = 8192
 TEXT_ROWS = 256
@@ -76,6 +76,7 @@ class FinishedRun:
         if not exists(join_path(self.folder, METRICS)):
             raise UserError(f"{folder}: it holds no {METRICS}, so it is no finished result; {_ADVICE}")
         refuse_several(self.folder)
+        refuse_other(self.folder, "dedup", _ADVICE)
         self.metrics = read_json(join_path(self.folder, METRICS), _ADVICE, _KEYS)
         if AUDIT_PAIRS not in self.metrics["parts"]:
             raise UserError(f"{folder}: this result was made by an earlier sparkprep, without audit/; run dedup again")

@@ -48,6 +48,7 @@ def _figures(work: Workspace, each: Sequence[Mapping[str, Any]]) -> dict[str, An
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": first["command"],
         "output": work.output.path,
+        "fingerprint": first["fingerprint"],
         "settings": {name: value for name, value in first["settings"].items() if name not in own},
         "versions": first["versions"],
         "input": {name: value for name, value in first["input"].items() if name != "removed_text_bytes"},

@@ -130,6 +130,7 @@ def build(
         "command": command(work),
         "output": place(work),
         "resumed": work.stages.figures(),
+        "fingerprint": work.stages.fingerprint,
         "settings": {**asdict(settings), "bands": banding.bands, "rows": banding.rows, "slots": SLOTS},
         "versions": versions(work.spark.version, ("numpy", "numba", "pyarrow")),
         "input": {
