@@ -208,8 +208,8 @@ def read_index(settings: DecontaminateSettings) -> tuple[Index, list[Searched]]:
         if too_short + reading.without_text == reading.questions:
             raise _all_too_short(path, words)
         facts = (reading.columns, reading.bytes, reading.sha256, reading.questions, whole, too_short)
-        facts = (*facts, reading.without_text, reading.lines_without_text)
-        told.append(Searched(path, reading.benchmark.name, *facts))
+        without_text = reading.without_text, reading.lines_without_text
+        told.append(Searched(path, reading.benchmark.name, *facts, *without_text))
     grams, offsets, questions = words.table()
     names = _names(told)
     told = [Searched(**{**vars(each), "name": name}) for each, name in zip(told, names, strict=True)]
