@@ -8,8 +8,8 @@ from sparkprep.console import safe_text, say_line
 
 _SHOWN = 5
 _WIDTH = 15
-_BEGINNING = 300
-"""Characters that are shown of a text."""
+_BEGINNING, _AROUND = 300, 150
+"""Characters that are shown of a text, and on either side of a passage in it."""
 
 
 def print_rows(rows: list[tuple[str, str]]) -> None:
@@ -30,7 +30,8 @@ def print_warnings(warnings: Sequence[str], file: str) -> None:
 def document_line(word: str, name: object, source: object, characters: int) -> str:
     """Return the line that names a document: what became of it, its identifier, its source, its length."""
     place = f"  {safe_text(str(source))}" if source is not None else ""
-    return f"  {word:<10} {safe_text(str(name))}{place}  ({characters:,} characters)"
+    shown = "null" if name is None else safe_text(str(name))
+    return f"  {word:<10} {shown}{place}  ({characters:,} characters)"
 
 
 def text_lines(text: str | None, whole: bool) -> list[str]:
@@ -40,3 +41,23 @@ def text_lines(text: str | None, whole: bool) -> list[str]:
     begins = " ".join((text or "")[:_BEGINNING].split())
     more = " …" if len(text or "") > _BEGINNING else ""
     return [f"  {'text':<10} {safe_text(begins)}{more}"]
+
+
+def lines_around(text: str, start: int, end: int, whole: bool) -> list[str]:
+    """Return the lines that show text[start:end] between »« with what stands around it, or all of the text.
+
+    start, end: in code points. Of a longer passage its beginning and its end are shown.
+    """
+    if whole:
+        return text_lines(text, whole)
+    before, here, behind = text[max(0, start - _AROUND) : start], text[start:end], text[end : end + _AROUND]
+    if len(here) > 2 * _BEGINNING:
+        here = f"{here[:_BEGINNING]} … {here[-_BEGINNING:]}"
+    shown = "".join(
+        [
+            "… " if start > _AROUND else "",
+            safe_text(" ".join(f"{before}»{here}«{behind}".split())),
+            " …" if end + _AROUND < len(text) else "",
+        ]
+    )
+    return [f"  {'text':<10} {shown}"]

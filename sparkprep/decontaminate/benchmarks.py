@@ -33,6 +33,8 @@ _MARKS = re.compile(r"\[(?:header|title|step|substeps)\]")
 _LINE_LIMIT = 1 << 24
 _SHOWN = 20
 _LONGEST_ID, _LONGEST_NAME = 200, 60
+_LINES = 5
+"""Lines without text that are named."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,25 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Question:
-    """One line of a file. id: None where no column names questions. texts: one, or one with each of its endings."""
+    """One line of a file. id: None where no column names questions. texts: one, or one with each of its endings.
+
+    own: its first column alone, where others follow and it is no list: what a short question is without its answer.
+    has_text: whether there is any in its columns, beside numbers.
+    """
 
     line: int
     id: str | None
     texts: tuple[str, ...]
+    own: tuple[str, ...] = ()
+    has_text: bool = True
 
 
 @dataclass
 class Reading:
-    """A file of questions, read once from its beginning; what is known of it afterwards."""
+    """A file of questions, read once from its beginning; what is known of it afterwards.
+
+    without_text: lines that have no text in any of the columns, at most numbers; and which the first of them are.
+    """
 
     benchmark: Benchmark
     id_column: str | None
@@ -67,6 +78,8 @@ class Reading:
     bytes: int = 0
     sha256: str = ""
     questions: int = 0
+    without_text: int = 0
+    lines_without_text: tuple[int, ...] = ()
     _there: dict[str, None] = field(default_factory=dict)
     _met: set[str] = field(default_factory=set)
 
@@ -89,34 +102,47 @@ class Reading:
         except DamagedFile as error:
             raise UserError(f"{path}: {error}; get the file anew") from error
         if not self.questions:
-            raise UserError(f"{path}: holds no question: the file is empty; get it anew, or leave it out")
+            why = f"all of its {number:,} lines are blank" if number else "the file is empty"
+            raise UserError(f"{path}: holds no question: {why}; get it anew, or leave it out")
         for column in self.columns:
             if column not in self._met:
                 raise self._missing(column)
+        if self.without_text == self.questions:
+            raise UserError(f"{path}: {self.told_without_text}; name other columns, or get the file anew")
         if self.id_column is not None and self.id_column not in self._met:
             raise UserError(
                 f"{argument('benchmark_id_column', self.id_column)}: {path}: no such column; there are {self._known()}"
             )
+
+    @property
+    def told_without_text(self) -> str:
+        """How many lines have no text, and which."""
+        return without_text(self.without_text, self.questions, self.columns, self.lines_without_text)
 
     def _question(self, record: dict[str, Any], number: int) -> Question:
         self.questions += 1
         self._there.update(dict.fromkeys(list(record)[:_SHOWN]) if len(self._there) < _SHOWN else {})
         if not self.columns:
             self.columns = self.benchmark.columns or self._usual(record)
-        values = []
+        values, has_text = [], False
         for column in self.columns:
             value = value_of(record, column)
+            has_text = has_text or _has_text(value)
             if value is not None:
                 self._met.add(column)
             text = _text(value)
             if text is None:
                 raise _wrong(self.benchmark.path, number, f"'{column}' is no text, nor a list of texts")
             values.append(text)
+        if not has_text:
+            self.without_text += 1
+            self.lines_without_text = (*self.lines_without_text, number)[:_LINES]
         name = self.id_column or next((each for each in USUAL_IDS if each in record), None)
         label = None if name is None else value_of(record, name)
         if label is not None:
             self._met.add(str(name))
-        return Question(number, None if label is None else str(label)[:_LONGEST_ID], texts_of(values))
+        key = None if label is None else str(label)[:_LONGEST_ID]
+        return Question(number, key, texts_of(values), _own(values), has_text)
 
     def _usual(self, record: dict[str, Any]) -> tuple[str, ...]:
         for columns in USUAL:
@@ -179,6 +205,31 @@ def texts_of(values: Sequence[str | list[str]]) -> tuple[str, ...]:
             parts = [item if place == chosen else "" if isinstance(v, list) else v for place, v in enumerate(values)]
             texts.append(" ".join(filter(None, parts)))
     return (*texts, *(_MARKS.sub(" ", text) for text in texts if _MARKS.search(text)))
+
+
+def without_text(lines: int, questions: int, columns: Sequence[str], first: Sequence[int]) -> str:
+    """Return in words how many lines have no text, and which the first are.
+
+    >>> without_text(2, 9, ["question"], [3, 4])
+    '2 of 9 lines have no text in column question (lines 3, 4)'
+    """
+    of = f"column{'s' if len(columns) > 1 else ''} {', '.join(columns)}"
+    more = ", …" if lines > len(first) else ""
+    which = f"line{'s' if lines > 1 else ''} {', '.join(f'{line:,}' for line in first)}{more}"
+    have = "has" if lines == 1 else "have"
+    return f"{lines:,} of {questions:,} lines {have} no text in {of} ({which})"
+
+
+def _own(values: Sequence[str | list[str]]) -> tuple[str, ...]:
+    """Return the texts of the first column alone, where others follow it and it is no list."""
+    return texts_of(values[:1]) if len(values) > 1 and isinstance(values[0], str) else ()
+
+
+def _has_text(value: Any) -> bool:
+    """Return whether there is any text in a value, be it in a list; a number is none."""
+    if isinstance(value, list):
+        return any(map(_has_text, value))
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _text(value: Any) -> str | list[str] | None:

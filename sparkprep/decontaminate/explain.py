@@ -30,7 +30,7 @@ from sparkprep.errors import UserError
 from sparkprep.io.json_files import read_json
 from sparkprep.io.parquet import open_parquet
 from sparkprep.io.paths import join_path, normalise
-from sparkprep.summary import document_line, text_lines
+from sparkprep.summary import document_line, lines_around, text_lines
 from sparkprep.units import counted
 
 MOST_SHOWN = 5
@@ -111,7 +111,7 @@ def _holding(run: DecontaminatedRun, row: dict[str, Any], whole: bool) -> str:
             f"  {'why':<10} it holds {held}, most of {safe_text(question)}",
             f"  {'words':<10} {safe_text(row[WORDS_COLUMN])}",
             f"  {'where':<10} characters {row[START_COLUMN]:,} to {row[END_COLUMN]:,} of its text",
-            *text_lines(row[run.text_column], whole),
+            *lines_around(row[run.text_column], row[START_COLUMN], row[END_COLUMN], whole),
         ]
     )
 

@@ -63,7 +63,10 @@ class Index:
 
 @dataclass(frozen=True)
 class Searched:
-    """What is told of a benchmark. whole: questions searched for as a whole only; too_short: those that cannot be."""
+    """What is told of a benchmark. whole: questions searched for as a whole only; too_short: those that cannot be.
+
+    without_text: lines that have no text in the columns, and are none of the former; lines_without_text: the first.
+    """
 
     path: str
     name: str
@@ -73,6 +76,8 @@ class Searched:
     questions: int
     whole: int
     too_short: int
+    without_text: int = 0
+    lines_without_text: tuple[int, ...] = ()
 
 
 class Words:
@@ -89,22 +94,25 @@ class Words:
         self.questions: list[int] = []
         self.words = self.bytes = self.grams = self.asked = 0
 
-    def add(self, texts: Sequence[str], question: int, where: str) -> int:
+    def add(self, texts: Sequence[str], question: int, where: str, own: Sequence[str] = ()) -> int:
         """Take in the texts of a question; return the words of the longest. Raises UserError beyond the budget.
 
         A text that begins as the one before it, as with each of four endings, is taken in from where it differs, with
-        the words before that which belong to new n-grams.
+        the words before that which belong to new n-grams. own: the question without what follows it, taken in where
+        that has fewer words than an n-gram: otherwise its n-grams are among those of the texts.
         """
         before: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
         longest = 0
         self.asked += 1
         self._check(where)
-        for text in texts:
+        for place, text in enumerate((*texts, *own)):
             data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
             hashes = np.empty((len(data) + 1) // 2, np.uint64)
             hashes = hashes[: word_hashes(data, 0, len(data), table(), hashes)]
             longest = max(longest, len(hashes))
             size = min(self.width, len(hashes))
+            if place >= len(texts) and size == self.width:
+                continue
             if size < self.least or np.array_equal(hashes, before):
                 continue
             skipped = 0
@@ -191,16 +199,17 @@ def read_index(settings: DecontaminateSettings) -> tuple[Index, list[Searched]]:
         path = reading.benchmark.path
         whole = too_short = 0
         for question in reading:
-            longest = words.add(question.texts, len(line), f"{path}: line {question.line:,}")
+            longest = words.add(question.texts, len(line), f"{path}: line {question.line:,}", question.own)
             whole += words.least <= longest < words.width
-            too_short += longest < words.least
+            too_short += question.has_text and longest < words.least
             benchmark.append(len(told))
             line.append(question.line)
             ids.append(question.id)
-        if too_short == reading.questions:
+        if too_short + reading.without_text == reading.questions:
             raise _all_too_short(path, words)
         facts = (reading.columns, reading.bytes, reading.sha256, reading.questions, whole, too_short)
-        told.append(Searched(path, reading.benchmark.name, *facts))
+        without_text = reading.without_text, reading.lines_without_text
+        told.append(Searched(path, reading.benchmark.name, *facts, *without_text))
     grams, offsets, questions = words.table()
     names = _names(told)
     told = [Searched(**{**vars(each), "name": name}) for each, name in zip(told, names, strict=True)]

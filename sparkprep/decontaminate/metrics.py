@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparkprep.decontaminate.benchmarks import without_text
 from sparkprep.decontaminate.index import Index, Searched
 from sparkprep.decontaminate.kernels.grams import I64
 from sparkprep.decontaminate.settings import REPORT_ONLY, DecontaminateSettings
@@ -106,6 +107,7 @@ def _benchmarks(index: Index, searched: Sequence[Searched], tally: Tally, counts
             {
                 **asdict(each),
                 "columns": list(each.columns),
+                "lines_without_text": list(each.lines_without_text),
                 "ngrams": _distinct(gram[own], index.size),
                 "documents": tally.by_benchmark[number],
                 "questions_found": _distinct(index.questions[found], len(index.line)),
@@ -148,6 +150,12 @@ def _warnings(settings: DecontaminateSettings, benchmarks: Sequence[dict[str, An
         "cannot be found"
         for each in benchmarks
         if each["too_short"]
+    ]
+    warnings += [
+        f"{each['name']}: {told}; look whether the file is whole, or name other columns"
+        for each in benchmarks
+        if each["without_text"]
+        for told in [without_text(each["without_text"], each["questions"], each["columns"], each["lines_without_text"])]
     ]
     many = int((held > COMMON).sum())
     if many and settings.most_documents is None:

@@ -39,7 +39,10 @@ class DecontaminateSettings(Keywords):
     )
     ngram_words: int = option(13, "words in a row that a document must share with a question to go", Integer(1, 100))
     min_question_words: int = option(
-        8, "a question of fewer words than an n-gram is found as a whole, if it has as many as these", Integer(1)
+        8,
+        "a question of fewer words than an n-gram is found as a whole, if it has as many as these: with an ending, and "
+        "its first column alone",
+        Integer(1),
     )
     most_documents: int | None = option(
         None,

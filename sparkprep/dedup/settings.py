@@ -54,7 +54,9 @@ class Settings(Keywords):
         "NAME",
     )
     shingle_words: int = option(5, "consecutive words in a shingle", Integer(1))
-    bands: int | None = option(None, "bands of the LSH; chosen from the threshold unless given with --rows", Integer(1))
+    bands: int | None = option(
+        None, "bands of the LSH, for each threshold alike; chosen from it unless given with --rows", Integer(1)
+    )
     rows: int | None = option(None, "slots in a band; chosen from the threshold unless given with --bands", Integer(1))
     seed: int = option(1, "seed of all hashing", Integer(0, (1 << 63) - 1))
     bucket_cap: int = option(200, "a bucket of more documents is split by further bands", Integer(2))
@@ -75,7 +77,10 @@ class Settings(Keywords):
         if not self.keep.lstrip("-"):
             raise UserError(f"{argument('keep')} needs 'longest', 'first', a column's name or -NAME")
         if (self.bands is None) != (self.rows is None):
-            raise UserError(f"{argument('bands')} and {argument('rows')} belong together: give both or neither")
+            raise UserError(
+                f"{argument('bands')} and {argument('rows')} belong together: give both or neither; given, they serve "
+                "each of several thresholds"
+            )
         if self.bands is not None and self.rows is not None:
             check_bands(self.bands, self.rows)
         else:

@@ -48,8 +48,13 @@ def text_digests(texts: pa.Array) -> pa.Array:
     return pa.array(digests, pa.string())
 
 
+def shown_name(value: object) -> str:
+    """Return an identifier as it is shown to a reader: null where there is none."""
+    return "null" if value is None else str(value)
+
+
 def shown_as(values: pa.Array, name: str) -> npt.NDArray[np.bool_]:
-    """Return which values are shown so: bool (n,). A null is shown as Python's None, and is null too."""
+    """Return which values are shown so: bool (n,). A null is shown as null, and Python's None is it too."""
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         return np.asarray(pc.fill_null(pc.equal(values, pa.scalar(name, values.type)), name in _NULL))
     return np.array(

@@ -16,6 +16,7 @@ from sparkprep.io.files import exists
 from sparkprep.io.json_files import read_json
 from sparkprep.io.listing import list_written
 from sparkprep.io.paths import join_path
+from sparkprep.io.results import job_of_metrics
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,11 +50,19 @@ class RunFacts:
 
 
 def run_facts(output: str) -> RunFacts:
-    """Return what is known of the run that made `output`: nothing where it has no metrics.json of a dedup run."""
+    """Return what is known of the run that made `output`: nothing where it has no metrics.json of a dedup run.
+
+    Raises UserError where it is a result of another job.
+    """
     path = join_path(output, "metrics.json")
     if not exists(path):
         return RunFacts()
     content = read_json(path, "restore it, or grade kept/ alone")
+    job = job_of_metrics(content)
+    if job not in (None, "dedup"):
+        raise UserError(
+            f"{output}: a result of `{job}`, which removes no near-duplicates: name the output folder of a `dedup`"
+        )
     settings, of_input = content.get("settings"), content.get("input")
     settings = settings if isinstance(settings, dict) else {}
     index = content.get("index")

@@ -79,11 +79,18 @@ def job_of(folder: str, advice: str) -> str:
                 raise UserError(f"{folder}: a result of `{verb}`, which decides nothing about documents; {advice}")
         raise UserError(f"{folder}: it holds no {_METRICS}, so it is no finished result; {advice}")
     refuse_several(folder)
-    metrics = read_json(path, advice)
+    job = job_of_metrics(read_json(path, advice))
+    if job is None:
+        raise UserError(f"{path}: not of a finished result that could be asked; {advice}")
+    return job
+
+
+def job_of_metrics(metrics: Mapping[str, Any]) -> str | None:
+    """Return which job has written these metrics, extract, filter, dedup or decontaminate; None for any others."""
     for job, keys in _JOBS.items():
         if all(isinstance(metrics.get(key), kind) for key, kind in keys.items()):
             return job
-    raise UserError(f"{path}: not of a finished result that could be asked; {advice}")
+    return None
 
 
 def refuse_other(folder: str, job: str, advice: str) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from s3_buckets import client
 
-from sparkprep.decontaminate.benchmarks import Benchmark, Reading, benchmark_of, texts_of, value_of
+from sparkprep.decontaminate.benchmarks import Benchmark, Reading, benchmark_of, texts_of, value_of, without_text
 from sparkprep.decontaminate.index import read_index
 from sparkprep.decontaminate.settings import DecontaminateSettings
 from sparkprep.errors import UserError
@@ -97,6 +97,11 @@ def test_places_in_a_record() -> None:
         ),
         ([], {}, "holds no question: the file is empty"),
         (
+            [{"id": 1}, {"id": 2, "q": None}, {"q": 17}, {"q": " "}, {"q": []}, {"q": [3]}],
+            {"benchmark_columns": "q"},
+            r"6 of 6 lines have no text in column q .lines 1, 2, 3, 4, 5, ….; name other columns",
+        ),
+        (
             [{"text": "Too short."}, {"text": None}],
             {"benchmark_columns": "text"},
             "every question has fewer than 8 words",
@@ -159,3 +164,40 @@ def test_endings_take_in_only_what_they_add(tmp_path: Path) -> None:
     index, _ = read_index(settings(path))
     assert index.size == 91 + 1 + 1
     assert len(index.grams.starts) - 1 == 103 + 13 + 13
+
+
+def test_blank_lines_are_told_from_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "b.jsonl").write_text("\n \n")
+    with pytest.raises(UserError, match="holds no question: all of its 2 lines are blank; get it anew"):
+        read_index(settings(tmp_path / "b.jsonl"))
+
+
+def test_lines_without_text_are_told_apart_from_short_questions(tmp_path: Path) -> None:
+    records = [{"q": LONG}, {"a": "x"}, {"q": None}, {"q": 17}, {"q": "Too short."}, {"q": [*range(20)]}]
+    _, (told,) = read_index(settings(written(tmp_path / "b.jsonl", records), benchmark_columns="q"))
+    assert (told.questions, told.too_short, told.whole) == (6, 1, 0)
+    assert (told.without_text, told.lines_without_text) == (4, (2, 3, 4, 6))
+    assert without_text(1, 6, ["q", "a"], [2]) == "1 of 6 lines has no text in columns q, a (line 2)"
+
+
+@pytest.mark.parametrize(
+    ("words", "is_found"), [(7, False), (8, True), (12, True), (13, True)], ids=["too short", "8", "12", "an n-gram"]
+)
+def test_a_short_question_is_found_without_its_answer_and_with_it(tmp_path: Path, words: int, is_found: bool) -> None:
+    question = " ".join(LONG.split()[:words])
+    record = {"question": question, "choices": [f"ending {number} of them and more words" for number in range(4)]}
+    index, (told,) = read_index(settings(written(tmp_path / "b.jsonl", [record])))
+    grams = [index.words_of(number) for number in range(index.size)]
+    assert (question in grams) == is_found
+    assert any(f"{question.split()[-1]} ending 3" in each for each in grams)
+    assert len(grams) == len(set(grams))
+    assert (told.whole, told.too_short) == (0, 0)
+    assert index.text_of(0, 99).startswith(f"{question} ending 0")
+
+
+def test_the_first_column_alone_is_searched_for_without_marks_too(tmp_path: Path) -> None:
+    record = {"ctx": "[header] How to rest in the shade of trees [step]", "endings": ["lie down."]}
+    (question,) = Reading(Benchmark(str(written(tmp_path / "b.jsonl", [record]))), None)
+    assert question.own == (record["ctx"], "  How to rest in the shade of trees  ")
+    (alone,) = Reading(Benchmark(str(written(tmp_path / "b.jsonl", [{"text": LONG}]))), None)
+    assert alone.own == ()

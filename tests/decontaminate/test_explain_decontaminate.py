@@ -46,6 +46,11 @@ def test_a_document_tells_the_question_that_it_holds_and_where(
     assert "\x1b" not in said
     assert row["matched_words"] in said
     assert f"characters {row['matched_start']:,} to {row['matched_end']:,}" in said
+    text = " ".join(TEXTS[1].split())
+    place = text.index(QUESTION.upper())
+    around = f"{text[place - 40 : place]}»{QUESTION.upper().rstrip('.')}«{text[place + len(QUESTION) - 1 :][:40]}"
+    assert around in said, "the place of the match is shown, not the text's beginning"
+    assert text[:40] not in said
 
 
 def test_a_document_that_holds_nothing_says_of_what(spark: SparkSession, source: Path, tmp_path: Path) -> None:

@@ -89,6 +89,13 @@ def test_documents_that_went_for_those_of_earlier_crawls_are_told_and_the_others
         assert [note for note in graded.notes if "earlier crawls" not in note] == alone.notes
 
 
+def test_a_result_of_another_job_is_named_as_that(tmp_path: Path) -> None:
+    output = result(tmp_path / "out")
+    (tmp_path / "out" / "metrics.json").write_text(json.dumps({"benchmarks": [], "counts": {}, "settings": {}}))
+    with pytest.raises(UserError, match=r"out: a result of `decontaminate`, .* name the output folder of a `dedup`"):
+        grade(output, pairs_truth(tmp_path))
+
+
 def test_a_result_of_crawls_that_does_not_say_which_is_its_own_is_not_graded(tmp_path: Path) -> None:
     output = of_feb(tmp_path / "out")
     (tmp_path / "out" / "metrics.json").unlink()

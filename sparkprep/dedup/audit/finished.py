@@ -18,7 +18,7 @@ from sparkprep.dedup.audit.places import places_in_input, positions_in_kept
 from sparkprep.dedup.columns import KEPT_CRAWL, MISS
 from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT, METRICS
 from sparkprep.dedup.kernels.arrays import I64
-from sparkprep.documents.keys import DEFAULT_ID, shown_as, text_digests
+from sparkprep.documents.keys import DEFAULT_ID, shown_as, shown_name, text_digests
 from sparkprep.documents.lookup import fetch
 from sparkprep.documents.parquet.footers import InputSummary, summarise
 from sparkprep.errors import UserError
@@ -177,7 +177,7 @@ class FinishedRun:
     def _document(self, place: int, row: dict[str, Any]) -> Document:
         text = row[self.text_column] or ""
         source = row.get(self.source_column) if self.source_column else None
-        name = str(row[self.id_column]) if self.id_column else str(text_digests(pa.array([text]))[0])
+        name = shown_name(row[self.id_column]) if self.id_column else str(text_digests(pa.array([text]))[0])
         return Document(place, name, None if source is None else str(source), text)
 
     def _places(self, table: str, positions: I64) -> I64:
@@ -213,7 +213,7 @@ def links_in(batch: pa.RecordBatch) -> list[Link]:
     columns = [python_values(batch[name]) for name in ("row", "kept_row", "id", "kept_id", "jaccard", "rule")]
     crawls = python_values(batch[KEPT_CRAWL]) if KEPT_CRAWL in batch.schema.names else [None] * len(batch)
     return [
-        Link(row, kept_row, str(name), str(kept_name), jaccard, rule, crawl)
+        Link(row, kept_row, shown_name(name), shown_name(kept_name), jaccard, rule, crawl)
         for row, kept_row, name, kept_name, jaccard, rule, crawl in zip(*columns, crawls, strict=True)
     ]
 

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -156,6 +157,8 @@ def test_documents_whose_id_is_null_are_found_by_that_word(
     run = FinishedRun(str(tmp_path / "clean"))
     assert explain(run, "null") == explain(run, "None")
     assert explain(run, "null").startswith("2 documents are named so")
+    assert "None" not in explain(run, "null")
+    assert re.search(r"(removed|kept) +null  \(", explain(run, "null"))
 
 
 def test_a_result_on_s3_answers_too(audited_run: Audited, bucket: str) -> None:
