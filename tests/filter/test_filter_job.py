@@ -223,7 +223,7 @@ def test_a_result_of_curation_is_not_taken_for_one_of_deduplication(
     assert FilterResult.open(tmp_path / "out", spark).kept.count() == 1
     with pytest.raises(UserError, match="has no 'candidates'"):
         Result.open(tmp_path / "out", spark)
-    assert main(["browse", str(tmp_path / "out"), "--no-open"]) == 1
+    assert main(["browse", str(tmp_path / "out"), "--no-open"]) == 2
     said = capsys.readouterr().err
     assert f"{tmp_path / 'out'}: a result of `filter`, and browse shows those of `dedup`: open" in said
     assert f"{tmp_path / 'out'}/report.html" in said

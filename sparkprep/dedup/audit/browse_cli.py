@@ -66,6 +66,6 @@ def _refuse_other_jobs(output: str) -> None:
     job = job_of(folder, "name the output folder of a finished dedup")
     if job != "dedup":
         raise UserError(
-            f"{folder}: a result of `{job}`, and browse shows those of `dedup`: open {join_path(folder, 'report.html')}, "
-            f"or ask for a document by {command('explain', folder, 'ID')}"
+            f"{folder}: a result of `{job}`, and browse shows those of `dedup`: open "
+            f"{join_path(folder, 'report.html')}, or ask for a document by {command('explain', folder, 'ID')}"
         )
