@@ -135,7 +135,7 @@ def test_a_worker_that_dies_is_told_with_its_own_last_line_and_the_way_out(
         ("x\nCaused by: java.lang.OutOfMemoryError: Java heap space\n\tat y", "(java.lang.OutOfMemoryError: Java heap"),
         (
             "Job aborted due to stage failure: ... org.apache.spark.SparkException: EOFException occurred while "
-            "reading the port number from sparkprep.startup.worker_daemon's stdout and terminated with code: 137.\n\tat z",
+            "reading the port number from sparkprep.startup.worker_daemon's stdout and terminated with code: 137.",
             "the process that Spark's Python workers come from was killed, or could not start (EOFException occurred",
         ),
     ],
