@@ -252,8 +252,8 @@ def _out_of_memory(error: BaseException) -> UserError | None:
     if (daemon := _NO_DAEMON.search(text)) is not None:
         return UserError(
             f"the process that Spark's Python workers come from was killed, or could not start ({daemon[0]}): "
-            f"{_LESS_AT_ONCE}; if that happens each time, Python or one of its packages cannot start on that node, and "
-            "there `python -c 'import sparkprep.startup.worker_daemon as d; d.preload()'` says why"
+            f"{_LESS_AT_ONCE}; if that happens each time, Python or one of its packages cannot start on that node: "
+            "importing pandas, pyspark.worker and sparkprep.dedup.verify there says why"
         )
     if (crashed := _CRASHED.search(text)) is not None:
         if (fatal := _of_crash(text)) is not None:
