@@ -128,7 +128,7 @@ GROUND_UP = {
         ("cli", "explain_cli"),
     ),
     "sparkprep.dedup": (
-        ("kernels", "contents"),
+        ("kernels", "contents", "wording"),
         ("settings",),
         ("keep", "thresholds"),
         ("columns",),

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.arguments import check_arguments
+from sparkprep.dedup import wording
 from sparkprep.dedup.candidates import BucketSearch, CandidateCounts
 from sparkprep.dedup.contents import MADE, METRICS, SINGLE_FILE
 from sparkprep.dedup.crawls.adding import IntoIndex
@@ -283,7 +284,12 @@ def _resolve(work: Workspace, counts: list[CandidateCounts]) -> list[Outcome]:
     Either gives the same rows, so that the driver's budget is no part of the answer.
     """
     outcomes = on_driver.resolve(work, counts)
-    return on_cluster.resolve(work, counts) if outcomes is None else outcomes
+    if outcomes is not None:
+        return outcomes
+    budget, pairs = work.settings.driver_budget, sum(each.pairs + each.exact for each in counts)
+    found = f"{pairs:,}" if pairs > budget else f"more than {budget:,}"
+    work.progress.tell(f"decided {wording.over_cluster(found, budget)}")
+    return on_cluster.resolve(work, counts)
 
 
 def _written(work: Workspace) -> list[Table]:

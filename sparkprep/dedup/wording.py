@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sparkprep.errors import argument
+
 
 def uncompared(pairs: int) -> str:
     """Return the words for pairs of kept documents that were not compared, at most so many."""
@@ -16,3 +18,11 @@ def recall(figures: Mapping[str, Any]) -> str:
     estimated = f"{figures['estimate']:.4f} estimated ({figures['low']:.4f} to {figures['high']:.4f})"
     excludes = figures.get("excludes")  # metrics of an earlier version have none
     return f"{estimated}, by the banding; not counting {excludes}" if excludes else estimated
+
+
+def over_cluster(pairs: str, budget: int) -> str:
+    """Return the words for a run that is decided over the cluster; pairs: how many it has."""
+    return (
+        f"over the cluster, which takes a small input several times as long: {argument('driver_budget', budget)} is "
+        f"too little for {pairs} candidate pairs"
+    )

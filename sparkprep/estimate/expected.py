@@ -30,7 +30,7 @@ IN_BLOCKS = Factor(1, 2, 4)
 """How often such a text of an oversized bucket is shuffled: a component above 64 MB is compared in blocks, and a text
 goes to each that it has a partner in. Of 20,000 documents that are all alike 3.0 was measured."""
 WALK_BYTES = 170
-"""Of a document for each of its oversized buckets, where it is compared along the keep order: the signature, and more."""
+"""Of a document for each of its oversized buckets, where it is compared along the keep order: mostly its signature."""
 SEARCHES = 3
 """Searches over all documents of oversized buckets that are assumed at most; ten can be made, of ever fewer ones."""
 BESIDE_TEXT = 100

@@ -43,6 +43,11 @@ _CRASHED = re.compile(r"Python worker (?:exited unexpectedly \(crashed\)|failed 
 _CUT_OFF = re.compile(r"java\.net\.SocketException: (?:Broken pipe|Connection reset)")
 _TO_WORKER = "org.apache.spark.api.python."
 """In the trace of a task that was cut off: its worker was killed between two tasks, or while it was read from."""
+_NO_DAEMON = re.compile(
+    r"EOFException occurred while reading the port number from \S+ stdout(?: and terminated with code: \d+)?"
+    r"|Bad data in \S+ standard output\. Invalid port number"
+)
+"""What Spark says where the process that it forks its Python workers from has not come up."""
 _FATAL = re.compile(r"(Fatal Python error: [^\n]+)")
 _LOST = re.compile(r"ExecutorLostFailure \(.*?Reason: ([^\n]+?)\)?(?:\n|$)")
 _JAVA_MEMORY = re.compile(r"java\.lang\.OutOfMemoryError(?:: [^\n]+)?")
@@ -244,6 +249,12 @@ def _died() -> UserError:
 def _out_of_memory(error: BaseException) -> UserError | None:
     """Return what to do where a worker or an executor has died, or had no memory left, with its own last words."""
     text = _whole_text(error)
+    if (daemon := _NO_DAEMON.search(text)) is not None:
+        return UserError(
+            f"the process that Spark's Python workers come from was killed, or could not start ({daemon[0]}): "
+            f"{_LESS_AT_ONCE}; if that happens each time, Python or one of its packages cannot start on that node: "
+            "importing pandas, pyspark.worker and sparkprep.dedup.verify there says why"
+        )
     if (crashed := _CRASHED.search(text)) is not None:
         if (fatal := _of_crash(text)) is not None:
             return UserError(

@@ -214,13 +214,20 @@ def test_a_warning_is_printed_once(
     assert bool(flags) != ("filter" in said.err)
 
 
-def test_a_result_of_curation_is_not_taken_for_one_of_deduplication(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_result_of_curation_is_not_taken_for_one_of_deduplication(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(spark, documents(tmp_path / "in.parquet", [GOOD]), tmp_path / "out")
     with pytest.raises(UserError, match="has no 'candidates'"):
         FinishedRun(str(tmp_path / "out"))
     assert FilterResult.open(tmp_path / "out", spark).kept.count() == 1
     with pytest.raises(UserError, match="has no 'candidates'"):
         Result.open(tmp_path / "out", spark)
+    assert main(["browse", str(tmp_path / "out"), "--no-open"]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'out'}: a result of `filter`, and browse shows those of `dedup`: open" in said
+    assert f"{tmp_path / 'out'}/report.html" in said
+    assert f"explain {tmp_path / 'out'} ID" in said
 
 
 def test_every_rule_is_of_a_set_and_every_threshold_a_setting() -> None:

@@ -133,6 +133,11 @@ def test_a_worker_that_dies_is_told_with_its_own_last_line_and_the_way_out(
             "a worker of Spark was killed (java.net.SocketException: Broken pipe)",
         ),
         ("x\nCaused by: java.lang.OutOfMemoryError: Java heap space\n\tat y", "(java.lang.OutOfMemoryError: Java heap"),
+        (
+            "Job aborted due to stage failure: ... org.apache.spark.SparkException: EOFException occurred while "
+            "reading the port number from sparkprep.startup.worker_daemon's stdout and terminated with code: 137.",
+            "the process that Spark's Python workers come from was killed, or could not start (EOFException occurred",
+        ),
     ],
 )
 def test_memory_that_was_not_enough_is_told_with_more_of_it(text: str, said: str) -> None:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sparkprep.console import safe_text
+from sparkprep.dedup.audit import excerpt
 from sparkprep.dedup.audit.finished import Document, FinishedRun, Link
 from sparkprep.dedup.columns import MISS
-from sparkprep.dedup.report import diff
 from sparkprep.errors import UserError
 from sparkprep.pages.environment import jaccard as shown_jaccard
 from sparkprep.summary import document_line
 
 MOST_SHOWN = 5
 """Documents of one name that are explained, and others of a cluster that are named."""
-MOST_CHARACTERS = 20_000
-"""Of each text that is compared."""
-_PLAIN = {"delete": ("[-", "-]"), "insert": ("{+", "+}"), "skip": ("", ""), "open": ("", ""), "equal": ("", "")}
+_PLAIN = {"delete": ("[-", "-]"), "insert": ("{+", "+}"), "skip": ("", ""), "equal": ("", "")}
 _RESET, _RED, _GREEN, _FAINT = "\x1b[0m", "\x1b[31;9m", "\x1b[32;4m", "\x1b[2m"
 _COLOURED = {
     "delete": (_RED, _RESET),
     "insert": (_GREEN, _RESET),
     "skip": (_FAINT, _RESET),
-    "open": (_FAINT, _RESET),
     "equal": ("", ""),
 }
 
@@ -122,21 +119,30 @@ def _line(word: str, document: Document) -> str:
     return document_line(word, document.id, document.source, len(document.text))
 
 
+def _mark(text: str, marks: Mapping[str, tuple[str, str]]) -> str:
+    """Return the mark of what is not shown."""
+    before, after = marks["skip"]
+    return f"{before}… {text} …{after}"
+
+
 def _difference(first: Document, second: Document, colour: bool, whole: bool) -> list[str]:
     """Tell in which words two texts differ, and with `whole` give both."""
     if second.crawl is not None:
         whole_text = ["", f"--- {safe_text(first.id)}", safe_text(first.text, keep="\n\t")] if whole else []
         return ["", f"the text of the other lies in the result of crawl {safe_text(second.crawl)}", *whole_text]
     marks = _COLOURED if colour else _PLAIN
-    texts = [document.text[:MOST_CHARACTERS] for document in (first, second)]
-    cut = any(len(document.text) > MOST_CHARACTERS for document in (first, second))
-    compared = diff.diff(texts[0], texts[1])
-    words = []
-    for span in diff.collapse(compared.spans, open_end=cut or compared.cut):
-        count = f"{len(span.words):,}"
-        text = {"skip": f"… {count} equal words …", "open": f"… {count} more words, not compared …"}.get(span.kind)
+    part = excerpt.differing(first.text, second.text)
+    spans, beyond = excerpt.spans_of(part)
+    words = [_mark(f"{part.before:,} equal characters", marks)] if part.before else []
+    for span in spans:
         before, after = marks[span.kind]
-        words.append(f"{before}{text or safe_text(span.text)}{after}")
+        text = _mark(f"{len(span.words):,} equal words", marks) if span.kind == "skip" else safe_text(span.text)
+        words.append(text if span.kind == "skip" else f"{before}{text}{after}")
+    if any(beyond):
+        of = f"{beyond[0]:,} more characters of the first and {beyond[1]:,} of the second, not compared"
+        words.append(_mark(of, marks))
+    if part.after:
+        words.append(_mark(f"{part.after:,} equal characters", marks))
     only = [
         f"{before}{word}{after}" for (before, after), word in ((marks["delete"], "first"), (marks["insert"], "second"))
     ]

@@ -51,6 +51,16 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
+def end_of_words(text: str, most: int) -> int | None:
+    """Return where the first so many words of a text end; None where it has no more words."""
+    end = 0
+    for number, match in enumerate(_WORD.finditer(text)):
+        if number == most:
+            return end
+        end = match.end()
+    return None
+
+
 def diff(removed: str, kept: str, max_words: int = MAX_WORDS) -> WordDiff:
     """Return a longest common subsequence of the two texts' first `max_words` words, as spans.
 

@@ -18,8 +18,8 @@ from remote import put_folder
 
 from sparkprep import deduplicate
 from sparkprep.cli import main
-from sparkprep.dedup.audit.explain import explain
-from sparkprep.dedup.audit.finished import FinishedRun
+from sparkprep.dedup.audit.explain import _difference, explain
+from sparkprep.dedup.audit.finished import Document, FinishedRun
 from sparkprep.errors import UserError
 
 
@@ -180,3 +180,18 @@ def test_a_terminal_gets_colours_and_nothing_else_gets_an_escape(audited_run: Au
     piped = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     assert "[-changed10-]" in piped
     assert "\x1b" not in piped
+
+
+def test_what_was_not_looked_at_of_long_texts_is_marked_with_how_much_it_is() -> None:
+    words = " ".join(f"w{number}" for number in range(20_000))
+    first, second = (Document(0, "a", None, f"{one} {words} {one} {words} {one}") for one in ("red", "green"))
+    told = "\n".join(_difference(first, second, colour=False, whole=False))
+    assert "[-red-] {+green+}" in told
+    marked = re.search(r"… ([\d,]+) more characters of the first and ([\d,]+) of the second, not compared …", told)
+    assert marked is not None
+    assert all(int(each.replace(",", "")) > len(words) for each in marked.groups())
+    middle = [Document(0, "a", None, f"{words} {one} {words}") for one in ("red", "green")]
+    told = "\n".join(_difference(*middle, colour=False, whole=False))
+    assert "[-red-] {+green+}" in told
+    assert told.count("equal characters …") == 2
+    assert "not compared" not in told

@@ -40,7 +40,11 @@ def test_recall_names_what_it_leaves_out_and_nothing_where_nothing_is() -> None:
 
 @pytest.mark.parametrize("budget", [10_000_000, pytest.param(0, marks=pytest.mark.slow)])
 def test_where_one_document_stays_no_pair_of_kept_ones_was_left_out(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: int
+    spark: SparkSession,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    budget: int,
 ) -> None:
     """Sixty variants of one text: the first search leaves pairs out, and of those one document goes anyway."""
     text = [f"w{n}" for n in range(120)]
@@ -58,7 +62,10 @@ def test_where_one_document_stays_no_pair_of_kept_ones_was_left_out(
 
     monkeypatch.setattr(BucketSearch, "run", noted)
     settings = Settings(bucket_cap=5, bucket_leaders=3, driver_budget=budget)
+    caplog.set_level("INFO", "sparkprep")
     metrics = deduplicate(corpus.write(tmp_path / "docs", rows), settings, spark=spark).metrics
+    why = [line for line in caplog.messages if "driver_budget=0 is too little for" in line]
+    assert len(why) == (budget == 0), "the way over the cluster is told of once, with its reason"
     assert metrics["counts"]["kept"] == 1
     assert seen[0] > 0
     assert metrics["candidates"]["uncompared_pairs"] == 0
