@@ -94,34 +94,29 @@ def _by_class(data: npt.NDArray[np.uint8], at: int, end: int) -> int:
 def shown_by(data: npt.NDArray[np.uint8], at: int, end: int) -> int:
     """Return what attributes say that lie between two places: HIDDEN, KEEPS_LINES, ..., added up.
 
-    Known are `style`, `class`, `hidden`, `aria-hidden`, `data-line-number`, and `type`, which may hide an input.
+    Each stands behind a blank, its value in quotes. Known are `style`, `class`, `hidden`, `aria-hidden`,
+    `data-line-number`, and `type`, which may hide an input.
     """
     shown = 0
     while at < end:
-        while at < end and data[at] <= 32:
+        if data[at] != 34 or data[at - 1] != 61:
             at += 1
-        name = at
-        while at < end and data[at] > 32 and data[at] != 61:
-            at += 1
-        length, begin, close = at - name, at, at
-        if at + 1 < end and data[at] == 61 and data[at + 1] == 34:
-            begin = close = at + 2
-            while close < end and data[close] != 34:
-                close += 1
-            at = close + 1
-        elif at < end and data[at] == 61:
-            at += 1
-        first = data[name] if length else 0
-        if first == 99 and length == 5 and data[name + 1] == 108 and data[name + 4] == 115:  # class
+            continue
+        begin = close = at + 1
+        while close < end and data[close] != 34:
+            close += 1
+        last, first = data[at - 2], data[at - 7]  # of what is before the "="
+        if last == 115 and first == 32 and data[at - 6] == 99 and data[at - 3] == 115:
             shown |= _by_class(data, begin, close)
-        elif first == 115 and length == 5 and data[name + 4] == 101 and close - begin >= _SHORTEST_STYLE:  # style
+        elif last == 101 and first == 32 and data[at - 6] == 115 and close - begin >= _SHORTEST_STYLE:
             shown |= _by_style(data, begin, close)
-        elif first == 104 and length == 6 and data[name + 5] == 110:
+        elif last == 110 and first == 104 and data[at - 8] == 32:
             shown |= HIDDEN * (data[begin] != 102)  # hidden, unless it is "false"
-        elif first == 97 and length == 11 and data[name + 5] == 104:
+        elif last == 110 and first == 104 and at > 13 and data[at - 13] == 32 and data[at - 12] == 97:
             shown |= HIDDEN * (data[begin] == 116)  # aria-hidden="true"
-        elif first == 116 and length == 4 and close - begin == 6:
+        elif last == 101 and data[at - 6] == 32 and data[at - 5] == 116 and close - begin == 6:
             shown |= HIDDEN * (data[begin] == 104)  # type="hidden"
-        elif first == 100 and length == 16 and data[name + 5] == 108 and data[name + 10] == 110:  # data-line-number
-            shown |= NUMBER
+        elif last == 114 and at > 18 and data[at - 18] == 32 and data[at - 17] == 100 and data[at - 12] == 108:
+            shown |= NUMBER  # data-line-number
+        at = close + 1
     return shown

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from sparkprep.extract.blocks import Blocks
 from sparkprep.extract.grid import COLUMNS, grid, outermost
@@ -43,21 +44,24 @@ def rows_of(page: Blocks, blocks: Sequence[int], layout: set[int]) -> Rows:
     """
     rows = Rows()
     names, parents, firsts, ends, _, closes = page.scan.elements[:6]
-    is_written = np.zeros(len(page.chars) + 1, np.int64)
-    is_written[np.asarray(blocks, np.int64) + 1] = 1
-    before = np.cumsum(is_written)
-    is_cell = _IS_CELL[names] & (before[ends] > before[firsts])
+    is_cell = _IS_CELL[names]
     is_cell[list(layout)] = False
+    if not is_cell.any():
+        return rows
+    of_text = np.array(blocks, np.int64)
+    before = np.zeros(len(page.chars) + 1, np.int32)
+    before[of_text + 1] = 1
+    before = np.cumsum(before, dtype=np.int32)
+    is_cell &= before[ends] > before[firsts]
     cells = np.flatnonzero(is_cell)
     if not len(cells):
         return rows
     columns, lines, tables, is_alone = grid(page.html, _begin(page, int(cells[0])), closes[cells])
-    in_parts = np.isin(parents[cells], list(_around_lines(page, blocks)))
-    is_cell[cells] = ~in_parts & ((is_alone == 0) | (columns > 0))
+    is_cell[cells] = ~_around_lines(page, of_text)[parents[cells]] & ((is_alone == 0) | (columns > 0))
     around = np.zeros(len(names), np.int32)
     outermost(parents, is_cell, around)
     rows.cell = around.tolist()
-    written = np.unique(around[page.scan.blocks[0, blocks]])
+    written = np.unique(around[page.scan.blocks[0, of_text]])
     written = written[written > 0]
     place = np.searchsorted(cells, written)
     used, which = np.unique(tables[place] * COLUMNS + columns[place], return_inverse=True)
@@ -79,25 +83,25 @@ def _begin(page: Blocks, element: int) -> int:
     return int(page.scan.elements[4, table]) - len("<table")
 
 
-def _around_lines(page: Blocks, blocks: Sequence[int]) -> set[int]:
-    """Return the elements around blocks of several lines of code, and around several rows of a table."""
+def _around_lines(page: Blocks, blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return of each element whether it is around blocks of several lines of code, or several rows of a table."""
     names, parents = page.scan.elements[:2]
-    groups, count = np.unique(parents[names == _TR], return_counts=True)
-    inside = groups[count > 1].tolist()
-    where, chars, _, _, coded = page.scan.blocks[:, blocks]
-    several = np.flatnonzero(_IS_CODE[names[where]] | (coded == chars))
-    for place in several.tolist():
-        block = blocks[place]
+    inside = np.flatnonzero(np.bincount(parents[names == _TR]) > 1).tolist()
+    element, chars, coded = (row[blocks] for row in page.scan.blocks[[0, 1, 4]])
+    is_code = _IS_CODE[names[element]]
+    for place in np.flatnonzero(is_code | (coded == chars)).tolist():
+        block = int(blocks[place])
         begin, end = page.starts[block], page.starts[block + 1]
-        if (_IS_CODE[names[where[place]]] and b"\n" in page.text[begin:end]) or (
-            place and are_lines_of_code(page, blocks[place - 1], block)
+        if (is_code[place] and b"\n" in page.text[begin:end]) or (
+            place and are_lines_of_code(page, int(blocks[place - 1]), block)
         ):
             inside.append(page.element[block])
-    around: set[int] = set()
-    for element in inside:
-        while element > 0 and element not in around:
-            around.add(element)
-            element = page.parent[element]
+    around = np.zeros(len(names), np.bool_)
+    for number in inside:
+        each = number
+        while each > 0 and not around[each]:
+            around[each] = True
+            each = page.parent[each]
     return around
 
 

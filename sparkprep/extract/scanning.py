@@ -139,7 +139,7 @@ def _is_line_of_code(data, begin, number):
 def _open_or_close(data, elements, stack, state, tag, is_closing, shown):
     """Open an element, or close the innermost where it is this one; return by how many more elements lines are kept
     then, by how many more of `pre`, and by how many more lines of code."""
-    kind, number, after, end = tag
+    kind, number, after, end, _ = tag
     depth = state[_DEPTH]
     if not is_closing:
         is_code = kind == BLOCK and shown & CODE_LINE != 0 and data[end + 1] != _LINE_END
@@ -171,7 +171,7 @@ def _next_tag(data, at, is_code, hashes, kinds, numbers, state):
     is passed over. Something hidden that is most of the page waits for a script that shows it."""
     tag, is_closing, then, raw = read_tag(data, at, hashes, kinds, numbers)
     state[_RAW_UNTIL] = max(raw, state[_RAW_UNTIL]) if then >= 0 else len(data)  # nor has any that follows an end
-    if is_closing or tag[3] - tag[2] < 5 or tag[0] == UNSEEN or then <= at:
+    if is_closing or not tag[4] or tag[0] == UNSEEN or then <= at:
         return tag, is_closing, 0, then
     shown = shown_by(data, tag[2], tag[3])
     if shown and (tag[0] <= KEPT_LINES or tag[0] == LINK or tag[0] == CODE):
@@ -226,7 +226,7 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, s
     in_link = was_linked = was_coded = is_end = False
     while not is_end:
         is_end = at == len(data)
-        tag, is_closing = (BLOCK if is_end else 0, 0, 0, 0), False
+        tag, is_closing = (BLOCK if is_end else 0, 0, 0, 0, 0), False
         if at + 3 < len(data) and data[at] == _OPENS and at >= state[_RAW_UNTIL]:
             is_code = keeps_lines > 0 or in_code > 0
             tag, is_closing, shown, then = _next_tag(data, at, is_code, hashes, kinds, numbers, state)

@@ -20,7 +20,7 @@ _SLASH = ord("/")
 _WORD = np.array([chr(byte).isalnum() for byte in range(128)])
 _ENDS = np.array([chr(byte) in ".,;:!?)]}%" for byte in range(128)])
 
-_TAG = types.UniTuple(types.int64, 5)
+_TAG = types.UniTuple(types.int64, 6)
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 
 
@@ -49,21 +49,26 @@ def after_comment(data: npt.NDArray[np.uint8], at: int) -> int:
     return len(data)
 
 
-@njit(types.int64(BYTES, types.int64), cache=KEPT)
-def _end_of_tag(data: npt.NDArray[np.uint8], at: int) -> int:
-    """Return where the ">" of a tag lies, or -1 where it has none. at: behind its name.
+@njit(types.UniTuple(types.int64, 2)(BYTES, types.int64), cache=KEPT)
+def _end_of_tag(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
+    """Return where the ">" of a tag lies, or -1 where it has none, and whether it may have an attribute that says how
+    its text is shown, by the last letters of its name. at: behind the tag's name.
 
     A value begins with `="`: names of attributes may have quotes in them too.
     """
+    says = 0
     while at < len(data):
         if data[at] == 62:
-            return at
+            return at, says
         if data[at] == 34 and data[at - 1] == 61:
+            # clasS, stylE, typE; hiddEN; data-line-numbER
+            last = data[at - 2]
+            says |= last == 115 or last == 101 or ((last == 110 or last == 114) and data[at - 3] == 101)
             at += 1
             while at < len(data) and data[at] != 34:
                 at += 1
         at += 1
-    return -1
+    return -1, 0
 
 
 @njit(types.int64(BYTES, types.int64), cache=KEPT)
@@ -152,8 +157,9 @@ def is_dense(data: npt.NDArray[np.uint8], at: int) -> bool:
 
 @njit(_TAG(BYTES, types.int64, types.uint64[::1], types.uint8[::1], types.uint8[::1]), cache=KEPT)
 def tag_at(data, at, hashes, kinds, numbers):
-    """Return of the tag that begins at `at` its kind, the number of its name, where that begins and ends, and where the
-    tag's ">" lies: -1 where there is none, and the name's beginning is its end where this is no tag."""
+    """Return of the tag that begins at `at` its kind, the number of its name, where that begins and ends, where the
+    tag's ">" lies, and whether it may say how its text is shown. -1 where it has no end; the name's beginning is its
+    end where this is no tag."""
     first = at + 1 + (data[at + 1] == _SLASH)
     after = first
     value = np.uint64(0)
@@ -163,11 +169,12 @@ def tag_at(data, at, hashes, kinds, numbers):
         value = value * np.uint64(MULTIPLIER) + np.uint64(data[after])
         after += 1
     if after == first:
-        return 0, 0, first, after, -1
+        return 0, 0, first, after, -1, 0
     slot = np.int64(value % np.uint64(SLOTS))
     while kinds[slot] and hashes[slot] != value:
         slot = (slot + 1) % SLOTS
-    return kinds[slot], numbers[slot], first, after, _end_of_tag(data, after)
+    close, says = _end_of_tag(data, after)
+    return kinds[slot], numbers[slot], first, after, close, says
 
 
 @njit(types.int64(BYTES, types.int64, types.int64, BYTES), cache=KEPT)

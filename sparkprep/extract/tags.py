@@ -96,8 +96,9 @@ TAG_TABLE = _table()
 
 _SLASH = ord("/")
 
-PLACE = types.UniTuple(types.int64, 4)
-"""Of a tag its kind, the number of its name, and where its attributes begin and end."""
+PLACE = types.UniTuple(types.int64, 5)
+"""Of a tag its kind, the number of its name, where its attributes begin and end, and whether these may say how text is
+shown."""
 
 
 @njit(
@@ -111,16 +112,16 @@ def read_tag(data, at, hashes, kinds, numbers):
     behind it and what of it is not seen, `at` where this is no tag, -1 where it has no end; and until where text is
     raw, 0 where it is not."""
     if data[at + 1] == 33 and data[at + 2] == 45 and data[at + 3] == 45:
-        return (UNSEEN, 0, at, at), False, after_comment(data, at + 4), 0
-    kind, number, first, after, close = tag_at(data, at, hashes, kinds, numbers)
+        return (UNSEEN, 0, at, at, 0), False, after_comment(data, at + 4), 0
+    kind, number, first, after, close, says = tag_at(data, at, hashes, kinds, numbers)
     if after == first or close < 0:
-        return (0, 0, at, at), False, at if after == first else -1, 0
+        return (0, 0, at, at, 0), False, at if after == first else -1, 0
     is_closing, then, raw_until = data[at + 1] == _SLASH, close + 1, 0
     if kind in (UNSEEN, BOX) and not is_closing:
         then = after_closing(data, then, first, after)
     elif kind == RAW and not is_closing:
         raw_until = after_closing(data, then, first, after) - (after - first) - 3
-    return (kind, number, after, close), is_closing, then, raw_until
+    return (kind, number, after, close, says), is_closing, then, raw_until
 
 
 _MATH, _MATH_END, _SPAN_END = (np.frombuffer(text, np.uint8) for text in (b"<math", b"</math>", b"</span>"))
