@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkprep.console import Exit, guarded, if_interrupted, passing_over_repeats, safe_text
-from sparkprep.errors import UserError
+from sparkprep.errors import Finished, UserError
 
 
 def failing(error: BaseException) -> Callable[[], int]:
@@ -59,6 +59,11 @@ def test_a_failure_that_can_be_explained_is_one_line(capsys: pytest.CaptureFixtu
     code = guarded(failing(ValueError()), debug=False, explain=lambda error: explain.get(type(error).__name__))
     assert code == Exit.SPARK_FAILED
     assert capsys.readouterr().err == "error: Spark failed: of this; --debug shows all of it\n"
+
+
+def test_what_is_finished_already_is_said_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(failing(Finished("out is finished already")), debug=False) == Exit.DONE == 0
+    assert capsys.readouterr().err == "out is finished already\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])

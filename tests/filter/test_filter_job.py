@@ -218,7 +218,7 @@ def test_a_result_of_curation_is_not_taken_for_one_of_deduplication(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(spark, documents(tmp_path / "in.parquet", [GOOD]), tmp_path / "out")
-    with pytest.raises(UserError, match="has no 'candidates'"):
+    with pytest.raises(UserError, match="a result of `filter`, not of `dedup`; name"):
         FinishedRun(str(tmp_path / "out"))
     assert FilterResult.open(tmp_path / "out", spark).kept.count() == 1
     with pytest.raises(UserError, match="has no 'candidates'"):
