@@ -140,20 +140,23 @@ def grade(
         raise UserError(f"{output} has no removed/ folder, so what was removed is not known: give {argument('input')}")
     documents = Documents(parts)
 
-    notes: list[str] = []
-    if audit is not None and (elsewhere := len(audit.elsewhere)):
-        notes.append(f"{elsewhere:,} documents were removed for documents of earlier crawls: not graded")
+    notes = _left_out(audit)
     kept = documents.mask(kept_ids)
     stated = None if audit is None else _stated(audit, documents)  # once: each look-up hashes all ids anew
     _note_odd_ids(notes, kept_ids, kept, stated, None if input_ids is None else documents.mask(input_ids))
     judged = _Judged(documents, kept, audit, stated, notes)
     if kind == "pairs":
-        if "jaccard" in truth_table.columns:
-            notes += _told_of_threshold(threshold, run.threshold)
+        notes += _told_of_threshold(threshold, run.threshold) if "jaccard" in truth_table.columns else []
         return _against_pairs(judged, truth_table, named, threshold or run.threshold or THRESHOLD)
     if kind == "clusters":
         return _against_clusters(judged, truth_table, named[0])
     return _against_kept(judged, named)
+
+
+def _left_out(audit: Audit | None) -> list[str]:
+    """Return a note where documents are not graded, as a list of notes."""
+    number = 0 if audit is None else len(audit.elsewhere)
+    return [f"{number:,} documents were removed for documents of earlier crawls: not graded"] if number else []
 
 
 def _without(ids: pa.ChunkedArray, others: pa.ChunkedArray) -> pa.ChunkedArray:
