@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sparkprep.extract.blocks import BY_NAME, BY_TAG, Blocks
 from sparkprep.extract.prose import FEW_WORDS, OF_PROSE, Counts, Measures, Sums
-from sparkprep.extract.scanning import NAMES
+from sparkprep.extract.tags import NAMES
 
 _LONG = 80
 """Characters from which a block looks like running text."""

@@ -209,6 +209,9 @@ def _copy_plain(data, at, text, out):
     return length
 
 
+# In `_scan`, stack holds of the open elements the name, where the attributes lie, the number, once there is text in it,
+# and whether it keeps lines. Text up to `solid` is sure, blanks and line ends up to `out` once more comes; `box` is
+# where one of its own stood last, which parts words.
 @njit(
     types.void(
         BYTES, types.uint64[::1], types.uint8[::1], types.uint8[::1], types.uint8[::1], types.int32[::1],
@@ -217,30 +220,24 @@ def _copy_plain(data, at, text, out):
     cache=KEPT,
 )  # fmt: skip
 def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, state):
-    """Fill what `Scan` has, and in `state` how many blocks and elements there are. stack: of the open elements the
-    name, where the attributes lie, the number, once there is text in it, and whether it keeps lines. Text up to `solid`
-    is sure, blanks and line ends up to `out` once more comes."""
+    """Fill what `Scan` has, and in `state` how many blocks and elements there are."""
     at = begin = out = solid = chars = solid_chars = linked = dense = coded = breaks = keeps_lines = 0
-    in_pre = in_code = border = shown = 0
-    box = -1
+    in_pre = in_code = border = shown = box = 0
     in_link = was_linked = was_coded = is_end = False
     while not is_end:
         is_end = at == len(data)
         tag, is_closing = (BLOCK if is_end else 0, 0, 0, 0, 0), False
         if at + 3 < len(data) and data[at] == _OPENS and at >= state[_RAW_UNTIL]:
-            is_code = keeps_lines > 0 or in_code > 0
-            tag, is_closing, shown, then = _next_tag(data, at, is_code, hashes, kinds, numbers, state)
+            tag, is_closing, shown, then = _next_tag(data, at, keeps_lines + in_code > 0, hashes, kinds, numbers, state)
             if then > at:
                 at = then
                 in_link = not is_closing if tag[0] == LINK else in_link
-                if tag[0] == CODE:
-                    in_code = max(0, in_code + (-1 if is_closing else 1))
-                elif in_pre and (tag[0] == BLOCK or (tag[0] == 0 and shown & OWN_LINE)):
+                in_code = max(0, in_code + (-1 if is_closing else 1)) if tag[0] == CODE else in_code
+                if in_pre and (tag[0] == BLOCK or (tag[0] == 0 and shown & OWN_LINE)):
                     out, chars = solid + min(breaks, 2), solid_chars + min(breaks, 2)
                     border = _border(border, tag[1], is_closing) if solid > begin and not breaks else border
                     continue
-                elif (tag[0] == BOX or tag[0] == IMAGE) and out == solid and not shown & HIDDEN:
-                    box = out
+                box = out if (tag[0] == BOX or tag[0] == IMAGE) and out == solid and not shown & HIDDEN else box
                 if tag[0] in (0, UNSEEN, LINK, CODE, BOX, IMAGE, EMPTY):
                     continue
         if tag[0] in (BLOCK, KEPT_LINES, RAW):

@@ -13,7 +13,7 @@ from sparkprep.io.json_files import read_json
 from sparkprep.io.paths import join_path
 from sparkprep.io.walking import Entry, Tree
 
-_METRICS, _KEPT, _DOCUMENTS = "metrics.json", "kept/", "documents/"
+_METRICS, _REPORT, _KEPT, _DOCUMENTS = "metrics.json", "report.html", "kept/", "documents/"
 _TOKENS_METRICS, _REJECTED = "_metrics.json", "rejected/"
 _OF_DEDUP = {"counts": dict, "settings": dict, "versions": dict}
 _OF_SEVERAL = {"thresholds": list, "steps": list, "settings": dict}
@@ -100,7 +100,9 @@ def refuse_other(folder: str, job: str, advice: str) -> None:
     except UserError:
         return
     if other != job:
-        raise UserError(f"{folder}: a result of `{other}`, not of `{job}`; {advice}")
+        report = join_path(folder, _REPORT)
+        shown = f" (of this one, {report} tells)" if exists(report) else ""
+        raise UserError(f"{folder}: a result of `{other}`, not of `{job}`; {advice}{shown}")
 
 
 def rows_of_results(path: str, tree: Tree) -> tuple[list[Entry], list[Entry]]:

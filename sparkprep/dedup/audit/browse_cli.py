@@ -5,11 +5,7 @@ from __future__ import annotations
 import argparse
 import webbrowser
 
-from sparkprep.commands import command
 from sparkprep.console import add_debug, has_screen, safe_text, say
-from sparkprep.errors import UserError
-from sparkprep.io.paths import join_path, normalise
-from sparkprep.io.results import job_of
 from sparkprep.kinds import Integer
 
 EPILOG = """\
@@ -41,7 +37,6 @@ def run(args: argparse.Namespace) -> int:
     from sparkprep.dedup.audit.pages import NotThere, Pages
     from sparkprep.dedup.audit.server import LocalServer
 
-    _refuse_other_jobs(args.output)
     finished = FinishedRun(args.output)
     with Index(finished, announce=lambda line: say(f"  {safe_text(line)}")) as index:
         pages = Pages(finished, index)
@@ -58,14 +53,3 @@ def run(args: argparse.Namespace) -> int:
                 webbrowser.open(server.url)
             server.serve_forever()
     return 0
-
-
-def _refuse_other_jobs(output: str) -> None:
-    """Raise UserError for the result of another job, with what shows that one."""
-    folder = normalise(output)
-    job = job_of(folder, "name the output folder of a finished dedup")
-    if job != "dedup":
-        raise UserError(
-            f"{folder}: a result of `{job}`, and browse shows those of `dedup`: open "
-            f"{join_path(folder, 'report.html')}, or ask for a document by {command('explain', folder, 'ID')}"
-        )
