@@ -184,7 +184,7 @@ def test_output_and_input_may_not_lie_in_each_other(tmp_path: Path) -> None:
         (tmp_path / "link/in", data),
         (data, tmp_path / "link/out"),
     ):
-        with pytest.raises(UserError, match="inside|is the input itself"):
+        with pytest.raises(UserError, match=r"inside|is the input itself"):
             OutputFolder(output, overwrite=True, inputs=["s3://bucket/x", given])
     OutputFolder(data / "in/out", overwrite=False, inputs=[data / "in/a.parquet"])
     OutputFolder(tmp_path / "data2", overwrite=False, inputs=[data])
