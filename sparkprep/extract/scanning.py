@@ -221,15 +221,13 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, s
     name, where the attributes lie, the number, once there is text in it, and whether it keeps lines. Text up to `solid`
     is sure, blanks and line ends up to `out` once more comes."""
     at = begin = out = solid = chars = solid_chars = linked = dense = coded = breaks = keeps_lines = 0
-    in_pre = in_code = border = shown = 0
-    box = -1
+    in_pre = in_code = border = shown = box = 0
     in_link = was_linked = was_coded = is_end = False
     while not is_end:
         is_end = at == len(data)
         tag, is_closing = (BLOCK if is_end else 0, 0, 0, 0, 0), False
         if at + 3 < len(data) and data[at] == _OPENS and at >= state[_RAW_UNTIL]:
-            is_code = keeps_lines > 0 or in_code > 0
-            tag, is_closing, shown, then = _next_tag(data, at, is_code, hashes, kinds, numbers, state)
+            tag, is_closing, shown, then = _next_tag(data, at, keeps_lines + in_code > 0, hashes, kinds, numbers, state)
             if then > at:
                 at = then
                 in_link = not is_closing if tag[0] == LINK else in_link
@@ -248,14 +246,12 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, s
                 _end_block(elements, stack, state, starts, blocks, solid, solid_chars, linked, dense, coded)
             begin, out, was_linked, was_coded = solid, solid, False, False
             chars = solid_chars = linked = dense = coded = breaks = border = 0
-            if not is_end:
-                more = _open_or_close(data, elements, stack, state, tag, is_closing, shown)
-                keeps_lines, in_pre, in_code = keeps_lines + more[0], in_pre + more[1], max(0, in_code + more[2])
+            more = _open_or_close(data, elements, stack, state, tag, is_closing or is_end, shown)
+            keeps_lines, in_pre, in_code = keeps_lines + more[0], in_pre + more[1], max(0, in_code + more[2])
             continue
         is_break = tag[0] == BREAK
         byte, blank, length = (_LINE_END, 1, 0) if is_break else character_at(data, at)
-        at += length
-        breaks += border == _OPENED and byte == _LINE_END
+        at, breaks = at + length, breaks + (border == _OPENED and byte == _LINE_END)
         if border and byte != _LINE_END:
             text[solid] = 9 if border == _CELL else _LINE_END
             breaks, out, chars = border != _CELL, solid + 1, solid_chars + 1
@@ -265,10 +261,8 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, s
             out, chars = solid + min(breaks, 2), solid_chars + min(breaks, 2)
             text[solid:out] = _LINE_END
         elif not blank:
-            if box == out > begin and begins_word(data, at - 1, byte, text[out - 1]):
-                text[out] = 32
-                out, chars = out + 1, chars + 1
-            text[out] = byte
+            parts = np.int64(box == out > begin and begins_word(data, at - 1, byte, text[out - 1]))
+            text[out], text[out + parts], out, chars = 32, byte, out + parts, chars + parts
             if byte & 0xC0 != 0x80:
                 chars += 1
                 linked += (chars - solid_chars if was_linked else 1) if in_link else 0
