@@ -245,14 +245,12 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, s
                 _end_block(elements, stack, state, starts, blocks, solid, solid_chars, linked, dense, coded)
             begin, out, was_linked, was_coded = solid, solid, False, False
             chars = solid_chars = linked = dense = coded = breaks = border = 0
-            if not is_end:
-                more = _open_or_close(data, elements, stack, state, tag, is_closing, shown)
-                keeps_lines, in_pre, in_code = keeps_lines + more[0], in_pre + more[1], max(0, in_code + more[2])
+            more = _open_or_close(data, elements, stack, state, tag, is_closing or is_end, shown)
+            keeps_lines, in_pre, in_code = keeps_lines + more[0], in_pre + more[1], max(0, in_code + more[2])
             continue
         is_break = tag[0] == BREAK
         byte, blank, length = (_LINE_END, 1, 0) if is_break else character_at(data, at)
-        at += length
-        breaks += border == _OPENED and byte == _LINE_END
+        at, breaks = at + length, breaks + (border == _OPENED and byte == _LINE_END)
         if border and byte != _LINE_END:
             text[solid] = 9 if border == _CELL else _LINE_END
             breaks, out, chars = border != _CELL, solid + 1, solid_chars + 1
@@ -262,10 +260,8 @@ def _scan(data, hashes, kinds, numbers, text, starts, blocks, elements, stack, s
             out, chars = solid + min(breaks, 2), solid_chars + min(breaks, 2)
             text[solid:out] = _LINE_END
         elif not blank:
-            if box == out > begin and begins_word(data, at - 1, byte, text[out - 1]):
-                text[out] = 32
-                out, chars = out + 1, chars + 1
-            text[out] = byte
+            parts = np.int64(box == out > begin and begins_word(data, at - 1, byte, text[out - 1]))
+            text[out], text[out + parts], out, chars = 32, byte, out + parts, chars + parts
             if byte & 0xC0 != 0x80:
                 chars += 1
                 linked += (chars - solid_chars if was_linked else 1) if in_link else 0
