@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparkprep.dedup.columns import SIGNATURES
+from sparkprep.dedup.kernels.arrays import distinct, run_starts
 from sparkprep.dedup.kernels.bands import SLOTS
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns, signature_rows
@@ -148,11 +149,13 @@ def look_for(sampled: Sampled, rows: pa.RecordBatch, threshold: float, seen: See
     seen.words += len(rows)
     if not len(rows) or not len(sampled.key):
         return
+    rows = _first_of_each_text(rows)
     key, text_hash = np.asarray(rows[KEY]), np.asarray(rows["text_hash"]).view(np.uint64)
     _note_copies(sampled, rows, key, text_hash, seen)
     tiny, bands = matrix_from_binary(rows["tiny"], np.uint8), matrix_from_binary(rows["bands"], np.uint64)
     _note_texts(sampled, bands, text_hash, seen)
-    for row, owner in _pairs(sampled, bands):
+    unsettled = ~(seen.shared & seen.near)[sampled.owner]
+    for row, owner in _pairs(sampled.bucket[unsettled], sampled.owner[unsettled], bands):
         other = text_hash[row] != sampled.text_hash[owner]
         row, owner = row[other], owner[other]
         seen.shared[owner] = True
@@ -162,6 +165,18 @@ def look_for(sampled: Sampled, rows: pa.RecordBatch, threshold: float, seen: See
         for each, of in zip(row[alike].tolist(), owner[alike].tolist(), strict=True):
             if (rows["rank"][each].as_py(), int(key[each])) < sampled.place[of]:
                 seen.near[of] = True
+
+
+def _first_of_each_text(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Return of the rows of one text the first in the keep order: what it tells of others, they all tell.
+
+    Without this, copies of one text would be looked at as often as there are pairs of them.
+    """
+    if len(distinct(np.asarray(rows["text_hash"]))) == len(rows):
+        return rows
+    by_text = [("text_hash", "ascending"), ("rank", "ascending"), (KEY, "ascending")]
+    ordered = rows.take(pc.sort_indices(rows, sort_keys=by_text))
+    return ordered.take(pa.array(run_starts(np.asarray(ordered["text_hash"]))))
 
 
 def scan(
@@ -266,12 +281,15 @@ def _note_texts(sampled: Sampled, bands: npt.NDArray[np.uint64], text_hash: npt.
 
 
 def _pairs(
-    sampled: Sampled, bands: npt.NDArray[np.uint64]
+    bucket: npt.NDArray[np.uint64], owner: npt.NDArray[np.int64], bands: npt.NDArray[np.uint64]
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Yield (rows, documents of the sample) that share a bucket, some at a time; a pair may come more than once."""
+    """Yield (rows, documents of the sample) that share a bucket, some at a time; a pair may come more than once.
+
+    bucket, owner: as those of `Sampled`. bands: (rows, bands).
+    """
     flat = bands.reshape(-1)
-    starts = np.searchsorted(sampled.bucket, flat, side="left")
-    counts = np.searchsorted(sampled.bucket, flat, side="right") - starts
+    starts = np.searchsorted(bucket, flat, side="left")
+    counts = np.searchsorted(bucket, flat, side="right") - starts
     hit = np.flatnonzero(counts)
     ends = np.cumsum(counts[hit])
     cuts = [0, *np.flatnonzero(np.diff(ends // _PAIRS)).tolist(), len(hit)]
@@ -279,7 +297,7 @@ def _pairs(
         here = hit[low:high]
         many = counts[here]
         within = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
-        yield np.repeat(here // bands.shape[1], many), sampled.owner[np.repeat(starts[here], many) + within]
+        yield np.repeat(here // bands.shape[1], many), owner[np.repeat(starts[here], many) + within]
 
 
 def _column(table: pa.Table, name: str) -> pa.Array:

@@ -1,5 +1,6 @@
 """A scan tells of a sample's documents what a walk through all pairs tells, in one process as in several."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import corpus
@@ -119,3 +120,25 @@ def test_documents_of_oversized_buckets_are_found_and_copies_make_none(tmp_path:
     assert len(found.warnings) == (copies == 1)
     shuffled = shuffled_of(["dedup"], SETTINGS, True, *[Factor(120, 120, 120)] * 3, found)["dedup"]
     assert (shuffled.high > 2 * shuffled.low) == (copies == 1)
+
+
+@pytest.mark.parametrize("variants", [1, 3000])
+def test_alike_documents_are_not_compared_pair_by_pair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variants: int
+) -> None:
+    """Of copies one in a batch stands for all, and what is known of a document of the sample is not asked again."""
+    words = [f"w{n}" for n in range(60)]
+    texts = [" ".join([*words, f"v{n % variants}"]) for n in range(3000)]
+    rows: list[dict[str, object]] = [{"id": f"{n:04}", "text": text} for n, text in enumerate(texts)]
+    summary = summarise(list_input([corpus.write(tmp_path / "docs", rows)]).files)
+    pairs, compared = scanning._pairs, []
+
+    def counted(*given: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for found in pairs(*given):
+            compared.append(len(found[0]))
+            yield found
+
+    monkeypatch.setattr(scanning, "_pairs", counted)
+    sampled, seen, _ = seen_by(summary, 1000)
+    assert sum(compared) < 0.3 * len(sampled.key) * len(rows) * SETTINGS.banding.bands
+    assert seen.near.sum() == (variants > 1) * (len(sampled.key) - 1)
