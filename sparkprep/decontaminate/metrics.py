@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,11 +14,9 @@ from sparkprep.decontaminate.index import Index, Searched
 from sparkprep.decontaminate.kernels.grams import I64
 from sparkprep.decontaminate.settings import REPORT_ONLY, DecontaminateSettings
 from sparkprep.decontaminate.tally import Tally
-from sparkprep.documents.opening import Opened
-from sparkprep.errors import argument, flag
+from sparkprep.documents.surroundings import Surroundings
+from sparkprep.errors import argument
 from sparkprep.io.left_out import name_left_out
-from sparkprep.options import changed
-from sparkprep.spark.versions import versions
 
 FORMAT = 1
 TOP = 20
@@ -28,25 +24,9 @@ COMMON = 10
 """An n-gram in more documents is one to be looked at. GPT-3 took no notice of such (Brown et al. 2020, appendix C)."""
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What a run was made of. paths: None for a table, which `table` names. parts: manifests by folder.
-
-    resumed: what of the work an earlier run had done (`Stages.figures`). fingerprint: of what was asked for.
-    """
-
-    spark: str
-    settings: DecontaminateSettings
-    opened: Opened
-    output: str
-    paths: list[str] | None
-    table: str | None
-    parts: dict[str, list[dict[str, Any]]]
-    resumed: dict[str, Any] | None = None
-    fingerprint: str | None = None
-
-
-def build(run: Surroundings, tally: Tally, index: Index, searched: Sequence[Searched], held: I64) -> dict[str, Any]:
+def build(
+    run: Surroundings[DecontaminateSettings], tally: Tally, index: Index, searched: Sequence[Searched], held: I64
+) -> dict[str, Any]:
     """Return everything that metrics.json holds, but for the stages.
 
     held: int64 (n-grams,), how many documents hold each, those that are common among them.
@@ -58,23 +38,7 @@ def build(run: Surroundings, tally: Tally, index: Index, searched: Sequence[Sear
         counts &= held <= settings.most_documents
     benchmarks = _benchmarks(index, searched, tally, counts)
     return {
-        "format": FORMAT,
-        "job": "decontaminate",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command(run),
-        "output": run.output,
-        "resumed": run.resumed,
-        "fingerprint": run.fingerprint,
-        "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings).items()},
-        "versions": versions(run.spark, ("numpy", "numba", "pyarrow")),
-        "input": {
-            "paths": run.paths or [run.table or "a DataFrame"],
-            "files": len(opened.listing.files),
-            "documents": tally.documents + opened.rejected,
-            "file_bytes": sum(file.size for file in opened.listing.files),
-            "text_bytes": tally.text_bytes,
-            "clean_text_bytes": tally.clean_bytes,
-        },
+        **run.head(FORMAT, tally.documents, text_bytes=tally.text_bytes, clean_text_bytes=tally.clean_bytes),
         "counts": {
             "input": tally.documents + opened.rejected,
             "kept": tally.documents - removed,
@@ -164,14 +128,3 @@ def _warnings(settings: DecontaminateSettings, benchmarks: Sequence[dict[str, An
             f"or copies of a question; {argument('most_documents', COMMON)} would let such documents stay"
         )
     return warnings
-
-
-def command(run: Surroundings) -> str:
-    """Return the command line that makes this run anew; for an input without a path, the call."""
-    settings = changed(run.settings)
-    if run.paths is None:
-        return f"decontaminate_documents({', '.join(['documents', *(f'{n}={v!r}' for n, v in settings.items())])})"
-    words: list[str] = []
-    for name, value in settings.items():
-        words += [flag(name), *(value if isinstance(value, tuple) else [str(value)])]
-    return shlex.join(["sparkprep", "decontaminate", "--input", *run.paths, "--output", run.output, *words])

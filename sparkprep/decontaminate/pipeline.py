@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, TextIO, Unpack
 
 import numpy as np
@@ -25,21 +25,11 @@ from sparkprep.decontaminate.searching import COUNTS, Columns, Search, audit_sch
 from sparkprep.decontaminate.settings import REPORT_ONLY, DecontaminateKeywords, DecontaminateSettings
 from sparkprep.decontaminate.tally import Tally
 from sparkprep.documents.keys import id_column
-from sparkprep.documents.opening import (
-    Given,
-    Opened,
-    Source,
-    check_table,
-    name_of,
-    open_listed,
-    paths_of,
-    place_of_output,
-    source_of,
-    spool_table,
-)
+from sparkprep.documents.opening import Given, Source, name_of, open_source, paths_of, place_of_output, source_of
 from sparkprep.documents.parquet.pieces import Documents, plan
+from sparkprep.documents.surroundings import Surroundings
 from sparkprep.io.files import write_text
-from sparkprep.io.listing import Listing, list_input
+from sparkprep.io.listing import list_input
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.io.results import place_of
@@ -149,7 +139,9 @@ def _open_and_run(
     listing = list_input(source, settings.text_column) if isinstance(source, list) else None
     options = {**asdict(settings), "benchmark_files": [each.sha256 for each in searched]}
     stages = Stages(folder, progress, "decontaminate", options, listing, cores(spark))
-    opened, columns = _opened(spark, source, listing, settings, folder, progress, stages)
+    opened, columns = open_source(
+        spark, source, listing, settings, folder, progress, stages, partial(_columns, settings=settings)
+    )
     progress.expect(opened.summary.bytes)
     documents = plan(opened.summary, stages.tasks)
     tables = _tables(documents.schema, columns, settings, folder)
@@ -180,7 +172,8 @@ def _open_and_run(
         nothing = Table(join_path(folder.work, REMOVED), tables.found.schema, tables.found.form)
         nothing.save_empty()
         parts[REMOVED] = nothing.manifest()
-    surroundings = metrics.Surroundings(
+    surroundings = Surroundings(
+        job="decontaminate",
         spark=spark.version,
         settings=settings,
         opened=opened,
@@ -194,23 +187,9 @@ def _open_and_run(
     return _report(surroundings, tally, index, searched, held, folder, progress)
 
 
-def _opened(
-    spark: SparkSession,
-    source: Source,
-    listing: Listing | None,
-    settings: DecontaminateSettings,
-    folder: OutputFolder,
-    progress: Progress,
-    stages: Stages,
-) -> tuple[Opened, Columns]:
-    """Open documents, however they come, and choose the columns that the settings mean."""
-    if listing is not None:
-        opened = open_listed(spark, listing, folder, progress, settings.max_bad, stages=stages)
-    else:
-        assert not isinstance(source, list)
-        id_column(settings.id_column, check_table(source, settings.text_column).names)  # before Spark computes it
-        opened = spool_table(spark, source, folder, progress, settings.text_column)
-    return opened, Columns(settings.text_column, id_column(settings.id_column, opened.summary.schema.names))
+def _columns(schema: pa.Schema, settings: DecontaminateSettings) -> Columns:
+    """Return the columns of an input. Raises UserError for one that is named and not there."""
+    return Columns(settings.text_column, id_column(settings.id_column, schema.names))
 
 
 def _tables(schema: pa.Schema, columns: Columns, settings: DecontaminateSettings, folder: OutputFolder) -> _Tables:
@@ -309,7 +288,7 @@ def _check(rows: int, whole: Tally, tables: _Tables, settings: DecontaminateSett
 
 
 def _report(
-    surroundings: metrics.Surroundings,
+    surroundings: Surroundings[DecontaminateSettings],
     tally: Tally,
     index: Index,
     searched: Sequence[Searched],
@@ -318,16 +297,9 @@ def _report(
     progress: Progress,
 ) -> dict[str, Any]:
     """Write metrics.json and report.html, and return the metrics."""
-    begun = time.monotonic()
-    with progress.stage("report") as stage:
+    with progress.reporting() as so_far:
         figures = metrics.build(surroundings, tally, index, searched, held)
-
-        def timed() -> dict[str, Any]:
-            this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))
-            figures["stages"] = [*progress.summary(), this]
-            figures["seconds"] = round(progress.seconds, 3)
-            return figures
-
-        report.write(join_path(folder.work, REPORT), timed(), tally, index)
+        figures |= so_far()
+        report.write(join_path(folder.work, REPORT), figures, tally, index)
         write_text(join_path(folder.work, METRICS), json.dumps(figures, indent=1) + "\n")
     return figures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -13,7 +14,7 @@ from sparkprep.dedup.kernels.rank import has_order
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns
 from sparkprep.documents.keys import id_column, named_column
-from sparkprep.documents.opening import Opened, Source, check_table, open_listed, spool_table
+from sparkprep.documents.opening import Opened, Source, open_source
 from sparkprep.errors import UserError, argument
 from sparkprep.io.listing import list_input
 from sparkprep.io.output import OutputFolder
@@ -55,13 +56,8 @@ def open_documents(
         options["threshold"] = list(thresholds)
     noted = listing if is_noted else None
     stages = Stages(folder, progress, "dedup", options, noted, cores(spark), free=("driver_budget",))
-    if listing is not None:
-        opened = open_listed(spark, listing, folder, progress, settings.max_bad, stages=stages)
-    else:
-        assert not isinstance(source, list)
-        choose_columns(check_table(source, settings.text_column), settings)  # before Spark computes it
-        opened = spool_table(spark, source, folder, progress, settings.text_column)
-    return Input(opened, choose_columns(opened.summary.schema, settings), stages)
+    choose = partial(choose_columns, settings=settings)
+    return Input(*open_source(spark, source, listing, settings, folder, progress, stages, choose), stages)
 
 
 def choose_columns(schema: pa.Schema, settings: Settings) -> Columns:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TextIO, Unpack, overload
 
@@ -356,13 +355,7 @@ def _report(
     work: Workspace, tally: Tally, counts: Sequence[CandidateCounts], outcomes: Sequence[Outcome]
 ) -> dict[str, Any]:
     """Write metrics.json and report.html, of each threshold and of all together; return the metrics of the run."""
-    begun = time.monotonic()
-    with work.progress.stage("report") as stage:
-
-        def so_far() -> dict[str, Any]:
-            this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))
-            return {"stages": [*work.progress.summary(), this], "seconds": round(work.progress.seconds, 3)}
-
+    with work.progress.reporting() as so_far:
         told = [
             _report_of_one(view, tally, of_view, outcome, so_far)
             for view, of_view, outcome in zip(work.each, counts, outcomes, strict=True)

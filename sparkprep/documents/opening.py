@@ -6,9 +6,9 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -38,6 +38,8 @@ from sparkprep.spark.tables import Form, Table
 
 _UNPACKED = {"jsonl.gz": 3.0, "jsonl.zst": 4.0}
 """Bytes of documents in a byte of such a file, about: for the first estimate of a run alone."""
+
+T = TypeVar("T")
 
 Source = DataFrame | MemoryTable | list[str]
 """Documents as they come: a table of Spark's or of the program's own, or paths."""
@@ -118,6 +120,40 @@ class Opened:
     rejected: int = 0
     """bad lines, which lie in a folder of their own in the output folder"""
     warnings: list[str] = field(default_factory=list)
+
+
+class ReadSettings(Protocol):
+    """What a job's settings say of how documents are read."""
+
+    @property
+    def text_column(self) -> str: ...
+
+    @property
+    def max_bad(self) -> str: ...
+
+
+def open_source(
+    spark: SparkSession,
+    source: Source,
+    listing: Listing | None,
+    settings: ReadSettings,
+    folder: OutputFolder,
+    progress: Progress,
+    stages: Stages,
+    choose: Callable[[pa.Schema], T],
+) -> tuple[Opened, T]:
+    """Open documents, however they come, and choose the columns that the settings mean.
+
+    listing: of the files that `source` names, None where it is a table, whose columns are chosen before Spark computes
+    it. Raises UserError as `open_listed`, `spool_table` and `choose`.
+    """
+    if listing is not None:
+        opened = open_listed(spark, listing, folder, progress, settings.max_bad, stages=stages)
+    else:
+        assert not isinstance(source, list)
+        choose(check_table(source, settings.text_column))
+        opened = spool_table(spark, source, folder, progress, settings.text_column)
+    return opened, choose(opened.summary.schema)
 
 
 def open_listed(

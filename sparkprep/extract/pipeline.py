@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
@@ -158,13 +157,10 @@ def _report(folder: str, metrics: dict[str, Any], told: Sequence[_Told], rejecte
     examples = Examples()
     for each in told:
         examples.merge(each.examples)
-    begun = time.monotonic()
-    with progress.stage("report") as stage:
+    with progress.reporting() as so_far:
 
         def timed() -> dict[str, Any]:
-            this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))
-            metrics["stages"] = [*progress.summary(), this]
-            metrics["seconds"] = round(progress.seconds, 1)
+            metrics.update(so_far())
             return metrics
 
         places = list(islice(_rows(rejected), PLACES))

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import heapq
-import shlex
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from sparkprep.documents.opening import Opened
-from sparkprep.errors import flag
+from sparkprep.documents.surroundings import Surroundings
 from sparkprep.filter.judging import OTHERS, STAYS, Columns, Tally
 from sparkprep.filter.rules import RULES, Bound
 from sparkprep.filter.settings import FilterSettings
 from sparkprep.io.left_out import name_left_out
-from sparkprep.options import changed
-from sparkprep.spark.versions import versions
 
 FORMAT = 1
 TOP = 30
@@ -26,48 +20,14 @@ LEAST = 10
 """A source of fewer documents is not."""
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What a run was made of. paths: None for a table, which `table` names. parts: manifests by folder.
-    resumed: what of the work an earlier run had done (`Stages.figures`). fingerprint: of what was
-    asked for."""
-
-    spark: str
-    settings: FilterSettings
-    opened: Opened
-    columns: Columns
-    output: str
-    paths: list[str] | None
-    table: str | None
-    parts: dict[str, list[dict[str, Any]]]
-    resumed: dict[str, Any] | None = None
-    fingerprint: str | None = None
-
-
-def build(run: Surroundings, tally: Tally) -> dict[str, Any]:
+def build(run: Surroundings[FilterSettings], columns: Columns, tally: Tally) -> dict[str, Any]:
     """Return everything that metrics.json holds, but for the stages."""
     settings, opened = run.settings, run.opened
     removed = sum(tally.by_rule.values())
-    sources = _sources(run.columns.source, tally)
+    sources = _sources(columns.source, tally)
     lost = sources["lost_over_90_percent"] if sources else []
     return {
-        "format": FORMAT,
-        "job": "filter",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command(run),
-        "output": run.output,
-        "resumed": run.resumed,
-        "fingerprint": run.fingerprint,
-        "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings).items()},
-        "versions": versions(run.spark, ("numpy", "numba", "pyarrow")),
-        "input": {
-            "paths": run.paths or [run.table or "a DataFrame"],
-            "files": len(opened.listing.files),
-            "documents": tally.documents + opened.rejected,
-            "file_bytes": sum(file.size for file in opened.listing.files),
-            "text_bytes": tally.text_bytes,
-            "kept_text_bytes": tally.kept_bytes,
-        },
+        **run.head(FORMAT, tally.documents, text_bytes=tally.text_bytes, kept_text_bytes=tally.kept_bytes),
         "counts": {
             "input": tally.documents + opened.rejected,
             "kept": tally.documents - removed,
@@ -136,14 +96,3 @@ def _sources(column: str | None, tally: Tally) -> dict[str, Any] | None:
             for name in most_lost(documents)
         ],
     }
-
-
-def command(run: Surroundings) -> str:
-    """Return the command line that makes this run anew; for an input without a path, the call."""
-    settings = changed(run.settings)
-    if run.paths is None:
-        return f"filter_documents({', '.join(['documents', *(f'{name}={v!r}' for name, v in settings.items())])})"
-    words: list[str] = []
-    for name, value in settings.items():
-        words += [flag(name), *(value if isinstance(value, tuple) else [str(value)])]
-    return shlex.join(["sparkprep", "filter", "--input", *run.paths, "--output", run.output, *words])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, TextIO, Unpack
 
 import pyarrow as pa
@@ -15,19 +15,9 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkprep.arguments import check_arguments
 from sparkprep.dedup.kernels.rank import has_order
 from sparkprep.documents.keys import id_column, named_column
-from sparkprep.documents.opening import (
-    Given,
-    Opened,
-    Source,
-    check_table,
-    name_of,
-    open_listed,
-    paths_of,
-    place_of_output,
-    source_of,
-    spool_table,
-)
+from sparkprep.documents.opening import Given, Source, name_of, open_source, paths_of, place_of_output, source_of
 from sparkprep.documents.parquet.pieces import Documents, plan
+from sparkprep.documents.surroundings import Surroundings
 from sparkprep.errors import UserError, argument
 from sparkprep.filter import metrics, report
 from sparkprep.filter.contents import KEPT, MADE, METRICS, REMOVED, REPORT
@@ -36,7 +26,7 @@ from sparkprep.filter.questions import questions_of
 from sparkprep.filter.result import FilterResult
 from sparkprep.filter.settings import FilterKeywords, FilterSettings
 from sparkprep.io.files import write_text
-from sparkprep.io.listing import Listing, list_input
+from sparkprep.io.listing import list_input
 from sparkprep.io.output import OutputFolder
 from sparkprep.io.paths import join_path
 from sparkprep.io.results import place_of
@@ -124,7 +114,9 @@ def _open_and_run(
     """Open the input, judge its documents, write what stays and what goes, and return the metrics."""
     listing = list_input(source, settings.text_column) if isinstance(source, list) else None
     stages = Stages(folder, progress, "filter", asdict(settings), listing, cores(spark))
-    opened, columns = _opened(spark, source, listing, settings, folder, progress, stages)
+    opened, columns = open_source(
+        spark, source, listing, settings, folder, progress, stages, partial(_columns, settings=settings)
+    )
     progress.expect(opened.summary.bytes)
     documents = plan(opened.summary, stages.tasks)
     form = Form("snappy", (columns.text,))
@@ -138,11 +130,11 @@ def _open_and_run(
     )
     _check(documents.summary.rows, tally, kept, removed, stages)
     opened.listing.check_unchanged()
-    surroundings = metrics.Surroundings(
+    surroundings = Surroundings(
+        job="filter",
         spark=spark.version,
         settings=settings,
         opened=opened,
-        columns=columns,
         output=folder.path,
         paths=source if isinstance(source, list) else None,
         table=None if isinstance(source, list) else name_of(source),
@@ -150,26 +142,7 @@ def _open_and_run(
         fingerprint=stages.fingerprint,
         parts={KEPT: kept.manifest(), REMOVED: removed.manifest()},
     )
-    return _report(surroundings, tally, folder, progress)
-
-
-def _opened(
-    spark: SparkSession,
-    source: Source,
-    listing: Listing | None,
-    settings: FilterSettings,
-    folder: OutputFolder,
-    progress: Progress,
-    stages: Stages,
-) -> tuple[Opened, Columns]:
-    """Open documents, however they come, and choose the columns that the settings mean."""
-    if listing is not None:
-        opened = open_listed(spark, listing, folder, progress, settings.max_bad, stages=stages)
-    else:
-        assert not isinstance(source, list)
-        _columns(check_table(source, settings.text_column), settings)  # before Spark computes it
-        opened = spool_table(spark, source, folder, progress, settings.text_column)
-    return opened, _columns(opened.summary.schema, settings)
+    return _report(surroundings, columns, tally, folder, progress)
 
 
 def _columns(schema: pa.Schema, settings: FilterSettings) -> Columns:
@@ -232,19 +205,16 @@ def _check(rows: int, whole: Tally, kept: Table, removed: Table, stages: Stages)
 
 
 def _report(
-    surroundings: metrics.Surroundings, tally: Tally, folder: OutputFolder, progress: Progress
+    surroundings: Surroundings[FilterSettings],
+    columns: Columns,
+    tally: Tally,
+    folder: OutputFolder,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Write metrics.json and report.html, and return the metrics."""
-    begun = time.monotonic()
-    with progress.stage("report") as stage:
-        figures = metrics.build(surroundings, tally)
-
-        def timed() -> dict[str, Any]:
-            this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))
-            figures["stages"] = [*progress.summary(), this]
-            figures["seconds"] = round(progress.seconds, 3)
-            return figures
-
-        report.write(join_path(folder.work, REPORT), timed(), report.borderline(tally, surroundings.settings))
+    with progress.reporting() as so_far:
+        figures = metrics.build(surroundings, columns, tally)
+        figures |= so_far()
+        report.write(join_path(folder.work, REPORT), figures, report.borderline(tally, surroundings.settings))
         write_text(join_path(folder.work, METRICS), json.dumps(figures, indent=1) + "\n")
     return figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
@@ -106,6 +106,21 @@ class Progress:
         if self._forecast is not None:
             self._forecast.end(name, stage.seconds)
         self._say(stage)
+
+    @contextmanager
+    def reporting(self) -> Iterator[Callable[[], dict[str, Any]]]:
+        """Time the writing of a report, a run's last stage; yield what returns all stages and seconds so far.
+
+        Both are told in the report itself: what follows is the writing of some small files.
+        """
+        begun = time.monotonic()
+        with self.stage("report") as stage:
+
+            def so_far() -> dict[str, Any]:
+                this = asdict(replace(stage, seconds=round(time.monotonic() - begun, 3)))
+                return {"stages": [*self.summary(), this], "seconds": round(self.seconds, 3)}
+
+            yield so_far
 
     def skip(self, name: str, words: str) -> None:
         """Tell of a stage, or a part of one, that an earlier run has finished: its line says so."""
