@@ -247,7 +247,7 @@ def test_output_and_input_may_not_lie_in_each_other(out: str) -> None:
         ("s3://bucket", "s3://bucket/out"),
         ("s3://bucket/data/in", "s3n://bucket/data"),
     ):
-        with pytest.raises(UserError, match="inside"):
+        with pytest.raises(UserError, match=r"inside|is the input itself"):
             OutputFolder(output, overwrite=True, inputs=["/somewhere", given], made=MADE)
     OutputFolder("s3://bucket/data2", overwrite=False, inputs=["s3://bucket/data", "s3://other/data2"])
 
