@@ -42,6 +42,9 @@ def _table() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
 
 
 _HASHES, _MARK = _table()
+_BEGINS = np.zeros(256, np.bool_)
+"""Bytes by which one of these classes begins."""
+_BEGINS[[ord(letter) for name in _MARKS for letter in (name[0], name[0].upper())]] = True
 _WHITE_SPACE, _DISPLAY, _VISIBILITY = (
     np.frombuffer(name, np.uint8) for name in (b"white-space", b"display", b"visibility")
 )
@@ -77,6 +80,11 @@ def _by_class(data: npt.NDArray[np.uint8], at: int, end: int) -> int:
     shown = 0
     while at < end:
         begin, value = at, np.uint64(0)
+        if not _BEGINS[data[at]]:
+            while at < end and data[at] > 32:
+                at += 1
+            at += 1
+            continue
         while at < end and data[at] > 32:
             byte = data[at] + 32 * (65 <= data[at] <= 90)
             value = value * np.uint64(MULTIPLIER) + np.uint64(byte)
