@@ -51,6 +51,7 @@ def call_all() -> float:
     column = pa.array([*TEXTS, None])
     sketches = sketch.sketch(column)
     rank.id_hashes(column)
+    utf8.characters(column)
     _search(sketches)
     _decide()
     xxhash64.xxhash64(column, 1)
