@@ -110,9 +110,9 @@ def resumed(place: str, asked_for: str | None) -> None:
 
 
 def test_what_is_asked_for_is_known_by_all_that_the_answer_depends_on() -> None:
-    run = Asked("dedup", {"threshold": 0.8, "driver_budget": 1}, [("/in/a", 10, 5)], "/tmp/one", 2)
+    run = Asked("dedup", {"threshold": 0.8, "driver_budget": 1}, [("/in/a", 10, 5)], "scratch/one", 2)
     free = ("driver_budget",)
-    same = replace(run, options={"driver_budget": 7, "threshold": 0.8}, scratch="/tmp/two", tasks=9)
+    same = replace(run, options={"driver_budget": 7, "threshold": 0.8}, scratch="scratch/two", tasks=9)
     assert fingerprint(same, free) == fingerprint(run, free)
     for other in (
         replace(run, job="filter"),
