@@ -64,17 +64,10 @@ def _blobs(entries: Entries, exact: npt.NDArray[np.int64], partitions: int) -> I
 
     The copies of one call go to one task, another one for each call: no task gets them all.
     """
-    of_copies = int(exact[0, 1]) % partitions if len(exact) else 0
-    part = ((entries.bucket >> np.uint64(32)) % np.uint64(partitions)).astype(np.int32)
-    order = np.argsort(part, kind="stable")
-    entries, part = entries.take(order), part[order]
-    ends = np.searchsorted(part, np.arange(partitions), side="right")
-    start = 0
-    for p, end in enumerate(ends.tolist()):
-        if end > start or (p == of_copies and len(exact)):
-            blob = Entries(entries.bucket[start:end], entries.key[start:end], entries.text_hash[start:end]).pack()
+    of_copies = int(exact[0, 1]) % partitions if len(exact) else -1
+    for p, blob in enumerate(entries.pack(partitions)):
+        if blob or p == of_copies:
             yield p, (blob, exact.tobytes() if p == of_copies else b"")
-        start = end
 
 
 def first_entries(
@@ -147,10 +140,8 @@ def search_buckets(
         packed.append(entries)
         if exact:
             yield _rows(RowKind.EXACT, np.frombuffer(exact, np.int64).reshape(-1, 2))
-    unpacked = Entries.unpack(packed)
-    del packed
     hot: list[npt.NDArray[np.int64]] = []
-    for contents in buckets.search(unpacked, cap, budget, standing):
+    for contents in buckets.search(packed, cap, budget, standing):
         if budget is not None:
             hot.append(distinct(contents.hot[:, 1]))
         for kind, table in (

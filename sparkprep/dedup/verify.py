@@ -8,19 +8,18 @@ into blocks.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.ipc
 
 from sparkprep.dedup.columns import GROUPS, TEXTS
 from sparkprep.dedup.index.indexed import IndexedDocuments
 from sparkprep.dedup.kernels.arrays import run_starts
-from sparkprep.dedup.kernels.shingles import document_shingles, drop_repeats, jaccard_of_sets
-from sparkprep.dedup.kernels.unicode import table
+from sparkprep.dedup.kernels.sets import ShingleSets
 from sparkprep.dedup.search_tables import ComparisonPart
 from sparkprep.dedup.workspace import Workspace
 from sparkprep.documents.keys import KEY
@@ -43,40 +42,51 @@ GROUP_SHINGLES = 8_000_000
 _TEXT = pa.schema([TEXTS.field("text"), TEXTS.field("hashes")])
 
 
-def compare_groups(batches: Iterator[pa.RecordBatch], width: int) -> Iterator[pa.RecordBatch]:
-    """Turn rows of (group, KEY, text, hashes, partners), sorted by group and key, into pairs with their similarity.
+class _Contents:
+    """The texts, or instead of them the shingle hashes, of a batch's rows."""
 
-    width: words of a shingle. `partners` are the lesser keys of the same group that a document is to be compared with.
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._data, self._offsets, _ = text_buffers(batch["text"])
+        self._hashes, self._hash_ends = runs_from_binary(batch["hashes"], np.uint64)
+        self._has_hashes = np.asarray(batch["hashes"].is_valid())
+
+    def add_to(self, sets: ShingleSets, row: int) -> None:
+        """Add the set of a row to others."""
+        if self._has_hashes[row]:
+            sets.add_set(self._hashes[self._hash_ends[row] : self._hash_ends[row + 1]])
+        else:
+            sets.add_text(self._data, self._offsets[row], self._offsets[row + 1])
+
+
+def compare_groups(
+    batches: Sequence[pa.RecordBatch], width: int, content_of: Callable[[int], pa.RecordBatch] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Turn rows of TEXTS, all of their groups, into pairs with their similarity.
+
+    Texts are not copied: their places are sorted. width: words of a shingle. content_of: returns the text and hashes of
+    a key, in a batch of one row; rows then come without them.
     """
-    lookup = table()
-    buffer = np.empty(1 << 16, np.uint64)
-    group: int | None = None
-    sets: dict[int, npt.NDArray[np.uint64]] = {}
-    for batch in batches:
-        data, offsets, _ = text_buffers(batch["text"])
-        hashes, hash_ends = runs_from_binary(batch["hashes"], np.uint64)
-        has_hashes = np.asarray(batch["hashes"].is_valid())
-        keys, groups = batch[KEY].to_pylist(), batch["group"].to_pylist()
-        partners, ends = runs_from_lists(batch["partners"])
-        similarity = np.empty(len(partners), np.float64)
-        for row, key in enumerate(keys):
-            if groups[row] != group:
-                group, sets = groups[row], {}
-            if has_hashes[row]:
-                shingles = sets[key] = hashes[hash_ends[row] : hash_ends[row + 1]].copy()
+    rows = pa.Table.from_batches([batch.select(GROUPS.names) for batch in batches], GROUPS).combine_chunks()
+    order = np.lexsort((np.asarray(rows[KEY]), np.asarray(rows["group"])))
+    rows = rows.take(pa.array(order)).combine_chunks()
+    keys, starts = np.array(rows[KEY]), run_starts(np.asarray(rows["group"])).tolist()
+    sizes = [len(batch) for batch in batches]
+    batch_of = np.repeat(np.arange(len(batches)), sizes)[order].tolist()
+    row_of = np.concatenate([np.arange(size) for size in [0, *sizes]])[order].tolist()
+    partners, ends = runs_from_lists(rows["partners"].combine_chunks())
+    similarity = np.empty(len(partners), np.float64)
+    contents, sets = [] if content_of else [_Contents(batch) for batch in batches], ShingleSets(width)
+    for start, end in pairwise([*starts, len(keys)]):
+        sets.clear()
+        for place in range(start, end):
+            if content_of:
+                _Contents(content_of(int(keys[place]))).add_to(sets, 0)
             else:
-                start, end = offsets[row], offsets[row + 1]
-                if end - start >= buffer.size:
-                    buffer = np.empty(end - start + 1, np.uint64)
-                n, _ = document_shingles(data, start, end, lookup, width, buffer)
-                buffer[:n].sort()
-                shingles = sets[key] = drop_repeats(buffer[:n])
-            for place in range(ends[row], ends[row + 1]):
-                similarity[place] = jaccard_of_sets(shingles, sets[partners[place]])
-        own = np.repeat(np.asarray(batch[KEY]), np.diff(ends))
-        yield pa.RecordBatch.from_arrays(
-            [pa.array(partners), pa.array(own), pa.array(similarity)], ["a", "b", "jaccard"]
-        )
+                contents[batch_of[place]].add_to(sets, row_of[place])
+            own = slice(ends[place], ends[place + 1])
+            sets.compare_last(keys[start : place + 1], partners[own], similarity[own])
+    later = np.repeat(keys, np.diff(ends))
+    yield pa.RecordBatch.from_arrays([pa.array(partners), pa.array(later), pa.array(similarity)], ["a", "b", "jaccard"])
 
 
 def compare(work: Workspace, part: ComparisonPart) -> None:
@@ -103,10 +113,9 @@ def _compare(work: Workspace, part: ComparisonPart) -> None:
     write_part, width = part_writer(part.pairs), work.settings.shingle_words
 
     def finish(number: int, blobs: Iterator[bytes]) -> list[Written]:
-        rows = pa.Table.from_batches((pa.ipc.read_record_batch(blob, TEXTS) for blob in blobs), TEXTS)
-        rows = rows.sort_by([("group", "ascending"), (KEY, "ascending")])
-        batches = _with_long_texts(rows, part) if part.long_texts else iter(rows.to_batches())
-        return [write_part(number, compare_groups(batches, width))]
+        batches = [pa.ipc.read_record_batch(blob, TEXTS) for blob in blobs]
+        content_of = partial(_content_of, part) if part.long_texts else None
+        return [write_part(number, compare_groups(batches, width, content_of))]
 
     part.pairs.note(shuffle(work.spark, list(groups.parts or {}), send, reducers, finish))
 
@@ -173,11 +182,7 @@ def _put_aside(batch: pa.RecordBatch, part: ComparisonPart) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([*(batch[name] for name in GROUPS.names), *nothing], schema=TEXTS)
 
 
-def _with_long_texts(rows: pa.Table, part: ComparisonPart) -> Iterator[pa.RecordBatch]:
-    """Yield sorted rows one by one, each with its text read from its file."""
-    for batch in rows.to_batches():
-        for row, key in enumerate(batch[KEY].to_pylist()):
-            with open_parquet(part.text_file(key)) as file:
-                read = file.read()
-            one, text = batch.slice(row, 1), (read[name].combine_chunks() for name in _TEXT.names)
-            yield pa.RecordBatch.from_arrays([*(one[name] for name in GROUPS.names), *text], schema=TEXTS)
+def _content_of(part: ComparisonPart, key: int) -> pa.RecordBatch:
+    """Return the text and the hashes of a document that was put aside."""
+    with open_parquet(part.text_file(key)) as file:
+        return file.read().combine_chunks().to_batches()[0]

@@ -21,6 +21,7 @@ from sparkprep.dedup.kernels import (
     components,
     hashing,
     rank,
+    sets,
     shingles,
     sketch,
     unicode,
@@ -37,7 +38,7 @@ from sparkprep.tokens import xxhash64
 
 TEXTS = ("The quick brown fox jumps over the lazy dog, naïvely.", "The quick brown fox jumps over the lazy dog.")
 _MODULES = (
-    *(band_keys, buckets, clusters, components, hashing, language_model, scanning, serialized, shingles, sketch),
+    *(band_keys, buckets, clusters, components, hashing, language_model, scanning, serialized, sets, shingles, sketch),
     *(attributes, grid, tables, tags, c4, fineweb, gopher, judge, texts, words, utf8, grams, ngram_words, xxhash64),
 )
 
@@ -83,7 +84,7 @@ def _search(sketches: sketch.Sketches) -> None:
     band_keys.band_keys(tiny, slots, keys)
     key = np.asarray(pa.array(np.arange(rows)))
     entries = buckets.Entries(keys.reshape(-1), np.repeat(key, len(slots)), np.repeat(sketches.text_hash, len(slots)))
-    list(buckets.search(buckets.Entries.unpack([entries.pack()]), cap=10))
+    list(buckets.search(entries.pack(2), cap=10))
     buckets.Leaders(0, 2).meet(key, tiny, np.full(len(key), 2), 100.0, 110.0, 120.0)
 
 
@@ -108,10 +109,9 @@ def _find_ngrams(column: pa.Array) -> None:
 def _compare(column: pa.Array) -> float:
     """Call what compares two texts."""
     data, offsets, _ = text_buffers(column)
-    sets = []
+    compared, similarity = sets.ShingleSets(5), np.empty(1)
     for row in range(2):
-        buffer = np.empty(1 << 10, np.uint64)
-        n, _ = shingles.document_shingles(data, offsets[row], offsets[row + 1], unicode.table(), 5, buffer)
-        buffer[:n].sort()
-        sets.append(shingles.drop_repeats(buffer[:n]))
-    return float(shingles.jaccard_of_sets(*sets))
+        compared.add_text(data, offsets[row], offsets[row + 1])
+    partners = np.asarray(pa.array([0]))
+    compared.compare_last(np.arange(2), partners, similarity)
+    return float(similarity[0])

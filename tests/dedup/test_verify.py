@@ -30,7 +30,7 @@ def pairs_of(texts: Sequence[Sequence[str]]) -> dict[tuple[int, int], float]:
         for key, partners in ((a, []), (b, [a]))
     ]
     table = pa.Table.from_pylist(rows, TEXTS)
-    found = compare_groups(iter(table.to_batches(max_chunksize=7)), WIDTH)
+    found = compare_groups(table.to_batches(max_chunksize=7), WIDTH)
     return {(row["a"], row["b"]): row["jaccard"] for batch in found for row in batch.to_pylist()}
 
 

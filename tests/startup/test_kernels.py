@@ -68,7 +68,7 @@ columns = [pa.array([0, 1]), pa.array([0, 0]), pa.array([[], [0]], pa.list_(pa.i
 named = dict(zip([KEY, "group", "partners", "text", "hashes"], columns, strict=True))
 grouped = pa.RecordBatch.from_arrays([named[name].cast(ROWS.field(name).type) for name in ROWS.names], schema=ROWS)
 for batch in (grouped, received(grouped)):
-    list(verify.compare_groups(iter([batch]), width=5))
+    list(verify.compare_groups([batch], width=5))
 pairs, copies = np.array([[0, 1], [0, 2]]), np.array([[1, 3], [2, 4]])
 for rows in range(3):
     for rule in (clusters.leader, clusters.component):

@@ -36,8 +36,7 @@ from sparkprep.dedup.index.manifest import (
 )
 from sparkprep.dedup.kernels.arrays import I64
 from sparkprep.dedup.kernels.hashing import hash_rows
-from sparkprep.dedup.kernels.shingles import document_shingles, drop_repeats
-from sparkprep.dedup.kernels.unicode import table
+from sparkprep.dedup.kernels.sets import ShingleSets
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns, Tally, count_rows, signature_rows
 from sparkprep.dedup.ties import ranked
@@ -252,22 +251,14 @@ def _sets(texts: pa.Array, width: int) -> Iterator[pa.RecordBatch]:
     """Yield the distinct shingle hashes of texts (SETS), about 1 MB at a time."""
     texts = texts.cast(pa.string(), safe=False) if pa.types.is_null(texts.type) else texts
     data, offsets, valid = text_buffers(texts)
-    lookup, buffer = table(), np.empty(1 << 16, np.uint64)
-    found: list[Any] = []
-    size = 0
+    sets = ShingleSets(width)
     for row in range(len(texts)):
         start, end = offsets[row], offsets[row + 1] if valid[row] else offsets[row]
-        if end - start >= buffer.size:
-            buffer = np.empty(end - start + 1, np.uint64)
-        n, _ = document_shingles(data, start, end, lookup, width, buffer)
-        buffer[:n].sort()
-        found.append(drop_repeats(buffer[:n]))
-        size += found[-1].nbytes
-        if size >= _SET_BYTES or row == len(texts) - 1:
-            ends = np.concatenate([[0], np.cumsum([each.size for each in found], dtype=np.int64)])
-            hashes = runs_to_binary(np.concatenate(found), ends).cast(pa.large_binary())
-            yield pa.RecordBatch.from_arrays([hashes], schema=SETS)
-            found, size = [], 0
+        sets.add_text(data, start, end)
+        values, ends = sets.runs
+        if values.nbytes >= _SET_BYTES or row == len(texts) - 1:
+            yield pa.RecordBatch.from_arrays([runs_to_binary(values, ends).cast(pa.large_binary())], schema=SETS)
+            sets = ShingleSets(width)  # the batch looks into its array
 
 
 def write_rows(work: Workspace, crawl: CrawlOfRun, counts: CandidateCounts) -> None:

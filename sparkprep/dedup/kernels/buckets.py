@@ -4,7 +4,7 @@ An entry says that a document lies in a bucket. Entries travel as packed blobs o
 each would cost more than everything done with it. Documents with the same normalised text stand in a bucket as one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,12 +15,39 @@ from numba import njit
 from sparkprep.dedup.kernels import KEPT
 from sparkprep.dedup.kernels.arrays import I64, U64, run_starts
 from sparkprep.dedup.kernels.band_keys import BAND_BITS
+from sparkprep.dedup.kernels.hashing import K0, fold
 
 ID_BAND = (1 << BAND_BITS) - 1
 """The band number of entries that look for equal identifiers rather than equal slots; their `text_hash` is a count."""
 
 PART_PAIRS = 2_000_000
 """Pairs that a task holds at once, 16 bytes each, about: more where one bucket within its cap makes more."""
+
+
+_SLOTS_PER_ENTRY = 4
+"""Bytes, for each entry, of the table in which buckets that two entries share are looked for, at least."""
+_FEW = 24
+"""Entries that are sorted faster by insertion."""
+
+
+@njit(cache=KEPT)
+def _by_task(bucket, key, text_hash, tasks):
+    """Return the entries as `Entries.pack` has them, and where those of each task begin and end.
+
+    (uint64 of three times the entries, int64 of tasks + 1): task i's are packed[3 * ends[i] : 3 * ends[i + 1]].
+    """
+    task = np.empty(bucket.size, np.int32)
+    ends = np.zeros(tasks + 1, np.int64)
+    for i in range(bucket.size):
+        task[i] = (bucket[i] >> np.uint64(32)) % np.uint64(tasks)
+        ends[task[i] + 1] += 1
+    ends = np.cumsum(ends)
+    packed, place = np.empty(3 * bucket.size, np.uint64), 3 * ends[:-1]
+    for i in range(bucket.size):
+        at, size = place[task[i]], ends[task[i] + 1] - ends[task[i]]
+        packed[at], packed[at + size], packed[at + 2 * size] = bucket[i], np.uint64(key[i]), text_hash[i]
+        place[task[i]] += 1
+    return packed, ends
 
 
 @dataclass(frozen=True)
@@ -32,24 +59,32 @@ class Entries:
     text_hash: U64
     """hash of the document's normalised text"""
 
-    def pack(self) -> bytes:
-        """Return the three columns one after another, 24 bytes an entry."""
-        return self.bucket.tobytes() + self.key.tobytes() + self.text_hash.tobytes()
+    def pack(self, tasks: int) -> list[bytes]:
+        """Return the entries for each of `tasks` tasks, their three columns one after another, 24 bytes an entry.
+
+        All entries of a bucket go to one task.
+        """
+        packed, ends = _by_task(self.bucket, self.key, self.text_hash, tasks)
+        return [packed[3 * start : 3 * end].tobytes() for start, end in pairwise(ends.tolist())]
 
     @staticmethod
-    def unpack(blobs: list[bytes]) -> "Entries":
-        """Return the entries of many `pack`ed blobs."""
-        columns: list[list[npt.NDArray[np.uint64]]] = [[], [], []]
-        for blob in blobs:
-            for column, part in zip(columns, np.frombuffer(blob, np.uint64).reshape(3, -1), strict=True):
-                column.append(part)
-        bucket, key, text_hash = (np.concatenate(c) if c else np.empty(0, np.uint64) for c in columns)
+    def unpack(blob: bytes) -> "Entries":
+        """Return the entries of a blob that `pack` made, without a copy."""
+        bucket, key, text_hash = np.frombuffer(blob, np.uint64).reshape(3, -1)
         return Entries(bucket, key.view(np.int64), text_hash)
+
+    @staticmethod
+    def joined(parts: "Sequence[Entries]") -> "Entries":
+        """Return the entries of all parts in one."""
+        columns = zip(*((part.bucket, part.key, part.text_hash) for part in parts or [_NO_ENTRIES]), strict=True)
+        return Entries(*(np.concatenate(column) for column in columns))
 
     def take(self, where: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Entries":
         """Return the entries at these positions, or where the mask is true."""
         return Entries(self.bucket[where], self.key[where], self.text_hash[where])
 
+
+_NO_ENTRIES = Entries(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.uint64))
 
 NOBODY = (1 << 63) - 1
 """A key behind those of all documents."""
@@ -180,23 +215,15 @@ def _walk(bucket, key, text_hash, cap, own, removed, fill, pairs, exact, hot, ho
 
 
 def search(
-    entries: Entries, cap: int, budget: int | None = None, standing: Standing = NOTHING_DECIDED
+    blobs: Sequence[bytes], cap: int, budget: int | None = None, standing: Standing = NOTHING_DECIDED
 ) -> Iterator[BucketContents]:
-    """Yield all candidate pairs, exact copies, hot buckets and repeated identifiers among the entries of one task.
+    """Yield all candidate pairs, exact copies, hot buckets and repeated identifiers among packed entries of one task.
 
     But for those among documents alone that were decided on before, and pairs with one that was removed then. They come
     in parts of about PART_PAIRS pairs, each of whole buckets. budget: pairs at most; the cap is lowered until it
     suffices, so that the smallest buckets, which tell most, come first.
     """
-    order = np.argsort(entries.bucket)
-    b = entries.bucket[order]
-    shared = np.zeros(b.size, np.bool_)
-    if b.size:
-        shared[1:] = b[1:] == b[:-1]
-        shared[:-1] |= shared[1:]
-        shared |= (b & np.uint64(ID_BAND)) == np.uint64(ID_BAND)
-    together = entries.take(order[shared])  # most buckets hold one document: the full sort is for the few others
-    together = together.take(np.lexsort((together.key, together.text_hash, together.bucket)))
+    together = _sorted_by_bucket(_without_lone([Entries.unpack(blob) for blob in blobs]))
     starts, sizes = _bucket_sizes(together)
     if budget is not None:
         cap = _affordable_cap(sizes, cap, budget)
@@ -210,6 +237,74 @@ def search(
         tables = [np.empty((n, 2), np.int64) for n in counts]
         _walk(*columns, *limits, True, *tables)
         yield BucketContents(*tables)
+
+
+def _without_lone(parts: Sequence[Entries]) -> Entries:
+    """Return all entries but for most of those that say nothing: of buckets of one entry, as most buckets are.
+
+    So the copying and sorting is for the few others.
+    """
+    number = sum(len(part.bucket) for part in parts)
+    seen = np.zeros(1 << (_SLOTS_PER_ENTRY * number).bit_length(), np.uint8)
+    for part in parts:
+        _note(part.bucket, seen)
+    return Entries.joined([part.take(_met_again(part.bucket, part.text_hash, seen)) for part in parts])
+
+
+@njit(cache=KEPT)
+def _note(bucket, seen):
+    """Count, up to two, the entries in each slot of `seen`, uint8 (a power of two)."""
+    last = np.uint64(seen.size - 1)
+    for i in range(bucket.size):
+        slot = fold(bucket[i], K0) & last
+        if seen[slot] < 2:
+            seen[slot] += 1
+
+
+@njit(cache=KEPT)
+def _met_again(bucket, count, seen):
+    """Return a mask of the entries that share their slot of `seen` with another.
+
+    Also of an identifier's entries (ID_BAND) whose `count` is more than one.
+    """
+    last, band_mask = np.uint64(seen.size - 1), np.uint64(ID_BAND)
+    found = np.empty(bucket.size, np.bool_)
+    for i in range(bucket.size):
+        is_many = bucket[i] & band_mask == band_mask and count[i] > 1
+        found[i] = is_many or seen[fold(bucket[i], K0) & last] > 1
+    return found
+
+
+def _sorted_by_bucket(entries: Entries) -> Entries:
+    """Return the entries sorted by (bucket, text_hash, key)."""
+    order = np.argsort(entries.bucket)
+    _sort_in_buckets(entries.bucket, entries.text_hash, entries.key, order)
+    return entries.take(order)
+
+
+@njit(cache=KEPT)
+def _sort_in_buckets(bucket, text_hash, key, order):
+    """Sort positions `order`, which are sorted by bucket, by text_hash and key within each."""
+    start = 0
+    while start < order.size:
+        end = start + 1
+        while end < order.size and bucket[order[end]] == bucket[order[start]]:
+            end += 1
+        if end - start <= _FEW:
+            for i in range(start + 1, end):
+                at, j = order[i], i
+                while j > start and (
+                    text_hash[order[j - 1]] > text_hash[at]
+                    or (text_hash[order[j - 1]] == text_hash[at] and key[order[j - 1]] > key[at])
+                ):
+                    order[j] = order[j - 1]
+                    j -= 1
+                order[j] = at
+        else:
+            run = order[start:end]
+            run = run[np.argsort(key[run])]
+            order[start:end] = run[np.argsort(text_hash[run], kind="mergesort")]  # stable
+        start = end
 
 
 def _bucket_sizes(entries: Entries) -> tuple[I64, I64]:

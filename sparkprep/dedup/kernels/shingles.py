@@ -223,22 +223,6 @@ def document_shingles(data, start, end, table, width, buffer):
 
 
 @njit(cache=KEPT)
-def drop_repeats(values):
-    """Return the distinct values of a sorted uint64 array, as an array of its own."""
-    kept = 0
-    for i in range(values.size):
-        if i == 0 or values[i] != values[i - 1]:
-            kept += 1
-    out = np.empty(kept, np.uint64)
-    kept = 0
-    for i in range(values.size):
-        if i == 0 or values[i] != values[i - 1]:
-            out[kept] = values[i]
-            kept += 1
-    return out
-
-
-@njit(cache=KEPT)
 def common(a, b):
     """Return the number of values that two sorted arrays without repeats share."""
     i, j, n = 0, 0, 0

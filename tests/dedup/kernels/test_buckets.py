@@ -34,7 +34,7 @@ def search(
     entries: Entries, cap: int, budget: int | None = None, standing: Standing = buckets.NOTHING_DECIDED
 ) -> BucketContents:
     """All that the buckets hold, its parts put together."""
-    parts = [vars(part) for part in buckets.search(entries, cap, budget, standing)]
+    parts = [vars(part) for part in buckets.search(entries.pack(3), cap, budget, standing)]
     assert parts
     return BucketContents(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
@@ -119,7 +119,7 @@ def test_pairs_come_in_parts_of_a_few_buckets_and_are_the_same(docs, spread: int
     whole = search(entries_of(rows), 5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(buckets, "PART_PAIRS", part)
-        parts = list(buckets.search(entries_of(rows), 5))
+        parts = list(buckets.search(entries_of(rows).pack(1), 5))
     for name, table in vars(whole).items():
         assert np.concatenate([getattr(each, name) for each in parts]).tolist() == table.tolist()
     assert all(len(each.pairs) < part + 5 * 4 // 2 for each in parts)
@@ -141,7 +141,7 @@ def test_repeated_identifiers_are_counted_over_all_batches(rows, data: st.DataOb
     for part in (rows[:cut], rows[cut:]):
         key = np.array([k for k, _ in part], np.int64)
         parts.append(id_entries(key, np.array([h * 0x2492492492492492 for _, h in part], np.uint64)))
-    joined = Entries.unpack([p.pack() for p in parts])
+    joined = Entries.joined(parts)
     found = search(joined, 2).duplicate_ids.tolist()
     bearers = defaultdict(list)
     for key, h in rows:
@@ -155,20 +155,24 @@ def test_identifiers_and_texts_do_not_disturb_each_other() -> None:
     """Three documents of one identifier, one pair, one copy: each is reported as what it is."""
     rows = [(9 << BAND_BITS, 1, 50), (9 << BAND_BITS, 2, 51), (9 << BAND_BITS, 3, 51)]
     ids = id_entries(np.array([1, 2, 3]), np.array([9 << BAND_BITS] * 3, np.uint64))
-    found = search(Entries.unpack([entries_of(rows).pack(), ids.pack()]), 10)
+    found = search(Entries.joined([entries_of(rows), ids]), 10)
     assert found.pairs.tolist() == [[1, 2]]
     assert found.exact.tolist() == [[2, 3]]
     assert found.duplicate_ids.tolist() == [[1, 2]]
 
 
-@given(st.lists(documents, max_size=4))
-def test_packed_entries_come_out_as_they_went_in(batches) -> None:
-    parts = [entries_of([(w ^ 2**63, key, w) for key, w in docs]) for docs in batches]
-    joined = Entries.unpack([part.pack() for part in parts])
+@given(documents, st.integers(1, 5))
+def test_packed_entries_come_out_as_they_went_in_those_of_a_bucket_together(docs, tasks: int) -> None:
+    entries = entries_of([(w ^ 2**63, key, w) for key, w in docs])
+    parts = [Entries.unpack(blob) for blob in entries.pack(tasks)]
+    assert len(parts) == tasks
+    joined = Entries.joined(parts)
     for name, dtype in (("bucket", np.uint64), ("key", np.int64), ("text_hash", np.uint64)):
-        column = getattr(joined, name)
-        assert column.dtype == dtype
-        assert column.tolist() == [v for part in parts for v in getattr(part, name).tolist()]
+        assert getattr(joined, name).dtype == dtype
+    rows = list(zip(joined.bucket.tolist(), joined.key.tolist(), joined.text_hash.tolist(), strict=True))
+    assert sorted(rows) == sorted((w ^ 2**63, key, w) for key, w in docs)
+    places = [set(part.bucket.tolist()) for part in parts]
+    assert sum(map(len, places)) == len(set().union(*places)), "no bucket is in two parts"
 
 
 def test_entries_are_taken_row_by_row() -> None:
