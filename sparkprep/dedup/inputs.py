@@ -9,11 +9,10 @@ from functools import partial
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from sparkprep.dedup.keep import keep_column
+from sparkprep.dedup.keep import named_columns
 from sparkprep.dedup.kernels.rank import has_order
 from sparkprep.dedup.settings import Settings
 from sparkprep.dedup.signatures import Columns
-from sparkprep.documents.keys import id_column, named_column
 from sparkprep.documents.opening import Opened, Source, open_source
 from sparkprep.errors import UserError, argument
 from sparkprep.io.listing import list_input
@@ -21,8 +20,6 @@ from sparkprep.io.output import OutputFolder
 from sparkprep.spark.progress import Progress
 from sparkprep.spark.session import cores
 from sparkprep.spark.stages import Stages
-
-DEFAULT_SOURCE = "url"
 
 
 @dataclass(frozen=True)
@@ -65,12 +62,7 @@ def choose_columns(schema: pa.Schema, settings: Settings) -> Columns:
 
     Raises UserError for one that is named and not there, and for one that has no order where an order is needed.
     """
-    identifier = id_column(settings.id_column, schema.names)
-    source = named_column("source_column", settings.source_column, DEFAULT_SOURCE, schema.names)
-    keep = keep_column(settings)
-    if keep is not None and keep not in schema.names:
-        there = ", ".join(schema.names)
-        raise UserError(f"{argument('keep', settings.keep)}: there is no column {keep!r}; columns there are: {there}")
+    identifier, source, keep = named_columns(settings, schema.names)
     for setting, column in (("keep", keep), ("id_column", identifier)):
         if column is not None and not has_order(schema.field(column).type):
             kind = schema.field(column).type

@@ -17,6 +17,8 @@ from sparkprep.io.arrow import python_values, text_buffers
 KEY = "__key"
 """The column of the key: 0..N-1 in the order of the files and of the rows in each."""
 DEFAULT_ID = "id"
+DEFAULT_SOURCE = "url"
+"""The column by whose hosts a report tells."""
 _NULL = ("None", "null")
 
 

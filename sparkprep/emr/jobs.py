@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from sparkprep.dedup import cli as dedup_cli
+from sparkprep.dedup.keep import named_columns
 from sparkprep.dedup.thresholds import are_several, folder_of
+from sparkprep.documents.parquet.footers import summarise
 from sparkprep.emr.aws.model import EMR, Enumerated, check_request
 from sparkprep.emr.places import Staged
 from sparkprep.errors import UserError
 from sparkprep.extract import cli as extract_cli
 from sparkprep.filter import cli as filter_cli
 from sparkprep.io.files import exists
+from sparkprep.io.formats import PARQUET
+from sparkprep.io.listing import list_files
 from sparkprep.io.paths import join_path, lies_in, normalise
 from sparkprep.kinds import Text
 from sparkprep.options import Keywords, check_options, option
@@ -197,26 +201,49 @@ def input_of(args: Sequence[str]) -> str | None:
     return _last(args, "--input")
 
 
-def inputs_of(steps: Sequence[Json]) -> list[str]:
-    """Return what steps read and none before them writes: what must be there when they begin."""
+def inputs_of(steps: Sequence[Json]) -> dict[str, Sequence[str]]:
+    """Return what steps read and none before them writes, and the words of the first that does.
+
+    It must be there when they begin.
+    """
     written: set[str] = set()
-    needed = []
+    needed: dict[str, Sequence[str]] = {}
     for args in (step["HadoopJarStep"]["Args"] for step in steps):
         read, writes = input_of(args), output_of(args)
         if read is not None and read not in written:
-            needed.append(read)
+            needed.setdefault(read, args)
         written |= {writes} if writes is not None else set()
     return needed
 
 
-def check_inputs(needed: Sequence[str], soon: Sequence[str] = ()) -> None:
+def check_inputs(needed: Mapping[str, Sequence[str]], soon: Sequence[str] = ()) -> None:
     """Raise UserError for what is to be read and is not there: it would be found out on nodes that are billed.
 
-    soon: places that steps still write.
+    needed: as `inputs_of` has it. soon: places that steps still write.
     """
-    for each in needed:
-        if not any(lies_in(each, place) for place in soon) and not exists(each):
+    for each, args in needed.items():
+        if any(lies_in(each, place) for place in soon):
+            continue
+        if not exists(each):
             raise UserError(f"--input {each}: nothing lies there; name what is, or run the job that writes it first")
+        _check_columns(each, args)
+
+
+def _check_columns(place: str, args: Sequence[str]) -> None:
+    """Raise UserError for a column that a step of dedup names and the first Parquet file of its input lacks."""
+    job = next(each for each in JOBS if each.name == "dedup")
+    at = next((at for at, word in enumerate(args) if word.endswith(f"/{job.file}")), None)
+    if at is None:
+        return
+    settings = dedup_cli.settings_of(_parser(job).parse_args(args[at + 1 :]))
+    first = next((file for file in list_files([place], settings.text_column) if file.format == PARQUET), None)
+    if first is None:
+        return
+    columns = summarise([first], settings.text_column).schema.names
+    try:
+        named_columns(settings, columns)
+    except UserError as error:
+        raise UserError(f"--dedup: {first.path}: {error}") from error
 
 
 def _last(args: Sequence[str], name: str) -> str | None:

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkprep.arguments import check_arguments
 from sparkprep.dedup.kernels.rank import has_order
-from sparkprep.documents.keys import id_column, named_column
+from sparkprep.documents.keys import DEFAULT_SOURCE, id_column, named_column
 from sparkprep.documents.opening import Given, Source, name_of, open_source, paths_of, place_of_output, source_of
 from sparkprep.documents.parquet.pieces import Documents, plan
 from sparkprep.documents.surroundings import Surroundings
@@ -40,8 +40,6 @@ from sparkprep.spark.session import cores, get_session
 from sparkprep.spark.stages import Stages
 from sparkprep.spark.tables import Form, Table, Written, split_writer
 from sparkprep.spark.tasks import run
-
-DEFAULT_SOURCE = "url"
 
 
 @dataclass(frozen=True)

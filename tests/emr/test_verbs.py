@@ -1,5 +1,6 @@
 """The verbs against a server of AWS's protocols: each ends with a command that works, and none tells a secret."""
 
+import io
 import json
 import os
 import re
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import s3_buckets
 from botocore.exceptions import EndpointConnectionError
@@ -28,6 +31,16 @@ MARKED = "MARKEDSECRETKEY"
 RUN = ["--input", "s3://bucket/docs", "--output", "s3://bucket/run"]
 
 
+def parquet(**columns: list[str]) -> bytes:
+    """A Parquet file of one row group."""
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+DOCUMENTS = parquet(id=["a", "b"], text=["one text", "another one"])
+
+
 @pytest.fixture
 def staged(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A bucket with what staging leaves, at the least: its manifest. Clusters are ended afterwards."""
@@ -35,7 +48,7 @@ def staged(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     manifest = {"sparkprep": __version__, "python": "3.11", "machine": "x86_64", "files": []}
     s3_buckets.put("sparkprep/staged.json", json.dumps(manifest))
     for key in ("docs/0.parquet", "sparkprep/samples/10k/documents.parquet"):
-        s3_buckets.put(key)
+        s3_buckets.client().put_object(Bucket="bucket", Key=key, Body=DOCUMENTS)
     yield PREFIX
     s3_buckets.clear()
     emr = boto3.client("emr", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
@@ -130,6 +143,24 @@ def test_nothing_is_launched_or_given_that_reads_what_is_not_there(
     said = told(capsys, "submit", cluster, *run, code=2)
     assert words in said
     assert f"{cluster} runs and is billed" in said
+
+
+@pytest.mark.parametrize(
+    ("flag", "column"), [("--keep", "-score"), ("--id-column", "name"), ("--source-column", "host")]
+)
+def test_no_job_is_given_that_names_a_column_which_its_documents_lack(
+    staged: str, flag: str, column: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster, further = cluster_in(told(capsys, "launch", staged)), f"--dedup={flag}={column}"
+    said = told(capsys, "submit", cluster, *RUN, further, code=2)
+    name = column.removeprefix("-")
+    assert (
+        f"error: --dedup: s3://bucket/docs/0.parquet: {flag} {column}: there is no column {name!r};" in said
+    )
+    assert f"{cluster} runs and is billed" in said
+    with_it = parquet(text=["one text"], **{name: ["x"]})
+    s3_buckets.client().put_object(Bucket="bucket", Key="docs/0.parquet", Body=with_it)
+    assert "3 steps given" in told(capsys, "submit", cluster, *RUN, further)
 
 
 def test_what_an_earlier_step_still_writes_may_be_read(staged: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -432,7 +463,8 @@ def test_steps_are_given_only_where_what_they_run_is_staged(staged: str, capsys:
 def test_an_estimate_of_another_size_than_the_inputs_is_told_or_refused(
     staged: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    s3_buckets.put("big/0.parquet", "x" * 50_000)
+    line = json.dumps({"text": "x" * 987}) + "\n"
+    s3_buckets.put("big/0.jsonl", line * 50)
     words = ["launch", staged, "--input", "s3://bucket/big", "--output", "s3://bucket/run"]
     said = told(capsys, *words, "--text-gb", "0.00001", code=2)
     assert "--input s3://bucket/big holds 50.0 kB, and the estimate is of 1e-05 to 1e-05 GB of text: give --te" in said

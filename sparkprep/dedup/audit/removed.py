@@ -18,8 +18,8 @@ from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from sparkprep.dedup.audit.places import positions_in_kept
 from sparkprep.dedup.columns import MISS, REMOVED_COLUMNS
 from sparkprep.dedup.contents import AUDIT_PAIRS, AUDIT_ROWS, KEPT
-from sparkprep.dedup.inputs import DEFAULT_SOURCE
 from sparkprep.dedup.kernels.arrays import I64
+from sparkprep.documents.keys import DEFAULT_SOURCE
 from sparkprep.errors import UserError
 from sparkprep.io.arrow import filtered, plain, plain_type
 from sparkprep.io.listing import list_written

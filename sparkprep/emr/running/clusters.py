@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -191,7 +191,7 @@ def add_steps(
     emr: Any,
     cluster: str,
     steps: Sequence[Json],
-    check_inputs: Callable[[Sequence[str], Sequence[str]], None] = lambda needed, soon: None,
+    check_inputs: Callable[[Mapping[str, Sequence[str]], Sequence[str]], None] = lambda needed, soon: None,
 ) -> tuple[list[str], list[Step]]:
     """Give a cluster those of the steps that it does not have; return the new ones' ids and those that were there.
 
