@@ -129,7 +129,7 @@ class ExperimentTable:
 
     def latex(self) -> str:
         """Return a `table` that needs no package, headings in two lines, and what was spent as the last row."""
-        upper, lower = zip(*((column.heading.split("\n") + [""])[:2] for column in COLUMNS), strict=True)
+        upper, lower = zip(*([*column.heading.split("\n"), ""][:2] for column in COLUMNS), strict=True)
         lines = [
             r"\begin{table}",
             r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",

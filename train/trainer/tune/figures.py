@@ -1,0 +1,123 @@
+"""The pictures of a study as files for a paper, and as what its page holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from sparkprep.io.paths import join_path
+from sparkprep.pages import drawing
+from trainer.runs import plots as files
+from trainer.tune.findings import Findings
+from trainer.tune.plots import PAPER, Palette, draw_losses, draw_optimum, draw_rung
+from trainer.tune.rungs import Rung, ladders
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PAGE = Palette(drawing.INK, drawing.MUTED, drawing.ACCENT, drawing.BAD, drawing.BACK)
+"""The colours of the page, in light and dark."""
+
+_WIDTH, _HEIGHT, _COLUMNS = 4.2, 3.1, 3  # of one picture in a file, inches; pictures in a row
+_STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """name: short, of files and of ids in the page. label: what it shows, for those who cannot see it."""
+
+    name: str
+    label: str
+    draw: Callable[[Axes, Palette], None]
+
+    def svg(self) -> str:
+        """Return it as an <svg> element in the colours of the page."""
+        return drawing.inline(lambda axes: self.draw(axes, PAGE), self.name, self.label)
+
+
+def curves(findings: Findings) -> list[Picture]:
+    """Return the U-curve of each rung of more than one rate, on one axis of rates."""
+    rates = findings.rates if findings.rungs else (1.0, 2.0)
+
+    def of(rung: Rung, number: int) -> Picture:
+        def draw(axes: Axes, colours: Palette) -> None:
+            draw_rung(axes, rung, rates, findings.model, colours)
+
+        return Picture(f"curve-{number}", f"Validation loss by max learning rate, {rung.name}", draw)
+
+    return [of(rung, number) for number, rung in enumerate(findings.rungs, 1)]
+
+
+def optima(findings: Findings) -> list[Picture]:
+    """Return the optimum against scale, for steps and for model sizes as far as either was tried."""
+    target = findings.terms.target
+    pictures = []
+    for across, rungs in ladders(findings.rungs, target):
+
+        def draw(axes: Axes, colours: Palette, across: Any = across, rungs: Sequence[Rung] = tuple(rungs)) -> None:
+            draw_optimum(
+                axes, rungs, target, across, findings.model, findings.recommended, findings.prior, colours
+            )  # fmt: skip
+
+        pictures.append(Picture(f"optimum-{across.name}", f"Best max learning rate by {across.label}", draw))
+    return pictures
+
+
+def losses(findings: Findings) -> list[Picture]:
+    """Return the loss curves of the trials of each rung that have a log."""
+
+    def of(rung: Rung, number: int) -> Picture:
+        def draw(axes: Axes, colours: Palette) -> None:
+            draw_losses(axes, findings.curves(rung), findings.rates, colours)
+            axes.set_title(rung.name)
+
+        return Picture(f"losses-{number}", f"Loss by step of the runs of {rung.name}", draw)
+
+    return [of(rung, number) for number, rung in enumerate(findings.rungs, 1) if findings.curves(rung)]
+
+
+SETS: dict[str, Callable[[Findings], list[Picture]]] = {"u-curves": curves, "optimum": optima, "losses": losses}
+"""Name of a file, without its ending -> the pictures in it."""
+
+
+def figure_of(pictures: Sequence[Picture]) -> Figure:
+    """Return pictures side by side, three in a row, for a paper."""
+    columns = min(_COLUMNS, len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    style: dict[Any, Any] = {
+        key: value for key, value in matplotlib.rcParamsDefault.items() if "backend" not in key
+    }  # not the user's own style, by which colours would not be those that are meant
+    with matplotlib.rc_context({**style, **_STYLE}):
+        figure = Figure(figsize=(_WIDTH * columns, _HEIGHT * rows), dpi=130, layout="constrained")
+        for number, picture in enumerate(pictures, 1):
+            picture.draw(figure.add_subplot(rows, columns, number), PAPER)
+    return figure
+
+
+def write(findings: Findings, folder: str, ending: str = "png") -> list[str]:
+    """Write the figures that there are into a folder, as PNG, SVG or PDF, and return their paths.
+
+    Raises UserError for another ending, and where a file cannot be written.
+    """
+    written = []
+    for name, pictures_of in SETS.items():
+        pictures = pictures_of(findings)
+        if pictures:
+            written.append(join_path(folder, f"{name}.{ending}"))
+            files.save(figure_of(pictures), written[-1])
+    return written

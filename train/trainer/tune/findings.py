@@ -1,0 +1,103 @@
+"""What a study has come to, as report and pictures take it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sparkprep.commands import make
+from sparkprep.console import say_line
+from sparkprep.errors import UserError
+from sparkprep.io.paths import join_path
+from trainer import run_files
+from trainer.runs import log as run_log
+from trainer.runs.log import History
+from trainer.tune.experiments import Outcome, Recommendation, Terms
+from trainer.tune.plots import Belief, Model
+from trainer.tune.rungs import Rung, rate_limits, rungs_of
+from trainer.tune.tables import ExperimentTable, rate
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A study, finished or not, and what is concluded from it.
+
+    folders: of the trials, in the order of `outcomes`; None where one has none. model: the fit. prior: of the target's
+    best rate, before anything was run. predictions: of published laws for the target, each with what it says of itself.
+    spent: dollars charged in all; None: those of the outcomes. next_experiment: what would be worth running, in a
+    sentence. command: that made this.
+    """
+
+    strategy: str
+    terms: Terms
+    outcomes: Sequence[Outcome]
+    folders: Sequence[str | None] = ()
+    recommendation: Recommendation | None = None
+    model: Model | None = None
+    prior: Belief | None = None
+    predictions: Sequence[tuple[str, str, float, str]] = ()
+    spent: float | None = None
+    price_per_hour: float | None = None
+    tokens_per_step: int | None = None
+    next_experiment: str | None = None
+    command: str | None = None
+
+    @property
+    def table(self) -> ExperimentTable:
+        """All experiments, with what was spent of the budget."""
+        return ExperimentTable(self.outcomes, self.spent, self.terms.budget)
+
+    @cached_property
+    def rungs(self) -> list[Rung]:
+        """The experiments by what may be compared, from the smallest to the largest."""
+        return rungs_of(self.outcomes)
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """The ends of an axis of learning rates, the same for all pictures. Raises UserError before any experiment."""
+        if not self.outcomes:
+            raise UserError("this study has no finished experiment yet; there is nothing to draw")
+        return rate_limits(self.rungs)
+
+    @property
+    def recommended(self) -> Belief | None:
+        """The recommended rate with both intervals."""
+        told = self.recommendation
+        return None if told is None else Belief(told.learning_rate, told.interval68, told.interval95)
+
+    @property
+    def final_command(self) -> str | None:
+        """The command of the final run at the recommended rate; its capitals are for the user to replace."""
+        if self.recommendation is None:
+            return None
+        words = ("SEED_MODEL=FILE", f"LR={rate(self.recommendation.learning_rate)}", "DATA=SHARDS", "OUT=FOLDER")
+        return make("train-final", *words)
+
+    @cached_property
+    def histories(self) -> list[History | None]:
+        """The log of each trial, in the order of the outcomes; None where there is none that can be read."""
+        folders = [*self.folders, *[None] * (len(self.outcomes) - len(self.folders))]
+        return [_history(folder) for folder in folders]
+
+    def curves(self, rung: Rung) -> list[tuple[float, History, bool]]:
+        """Return of the runs of a rung that have a log the rate, the log, and whether it diverged."""
+        members = {id(outcome) for outcome in rung.outcomes}
+        return [
+            (outcome.experiment.learning_rate, history, outcome.diverged)
+            for outcome, history in zip(self.outcomes, self.histories, strict=True)
+            if history is not None and id(outcome) in members
+        ]
+
+
+def _history(folder: str | None) -> History | None:
+    if folder is None or not os.path.exists(path := join_path(folder, run_files.LOG)):
+        return None
+    try:
+        history = run_log.read(path)
+    except UserError as error:
+        say_line(f"warning: {error}; its curve is left out", sys.stderr)
+        return None
+    return history if len(history.train) or len(history.validation) else None

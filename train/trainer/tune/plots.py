@@ -1,0 +1,310 @@
+"""Pictures of a search: loss against learning rate for each rung, the optimum against scale, the trials' loss curves.
+
+Each is drawn on axes that are given, in a palette, so that the report's page and the files of a paper show the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from trainer.runs.log import History, Values
+from trainer.runs.plots import smoothed
+from trainer.tune.experiments import Scale
+from trainer.tune.rungs import Across, Rung
+from trainer.tune.tables import rate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_POINTS = 200  # of a fitted curve
+_CAP = 8.0  # losses so many times further above the best than the median is are drawn at the edge
+_TOP, _CAPPED = 0.95, 0.88  # where diverged runs and losses beyond the edge stand, in heights of the axes
+_BESIDE = 1.12  # the prior stands so far from the target, as a factor
+_FOOT = 0.42  # room for a legend below the optima, in heights of what is drawn
+_SMOOTH = 60  # points of a training loss's curve that are left
+_TRIED = "best tried, and the rates beside it"
+_LEGEND = 10  # entries of a legend at most
+_DECADE = (1, 2, 5)
+_SPECTRUM = (
+    (47, 127, 200),
+    (38, 160, 110),
+    (226, 140, 24),
+    (205, 50, 90),
+)  # from low rates to high: legible on white and black
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours by what they are for."""
+
+    ink: str
+    muted: str
+    accent: str
+    bad: str
+    back: str
+
+
+PAPER = Palette("#1b242e", "#5a6673", "#0072B2", "#b3261e", "#ffffff")
+"""Of files; the blue is that of Okabe and Ito, as other plots of runs have it."""
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Where an optimum lies: the rate thought best, and the ends of what holds 68 and 95 of 100."""
+
+    learning_rate: float
+    interval68: tuple[float, float]
+    interval95: tuple[float, float]
+
+
+class Model(Protocol):
+    """What pictures ask of a fit."""
+
+    def loss(self, learning_rate: float, scale: Scale) -> float:
+        """Return the loss that is predicted of a run, in nats."""
+
+    def belief(self, scale: Scale) -> Belief:
+        """Return where the optimum of a scale lies."""
+
+
+def draw_rung(axes: Axes, rung: Rung, rates: tuple[float, float], model: Model | None, colours: Palette) -> None:
+    """Draw the losses of a rung against the learning rate, and what a fit says of it.
+
+    A point is a run; repeats of one rate have their mean with a bar of one standard deviation to both sides. What
+    diverged is a cross at the top; a loss that would flatten all others an arrow below it. model: gives the bowl and
+    its optimum with both intervals, of a rung whose runs are whole schedules. rates: least and greatest of the axis.
+    """
+    axes.set_xscale("log")
+    axes.set_xlim(*rates)
+    rate_axis(axes)
+    axes.set_ylabel("validation loss")
+    axes.set_title(rung.name)
+    cells = rung.cells
+    model = model if rung.complete else None
+    low, high = _loss_limits([loss for cell in cells for loss in cell.losses], _bottom(rung.scale, model))
+    axes.set_ylim(low, high)
+    if model is not None:
+        _draw_fit(axes, rung.scale, model, rates, colours)
+    for cell in cells:
+        _draw_cell(axes, cell.learning_rate, cell.losses, high, colours)
+        if cell.deviation is not None and cell.mean is not None:
+            axes.errorbar(
+                [cell.learning_rate], [cell.mean], yerr=[cell.deviation], color=colours.accent, capsize=5,
+                linewidth=1.6, zorder=4,
+            )  # fmt: skip
+        if cell.diverged:
+            axes.plot(
+                [cell.learning_rate], [_TOP], "x", transform=axes.get_xaxis_transform(), color=colours.bad,
+                markersize=7, markeredgewidth=2, zorder=5,
+            )  # fmt: skip
+    if any(cell.diverged for cell in cells):
+        axes.set_title("× diverged", loc="right", color=colours.bad, fontsize="small")
+
+
+def draw_optimum(
+    axes: Axes,
+    rungs: Sequence[Rung],
+    target: Scale,
+    across: Across,
+    model: Model | None,
+    recommended: Belief | None,
+    prior: Belief | None,
+    colours: Palette,
+) -> None:
+    """Draw the optimum against the scale, up to the target, with the fit's line and both its bands.
+
+    The best rate tried on each rung is a point with a bar to the rates tried beside it, between which its optimum is;
+    an arrow where nothing was tried there. recommended, prior: of the target.
+    """
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    if model is not None:
+        _draw_trend(axes, across.path(rungs, target), across, model, colours)
+    for rung in rungs:
+        _draw_bracket(axes, rung, across.at(rung.scale), colours)
+    at = across.at(target)
+    if prior is not None:
+        _draw_belief(axes, at * _BESIDE, prior, colours.muted, "s", "prior")
+    if recommended is not None:
+        _draw_belief(axes, at, recommended, colours.bad, "*", f"recommended: {rate(recommended.learning_rate)}")
+    axes.axvline(at, color=colours.muted, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
+    axes.set_xlabel(across.label)
+    axes.set_ylabel("best max learning rate")
+    scales = [across.at(rung.scale) for rung in rungs] + [at]
+    axes.set_xlim(min(scales) / 1.3, max(scales) * 1.4)
+    axes.xaxis.set_major_locator(FixedLocator(_apart(scales)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, position: across.text(value)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    low, high = axes.get_ylim()
+    axes.set_ylim(low * (low / high) ** _FOOT, high)
+    rate_axis(axes, upright=True)
+    axes.legend(frameon=False, fontsize="small", loc="lower left", ncols=2)
+
+
+def draw_losses(
+    axes: Axes, curves: Sequence[tuple[float, History, bool]], rates: tuple[float, float], colours: Palette
+) -> None:
+    """Draw the loss of each run of a rung by its steps, coloured by its learning rate from low (blue) to high (red).
+
+    curves: of each run the rate, what its log holds, and whether it diverged (dashed). The line is the training loss,
+    smoothed, and the squares are validations.
+    """
+    ordered = sorted(curves, key=lambda curve: curve[0])
+    named = _evenly(sorted({curve[0] for curve in ordered}), _LEGEND)
+    levels: list[Values] = []
+    lasts = [1]
+    for learning_rate, history, diverged in ordered:
+        colour = rate_colour(learning_rate, rates)
+        label = rate(learning_rate) if learning_rate in named else None
+        named = [other for other in named if other != learning_rate]
+        train, validation = history.train, history.validation
+        style = (0, (2, 2)) if diverged else "-"
+        line = smoothed(train.values, max(1, len(train) // _SMOOTH))
+        axes.plot(train.steps, line, color=colour, linewidth=1.4, linestyle=style, label=label)
+        axes.plot(validation.steps, validation.values, "s", color=colour, markersize=4)
+        lasts += [int(stream.steps[-1]) for stream in (train, validation) if len(stream)]
+        if not diverged:
+            levels += [line[len(line) // 3 :], validation.values[-1:]]
+    axes.set_xlim(0, max(lasts) * 1.02)
+    values = np.concatenate(levels) if levels else np.array([])
+    values = values[np.isfinite(values)]
+    if len(values):
+        margin = 0.05 * (values.max() - values.min()) or 0.05
+        axes.set_ylim(values.min() - margin, values.max() + margin)
+    axes.set_xlabel("steps")
+    axes.set_ylabel("loss")
+    axes.legend(frameon=False, fontsize="small", title="max LR", title_fontsize="small", loc="upper right", ncols=2)
+
+
+def rate_colour(learning_rate: float, rates: tuple[float, float]) -> str:
+    """Return the colour of a rate between two others, on a scale of logarithms."""
+    share = math.log(learning_rate / rates[0]) / math.log(rates[1] / rates[0])
+    place = min(max(share, 0.0), 1.0) * (len(_SPECTRUM) - 1)
+    at = min(int(place), len(_SPECTRUM) - 2)
+    pairs = zip(_SPECTRUM[at], _SPECTRUM[at + 1], strict=True)
+    return "#" + "".join(f"{round(a + (b - a) * (place - at)):02x}" for a, b in pairs)
+
+
+def rate_axis(axes: Axes, upright: bool = False) -> None:
+    """Give an axis of learning rates its ticks: 1, 2 and 5 of each decade where these are few, else 1 alone."""
+    axis, (low, high) = (axes.yaxis, axes.get_ylim()) if upright else (axes.xaxis, axes.get_xlim())
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    parts = _DECADE if math.log10(high / low) <= 2.5 else (1,)
+    ticks = [float(f"{part}e{decade}") for decade in decades for part in parts]
+    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:.0e}".replace("e-0", "e-")))
+    axis.set_minor_locator(NullLocator())
+    if not upright:
+        axes.set_xlabel("max learning rate")
+
+
+def _draw_cell(axes: Axes, learning_rate: float, losses: Sequence[float], high: float, colours: Palette) -> None:
+    inside = [loss for loss in losses if loss <= high]
+    axes.plot(
+        [learning_rate] * len(inside), inside, "o", color=colours.accent, markersize=6, markeredgecolor=colours.back,
+        zorder=4,
+    )  # fmt: skip
+    for loss in losses:
+        if loss > high:
+            axes.plot(
+                [learning_rate], [_CAPPED], "^", transform=axes.get_xaxis_transform(), color=colours.accent,
+                markersize=6, zorder=4,
+            )  # fmt: skip
+            axes.annotate(
+                f"{loss:.2f}", (learning_rate, _CAPPED), xycoords=axes.get_xaxis_transform(), xytext=(0, -7),
+                textcoords="offset points", ha="center", va="top", fontsize="small", color=colours.muted,
+            )  # fmt: skip
+
+
+def _draw_fit(axes: Axes, scale: Scale, model: Model, rates: tuple[float, float], colours: Palette) -> None:
+    xs = np.geomspace(*rates, _POINTS)
+    axes.plot(xs, [model.loss(float(x), scale) for x in xs], color=colours.ink, linewidth=1.3, zorder=3)
+    best = model.belief(scale)
+    for (low, high), alpha in ((best.interval95, 0.08), (best.interval68, 0.14)):
+        axes.axvspan(low, high, color=colours.accent, alpha=alpha, linewidth=0, zorder=1)
+    axes.axvline(best.learning_rate, color=colours.accent, linewidth=1.2, linestyle=(0, (4, 3)), zorder=2)
+
+
+def _draw_trend(axes: Axes, path: Sequence[Scale], across: Across, model: Model, colours: Palette) -> None:
+    beliefs = [model.belief(scale) for scale in path]
+    xs = [across.at(scale) for scale in path]
+    for name, alpha in (("interval95", 0.10), ("interval68", 0.18)):
+        ends = [getattr(belief, name) for belief in beliefs]
+        axes.fill_between(
+            xs, [end[0] for end in ends], [end[1] for end in ends], color=colours.accent, alpha=alpha, linewidth=0,
+            label=f"{name.removeprefix('interval')} % of the fit",
+        )  # fmt: skip
+    axes.plot(
+        xs,
+        [belief.learning_rate for belief in beliefs],
+        color=colours.accent,
+        linewidth=1.8,
+        label="optimum, as fitted",
+    )
+
+
+def _draw_bracket(axes: Axes, rung: Rung, at: float, colours: Palette) -> None:
+    best, (below, above) = rung.best, rung.bracket
+    if best is None:
+        return
+    y = best.learning_rate
+    labelled = any(text == _TRIED for text in axes.get_legend_handles_labels()[1])
+    axes.plot([at, at], [below or y, above or y], color=colours.ink, linewidth=1.2, zorder=4)
+    axes.plot([at], [y], "o", color=colours.ink, markersize=6, zorder=5, label=None if labelled else _TRIED)
+    for end, neighbour, marker in ((below, y / 1.5, "v"), (above, y * 1.5, "^")):
+        if end is None:  # the optimum may lie beyond what was tried
+            axes.plot([at, at], [y, neighbour], color=colours.bad, linewidth=1.2, linestyle=":", zorder=4)
+            axes.plot([at], [neighbour], marker, color=colours.bad, markersize=5, zorder=5)
+        else:
+            axes.plot([at], [end], "_", color=colours.ink, markersize=8, zorder=4)
+
+
+def _draw_belief(axes: Axes, at: float, belief: Belief, colour: str, marker: str, label: str) -> None:
+    axes.plot([at, at], belief.interval95, color=colour, linewidth=1.2, zorder=5)
+    axes.plot([at, at], belief.interval68, color=colour, linewidth=3.2, zorder=5)
+    size = 12 if marker == "*" else 6
+    axes.plot([at], [belief.learning_rate], marker, color=colour, markersize=size, zorder=6, label=label)
+
+
+def _bottom(scale: Scale, model: Model | None) -> list[float]:
+    """Return the losses that a fit has at its optimum and an octave to both sides."""
+    if model is None:
+        return []
+    best = model.belief(scale).learning_rate
+    return [model.loss(factor * best, scale) for factor in (0.5, 1.0, 2.0)]
+
+
+def _loss_limits(losses: Sequence[float], bottom: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of an axis of losses, with room at the top for what diverged; the worst may lie beyond it.
+
+    bottom: those of a fit's bowl that are to be seen in any case.
+    """
+    if not losses and not bottom:
+        return 0.0, 1.0
+    least = min((*losses, *bottom))
+    most, middle = (max(losses), float(np.median(losses))) if losses else (least, least)
+    spread = min(most - least, _CAP * (middle - least) or math.inf)
+    spread = max(spread, max(bottom, default=least) - least) or 0.01 * abs(least) or 1.0
+    return least - 0.12 * spread, least + 1.3 * spread
+
+
+def _apart(values: Sequence[float]) -> list[float]:
+    """Return those values, ascending, that leave room for their texts on an axis of logarithms."""
+    kept: list[float] = []
+    for value in sorted(set(values)):
+        if not kept or math.log(value / kept[-1]) > 0.08 * math.log(max(values) / min(values)):
+            kept.append(value)
+    return kept
+
+
+def _evenly(values: Sequence[float], number: int) -> list[float]:
+    """Return at most so many of the values, first and last among them."""
+    if len(values) <= number:
+        return list(values)
+    return [values[round(i * (len(values) - 1) / (number - 1))] for i in range(number)]
