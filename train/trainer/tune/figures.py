@@ -51,7 +51,7 @@ class Picture:
 
 
 def curves(findings: Findings) -> list[Picture]:
-    """Return the U-curve of each rung of more than one rate, on one axis of rates."""
+    """Return the U-curve of each rung, on one axis of rates."""
     rates = findings.rates if findings.rungs else (1.0, 2.0)
 
     def of(rung: Rung, number: int) -> Picture:
@@ -65,14 +65,11 @@ def curves(findings: Findings) -> list[Picture]:
 
 def optima(findings: Findings) -> list[Picture]:
     """Return the optimum against scale, for steps and for model sizes as far as either was tried."""
-    target = findings.terms.target
     pictures = []
-    for across, rungs in ladders(findings.rungs, target):
+    for across, rungs in ladders(findings.rungs, findings.terms.target):
 
         def draw(axes: Axes, colours: Palette, across: Any = across, rungs: Sequence[Rung] = tuple(rungs)) -> None:
-            draw_optimum(
-                axes, rungs, target, across, findings.model, findings.recommended, findings.prior, colours
-            )  # fmt: skip
+            draw_optimum(axes, rungs, findings.goal, across, findings.model, colours)
 
         pictures.append(Picture(f"optimum-{across.name}", f"Best max learning rate by {across.label}", draw))
     return pictures

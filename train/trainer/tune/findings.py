@@ -16,7 +16,7 @@ from trainer import run_files
 from trainer.runs import log as run_log
 from trainer.runs.log import History
 from trainer.tune.experiments import Outcome, Recommendation, Terms
-from trainer.tune.plots import Belief, Model
+from trainer.tune.plots import Belief, Goal, Model
 from trainer.tune.rungs import Rung, rate_limits, rungs_of
 from trainer.tune.tables import ExperimentTable, rate
 
@@ -63,10 +63,11 @@ class Findings:
         return rate_limits(self.rungs)
 
     @property
-    def recommended(self) -> Belief | None:
-        """The recommended rate with both intervals."""
+    def goal(self) -> Goal:
+        """The target, with the recommended rate and the prior."""
         told = self.recommendation
-        return None if told is None else Belief(told.learning_rate, told.interval68, told.interval95)
+        recommended = None if told is None else Belief(told.learning_rate, told.interval68, told.interval95)
+        return Goal(self.terms.target, recommended, self.prior)
 
     @property
     def final_command(self) -> str | None:

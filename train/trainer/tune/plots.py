@@ -28,7 +28,7 @@ _TOP, _CAPPED = 0.95, 0.88  # where diverged runs and losses beyond the edge sta
 _BESIDE = 1.12  # the prior stands so far from the target, as a factor
 _FOOT = 0.42  # room for a legend below the optima, in heights of what is drawn
 _SMOOTH = 60  # points of a training loss's curve that are left
-_TRIED = "best tried, and the rates beside it"
+_TRIED = "best rate tried"
 _LEGEND = 10  # entries of a legend at most
 _DECADE = (1, 2, 5)
 _SPECTRUM = (
@@ -61,6 +61,15 @@ class Belief:
     learning_rate: float
     interval68: tuple[float, float]
     interval95: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The run that a rate is sought for. prior: what was believed of it before; None where either is not known."""
+
+    scale: Scale
+    recommended: Belief | None = None
+    prior: Belief | None = None
 
 
 class Model(Protocol):
@@ -108,31 +117,25 @@ def draw_rung(axes: Axes, rung: Rung, rates: tuple[float, float], model: Model |
 
 
 def draw_optimum(
-    axes: Axes,
-    rungs: Sequence[Rung],
-    target: Scale,
-    across: Across,
-    model: Model | None,
-    recommended: Belief | None,
-    prior: Belief | None,
-    colours: Palette,
+    axes: Axes, rungs: Sequence[Rung], goal: Goal, across: Across, model: Model | None, colours: Palette
 ) -> None:
-    """Draw the optimum against the scale, up to the target, with the fit's line and both its bands.
+    """Draw the optimum against the scale, up to the goal's, with the fit's line and both its bands.
 
     The best rate tried on each rung is a point with a bar to the rates tried beside it, between which its optimum is;
-    an arrow where nothing was tried there. recommended, prior: of the target.
+    an arrow where nothing was tried there; a ring where but one rate was tried.
     """
     axes.set_xscale("log")
     axes.set_yscale("log")
     if model is not None:
-        _draw_trend(axes, across.path(rungs, target), across, model, colours)
+        _draw_trend(axes, across.path(rungs, goal.scale), across, model, colours)
     for rung in rungs:
         _draw_bracket(axes, rung, across.at(rung.scale), colours)
-    at = across.at(target)
-    if prior is not None:
-        _draw_belief(axes, at * _BESIDE, prior, colours.muted, "s", "prior")
-    if recommended is not None:
-        _draw_belief(axes, at, recommended, colours.bad, "*", f"recommended: {rate(recommended.learning_rate)}")
+    at = across.at(goal.scale)
+    if goal.prior is not None:
+        _draw_belief(axes, at * _BESIDE, goal.prior, colours.muted, "s", "prior")
+    if goal.recommended is not None:
+        label = f"recommended: {rate(goal.recommended.learning_rate)}"
+        _draw_belief(axes, at, goal.recommended, colours.bad, "*", label)
     axes.axvline(at, color=colours.muted, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
     axes.set_xlabel(across.label)
     axes.set_ylabel("best max learning rate")
@@ -256,7 +259,11 @@ def _draw_bracket(axes: Axes, rung: Rung, at: float, colours: Palette) -> None:
     y = best.learning_rate
     labelled = any(text == _TRIED for text in axes.get_legend_handles_labels()[1])
     axes.plot([at, at], [below or y, above or y], color=colours.ink, linewidth=1.2, zorder=4)
-    axes.plot([at], [y], "o", color=colours.ink, markersize=6, zorder=5, label=None if labelled else _TRIED)
+    lone = len(rung.cells) == 1
+    fill, label = (colours.back, None) if lone else (colours.ink, None if labelled else _TRIED)
+    axes.plot([at], [y], "o", color=colours.ink, markerfacecolor=fill, markersize=6, zorder=5, label=label)
+    if lone:  # one rate tells nothing of where the optimum is
+        return
     for end, neighbour, marker in ((below, y / 1.5, "v"), (above, y * 1.5, "^")):
         if end is None:  # the optimum may lie beyond what was tried
             axes.plot([at, at], [y, neighbour], color=colours.bad, linewidth=1.2, linestyle=":", zorder=4)

@@ -28,7 +28,7 @@ _POINTS = (
 _BOWL = " The line is the fitted bowl, dashed its optimum, with the bands that hold it with 68 and 95 %."
 _OPTIMA = (
     "A point is the best rate tried at a scale; its bar reaches to the rates tried beside it, between which the "
-    "optimum is. A red arrow: nothing was tried there, so the optimum may lie beyond."
+    "optimum is. A red arrow: nothing was tried there, so the optimum may lie beyond. A ring: but one rate was tried."
 )
 _TREND = " The line is the optimum as fitted, with its bands of 68 and 95 %. Thick and thin: 68 and 95 %."
 

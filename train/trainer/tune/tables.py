@@ -100,7 +100,8 @@ class ExperimentTable:
         of_budget = "" if self.budget is None else f" of a budget of {dollars(self.budget)}"
         diverged = sum(outcome.diverged for outcome in self.outcomes)
         parts = [counted(len(self.outcomes), "experiment") + (f" ({diverged} {DIVERGED})" if diverged else "")]
-        parts.append(f"{duration(self.seconds)} in all")
+        if self.outcomes:
+            parts.append(f"{duration(self.seconds)} in all")
         apart = self.total - self.charged
         if round(apart, 2) > 0:
             parts.append(f"{dollars(apart)} of it for the probe and for what left no outcome")

@@ -1,0 +1,202 @@
+"""The report tells all that was found, needs nothing but itself, and shows nothing raw."""
+
+import math
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import made_studies
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+from sparkprep.errors import UserError
+from trainer.tune import figures, report
+from trainer.tune.experiments import Recommendation, Terms, Verdict
+from trainer.tune.findings import Findings
+from trainer.tune.plots import PAPER, Belief, draw_losses, draw_optimum, draw_rung, rate_colour
+from trainer.tune.rungs import STEPS
+
+HOSTILE = "<script>alert(1)</script> & \u202e $x$"
+
+
+class Known:
+    """The bowls that the made-up study was made of, as a fit that knows them."""
+
+    loss = staticmethod(made_studies.bowl)
+
+    @staticmethod
+    def belief(scale: object) -> Belief:
+        best = made_studies.optimum(scale)
+        return Belief(best, (best / 1.2, best * 1.2), (best / 1.5, best * 1.5))
+
+
+@pytest.fixture
+def findings(tmp_path: Path) -> Findings:
+    outcomes = made_studies.ladder()
+    verdict = Verdict(3.892, 3.88, 3.92, outcomes[-1].loss)
+    told = Recommendation(
+        0.002071, (0.0017, 0.0025), (0.0014, 0.0031), 0.0021, ("three rungs agree",), (HOSTILE,), verdict
+    )
+    return Findings(
+        "hybrid",
+        Terms(made_studies.TARGET, 20.0, lambda experiment: 0.01 * experiment.steps),
+        outcomes,
+        made_studies.write_logs(outcomes, tmp_path / "trials"),
+        told,
+        Known(),
+        Belief(2e-3, (1.2e-3, 3.3e-3), (0.7e-3, 5.5e-3)),
+        [("Step Law", "1.79 N^-0.713 D^0.307", 3.0e-3, "medium: its batch grows")],
+        spent=18.6,
+        price_per_hour=1.5,
+        next_experiment="0.0021 at 800 steps",
+    )
+
+
+def axes_of(draw: Callable[..., None], *words: object) -> object:
+    axes = Figure().add_subplot()
+    draw(axes, *words)
+    return axes
+
+
+def test_the_page_tells_what_was_found(findings: Findings) -> None:
+    page = " ".join(re.sub(r"<[^>]*>", " ", report.render(findings)).split())
+    for words in (
+        "68 % interval 0.0017 to 0.0025",
+        "95 % interval 0.0014 to 0.0031",
+        "0.0021",
+        "✓ passed",
+        "three rungs agree",
+        "Total spend: $18.60 of a budget of $20.00",
+        "Worth running next: 0.0021 at 800 steps",
+        "LR=0.002071 DATA=SHARDS OUT=FOLDER",
+        "diverged at 33",
+        "1.79 N^-0.713 D^0.307",
+    ):
+        assert words in page
+    assert page.count("Step Law") == 1
+
+
+def test_the_page_needs_nothing_but_itself_and_shows_nothing_raw(findings: Findings) -> None:
+    page = report.render(replace(findings, strategy=HOSTILE, command=HOSTILE, next_experiment=HOSTILE))
+    assert "<script" not in page
+    assert "\u202e" not in page
+    assert page.count("&lt;script&gt;") == 4
+    assert "default-src 'none'" in page
+    assert not re.search(r"(?:src|href)=\"(?!#)", page)
+    # Every id is there once, and every reference within the page leads to one.
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(set(ids)) == len(ids)
+    assert set(re.findall(r'href="#([^"]*)"', page)) | set(re.findall(r"url\(#([^)]*)\)", page)) <= set(ids)
+    for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
+        ET.fromstring(svg.replace("xlink:href", "href"))
+
+
+def test_the_same_findings_make_the_same_files(findings: Findings, tmp_path: Path) -> None:
+    for folder in ("one", "other"):
+        written = report.write(findings, str(tmp_path / folder), "svg")
+        assert [Path(path).name for path in written] == [
+            *("report.html", "experiments.csv", "experiments.md", "experiments.tex", "experiments.json"),
+            *("u-curves.svg", "optimum.svg", "losses.svg"),
+        ]
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
+
+
+def test_a_failed_hold_out_and_a_budget_that_was_passed_are_warnings(findings: Findings) -> None:
+    told = findings.recommendation
+    assert told is not None
+    failed = replace(told, warnings=(), verdict=Verdict(3.7, 3.69, 3.71, 3.9))
+    page = report.render(replace(findings, recommendation=failed, spent=20.5))
+    assert "✗ failed" in page
+    warnings = re.findall(r"<li>(.*?)</li>", page)[:2]
+    assert warnings[0].startswith("the hold-out failed")
+    assert warnings[1] == "$20.50 were spent, more than the budget of $20.00"
+
+
+def test_a_study_that_has_just_begun_has_a_page(findings: Findings, tmp_path: Path) -> None:
+    begun = Findings("hybrid", findings.terms, [], spent=0.02)
+    page = report.render(begun)
+    assert "no rate can be recommended yet" in page
+    assert "No experiment has ended yet." in page
+    assert "train-final" not in page
+    assert len(report.write(begun, str(tmp_path))) == 5
+    with pytest.raises(UserError, match="no finished experiment"):
+        _ = begun.rates
+
+
+def test_trials_without_a_log_have_no_curve(findings: Findings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(findings.curves(findings.rungs[0])) == 6
+    folders = [None, "nowhere", *findings.folders[2:]]
+    Path(str(folders[2]), "main.log").write_text("no log at all\n", encoding="utf-8")
+    some = replace(findings, folders=folders)
+    assert len(some.curves(some.rungs[0])) == 3
+    assert capsys.readouterr().err.count("its curve is left out") == 1
+    assert figures.losses(replace(findings, folders=())) == []
+
+
+def test_pictures_are_written_in_known_formats_alone(findings: Findings, tmp_path: Path) -> None:
+    (path, *_) = figures.write(findings, str(tmp_path), "png")
+    assert Path(path).read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UserError, match=r"\.bmp: a plot is written as"):
+        figures.write(findings, str(tmp_path), "bmp")
+
+
+def test_a_u_curve_shows_points_repeats_divergence_and_the_bowl(findings: Findings) -> None:
+    rung = findings.rungs[1]
+    axes = axes_of(draw_rung, rung, findings.rates, findings.model, PAPER)
+    assert axes.get_xscale() == "log"
+    shown = sorted(
+        (float(x), float(y)) for line in axes.lines if line.get_marker() == "o"
+        for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    )  # fmt: skip
+    assert shown == sorted((o.experiment.learning_rate, o.loss) for o in rung.outcomes if o.loss is not None)
+    crosses = [line for line in axes.lines if line.get_marker() == "x"]
+    assert [list(line.get_xdata()) for line in crosses] == [[3.2e-2]]
+    assert axes.get_title(loc="right") == "× diverged"
+    (bars,) = axes.containers
+    assert bars.has_yerr
+    (fitted,) = [line for line in axes.lines if len(line.get_xdata()) > 10]
+    lowest = fitted.get_xdata()[np.argmin(fitted.get_ydata())]
+    assert lowest == pytest.approx(made_studies.optimum(rung.scale), rel=0.03)
+    assert axes.get_ylim()[0] < min(fitted.get_ydata())
+
+
+def test_a_loss_that_would_flatten_the_others_is_an_arrow_with_its_value() -> None:
+    outcomes = [made_studies.outcome(rate, 100, noise=noise) for rate, noise in ((4e-3, 0), (6e-3, 0), (8e-3, 3.0))]
+    found = Findings("hybrid", Terms(made_studies.TARGET, 20.0, lambda experiment: 0.0), outcomes)
+    axes = axes_of(draw_rung, found.rungs[0], found.rates, None, PAPER)
+    assert [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "^"] == [[8e-3]]
+    assert [text.get_text() for text in axes.texts] == [f"{outcomes[-1].loss:.2f}"]
+    assert axes.get_ylim()[1] < outcomes[-1].loss
+
+
+def test_the_optimum_is_drawn_up_to_the_target(findings: Findings) -> None:
+    axes = axes_of(draw_optimum, findings.rungs, findings.goal, STEPS, findings.model, PAPER)
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels == [
+        *("95 % of the fit", "68 % of the fit", "optimum, as fitted", "best rate tried", "prior"),
+        "recommended: 0.002071",
+    ]
+    (trend,) = [line for line in axes.lines if line.get_label() == "optimum, as fitted"]
+    assert (trend.get_xdata()[0], trend.get_xdata()[-1]) == (100, 4725)
+    assert trend.get_ydata()[-1] == pytest.approx(2e-3)
+    red = [line for line in axes.lines if line.get_marker() in "^v" and line.get_color() == PAPER.bad]
+    assert red == [], "every optimum lies between rates that were tried, but for the rung of one rate"
+    edge = Findings("hybrid", findings.terms, [made_studies.outcome(rate, 100) for rate in (1e-3, 2e-3)])
+    axes = axes_of(draw_optimum, edge.rungs, edge.goal, STEPS, None, PAPER)
+    assert [line.get_marker() for line in axes.lines if line.get_marker() in ("^", "v")] == ["^"]
+
+
+def test_loss_curves_are_coloured_by_rate_and_dashed_where_they_diverged(findings: Findings) -> None:
+    axes = axes_of(draw_losses, findings.curves(findings.rungs[0]), findings.rates, PAPER)
+    lines = [line for line in axes.lines if line.get_marker() == "None"]
+    assert [line.get_label() for line in lines] == ["0.001", "0.002", "0.004", "0.008", "0.016", "0.032"]
+    assert [line.get_linestyle() == "-" for line in lines] == [True] * 5 + [False]
+    assert [to_rgba(line.get_color()) for line in lines] == [
+        to_rgba(rate_colour(rate, findings.rates)) for rate in (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2)
+    ]
+    assert math.isclose(lines[0].get_xdata()[-1], 99)
