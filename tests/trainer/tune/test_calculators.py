@@ -175,7 +175,7 @@ def test_what_cannot_be_calculated_is_told_in_a_line(call: object, named: str) -
 
 def test_calculators_and_tables_start_without_torch() -> None:
     code = (
-        "import sys; from trainer.tune import calculators, tables, rungs, report; "
+        "import sys; from trainer.tune import calculators, tables, u_curves, report; "
         "assert not {'torch', 'pyspark'} & set(sys.modules)"
     )
     path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'train'}", "PATH": "/usr/bin:/bin"}

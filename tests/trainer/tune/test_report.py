@@ -3,7 +3,7 @@
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +14,14 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from sparkprep.errors import UserError
+from trainer.runs.log import Values
 from trainer.tune import figures, report
-from trainer.tune.experiments import Recommendation, Terms, Verdict
+from trainer.tune.experiments import Recommendation, Scale, Terms, Verdict
 from trainer.tune.findings import Findings
-from trainer.tune.plots import PAPER, Belief, draw_losses, draw_optimum, draw_rung, rate_colour
-from trainer.tune.rungs import STEPS
+from trainer.tune.fit import Band
+from trainer.tune.literature import Prediction
+from trainer.tune.plots import PAPER, draw_losses, draw_optimum, draw_u_curve, rate_colour
+from trainer.tune.u_curves import STEPS
 
 HOSTILE = "<script>alert(1)</script> & \u202e $x$"
 
@@ -26,12 +29,14 @@ HOSTILE = "<script>alert(1)</script> & \u202e $x$"
 class Known:
     """The bowls that the made-up study was made of, as a fit that knows them."""
 
-    loss = staticmethod(made_studies.bowl)
+    @staticmethod
+    def curve(rates: Sequence[float] | Values, scale: Scale) -> Values:
+        return np.array([made_studies.bowl(rate, scale) for rate in rates])
 
     @staticmethod
-    def belief(scale: object) -> Belief:
+    def optimum(scale: Scale) -> Band:
         best = made_studies.optimum(scale)
-        return Belief(best, (best / 1.2, best * 1.2), (best / 1.5, best * 1.5))
+        return Band(best, best / 1.2, best * 1.2, best / 1.5, best * 1.5)
 
 
 @pytest.fixture
@@ -48,8 +53,8 @@ def findings(tmp_path: Path) -> Findings:
         made_studies.write_logs(outcomes, tmp_path / "trials"),
         told,
         Known(),
-        Belief(2e-3, (1.2e-3, 3.3e-3), (0.7e-3, 5.5e-3)),
-        [("Step Law", "1.79 N^-0.713 D^0.307", 3.0e-3, "medium: its batch grows")],
+        Band(2e-3, 1.2e-3, 3.3e-3, 0.7e-3, 5.5e-3),
+        [Prediction("Step Law", "1.79 N^-0.713 D^0.307", 3.0e-3, 1.0, "medium: its batch grows")],
         spent=18.6,
         price_per_hour=1.5,
         next_experiment="0.0021 at 800 steps",
@@ -129,11 +134,11 @@ def test_a_study_that_has_just_begun_has_a_page(findings: Findings, tmp_path: Pa
 
 
 def test_trials_without_a_log_have_no_curve(findings: Findings, capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(findings.curves(findings.rungs[0])) == 6
+    assert len(findings.curves(findings.u_curves[0])) == 6
     folders = [None, "nowhere", *findings.folders[2:]]
     Path(str(folders[2]), "main.log").write_text("no log at all\n", encoding="utf-8")
     some = replace(findings, folders=folders)
-    assert len(some.curves(some.rungs[0])) == 3
+    assert len(some.curves(some.u_curves[0])) == 3
     assert capsys.readouterr().err.count("its curve is left out") == 1
     assert figures.losses(replace(findings, folders=())) == []
 
@@ -146,14 +151,14 @@ def test_pictures_are_written_in_known_formats_alone(findings: Findings, tmp_pat
 
 
 def test_a_u_curve_shows_points_repeats_divergence_and_the_bowl(findings: Findings) -> None:
-    rung = findings.rungs[1]
-    axes = axes_of(draw_rung, rung, findings.rates, findings.model, PAPER)
+    curve = findings.u_curves[1]
+    axes = axes_of(draw_u_curve, curve, findings.rates, findings.model, PAPER)
     assert axes.get_xscale() == "log"
     shown = sorted(
         (float(x), float(y)) for line in axes.lines if line.get_marker() == "o"
         for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
     )  # fmt: skip
-    assert shown == sorted((o.experiment.learning_rate, o.loss) for o in rung.outcomes if o.loss is not None)
+    assert shown == sorted((o.experiment.learning_rate, o.loss) for o in curve.outcomes if o.loss is not None)
     crosses = [line for line in axes.lines if line.get_marker() == "x"]
     assert [list(line.get_xdata()) for line in crosses] == [[3.2e-2]]
     assert axes.get_title(loc="right") == "× diverged"
@@ -161,21 +166,21 @@ def test_a_u_curve_shows_points_repeats_divergence_and_the_bowl(findings: Findin
     assert bars.has_yerr
     (fitted,) = [line for line in axes.lines if len(line.get_xdata()) > 10]
     lowest = fitted.get_xdata()[np.argmin(fitted.get_ydata())]
-    assert lowest == pytest.approx(made_studies.optimum(rung.scale), rel=0.03)
+    assert lowest == pytest.approx(made_studies.optimum(curve.scale), rel=0.03)
     assert axes.get_ylim()[0] < min(fitted.get_ydata())
 
 
 def test_a_loss_that_would_flatten_the_others_is_an_arrow_with_its_value() -> None:
     outcomes = [made_studies.outcome(rate, 100, noise=noise) for rate, noise in ((4e-3, 0), (6e-3, 0), (8e-3, 3.0))]
     found = Findings("hybrid", Terms(made_studies.TARGET, 20.0, lambda experiment: 0.0), outcomes)
-    axes = axes_of(draw_rung, found.rungs[0], found.rates, None, PAPER)
+    axes = axes_of(draw_u_curve, found.u_curves[0], found.rates, None, PAPER)
     assert [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "^"] == [[8e-3]]
     assert [text.get_text() for text in axes.texts] == [f"{outcomes[-1].loss:.2f}"]
     assert axes.get_ylim()[1] < outcomes[-1].loss
 
 
 def test_the_optimum_is_drawn_up_to_the_target(findings: Findings) -> None:
-    axes = axes_of(draw_optimum, findings.rungs, findings.goal, STEPS, findings.model, PAPER)
+    axes = axes_of(draw_optimum, findings.u_curves, findings.goal, STEPS, findings.model, PAPER)
     labels = axes.get_legend_handles_labels()[1]
     assert labels == [
         *("95 % of the fit", "68 % of the fit", "optimum, as fitted", "best rate tried", "prior"),
@@ -187,12 +192,12 @@ def test_the_optimum_is_drawn_up_to_the_target(findings: Findings) -> None:
     red = [line for line in axes.lines if line.get_marker() in "^v" and line.get_color() == PAPER.bad]
     assert red == [], "every optimum lies between rates that were tried, but for the rung of one rate"
     edge = Findings("hybrid", findings.terms, [made_studies.outcome(rate, 100) for rate in (1e-3, 2e-3)])
-    axes = axes_of(draw_optimum, edge.rungs, edge.goal, STEPS, None, PAPER)
+    axes = axes_of(draw_optimum, edge.u_curves, edge.goal, STEPS, None, PAPER)
     assert [line.get_marker() for line in axes.lines if line.get_marker() in ("^", "v")] == ["^"]
 
 
 def test_loss_curves_are_coloured_by_rate_and_dashed_where_they_diverged(findings: Findings) -> None:
-    axes = axes_of(draw_losses, findings.curves(findings.rungs[0]), findings.rates, PAPER)
+    axes = axes_of(draw_losses, findings.curves(findings.u_curves[0]), findings.rates, PAPER)
     lines = [line for line in axes.lines if line.get_marker() == "None"]
     assert [line.get_label() for line in lines] == ["0.001", "0.002", "0.004", "0.008", "0.016", "0.032"]
     assert [line.get_linestyle() == "-" for line in lines] == [True] * 5 + [False]

@@ -13,11 +13,10 @@ from fractions import Fraction
 
 from sparkprep.errors import UserError, argument
 from trainer.tune.experiments import Scale
+from trainer.tune.literature import TOKENS_PER_STEP
 
 TOKENS_PER_PARAMETER = 20
 """Of training for a model that is to be as good as its FLOPs allow (Hoffmann et al., 2022, arXiv 2203.15556)."""
-TOKENS_PER_STEP = 524_288
-"""Of an update, in the course's runs and llm.c's for GPT-2 124M."""
 SHOWN = 20
 """Points of a cover that its text names."""
 _GOOD = 0.05  # the share of a range that the chances of a grid and of random search are told for (Bergstra & Bengio)

@@ -14,8 +14,8 @@ from sparkprep.io.paths import join_path
 from sparkprep.pages import drawing
 from trainer.runs import plots as files
 from trainer.tune.findings import Findings
-from trainer.tune.plots import PAPER, Palette, draw_losses, draw_optimum, draw_rung
-from trainer.tune.rungs import Rung, ladders
+from trainer.tune.plots import PAPER, Palette, draw_losses, draw_optimum, draw_u_curve
+from trainer.tune.u_curves import UCurve, ladders
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,45 +50,49 @@ class Picture:
         return drawing.inline(lambda axes: self.draw(axes, PAGE), self.name, self.label)
 
 
-def curves(findings: Findings) -> list[Picture]:
-    """Return the U-curve of each rung, on one axis of rates."""
-    rates = findings.rates if findings.rungs else (1.0, 2.0)
+def u_curves(findings: Findings) -> list[Picture]:
+    """Return every U-curve, on one axis of rates."""
+    rates = findings.rates if findings.u_curves else (1.0, 2.0)
 
-    def of(rung: Rung, number: int) -> Picture:
+    def of(curve: UCurve, number: int) -> Picture:
+        model = findings.model if curve.comparable(findings.terms.target) else None
+
         def draw(axes: Axes, colours: Palette) -> None:
-            draw_rung(axes, rung, rates, findings.model, colours)
+            draw_u_curve(axes, curve, rates, model, colours)
 
-        return Picture(f"curve-{number}", f"Validation loss by max learning rate, {rung.name}", draw)
+        return Picture(f"curve-{number}", f"Validation loss by max learning rate, {curve.name}", draw)
 
-    return [of(rung, number) for number, rung in enumerate(findings.rungs, 1)]
+    return [of(curve, number) for number, curve in enumerate(findings.u_curves, 1)]
 
 
 def optima(findings: Findings) -> list[Picture]:
     """Return the optimum against scale, for steps and for model sizes as far as either was tried."""
     pictures = []
-    for across, rungs in ladders(findings.rungs, findings.terms.target):
+    for across, members in ladders(findings.u_curves, findings.terms.target):
 
-        def draw(axes: Axes, colours: Palette, across: Any = across, rungs: Sequence[Rung] = tuple(rungs)) -> None:
-            draw_optimum(axes, rungs, findings.goal, across, findings.model, colours)
+        def draw(
+            axes: Axes, colours: Palette, across: Any = across, members: Sequence[UCurve] = tuple(members)
+        ) -> None:
+            draw_optimum(axes, members, findings.goal, across, findings.model, colours)
 
         pictures.append(Picture(f"optimum-{across.name}", f"Best max learning rate by {across.label}", draw))
     return pictures
 
 
 def losses(findings: Findings) -> list[Picture]:
-    """Return the loss curves of the trials of each rung that have a log."""
+    """Return the loss curves of the trials that have a log, a picture for each U-curve."""
 
-    def of(rung: Rung, number: int) -> Picture:
+    def of(curve: UCurve, number: int) -> Picture:
         def draw(axes: Axes, colours: Palette) -> None:
-            draw_losses(axes, findings.curves(rung), findings.rates, colours)
-            axes.set_title(rung.name)
+            draw_losses(axes, findings.curves(curve), findings.rates, colours)
+            axes.set_title(curve.name)
 
-        return Picture(f"losses-{number}", f"Loss by step of the runs of {rung.name}", draw)
+        return Picture(f"losses-{number}", f"Loss by step of the runs of {curve.name}", draw)
 
-    return [of(rung, number) for number, rung in enumerate(findings.rungs, 1) if findings.curves(rung)]
+    return [of(curve, number) for number, curve in enumerate(findings.u_curves, 1) if findings.curves(curve)]
 
 
-SETS: dict[str, Callable[[Findings], list[Picture]]] = {"u-curves": curves, "optimum": optima, "losses": losses}
+SETS: dict[str, Callable[[Findings], list[Picture]]] = {"u-curves": u_curves, "optimum": optima, "losses": losses}
 """Name of a file, without its ending -> the pictures in it."""
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from sparkprep.commands import make
 from sparkprep.console import say_line
@@ -15,10 +16,12 @@ from sparkprep.io.paths import join_path
 from trainer import run_files
 from trainer.runs import log as run_log
 from trainer.runs.log import History
-from trainer.tune.experiments import Outcome, Recommendation, Terms
-from trainer.tune.plots import Belief, Goal, Model
-from trainer.tune.rungs import Rung, rate_limits, rungs_of
+from trainer.tune.experiments import Outcome, Recommendation, Strategy, Terms
+from trainer.tune.fit import Band, fit, rungs_of
+from trainer.tune.literature import TOKENS_PER_STEP, Prediction, predictions
+from trainer.tune.plots import Goal, Model
 from trainer.tune.tables import ExperimentTable, rate
+from trainer.tune.u_curves import UCurve, rate_limits, u_curves_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Findings:
     """A study, finished or not, and what is concluded from it.
 
     folders: of the trials, in the order of `outcomes`; None where one has none. model: the fit. prior: of the target's
-    best rate, before anything was run. predictions: of published laws for the target, each with what it says of itself.
+    best rate, before anything was run. predictions: of published laws for the target.
     spent: dollars charged in all; None: those of the outcomes. next_experiment: what would be worth running, in a
     sentence. command: that made this.
     """
@@ -37,11 +40,11 @@ class Findings:
     folders: Sequence[str | None] = ()
     recommendation: Recommendation | None = None
     model: Model | None = None
-    prior: Belief | None = None
-    predictions: Sequence[tuple[str, str, float, str]] = ()
+    prior: Band | None = None
+    predictions: Sequence[Prediction] = ()
     spent: float | None = None
     price_per_hour: float | None = None
-    tokens_per_step: int | None = None
+    tokens_per_step: int = TOKENS_PER_STEP
     next_experiment: str | None = None
     command: str | None = None
 
@@ -51,22 +54,22 @@ class Findings:
         return ExperimentTable(self.outcomes, self.spent, self.terms.budget)
 
     @cached_property
-    def rungs(self) -> list[Rung]:
+    def u_curves(self) -> list[UCurve]:
         """The experiments by what may be compared, from the smallest to the largest."""
-        return rungs_of(self.outcomes)
+        return u_curves_of(self.outcomes)
 
     @property
     def rates(self) -> tuple[float, float]:
         """The ends of an axis of learning rates, the same for all pictures. Raises UserError before any experiment."""
         if not self.outcomes:
             raise UserError("this study has no finished experiment yet; there is nothing to draw")
-        return rate_limits(self.rungs)
+        return rate_limits(self.u_curves)
 
     @property
     def goal(self) -> Goal:
         """The target, with the recommended rate and the prior."""
         told = self.recommendation
-        recommended = None if told is None else Belief(told.learning_rate, told.interval68, told.interval95)
+        recommended = None if told is None else Band(told.learning_rate, *told.interval68, *told.interval95)
         return Goal(self.terms.target, recommended, self.prior)
 
     @property
@@ -83,14 +86,36 @@ class Findings:
         folders = [*self.folders, *[None] * (len(self.outcomes) - len(self.folders))]
         return [_history(folder) for folder in folders]
 
-    def curves(self, rung: Rung) -> list[tuple[float, History, bool]]:
-        """Return of the runs of a rung that have a log the rate, the log, and whether it diverged."""
-        members = {id(outcome) for outcome in rung.outcomes}
+    def curves(self, curve: UCurve) -> list[tuple[float, History, bool]]:
+        """Return of the runs of a U-curve that have a log the rate, the log, and whether it diverged."""
+        members = {id(outcome) for outcome in curve.outcomes}
         return [
             (outcome.experiment.learning_rate, history, outcome.diverged)
             for outcome, history in zip(self.outcomes, self.histories, strict=True)
             if history is not None and id(outcome) in members
         ]
+
+
+def conclude(strategy: Strategy, terms: Terms, outcomes: Sequence[Outcome], **more: Any) -> Findings:
+    """Return what a study has come to so far, with the fit of its runs and the strategy's recommendation, if any yet.
+
+    more: fields of `Findings` that a study knows beside its outcomes, such as folders and spent.
+    """
+    try:
+        recommendation = strategy.recommend(terms, outcomes)
+    except UserError:  # not enough has been run
+        recommendation = None
+    target, tokens_per_step = terms.target, more.get("tokens_per_step", TOKENS_PER_STEP)
+    return Findings(
+        strategy.name,
+        terms,
+        outcomes,
+        recommendation=recommendation,
+        model=fit(outcomes, target) if rungs_of(outcomes, target) else None,
+        prior=fit((), target).optimum(),
+        predictions=predictions(target, tokens_per_step),
+        **more,
+    )
 
 
 def _history(folder: str | None) -> History | None:

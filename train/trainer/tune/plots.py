@@ -1,4 +1,4 @@
-"""Pictures of a search: loss against learning rate for each rung, the optimum against scale, the trials' loss curves.
+"""Pictures of a search: U-curves, the optimum against scale, the trials' loss curves.
 
 Each is drawn on axes that are given, in a palette, so that the report's page and the files of a paper show the same.
 """
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from sparkprep.errors import UserError
 from trainer.runs.log import History, Values
 from trainer.runs.plots import smoothed
 from trainer.tune.experiments import Scale
-from trainer.tune.rungs import Across, Rung
+from trainer.tune.fit import Band
 from trainer.tune.tables import rate
+from trainer.tune.u_curves import Across, UCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,51 +57,40 @@ PAPER = Palette("#1b242e", "#5a6673", "#0072B2", "#b3261e", "#ffffff")
 
 
 @dataclass(frozen=True)
-class Belief:
-    """Where an optimum lies: the rate thought best, and the ends of what holds 68 and 95 of 100."""
-
-    learning_rate: float
-    interval68: tuple[float, float]
-    interval95: tuple[float, float]
-
-
-@dataclass(frozen=True)
 class Goal:
     """The run that a rate is sought for. prior: what was believed of it before; None where either is not known."""
 
     scale: Scale
-    recommended: Belief | None = None
-    prior: Belief | None = None
+    recommended: Band | None = None
+    prior: Band | None = None
 
 
 class Model(Protocol):
     """What pictures ask of a fit."""
 
-    def loss(self, learning_rate: float, scale: Scale) -> float:
-        """Return the loss that is predicted of a run, in nats."""
+    def curve(self, rates: Sequence[float] | Values, scale: Scale) -> Values:
+        """Return the losses expected of rates, in nats. Raises UserError for a scale that it cannot speak of."""
 
-    def belief(self, scale: Scale) -> Belief:
-        """Return where the optimum of a scale lies."""
+    def optimum(self, scale: Scale) -> Band:
+        """Return the best rate of a scale, with its band."""
 
 
-def draw_rung(axes: Axes, rung: Rung, rates: tuple[float, float], model: Model | None, colours: Palette) -> None:
-    """Draw the losses of a rung against the learning rate, and what a fit says of it.
+def draw_u_curve(axes: Axes, curve: UCurve, rates: tuple[float, float], model: Model | None, colours: Palette) -> None:
+    """Draw losses against the learning rate, and what a fit says of it.
 
     A point is a run; repeats of one rate have their mean with a bar of one standard deviation to both sides. What
     diverged is a cross at the top; a loss that would flatten all others an arrow below it. model: gives the bowl and
-    its optimum with both intervals, of a rung whose runs are whole schedules. rates: least and greatest of the axis.
+    its optimum with both intervals, of a scale. rates: least and greatest of the axis.
     """
     axes.set_xscale("log")
     axes.set_xlim(*rates)
     rate_axis(axes)
     axes.set_ylabel("validation loss")
-    axes.set_title(rung.name)
-    cells = rung.cells
-    model = model if rung.complete else None
-    low, high = _loss_limits([loss for cell in cells for loss in cell.losses], _bottom(rung.scale, model))
+    axes.set_title(curve.name)
+    cells = curve.cells
+    bottom = [] if model is None else _draw_fit(axes, curve.scale, model, rates, colours)
+    low, high = _loss_limits([loss for cell in cells for loss in cell.losses], bottom)
     axes.set_ylim(low, high)
-    if model is not None:
-        _draw_fit(axes, rung.scale, model, rates, colours)
     for cell in cells:
         _draw_cell(axes, cell.learning_rate, cell.losses, high, colours)
         if cell.deviation is not None and cell.mean is not None:
@@ -117,29 +108,29 @@ def draw_rung(axes: Axes, rung: Rung, rates: tuple[float, float], model: Model |
 
 
 def draw_optimum(
-    axes: Axes, rungs: Sequence[Rung], goal: Goal, across: Across, model: Model | None, colours: Palette
+    axes: Axes, curves: Sequence[UCurve], goal: Goal, across: Across, model: Model | None, colours: Palette
 ) -> None:
     """Draw the optimum against the scale, up to the goal's, with the fit's line and both its bands.
 
-    The best rate tried on each rung is a point with a bar to the rates tried beside it, between which its optimum is;
+    The best rate tried at each scale is a point with a bar to the rates tried beside it, between which its optimum is;
     an arrow where nothing was tried there; a ring where but one rate was tried.
     """
     axes.set_xscale("log")
     axes.set_yscale("log")
     if model is not None:
-        _draw_trend(axes, across.path(rungs, goal.scale), across, model, colours)
-    for rung in rungs:
-        _draw_bracket(axes, rung, across.at(rung.scale), colours)
+        _draw_trend(axes, across.path(curves, goal.scale), across, model, colours)
+    for curve in curves:
+        _draw_bracket(axes, curve, across.at(curve.scale), colours)
     at = across.at(goal.scale)
     if goal.prior is not None:
-        _draw_belief(axes, at * _BESIDE, goal.prior, colours.muted, "s", "prior")
+        _draw_band(axes, at * _BESIDE, goal.prior, colours.muted, "s", "prior")
     if goal.recommended is not None:
-        label = f"recommended: {rate(goal.recommended.learning_rate)}"
-        _draw_belief(axes, at, goal.recommended, colours.bad, "*", label)
+        label = f"recommended: {rate(goal.recommended.median)}"
+        _draw_band(axes, at, goal.recommended, colours.bad, "*", label)
     axes.axvline(at, color=colours.muted, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
     axes.set_xlabel(across.label)
     axes.set_ylabel("best max learning rate")
-    scales = [across.at(rung.scale) for rung in rungs] + [at]
+    scales = [across.at(curve.scale) for curve in curves] + [at]
     axes.set_xlim(min(scales) / 1.3, max(scales) * 1.4)
     axes.xaxis.set_major_locator(FixedLocator(_apart(scales)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, position: across.text(value)))
@@ -153,7 +144,7 @@ def draw_optimum(
 def draw_losses(
     axes: Axes, curves: Sequence[tuple[float, History, bool]], rates: tuple[float, float], colours: Palette
 ) -> None:
-    """Draw the loss of each run of a rung by its steps, coloured by its learning rate from low (blue) to high (red).
+    """Draw the loss of each run of a U-curve by its steps, coloured by its learning rate from low (blue) to high (red).
 
     curves: of each run the rate, what its log holds, and whether it diverged (dashed). The line is the training loss,
     smoothed, and the squares are validations.
@@ -225,41 +216,49 @@ def _draw_cell(axes: Axes, learning_rate: float, losses: Sequence[float], high: 
             )  # fmt: skip
 
 
-def _draw_fit(axes: Axes, scale: Scale, model: Model, rates: tuple[float, float], colours: Palette) -> None:
-    xs = np.geomspace(*rates, _POINTS)
-    axes.plot(xs, [model.loss(float(x), scale) for x in xs], color=colours.ink, linewidth=1.3, zorder=3)
-    best = model.belief(scale)
+def _draw_fit(axes: Axes, scale: Scale, model: Model, rates: tuple[float, float], colours: Palette) -> list[float]:
+    """Draw what a fit says of a scale; return the losses that it has at its optimum and an octave to both sides.
+
+    Of a scale whose losses it cannot foretell the optimum alone is drawn.
+    """
+    best = model.optimum(scale)
     for (low, high), alpha in ((best.interval95, 0.08), (best.interval68, 0.14)):
         axes.axvspan(low, high, color=colours.accent, alpha=alpha, linewidth=0, zorder=1)
-    axes.axvline(best.learning_rate, color=colours.accent, linewidth=1.2, linestyle=(0, (4, 3)), zorder=2)
+    axes.axvline(best.median, color=colours.accent, linewidth=1.2, linestyle=(0, (4, 3)), zorder=2)
+    xs = np.geomspace(*rates, _POINTS)
+    try:
+        axes.plot(xs, model.curve(xs, scale), color=colours.ink, linewidth=1.3, zorder=3)
+    except UserError:
+        return []
+    return [float(loss) for loss in model.curve([0.5 * best.median, best.median, 2 * best.median], scale)]
 
 
 def _draw_trend(axes: Axes, path: Sequence[Scale], across: Across, model: Model, colours: Palette) -> None:
-    beliefs = [model.belief(scale) for scale in path]
+    bands = [model.optimum(scale) for scale in path]
     xs = [across.at(scale) for scale in path]
     for name, alpha in (("interval95", 0.10), ("interval68", 0.18)):
-        ends = [getattr(belief, name) for belief in beliefs]
+        ends = [getattr(band, name) for band in bands]
         axes.fill_between(
             xs, [end[0] for end in ends], [end[1] for end in ends], color=colours.accent, alpha=alpha, linewidth=0,
             label=f"{name.removeprefix('interval')} % of the fit",
         )  # fmt: skip
     axes.plot(
         xs,
-        [belief.learning_rate for belief in beliefs],
+        [band.median for band in bands],
         color=colours.accent,
         linewidth=1.8,
         label="optimum, as fitted",
     )
 
 
-def _draw_bracket(axes: Axes, rung: Rung, at: float, colours: Palette) -> None:
-    best, (below, above) = rung.best, rung.bracket
+def _draw_bracket(axes: Axes, curve: UCurve, at: float, colours: Palette) -> None:
+    best, (below, above) = curve.best, curve.bracket
     if best is None:
         return
     y = best.learning_rate
     labelled = any(text == _TRIED for text in axes.get_legend_handles_labels()[1])
     axes.plot([at, at], [below or y, above or y], color=colours.ink, linewidth=1.2, zorder=4)
-    lone = len(rung.cells) == 1
+    lone = len(curve.cells) == 1
     fill, label = (colours.back, None) if lone else (colours.ink, None if labelled else _TRIED)
     axes.plot([at], [y], "o", color=colours.ink, markerfacecolor=fill, markersize=6, zorder=5, label=label)
     if lone:  # one rate tells nothing of where the optimum is
@@ -272,19 +271,11 @@ def _draw_bracket(axes: Axes, rung: Rung, at: float, colours: Palette) -> None:
             axes.plot([at], [end], "_", color=colours.ink, markersize=8, zorder=4)
 
 
-def _draw_belief(axes: Axes, at: float, belief: Belief, colour: str, marker: str, label: str) -> None:
-    axes.plot([at, at], belief.interval95, color=colour, linewidth=1.2, zorder=5)
-    axes.plot([at, at], belief.interval68, color=colour, linewidth=3.2, zorder=5)
+def _draw_band(axes: Axes, at: float, band: Band, colour: str, marker: str, label: str) -> None:
+    axes.plot([at, at], band.interval95, color=colour, linewidth=1.2, zorder=5)
+    axes.plot([at, at], band.interval68, color=colour, linewidth=3.2, zorder=5)
     size = 12 if marker == "*" else 6
-    axes.plot([at], [belief.learning_rate], marker, color=colour, markersize=size, zorder=6, label=label)
-
-
-def _bottom(scale: Scale, model: Model | None) -> list[float]:
-    """Return the losses that a fit has at its optimum and an octave to both sides."""
-    if model is None:
-        return []
-    best = model.belief(scale).learning_rate
-    return [model.loss(factor * best, scale) for factor in (0.5, 1.0, 2.0)]
+    axes.plot([at], [band.median], marker, color=colour, markersize=size, zorder=6, label=label)
 
 
 def _loss_limits(losses: Sequence[float], bottom: Sequence[float]) -> tuple[float, float]:

@@ -53,7 +53,7 @@ def render(findings: Findings, files: Sequence[str] = ()) -> str:
         optima_caption=_OPTIMA + (_TREND if fitted else ""),
         **{
             name: [Markup(picture.svg()) for picture in pictures(findings)]
-            for name, pictures in (("curves", figures.curves), ("optima", figures.optima), ("losses", figures.losses))
+            for name, pictures in (("curves", figures.u_curves), ("optima", figures.optima), ("losses", figures.losses))
         },
     )
 

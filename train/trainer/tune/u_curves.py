@@ -1,4 +1,4 @@
-"""Experiments that may be compared with one another: those of one scale, warm-up and end. Plots show them together."""
+"""The U-curves of a study: losses by learning rate of what may be compared, runs of one scale, warm-up and end."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trainer.tune.experiments import Outcome, Scale
+from trainer.tune.fit import comparable
 
 _MARGIN = 1.25  # beyond the least and the greatest rate that axes show, as a factor
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The runs of a rung at one learning rate: one, or a run and its repeats. losses: of those that have one."""
+    """The runs of a curve at one learning rate: one, or a run and its repeats. losses: of those that have one."""
 
     learning_rate: float
     losses: tuple[float, ...]
@@ -32,7 +33,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Rung:
+class UCurve:
     """What was tried at a scale, with one warm-up, to the end of the schedule or to `stop_after`."""
 
     scale: Scale
@@ -65,10 +66,9 @@ class Rung:
         at = rates.index(best.learning_rate)
         return (rates[at - 1] if at else None), (rates[at + 1] if at + 1 < len(rates) else None)
 
-    @property
-    def complete(self) -> bool:
-        """Whether its runs are whole schedules with a warm-up to scale, as those are that a fit is made of."""
-        return self.stop_after is None and self.warmup == self.scale.warmup
+    def comparable(self, target: Scale) -> bool:
+        """Return whether a fit for this target is made of its runs: whole schedules with a warm-up to scale."""
+        return all(comparable(outcome, target) for outcome in self.outcomes)
 
     @property
     def name(self) -> str:
@@ -86,14 +86,13 @@ class Rung:
         return Cell(rate, tuple(each.loss for each in here if each.loss is not None), sum(o.diverged for o in here))
 
 
-def rungs_of(outcomes: Sequence[Outcome]) -> list[Rung]:
-    """Return the rungs of a study, from the smallest to the largest; outcomes of each in the order given."""
+def u_curves_of(outcomes: Sequence[Outcome]) -> list[UCurve]:
+    """Return the curves of a study, from the smallest scale to the largest; outcomes of each in the order given."""
     groups: dict[tuple[Scale, int, int | None], list[Outcome]] = {}
     for outcome in outcomes:
         experiment = outcome.experiment
         groups.setdefault((experiment.scale, experiment.warmup, experiment.stop_after), []).append(outcome)
-    rungs = [Rung(*key, tuple(members)) for key, members in groups.items()]
-    return sorted(rungs, key=_height)
+    return sorted((UCurve(*key, tuple(members)) for key, members in groups.items()), key=_size)
 
 
 @dataclass(frozen=True)
@@ -105,9 +104,9 @@ class Across:
     at: Callable[[Scale], float]
     text: Callable[[float], str]
 
-    def path(self, rungs: Sequence[Rung], target: Scale) -> list[Scale]:
+    def path(self, curves: Sequence[UCurve], target: Scale) -> list[Scale]:
         """Return scales from the least to the target, close enough for a line."""
-        scales = sorted({*(rung.scale for rung in rungs), target}, key=self.at)
+        scales = sorted({*(curve.scale for curve in curves), target}, key=self.at)
         if self.name != "steps":
             return scales
         least, most = scales[0].steps, scales[-1].steps
@@ -121,28 +120,28 @@ PARAMETERS = Across(
 )
 
 
-def ladders(rungs: Sequence[Rung], target: Scale) -> list[tuple[Across, list[Rung]]]:
-    """Return what the optimum can be drawn against, with the rungs of each: steps of the target's model, and its size.
+def ladders(curves: Sequence[UCurve], target: Scale) -> list[tuple[Across, list[UCurve]]]:
+    """Return what the optimum can be drawn against, with the curves of each: steps of the target's model, and its size.
 
-    Rungs whose runs are no whole schedules belong to none.
+    Curves of runs that no fit compares with the target belong to none.
     """
-    whole = [rung for rung in rungs if rung.complete and rung.best is not None]
+    whole = [curve for curve in curves if curve.best is not None and curve.comparable(target)]
     shape = (target.depth, target.channels, target.heads)
-    same = [rung for rung in whole if (rung.scale.depth, rung.scale.channels, rung.scale.heads) == shape]
-    others = [rung for rung in whole if rung not in same]
+    same = [curve for curve in whole if (curve.scale.depth, curve.scale.channels, curve.scale.heads) == shape]
+    others = [curve for curve in whole if curve not in same]
     return [(across, members) for across, members in ((STEPS, same), (PARAMETERS, others)) if members]
 
 
-def rate_limits(rungs: Sequence[Rung]) -> tuple[float, float]:
+def rate_limits(curves: Sequence[UCurve]) -> tuple[float, float]:
     """Return the ends of an axis that shows all rates that were tried."""
-    tried = [outcome.experiment.learning_rate for rung in rungs for outcome in rung.outcomes]
+    tried = [outcome.experiment.learning_rate for curve in curves for outcome in curve.outcomes]
     return min(tried) / _MARGIN, max(tried) * _MARGIN
 
 
-def _height(rung: Rung) -> tuple[int, int, int, int, int]:
-    scale = rung.scale
-    steps = scale.steps if rung.stop_after is None else rung.stop_after
-    return scale.body, scale.heads, steps, scale.steps, rung.warmup
+def _size(curve: UCurve) -> tuple[int, int, int, int, int]:
+    scale = curve.scale
+    steps = scale.steps if curve.stop_after is None else curve.stop_after
+    return scale.body, scale.heads, steps, scale.steps, curve.warmup
 
 
 def _millions(value: float) -> str:
