@@ -61,6 +61,11 @@ def findings(tmp_path: Path) -> Findings:
     )
 
 
+def first(number: int, findings: Findings) -> Findings:
+    """As the study was after so many experiments: fewer pictures, which take most of the time."""
+    return replace(findings, outcomes=findings.outcomes[:number], folders=findings.folders[:number])
+
+
 def axes_of(draw: Callable[..., None], *words: object) -> object:
     axes = Figure().add_subplot()
     draw(axes, *words)
@@ -101,8 +106,9 @@ def test_the_page_needs_nothing_but_itself_and_shows_nothing_raw(findings: Findi
 
 
 def test_the_same_findings_make_the_same_files(findings: Findings, tmp_path: Path) -> None:
+    few = first(6, findings)
     for folder in ("one", "other"):
-        written = report.write(findings, str(tmp_path / folder), "svg")
+        written = report.write(few, str(tmp_path / folder), "svg")
         assert [Path(path).name for path in written] == [
             *("report.html", "experiments.csv", "experiments.md", "experiments.tex", "experiments.json"),
             *("u-curves.svg", "optimum.svg", "losses.svg"),
@@ -115,7 +121,7 @@ def test_a_failed_hold_out_and_a_budget_that_was_passed_are_warnings(findings: F
     told = findings.recommendation
     assert told is not None
     failed = replace(told, warnings=(), verdict=Verdict(3.7, 3.69, 3.71, 3.9))
-    page = report.render(replace(findings, recommendation=failed, spent=20.5))
+    page = report.render(replace(first(3, findings), recommendation=failed, spent=20.5))
     assert "✗ failed" in page
     warnings = re.findall(r"<li>(.*?)</li>", page)[:2]
     assert warnings[0].startswith("the hold-out failed")
@@ -144,10 +150,11 @@ def test_trials_without_a_log_have_no_curve(findings: Findings, capsys: pytest.C
 
 
 def test_pictures_are_written_in_known_formats_alone(findings: Findings, tmp_path: Path) -> None:
-    (path, *_) = figures.write(findings, str(tmp_path), "png")
+    few = first(3, findings)
+    (path, *_) = figures.write(few, str(tmp_path), "png")
     assert Path(path).read_bytes().startswith(b"\x89PNG")
     with pytest.raises(UserError, match=r"\.bmp: a plot is written as"):
-        figures.write(findings, str(tmp_path), "bmp")
+        figures.write(few, str(tmp_path), "bmp")
 
 
 def test_a_u_curve_shows_points_repeats_divergence_and_the_bowl(findings: Findings) -> None:
@@ -161,7 +168,7 @@ def test_a_u_curve_shows_points_repeats_divergence_and_the_bowl(findings: Findin
     assert shown == sorted((o.experiment.learning_rate, o.loss) for o in curve.outcomes if o.loss is not None)
     crosses = [line for line in axes.lines if line.get_marker() == "x"]
     assert [list(line.get_xdata()) for line in crosses] == [[3.2e-2]]
-    assert axes.get_title(loc="right") == "× diverged"
+    assert [text.get_text() for text in axes.texts] == ["diverged"]
     (bars,) = axes.containers
     assert bars.has_yerr
     (fitted,) = [line for line in axes.lines if len(line.get_xdata()) > 10]

@@ -24,6 +24,7 @@ PAGE = Palette(drawing.INK, drawing.MUTED, drawing.ACCENT, drawing.BAD, drawing.
 """The colours of the page, in light and dark."""
 
 _WIDTH, _HEIGHT, _COLUMNS = 4.2, 3.1, 3  # of one picture in a file, inches; pictures in a row
+_LEFT, _RIGHT, _BOTTOM, _TOP = 0.7, 0.15, 0.5, 0.3  # around its axes, inches
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -100,13 +101,17 @@ def figure_of(pictures: Sequence[Picture]) -> Figure:
     """Return pictures side by side, three in a row, for a paper."""
     columns = min(_COLUMNS, len(pictures))
     rows = math.ceil(len(pictures) / columns)
-    style: dict[Any, Any] = {
-        key: value for key, value in matplotlib.rcParamsDefault.items() if "backend" not in key
-    }  # not the user's own style, by which colours would not be those that are meant
+    # Not the user's own style, by which colours would not be those that are meant.
+    style: dict[Any, Any] = {key: value for key, value in matplotlib.rcParamsDefault.items() if "backend" not in key}
     with matplotlib.rc_context({**style, **_STYLE}):
-        figure = Figure(figsize=(_WIDTH * columns, _HEIGHT * rows), dpi=130, layout="constrained")
-        for number, picture in enumerate(pictures, 1):
-            picture.draw(figure.add_subplot(rows, columns, number), PAPER)
+        wide, high = _WIDTH * columns, _HEIGHT * rows
+        figure = Figure(figsize=(wide, high), dpi=130)
+        for number, picture in enumerate(pictures):
+            row, column = divmod(number, columns)
+            left, bottom = column * _WIDTH + _LEFT, (rows - 1 - row) * _HEIGHT + _BOTTOM
+            width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _BOTTOM - _TOP
+            axes = figure.add_axes((left / wide, bottom / high, width / wide, height / high))
+            picture.draw(axes, PAPER)
     return figure
 
 

@@ -28,6 +28,7 @@ _POINTS = 200  # of a fitted curve
 _CAP = 8.0  # losses so many times further above the best than the median is are drawn at the edge
 _TOP, _CAPPED = 0.95, 0.88  # where diverged runs and losses beyond the edge stand, in heights of the axes
 _BESIDE = 1.12  # the prior stands so far from the target, as a factor
+_ROOM = 0.3  # of the width, for a word left of a mark
 _FOOT = 0.42  # room for a legend below the optima, in heights of what is drawn
 _SMOOTH = 60  # points of a training loss's curve that are left
 _TRIED = "best rate tried"
@@ -98,13 +99,7 @@ def draw_u_curve(axes: Axes, curve: UCurve, rates: tuple[float, float], model: M
                 [cell.learning_rate], [cell.mean], yerr=[cell.deviation], color=colours.accent, capsize=5,
                 linewidth=1.6, zorder=4,
             )  # fmt: skip
-        if cell.diverged:
-            axes.plot(
-                [cell.learning_rate], [_TOP], "x", transform=axes.get_xaxis_transform(), color=colours.bad,
-                markersize=7, markeredgewidth=2, zorder=5,
-            )  # fmt: skip
-    if any(cell.diverged for cell in cells):
-        axes.set_title("× diverged", loc="right", color=colours.bad, fontsize="small")
+    _draw_diverged(axes, [cell.learning_rate for cell in cells if cell.diverged], colours)
 
 
 def draw_optimum(
@@ -214,6 +209,23 @@ def _draw_cell(axes: Axes, learning_rate: float, losses: Sequence[float], high: 
                 f"{loss:.2f}", (learning_rate, _CAPPED), xycoords=axes.get_xaxis_transform(), xytext=(0, -7),
                 textcoords="offset points", ha="center", va="top", fontsize="small", color=colours.muted,
             )  # fmt: skip
+
+
+def _draw_diverged(axes: Axes, rates: Sequence[float], colours: Palette) -> None:
+    """Draw a cross for each rate, ascending, at the top, and say beside them what it means, where there is room."""
+    if not rates:
+        return
+    across = axes.get_xaxis_transform()
+    axes.plot(
+        rates, [_TOP] * len(rates), "x", transform=across, color=colours.bad, markersize=7, markeredgewidth=2, zorder=5
+    )
+    low, high = axes.get_xlim()
+    on_left = math.log(rates[0] / low) > _ROOM * math.log(high / low)
+    axes.annotate(
+        "diverged", (rates[0] if on_left else rates[-1], _TOP), xycoords=across, textcoords="offset points",
+        xytext=(-8, 0) if on_left else (8, 0), ha="right" if on_left else "left", va="center", fontsize="small",
+        color=colours.bad, zorder=5, bbox={"facecolor": colours.back, "edgecolor": "none", "pad": 1},
+    )  # fmt: skip
 
 
 def _draw_fit(axes: Axes, scale: Scale, model: Model, rates: tuple[float, float], colours: Palette) -> list[float]:
