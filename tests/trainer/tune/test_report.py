@@ -1,5 +1,6 @@
 """The report tells all that was found, needs nothing but itself, and shows nothing raw."""
 
+import json
 import math
 import re
 import xml.etree.ElementTree as ET
@@ -20,7 +21,8 @@ from trainer.tune.experiments import Recommendation, Scale, Terms, Verdict
 from trainer.tune.findings import Findings
 from trainer.tune.fit import Band
 from trainer.tune.literature import Prediction
-from trainer.tune.plots import PAPER, draw_losses, draw_optimum, draw_u_curve, rate_colour
+from trainer.tune.loss_curves import draw_losses, rate_colour
+from trainer.tune.plots import PAPER, draw_optimum, draw_u_curve, rate_axis
 from trainer.tune.u_curves import STEPS
 
 HOSTILE = "<script>alert(1)</script> & \u202e $x$"
@@ -110,11 +112,35 @@ def test_the_same_findings_make_the_same_files(findings: Findings, tmp_path: Pat
     for folder in ("one", "other"):
         written = report.write(few, str(tmp_path / folder), "svg")
         assert [Path(path).name for path in written] == [
-            *("report.html", "experiments.csv", "experiments.md", "experiments.tex", "experiments.json"),
+            *(
+                "report.html",
+                "recommendation.json",
+                "experiments.csv",
+                "experiments.md",
+                "experiments.tex",
+                "experiments.json",
+            ),
             *("u-curves.svg", "optimum.svg", "losses.svg"),
         ]
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
+
+
+def test_the_recommendation_is_told_to_terminals_and_programs(findings: Findings) -> None:
+    lines = findings.summary().splitlines()
+    assert lines[:5] == [
+        "max learning rate  0.002071",
+        "68 % interval      0.0017 to 0.0025",
+        "95 % interval      0.0014 to 0.0031",
+        "expected regret    0.0021 nats",
+        f"hold-out           passed: {findings.outcomes[-1].loss:.4f}; 3.8920 foretold, 95 % between 3.8800 and 3.9200",
+    ]
+    assert lines[-1].endswith("make train-final SEED_MODEL=FILE LR=0.002071 DATA=SHARDS OUT=FOLDER")
+    told = json.loads(findings.json())
+    assert (told["learning_rate"], told["interval68"], told["verdict"]["passed"]) == (0.002071, [0.0017, 0.0025], True)
+    begun = replace(findings, recommendation=None)
+    assert begun.summary().startswith("no rate can be recommended yet")
+    assert json.loads(begun.json()) is None
 
 
 def test_a_failed_hold_out_and_a_budget_that_was_passed_are_warnings(findings: Findings) -> None:
@@ -134,7 +160,7 @@ def test_a_study_that_has_just_begun_has_a_page(findings: Findings, tmp_path: Pa
     assert "no rate can be recommended yet" in page
     assert "No experiment has ended yet." in page
     assert "train-final" not in page
-    assert len(report.write(begun, str(tmp_path))) == 5
+    assert len(report.write(begun, str(tmp_path))) == 6
     with pytest.raises(UserError, match="no finished experiment"):
         _ = begun.rates
 
@@ -204,7 +230,7 @@ def test_the_optimum_is_drawn_up_to_the_target(findings: Findings) -> None:
 
 
 def test_loss_curves_are_coloured_by_rate_and_dashed_where_they_diverged(findings: Findings) -> None:
-    axes = axes_of(draw_losses, findings.curves(findings.u_curves[0]), findings.rates, PAPER)
+    axes = axes_of(draw_losses, findings.curves(findings.u_curves[0]), findings.rates)
     lines = [line for line in axes.lines if line.get_marker() == "None"]
     assert [line.get_label() for line in lines] == ["0.001", "0.002", "0.004", "0.008", "0.016", "0.032"]
     assert [line.get_linestyle() == "-" for line in lines] == [True] * 5 + [False]
@@ -212,3 +238,22 @@ def test_loss_curves_are_coloured_by_rate_and_dashed_where_they_diverged(finding
         to_rgba(rate_colour(rate, findings.rates)) for rate in (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2)
     ]
     assert math.isclose(lines[0].get_xdata()[-1], 99)
+
+
+@pytest.mark.parametrize(
+    ("limits", "texts"),
+    [
+        ((8e-5, 2e-1), ["1e-4", "1e-3", "1e-2", "1e-1"]),
+        ((8e-4, 4e-2), ["1e-3", "2e-3", "5e-3", "1e-2", "2e-2"]),
+        ((9e-4, 4.5e-3), ["1.0e-3", "1.5e-3", "2.0e-3", "3.0e-3", "4.0e-3"]),
+        ((1.6e-3, 2.5e-3), ["1.7e-3", "1.9e-3", "2.1e-3", "2.3e-3"]),
+    ],
+)
+def test_an_axis_of_rates_has_round_ticks_however_narrow_it_is(limits: tuple[float, float], texts: list[str]) -> None:
+    axes = Figure().add_subplot()
+    axes.set_xscale("log")
+    axes.set_xlim(*limits)
+    rate_axis(axes)
+    shown = [axes.xaxis.get_major_formatter()(tick) for tick in axes.get_xticks()]
+    assert shown[: len(texts)] == texts
+    assert 4 <= len(shown) <= 11

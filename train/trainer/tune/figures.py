@@ -14,7 +14,8 @@ from sparkprep.io.paths import join_path
 from sparkprep.pages import drawing
 from trainer.runs import plots as files
 from trainer.tune.findings import Findings
-from trainer.tune.plots import PAPER, Palette, draw_losses, draw_optimum, draw_u_curve
+from trainer.tune.loss_curves import draw_losses
+from trainer.tune.plots import PAPER, Palette, draw_optimum, draw_u_curve
 from trainer.tune.u_curves import UCurve, ladders
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def losses(findings: Findings) -> list[Picture]:
 
     def of(curve: UCurve, number: int) -> Picture:
         def draw(axes: Axes, colours: Palette) -> None:
-            draw_losses(axes, findings.curves(curve), findings.rates, colours)
+            draw_losses(axes, findings.curves(curve), findings.rates)
             axes.set_title(curve.name)
 
         return Picture(f"losses-{number}", f"Loss by step of the runs of {curve.name}", draw)

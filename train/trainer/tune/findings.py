@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,11 +17,11 @@ from sparkprep.io.paths import join_path
 from trainer import run_files
 from trainer.runs import log as run_log
 from trainer.runs.log import History
-from trainer.tune.experiments import Outcome, Recommendation, Strategy, Terms
+from trainer.tune.experiments import Outcome, Recommendation, Strategy, Terms, Verdict
 from trainer.tune.fit import Band, fit, rungs_of
 from trainer.tune.literature import TOKENS_PER_STEP, Prediction, predictions
 from trainer.tune.plots import Goal, Model
-from trainer.tune.tables import ExperimentTable, rate
+from trainer.tune.tables import ExperimentTable, dollars, rate
 from trainer.tune.u_curves import UCurve, rate_limits, u_curves_of
 
 
@@ -80,6 +81,50 @@ class Findings:
         words = ("SEED_MODEL=FILE", f"LR={rate(self.recommendation.learning_rate)}", "DATA=SHARDS", "OUT=FOLDER")
         return make("train-final", *words)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the recommendation doubtful: its own warnings, and what any study should be warned of."""
+        told = self.recommendation
+        warnings = list(told.warnings) if told else []
+        if told and told.verdict and told.verdict.observed is not None and not told.verdict.passed:
+            warnings.append(
+                "the hold-out failed: what the smaller rungs foretold did not come true on the largest, so the "
+                "intervals may be too narrow"
+            )
+        if self.table.total > self.terms.budget:
+            over = f"{dollars(self.table.total)} were spent, more than the budget of {dollars(self.terms.budget)}"
+            warnings.append(over)
+        return warnings
+
+    def summary(self) -> str:
+        """Return in a few lines what was found, what it cost, and the command of the final run."""
+        told = self.recommendation
+        lines = ["no rate can be recommended yet: too few experiments have ended"]
+        if told is not None:
+            lines = [
+                f"max learning rate  {rate(told.learning_rate)}",
+                f"68 % interval      {rate(told.interval68[0])} to {rate(told.interval68[1])}",
+                f"95 % interval      {rate(told.interval95[0])} to {rate(told.interval95[1])}",
+                f"expected regret    {told.regret:.4f} nats",
+                f"hold-out           {_verdict(told.verdict)}",
+                *told.reasons,
+            ]
+        lines += [self.table.spending(), *(f"warning: {warning}" for warning in self.warnings)]
+        if self.next_experiment is not None:
+            lines.append(f"worth running next: {self.next_experiment}")
+        if self.final_command is not None:
+            lines.append(f"the final run, with your files for the capitals: {self.final_command}")
+        return "\n".join(lines)
+
+    def json(self) -> str:
+        """Return the recommendation for programs; null where there is none yet."""
+        told = self.recommendation
+        content = None
+        if told is not None:
+            verdict = told.verdict and {**asdict(told.verdict), "passed": told.verdict.passed}
+            content = {**asdict(told), "verdict": verdict, "warnings": self.warnings, "command": self.final_command}
+        return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
     @cached_property
     def histories(self) -> list[History | None]:
         """The log of each trial, in the order of the outcomes; None where there is none that can be read."""
@@ -116,6 +161,15 @@ def conclude(strategy: Strategy, terms: Terms, outcomes: Sequence[Outcome], **mo
         predictions=predictions(target, tokens_per_step),
         **more,
     )
+
+
+def _verdict(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "none: no rung was foretold before it was run"
+    foretold = f"{verdict.predicted:.4f} foretold, 95 % between {verdict.low:.4f} and {verdict.high:.4f}"
+    if verdict.observed is None:
+        return f"not run; {foretold}"
+    return f"{'passed' if verdict.passed else 'FAILED'}: {verdict.observed:.4f}; {foretold}"
 
 
 def _history(folder: str | None) -> History | None:

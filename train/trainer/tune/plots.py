@@ -1,4 +1,4 @@
-"""Pictures of a search: U-curves, the optimum against scale, the trials' loss curves.
+"""Pictures of a search: losses against the learning rate, and the optimum against the scale.
 
 Each is drawn on axes that are given, in a palette, so that the report's page and the files of a paper show the same.
 """
@@ -14,8 +14,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from sparkprep.errors import UserError
-from trainer.runs.log import History, Values
-from trainer.runs.plots import smoothed
+from trainer.runs.log import Values
 from trainer.tune.experiments import Scale
 from trainer.tune.fit import Band
 from trainer.tune.tables import rate
@@ -30,16 +29,9 @@ _TOP, _CAPPED = 0.95, 0.88  # where diverged runs and losses beyond the edge sta
 _BESIDE = 1.12  # the prior stands so far from the target, as a factor
 _ROOM = 0.3  # of the width, for a word left of a mark
 _FOOT = 0.42  # room for a legend below the optima, in heights of what is drawn
-_SMOOTH = 60  # points of a training loss's curve that are left
 _TRIED = "best rate tried"
-_LEGEND = 10  # entries of a legend at most
-_DECADE = (1, 2, 5)
-_SPECTRUM = (
-    (47, 127, 200),
-    (38, 160, 110),
-    (226, 140, 24),
-    (205, 50, 90),
-)  # from low rates to high: legible on white and black
+_DECADES = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7))  # ticks in each, coarse to fine
+_TICKS = 4  # at least
 
 
 @dataclass(frozen=True)
@@ -136,58 +128,19 @@ def draw_optimum(
     axes.legend(frameon=False, fontsize="small", loc="lower left", ncols=2)
 
 
-def draw_losses(
-    axes: Axes, curves: Sequence[tuple[float, History, bool]], rates: tuple[float, float], colours: Palette
-) -> None:
-    """Draw the loss of each run of a U-curve by its steps, coloured by its learning rate from low (blue) to high (red).
-
-    curves: of each run the rate, what its log holds, and whether it diverged (dashed). The line is the training loss,
-    smoothed, and the squares are validations.
-    """
-    ordered = sorted(curves, key=lambda curve: curve[0])
-    named = _evenly(sorted({curve[0] for curve in ordered}), _LEGEND)
-    levels: list[Values] = []
-    lasts = [1]
-    for learning_rate, history, diverged in ordered:
-        colour = rate_colour(learning_rate, rates)
-        label = rate(learning_rate) if learning_rate in named else None
-        named = [other for other in named if other != learning_rate]
-        train, validation = history.train, history.validation
-        style = (0, (2, 2)) if diverged else "-"
-        line = smoothed(train.values, max(1, len(train) // _SMOOTH))
-        axes.plot(train.steps, line, color=colour, linewidth=1.4, linestyle=style, label=label)
-        axes.plot(validation.steps, validation.values, "s", color=colour, markersize=4)
-        lasts += [int(stream.steps[-1]) for stream in (train, validation) if len(stream)]
-        if not diverged:
-            levels += [line[len(line) // 3 :], validation.values[-1:]]
-    axes.set_xlim(0, max(lasts) * 1.02)
-    values = np.concatenate(levels) if levels else np.array([])
-    values = values[np.isfinite(values)]
-    if len(values):
-        margin = 0.05 * (values.max() - values.min()) or 0.05
-        axes.set_ylim(values.min() - margin, values.max() + margin)
-    axes.set_xlabel("steps")
-    axes.set_ylabel("loss")
-    axes.legend(frameon=False, fontsize="small", title="max LR", title_fontsize="small", loc="upper right", ncols=2)
-
-
-def rate_colour(learning_rate: float, rates: tuple[float, float]) -> str:
-    """Return the colour of a rate between two others, on a scale of logarithms."""
-    share = math.log(learning_rate / rates[0]) / math.log(rates[1] / rates[0])
-    place = min(max(share, 0.0), 1.0) * (len(_SPECTRUM) - 1)
-    at = min(int(place), len(_SPECTRUM) - 2)
-    pairs = zip(_SPECTRUM[at], _SPECTRUM[at + 1], strict=True)
-    return "#" + "".join(f"{round(a + (b - a) * (place - at)):02x}" for a, b in pairs)
-
-
 def rate_axis(axes: Axes, upright: bool = False) -> None:
-    """Give an axis of learning rates its ticks: 1, 2 and 5 of each decade where these are few, else 1 alone."""
+    """Give an axis of learning rates its ticks: powers of ten where these are enough, else round numbers between."""
     axis, (low, high) = (axes.yaxis, axes.get_ylim()) if upright else (axes.xaxis, axes.get_xlim())
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    parts = _DECADE if math.log10(high / low) <= 2.5 else (1,)
-    ticks = [float(f"{part}e{decade}") for decade in decades for part in parts]
-    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
-    axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:.0e}".replace("e-0", "e-")))
+    for parts in _DECADES:
+        ticks = [tick for decade in decades for part in parts if low <= (tick := float(f"{part}e{decade}")) <= high]
+        if len(ticks) >= _TICKS:
+            break
+    else:  # too narrow for any of them
+        ticks = sorted({float(f"{tick:.1e}") for tick in np.geomspace(low, high, _TICKS + 2)[1:-1]})
+    axis.set_major_locator(FixedLocator(ticks))
+    digits = 0 if all(float(f"{tick:.0e}") == tick for tick in ticks) else 1
+    axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:.{digits}e}".replace("e-0", "e-")))
     axis.set_minor_locator(NullLocator())
     if not upright:
         axes.set_xlabel("max learning rate")
@@ -311,10 +264,3 @@ def _apart(values: Sequence[float]) -> list[float]:
         if not kept or math.log(value / kept[-1]) > 0.08 * math.log(max(values) / min(values)):
             kept.append(value)
     return kept
-
-
-def _evenly(values: Sequence[float], number: int) -> list[float]:
-    """Return at most so many of the values, first and last among them."""
-    if len(values) <= number:
-        return list(values)
-    return [values[round(i * (len(values) - 1) / (number - 1))] for i in range(number)]

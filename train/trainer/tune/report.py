@@ -20,6 +20,7 @@ from trainer.tune import figures
 from trainer.tune.findings import Findings
 from trainer.tune.tables import COLUMNS, dollars, rate
 
+RECOMMENDATION = "recommendation.json"
 _LOSS = [column.key for column in COLUMNS].index("final_val_loss")
 _POINTS = (
     "A point is a run; repeats of a rate have their mean with a bar of one standard deviation to both sides. × at the "
@@ -38,7 +39,7 @@ def render(findings: Findings, files: Sequence[str] = ()) -> str:
     source = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
     made = environment(__package__)
     made.filters |= {"rate": rate, "dollars": dollars}
-    table, told = findings.table, findings.recommendation
+    table = findings.table
     fitted = findings.model is not None
     return made.from_string(source).render(
         f=findings,
@@ -46,7 +47,7 @@ def render(findings: Findings, files: Sequence[str] = ()) -> str:
         columns=[column.heading.replace("\n", " ") for column in COLUMNS],
         loss_column=_LOSS,
         diverged=sum(outcome.diverged for outcome in findings.outcomes),
-        warnings=[*(told.warnings if told else ()), *_own_warnings(findings)],
+        warnings=findings.warnings,
         files=files,
         versions=f"sparkprep {sparkprep.__version__}",
         curves_caption=_POINTS + (_BOWL if fitted else ""),
@@ -59,30 +60,16 @@ def render(findings: Findings, files: Sequence[str] = ()) -> str:
 
 
 def write(findings: Findings, folder: str, ending: str = "png") -> list[str]:
-    """Write page, table and pictures into a folder, which is made if it is not there, and return their paths.
+    """Write page, recommendation, table and pictures into a folder, made if it is not there, and return their paths.
 
     The page, which comes last, is the first of them. ending: of the pictures, png, svg or pdf. Raises UserError for
     another, and where a file cannot be written.
     """
     folder = normalise(folder)
     make_folder(folder)
-    beside = [*findings.table.write(folder), *figures.write(findings, folder, ending)]
+    recommendation = join_path(folder, RECOMMENDATION)
+    write_text(recommendation, findings.json())
+    beside = [recommendation, *findings.table.write(folder), *figures.write(findings, folder, ending)]
     page = join_path(folder, REPORT)
     write_text(page, render(findings, [os.path.basename(path) for path in beside]))
     return [page, *beside]
-
-
-def _own_warnings(findings: Findings) -> list[str]:
-    """Return what makes a study doubtful whatever is concluded from it."""
-    warnings = []
-    verdict = findings.recommendation.verdict if findings.recommendation else None
-    if verdict is not None and verdict.observed is not None and not verdict.passed:
-        warnings.append(
-            "the hold-out failed: what the smaller rungs predict did not hold at the largest, so the intervals are too "
-            "narrow to be believed"
-        )
-    if findings.table.total > findings.terms.budget:
-        warnings.append(
-            f"{dollars(findings.table.total)} were spent, more than the budget of {dollars(findings.terms.budget)}"
-        )
-    return warnings
