@@ -199,6 +199,19 @@ def defaults(**changes: Any) -> TrainSettings:
     return TrainSettings(**changes, given=frozenset(name.replace("_", "-") for name in changes))
 
 
+def words_of(settings: TrainSettings, always: Sequence[str] = ()) -> list[str]:
+    """Return the words of a command line that asks for settings. always: names that are told at their default too."""
+    options = {option.name: option for option in options_of(TrainSettings)}
+    changed = [name for name, option in options.items() if getattr(settings, name) != option.default]
+    words = []
+    for name in [*always, *(name for name in changed if name not in always)]:
+        option, value = options[name], getattr(settings, name)
+        words.append(option.short[0] if option.short else option.flag)
+        if not isinstance(option.kind, Switch):
+            words.append(str(int(value) if isinstance(value, bool) else value))
+    return words
+
+
 def check(settings: TrainSettings) -> None:
     """Raise UserError, with all that is wrong, where settings do not go together."""
     problems = list(_problems(settings))
