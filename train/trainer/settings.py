@@ -129,6 +129,7 @@ class TrainSettings:
     recompute: int = option(
         1, "0: keep activations, 1: compute GELU again, 2: LayerNorm too", Integer(0, 2), "0|1|2", short=("-r",)
     )
+    seed: int = option(42, "of initial weights and of the order of the data; 42 is llm.c's", Integer(0, 2**32 - 1))
     on_nan: str = option(
         "stop",
         f"when the loss is no number: stop, or skip the update (stops after {NAN_LIMIT} in a row)",

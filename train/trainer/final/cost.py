@@ -25,7 +25,7 @@ PROBE_STEPS = 20
 _PROBE_FROM = 10
 """Times are taken from this step of the probe on, or from its middle: the first steps compile and fill caches."""
 
-_WRITE_BYTES_A_SECOND = 200e6
+WRITE_BYTES_A_SECOND = 200e6
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def estimate(settings: TrainSettings, price_per_hour: float, say: Callable[[str]
     last = last_step(settings)
     steps = max(0, last - first)
     evaluations = _evaluation_seconds(settings, first, last, step_seconds)
-    saving = checkpoints_due(settings) * checkpoint_bytes(settings) / _WRITE_BYTES_A_SECOND
+    saving = checkpoints_due(settings) * checkpoint_bytes(settings) / WRITE_BYTES_A_SECOND
     hours = (steps * step_seconds + evaluations + saving) / 3600
     return Estimate(step_seconds, hours, hours * price_per_hour, steps)
 

@@ -26,7 +26,6 @@ from trainer.launch import command_of
 from trainer.loop.loop import train_in
 from trainer.loop.resume import check_beginning, check_data
 from trainer.loop.run import Run
-from trainer.loop.start import SHUFFLE_SEED
 from trainer.settings import TrainSettings, words_of
 
 _KEPT_FREE = 1 << 30  # bytes for logs and all else, or of one checkpoint where that is less
@@ -104,7 +103,7 @@ def _check_tokens(settings: TrainSettings, final: FinalRun, newest: list[Checkpo
     Raises UserError where they do not last for the steps that are left, or are others than a checkpoint's.
     """
     shards = open_shards(settings.train_data, "--data")
-    loader = Loader(shards, settings.micro_batch, settings.seq_len, SHUFFLE_SEED, "--data")
+    loader = Loader(shards, settings.micro_batch, settings.seq_len, settings.seed, "--data")
     Loader(open_shards(settings.val_data, "--data"), settings.micro_batch, settings.seq_len, None, "--data")
     for files in newest:
         check_data(files, loader)

@@ -129,7 +129,7 @@ class Meter:
 
 
 def _read(path: str) -> dict[int, Charge]:
-    """Return the last line of each segment; a part of a line at the end, of a writer that was killed, does not count."""
+    """Return the last line of each segment; part of a line at the end, of a killed writer, does not count."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             lines = file.read().split("\n")[:-1]
