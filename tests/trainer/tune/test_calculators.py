@@ -39,7 +39,7 @@ def test_a_compute_optimal_model_sees_twenty_tokens_for_each_parameter(
 ) -> None:
     told = optimal_tokens(depth, channels)
     assert (told.parameters, told.tokens, told.steps) == (parameters, tokens, steps)
-    assert str(told) == f"{parameters:,} parameters x 20 = {tokens:,} tokens = {steps:,} steps of 524,288"
+    assert str(told) == f"{parameters:,} parameters x 20 = {tokens:,} tokens, {steps:,} steps of 524,288"
 
 
 @given(st.integers(1, 48), st.integers(1, 16), st.integers(1, 64))
@@ -163,6 +163,7 @@ def test_what_to_take_follows_from_budget_and_cover(
         (lambda: cover([], 0.1), "without an axis"),
         (lambda: cover([(0, math.inf)], 0.1), "without end"),
         (lambda: rates_cover(0, 1, 0.5), "low=0"),
+        (lambda: rates_cover(2e-3, 1e-3, 0.5), "low=0.002 is above high=0.001"),
         (lambda: grid_or_random(2, 0), "budget=0"),
     ],
 )

@@ -11,6 +11,7 @@ from sparkprep.console import Exit, add_debug, say_line
 from sparkprep.errors import UserError
 from sparkprep.options import add_options, from_arguments
 from sparkprep.parser import Parser
+from trainer.commands import calculate
 from trainer.launch import guarded
 from trainer.tune.settings import RATES, RATES_DATE, TuneSettings
 
@@ -33,6 +34,8 @@ dollars an hour that are counted with, of {RATES_DATE}: {_RATES}; for any other 
 
 exit codes: docs/environment.md
 """
+_CALCULATE = "calculate"
+"""The verb that has a face of its own."""
 _VERBS = {
     "probe": "run 20 steps of each model, and tell what the run costs",
     "plan": "print the priced table of all experiments",
@@ -43,6 +46,8 @@ _VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the arguments, do what the verb says and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
+    if words[:1] == [_CALCULATE]:
+        return calculate.main(words[1:])
     return guarded(lambda: run(_parser().parse_args(words)), debug="--debug" in words, expendable=True)
 
 
@@ -59,6 +64,7 @@ def _parser() -> Parser:
         if name == "probe":
             verb.add_argument("--again", action="store_true", help="probe models anew that were probed before")
         add_debug(verb)
+    verbs.add_parser(_CALCULATE, help="sums beforehand: tokens for a model, steps, covers, grid against random search")
     return parser
 
 

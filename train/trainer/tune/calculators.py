@@ -33,8 +33,8 @@ class OptimalTokens:
 
     def __str__(self) -> str:
         return (
-            f"{self.parameters:,} parameters x {self.tokens / self.parameters:g} = {self.tokens:,} tokens "
-            f"= {self.steps:,} steps of {self.tokens_per_step:,}"
+            f"{self.parameters:,} parameters x {self.tokens / self.parameters:g} = {self.tokens:,} tokens, "
+            f"{self.steps:,} steps of {self.tokens_per_step:,}"
         )
 
 
@@ -166,6 +166,8 @@ def rates_cover(low: float, high: float, octaves: float) -> tuple[float, ...]:
     Raises UserError for a range that ends before it begins or touches 0, and a width that is not above 0.
     """
     _positive(low=low, high=high)
+    if high < low:
+        raise UserError(f"{argument('low', low)} is above {argument('high', high)}; swap them")
     covered = cover([(math.log2(low), math.log2(high))], octaves)
     return tuple(2**x for (x,) in covered.points())
 
