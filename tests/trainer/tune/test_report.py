@@ -68,6 +68,10 @@ def first(number: int, findings: Findings) -> Findings:
     return replace(findings, outcomes=findings.outcomes[:number], folders=findings.folders[:number])
 
 
+def findings_lines(findings: Findings, beginning: str) -> list[str]:
+    return [line for line in findings.summary().splitlines() if line.startswith(beginning)]
+
+
 def axes_of(draw: Callable[..., None], *words: object) -> object:
     axes = Figure().add_subplot()
     draw(axes, *words)
@@ -84,7 +88,7 @@ def test_the_page_tells_what_was_found(findings: Findings) -> None:
         "three rungs agree",
         "Total spend: $18.60 of a budget of $20.00",
         "Worth running next: 0.0021 at 800 steps",
-        "LR=0.002071 DATA=SHARDS OUT=FOLDER",
+        "LR=0.00207 DATA=SHARDS OUT=FOLDER",
         "diverged at 33",
         "1.79 N^-0.713 D^0.307",
     ):
@@ -129,13 +133,13 @@ def test_the_same_findings_make_the_same_files(findings: Findings, tmp_path: Pat
 def test_the_recommendation_is_told_to_terminals_and_programs(findings: Findings) -> None:
     lines = findings.summary().splitlines()
     assert lines[:5] == [
-        "max learning rate  0.002071",
+        "max learning rate  0.00207",
         "68 % interval      0.0017 to 0.0025",
         "95 % interval      0.0014 to 0.0031",
         "expected regret    0.0021 nats",
         f"hold-out           passed: {findings.outcomes[-1].loss:.4f}; 3.8920 foretold, 95 % between 3.8800 and 3.9200",
     ]
-    assert lines[-1].endswith("make train-final SEED_MODEL=FILE LR=0.002071 DATA=SHARDS OUT=FOLDER")
+    assert lines[-1].endswith("make train-final SEED_MODEL=FILE LR=0.00207 DATA=SHARDS OUT=FOLDER")
     told = json.loads(findings.json())
     assert (told["learning_rate"], told["interval68"], told["verdict"]["passed"]) == (0.002071, [0.0017, 0.0025], True)
     begun = replace(findings, recommendation=None)
@@ -143,15 +147,19 @@ def test_the_recommendation_is_told_to_terminals_and_programs(findings: Findings
     assert json.loads(begun.json()) is None
 
 
-def test_a_failed_hold_out_and_a_budget_that_was_passed_are_warnings(findings: Findings) -> None:
+def test_a_failed_hold_out_and_a_budget_that_was_passed_are_told(findings: Findings) -> None:
     told = findings.recommendation
     assert told is not None
-    failed = replace(told, warnings=(), verdict=Verdict(3.7, 3.69, 3.71, 3.9))
-    page = report.render(replace(first(3, findings), recommendation=failed, spent=20.5))
+    failed = replace(told, warnings=("the bands are widened",), verdict=Verdict(3.7, 3.69, 3.71, 3.9))
+    found = replace(first(3, findings), recommendation=failed, spent=20.5, reserve=25.0)
+    page = report.render(found)
     assert "✗ failed" in page
-    warnings = re.findall(r"<li>(.*?)</li>", page)[:2]
-    assert warnings[0].startswith("the hold-out failed")
-    assert warnings[1] == "$20.50 were spent, more than the budget of $20.00"
+    assert "Kept back for the final run: $25.00." in page
+    warnings = ["the bands are widened", "$20.50 were spent, more than the $20.00 that were allowed"]
+    assert re.findall(r"<li>(.*?)</li>", page)[:2] == warnings
+    assert "hold-out           FAILED: 3.9000" in found.summary()
+    assert [f"warning: {warning}" for warning in warnings] == findings_lines(found, "warning: ")
+    assert report.render(replace(found, budget=21.0)).count("that were allowed") == 0
 
 
 def test_a_study_that_has_just_begun_has_a_page(findings: Findings, tmp_path: Path) -> None:
@@ -217,7 +225,7 @@ def test_the_optimum_is_drawn_up_to_the_target(findings: Findings) -> None:
     labels = axes.get_legend_handles_labels()[1]
     assert labels == [
         *("95 % of the fit", "68 % of the fit", "optimum, as fitted", "best rate tried", "prior"),
-        "recommended: 0.002071",
+        "recommended: 0.00207",
     ]
     (trend,) = [line for line in axes.lines if line.get_label() == "optimum, as fitted"]
     assert (trend.get_xdata()[0], trend.get_xdata()[-1]) == (100, 4725)

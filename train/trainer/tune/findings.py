@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -25,13 +25,20 @@ from trainer.tune.tables import ExperimentTable, dollars, rate
 from trainer.tune.u_curves import UCurve, rate_limits, u_curves_of
 
 
+def train_final(learning_rate: float) -> str:
+    """Return the command of the final run at a rate."""
+    return make("train-final", "SEED_MODEL=FILE", f"LR={rate(learning_rate, 3)}", "DATA=SHARDS", "OUT=FOLDER")
+
+
 @dataclass(frozen=True)
 class Findings:
     """A study, finished or not, and what is concluded from it.
 
     folders: of the trials, in the order of `outcomes`; None where one has none. model: the fit. prior: of the target's
     best rate, before anything was run. predictions: of published laws for the target.
-    spent: dollars charged in all; None: those of the outcomes. next_experiment: what would be worth running, in a
+    spent: dollars charged in all; None: those of the outcomes. budget: dollars that were allowed for probes and
+    experiments; None: those of the terms. reserve: dollars kept back for the final run. train: of a rate, the command
+    of the final run. next_experiment: what would be worth running, in a
     sentence. command: that made this.
     """
 
@@ -44,15 +51,23 @@ class Findings:
     prior: Band | None = None
     predictions: Sequence[Prediction] = ()
     spent: float | None = None
+    budget: float | None = None
+    reserve: float | None = None
     price_per_hour: float | None = None
     tokens_per_step: int = TOKENS_PER_STEP
+    train: Callable[[float], str] = train_final
     next_experiment: str | None = None
     command: str | None = None
 
     @property
+    def allowed(self) -> float:
+        """Dollars that probes and experiments might come to."""
+        return self.terms.budget if self.budget is None else self.budget
+
+    @property
     def table(self) -> ExperimentTable:
         """All experiments, with what was spent of the budget."""
-        return ExperimentTable(self.outcomes, self.spent, self.terms.budget)
+        return ExperimentTable(self.outcomes, self.spent, self.allowed)
 
     @cached_property
     def u_curves(self) -> list[UCurve]:
@@ -75,24 +90,16 @@ class Findings:
 
     @property
     def final_command(self) -> str | None:
-        """The command of the final run at the recommended rate; its capitals are for the user to replace."""
-        if self.recommendation is None:
-            return None
-        words = ("SEED_MODEL=FILE", f"LR={rate(self.recommendation.learning_rate)}", "DATA=SHARDS", "OUT=FOLDER")
-        return make("train-final", *words)
+        """The command of the final run at the recommended rate; words in capitals are for the user to replace."""
+        return None if self.recommendation is None else self.train(self.recommendation.learning_rate)
 
     @property
     def warnings(self) -> list[str]:
         """What makes the recommendation doubtful: its own warnings, and what any study should be warned of."""
         told = self.recommendation
         warnings = list(told.warnings) if told else []
-        if told and told.verdict and told.verdict.observed is not None and not told.verdict.passed:
-            warnings.append(
-                "the hold-out failed: what the smaller rungs foretold did not come true on the largest, so the "
-                "intervals may be too narrow"
-            )
-        if self.table.total > self.terms.budget:
-            over = f"{dollars(self.table.total)} were spent, more than the budget of {dollars(self.terms.budget)}"
+        if self.table.total > self.allowed:
+            over = f"{dollars(self.table.total)} were spent, more than the {dollars(self.allowed)} that were allowed"
             warnings.append(over)
         return warnings
 
@@ -102,9 +109,9 @@ class Findings:
         lines = ["no rate can be recommended yet: too few experiments have ended"]
         if told is not None:
             lines = [
-                f"max learning rate  {rate(told.learning_rate)}",
-                f"68 % interval      {rate(told.interval68[0])} to {rate(told.interval68[1])}",
-                f"95 % interval      {rate(told.interval95[0])} to {rate(told.interval95[1])}",
+                f"max learning rate  {rate(told.learning_rate, 3)}",
+                f"68 % interval      {_range(told.interval68)}",
+                f"95 % interval      {_range(told.interval95)}",
                 f"expected regret    {told.regret:.4f} nats",
                 f"hold-out           {_verdict(told.verdict)}",
                 *told.reasons,
@@ -113,7 +120,7 @@ class Findings:
         if self.next_experiment is not None:
             lines.append(f"worth running next: {self.next_experiment}")
         if self.final_command is not None:
-            lines.append(f"the final run, with your files for the capitals: {self.final_command}")
+            lines.append(f"the final run: {self.final_command}")
         return "\n".join(lines)
 
     def json(self) -> str:
@@ -161,6 +168,10 @@ def conclude(strategy: Strategy, terms: Terms, outcomes: Sequence[Outcome], **mo
         predictions=predictions(target, tokens_per_step),
         **more,
     )
+
+
+def _range(ends: tuple[float, float]) -> str:
+    return f"{rate(ends[0], 3)} to {rate(ends[1], 3)}"
 
 
 def _verdict(verdict: Verdict | None) -> str:

@@ -112,7 +112,7 @@ def draw_optimum(
     if goal.prior is not None:
         _draw_band(axes, at * _BESIDE, goal.prior, colours.muted, "s", "prior")
     if goal.recommended is not None:
-        label = f"recommended: {rate(goal.recommended.median)}"
+        label = f"recommended: {rate(goal.recommended.median, 3)}"
         _draw_band(axes, at, goal.recommended, colours.bad, "*", label)
     axes.axvline(at, color=colours.muted, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
     axes.set_xlabel(across.label)

@@ -186,9 +186,9 @@ FORMATS: Mapping[str, Callable[[ExperimentTable], str]] = {
 """Ending of the file -> the text in it."""
 
 
-def rate(value: float) -> str:
-    """Return a learning rate for people: four digits, 0.002154 or 8.5e-05."""
-    return f"{value:.4g}"
+def rate(value: float, digits: int = 4) -> str:
+    """Return a learning rate for people: 0.002154 or 8.5e-05."""
+    return f"{value:.{digits}g}"
 
 
 def dollars(value: float) -> str:
