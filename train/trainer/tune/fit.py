@@ -95,6 +95,10 @@ class Fit:
         halvings, shrunk = distances(scale, self.target)
         return self.draws.optima(np.array([halvings]), np.array([shrunk]))[:, 0]
 
+    def thinned(self, count: int) -> Fit:
+        """Return the fit with about so many of its draws, for what need not be exact."""
+        return replace(self, draws=self.draws.every(max(1, len(self.draws.optimum) // count)))
+
     def costs(self, rates: Sequence[float] | Floats, scale: Scale | None = None) -> Floats:
         """Return draws of the nats that rates cost beyond the best at a scale, (m, rates)."""
         scale = scale or self.target
@@ -109,7 +113,7 @@ class Fit:
         halvings, _ = distances(scale, self.target)
         octaves = np.log2(np.asarray(rates, dtype=np.float64)) - self.optima(scale)[:, None]
         bowls = self.draws.bowls(octaves, np.full(len(rates), halvings))
-        return np.asarray(np.median(self._floors(scale)[:, None] + bowls, axis=0))
+        return np.asarray(np.median(self.floors(scale)[:, None] + bowls, axis=0))
 
     def loss(self, rate: float, scale: Scale) -> Band:
         """Return the loss that a run will end with, its noise included, where it does not diverge.
@@ -121,7 +125,7 @@ class Fit:
         octaves = math.log2(rate) - self.optima(scale)[:, None]
         random = np.random.default_rng(scale.steps)
         noise = self.noise * random.standard_t(4, size=octaves.shape[0])
-        return _band(self._floors(scale) + self.draws.bowls(octaves, np.array([halvings]))[:, 0] + noise)
+        return _band(self.floors(scale) + self.draws.bowls(octaves, np.array([halvings]))[:, 0] + noise)
 
     def best(self) -> tuple[float, float]:
         """Return the rate of the least expected regret at the target, and that regret in nats."""
@@ -151,7 +155,7 @@ class Fit:
         """Return octaves above the best rate at which runs diverge."""
         return _band(self.draws.wall)
 
-    def _floors(self, scale: Scale) -> Floats:
+    def floors(self, scale: Scale) -> Floats:
         """Return draws of the loss at the best rate of a scale."""
         for index, rung in enumerate(self.rungs):
             if rung.scale == scale and rung.losses:

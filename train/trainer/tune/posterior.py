@@ -131,6 +131,11 @@ class Draws:
     floors: Floats
     family: Family
 
+    def every(self, step: int) -> Draws:
+        """Return every so many of the draws."""
+        kept = {name: values[::step] for name, values in self.__dict__.items() if name != "family"}
+        return Draws(**kept, family=self.family)
+
     def optima(self, halvings: Floats, shrunk: Floats) -> Floats:
         """Return log2 of the best rate at n scales, (m, n)."""
         drift = self.family.drift(self.slope[:, None], halvings)
