@@ -186,8 +186,8 @@ GROUND_UP = {
         ("commands",),
     ),
     "trainer.tune": (
-        ("experiments", "ledger", "runner"),
-        ("settings", "literature", "tables"),
+        ("experiments", "ledger"),
+        ("settings", "literature", "tables", "runner"),
         ("posterior", "calculators"),
         ("fit", "parabola"),
         ("advice", "u_curves"),
