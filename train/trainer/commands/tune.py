@@ -108,11 +108,13 @@ def _run(tune: TuneSettings) -> int:
 
 def _tell(tune: TuneSettings, finished: Finished) -> None:
     """Print the recommendation; the last line is the command of the final run. Raises UserError where there is none."""
+    from trainer.tune.costs import money
+
     if finished.stopped:
         say_line(f"stopped      {finished.stopped}", sys.stderr)
     diverged = sum(outcome.diverged for outcome in finished.outcomes)
     count = len(finished.outcomes)
-    say_line(f"spent        ${finished.spent:.2f} for {count} experiments, {diverged} of which diverged")
+    say_line(f"spent        {money(finished.spent)} for {count} experiments, {diverged} of which diverged")
     found = finished.recommendation
     if found is None:
         raise UserError(f"there is no recommendation yet: {finished.stopped}")
