@@ -142,7 +142,10 @@ class Terms:
 
 @dataclass(frozen=True)
 class Planned:
-    """A place in a plan: experiments that are alike but for their rate. rates: None where earlier ones will tell."""
+    """A place in a plan: experiments that are alike but for their rate. rates: None where earlier ones will tell.
+
+    stop_after: as an experiment's.
+    """
 
     stage: str
     scale: Scale
@@ -150,6 +153,7 @@ class Planned:
     dollars: float
     rates: tuple[float, ...] | None = None
     hellaswag: bool = False
+    stop_after: int | None = None
 
 
 class Strategy(Protocol):
