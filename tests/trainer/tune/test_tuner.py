@@ -308,15 +308,15 @@ def test_a_process_is_killed_at_its_limit_where_it_does_not_end_by_itself(
 ) -> None:
     deaf = tmp_path / "deaf.py"
     deaf.write_text(
-        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready')\ntime.sleep(60)\n"
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)\n"
     )
     monkeypatch.setattr(runner, "script_path", lambda name: str(deaf))
     ledger = Ledger(str(tmp_path))
     begun = time.monotonic()
-    ran = runner.run([], str(tmp_path), ledger.begin("trial 0", 3600.0, 2.0), 1.0, lambda: False)
+    ran = runner.run([], str(tmp_path), ledger.begin("trial 0", 3600.0, 3.0), 2.0, lambda: False)
     assert (ran.code, ran.stopped) == (-signal.SIGKILL, runner.BUDGET)
-    assert 2 <= time.monotonic() - begun < 4
-    assert ledger.dollars == pytest.approx(2.0, abs=0.3)
+    assert 2 <= time.monotonic() - begun < 5
+    assert 2 <= ledger.dollars <= 3
 
 
 def test_what_is_watched_can_stop_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
