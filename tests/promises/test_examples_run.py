@@ -43,6 +43,10 @@ ELSEWHERE = {
         "124M, or minutes: tests/trainer/tune/ does it with a tiny model",
     ),
     **dict.fromkeys(
+        ("%(prog)s tuning", "%(prog)s demo/tuning --format pdf --output paper"),
+        "wants a study: tests/trainer/commands/test_tune_report.py makes one",
+    ),
+    **dict.fromkeys(
         ("%(prog)s clean", "%(prog)s s3://bucket/clean", "%(prog)s clean --no-open --port 8017"),
         "serves a page until it is ended: tests/dedup/audit/ does so in a browser",
     ),
@@ -82,7 +86,7 @@ def all_examples() -> list[tuple[str, str]]:
 def program_of(face: str) -> str:
     """What stands for %(prog)s in a face's help."""
     verb = next((verb.name for verb in cli.VERBS if verb.module == face), None)
-    scripts = {"tune": "tune_lr.py", "inference": "inference_gpt2.py", "upload": "upload_to_s3.py"}
+    scripts = {"tune": "tune_lr.py", "tune_report": "tune_lr.py report", "calculate": "tune_lr.py calculate", "inference": "inference_gpt2.py", "upload": "upload_to_s3.py"}
     name = face.rsplit(".", 1)[1]
     if face == "sparkprep.sample.__main__":
         return "python -m sparkprep.sample"

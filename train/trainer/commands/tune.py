@@ -11,6 +11,7 @@ from sparkprep.console import Exit, add_debug, say_line
 from sparkprep.errors import UserError
 from sparkprep.options import add_options, from_arguments
 from sparkprep.parser import Parser
+from trainer.commands import calculate, tune_report
 from trainer.launch import guarded
 from trainer.tune.settings import RATES, RATES_DATE, TuneSettings
 
@@ -33,6 +34,11 @@ dollars an hour that are counted with, of {RATES_DATE}: {_RATES}; for any other 
 
 exit codes: docs/environment.md
 """
+_FACES = {
+    "report": (tune_report.main, "write what was found: a page, the table of experiments, pictures"),
+    "calculate": (calculate.main, "sums beforehand: tokens for a model, steps, covers, grid against random search"),
+}
+"""Verbs that have a face of their own, and what they do."""
 _VERBS = {
     "probe": "run 20 steps of each model, and tell what the run costs",
     "plan": "print the priced table of all experiments",
@@ -43,6 +49,8 @@ _VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the arguments, do what the verb says and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in _FACES:
+        return _FACES[words[0]][0](words[1:])
     return guarded(lambda: run(_parser().parse_args(words)), debug="--debug" in words, expendable=True)
 
 
@@ -59,6 +67,8 @@ def _parser() -> Parser:
         if name == "probe":
             verb.add_argument("--again", action="store_true", help="probe models anew that were probed before")
         add_debug(verb)
+    for name, (_, about) in _FACES.items():
+        verbs.add_parser(name, help=about)
     return parser
 
 
