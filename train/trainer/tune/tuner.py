@@ -177,6 +177,7 @@ class Tuner:
     def _carry_out(self, number: int, experiment: Experiment) -> str:
         """Run a trial, or what is left of it, and note what came of it; return why nothing more is to be run, or ""."""
         study, name, folder = self.study, f"trial {number}", self.study.trial_folder(number)
+        told = f"{name} ({words_of_experiment(experiment)})"
         settings = settings_of(self.tune, experiment, folder, save_every=study.costs.save_every(experiment))
         make_folder(folder)
         self._free(folder)
@@ -187,17 +188,17 @@ class Tuner:
             left = self.left()
             if price > left:
                 return (
-                    f"trial {number} ({_words(experiment)}) would cost {money(price)} and {money(max(0.0, left))} are "
-                    "left, so it was not started; a larger --budget goes on with it"
+                    f"{told} would cost {money(price)} and {money(max(0.0, left))} are left, so it was not started; a "
+                    "larger --budget goes on with it"
                 )
-            self._say(f"trial {number:<6} {_words(experiment)}: {money(price)} of the {money(left)} left")
+            self._say(f"trial {number:<6} {words_of_experiment(experiment)}: {money(price)} of the {money(left)} left")
             write_text(os.path.join(folder, COMMAND), command(settings) + "\n")
             ran = self._process(name, settings, left, self._watcher(number, experiment, settings))
             course = course_of(settings)
             if not course.over:
                 if ran.stopped == runner.BUDGET:
                     return (
-                        f"trial {number} ({_words(experiment)}) was stopped at step {course.step} of "
+                        f"{told} was stopped at step {course.step} of "
                         f"{experiment.steps:,}, as the money was used up; a larger --budget goes on with it"
                     )
                 raise self._died(name, ran, folder)
@@ -264,7 +265,7 @@ class Tuner:
             how = f"was ended by {signal.Signals(-ran.code).name}" + " (lack of memory?)" * (ran.code == -9)
         else:
             how = f"ended with code {ran.code}"
-        words = runner.last_words(folder).removeprefix("error: ").rstrip(".")
+        words = runner.lastwords_of_experiment(folder).removeprefix("error: ").rstrip(".")
         return UserError(
             f"{name} {how}{f': {words}' if words else ''}; {os.path.join(folder, runner.CONSOLE)} has all that it "
             "printed, and its cost is in the ledger. Mend that; the same command goes on"
@@ -277,7 +278,8 @@ def tuned(tune: TuneSettings, strategies: Mapping[str, Strategy], say: Say) -> F
         return Tuner(study, strategies, say).run()
 
 
-def _words(experiment: Experiment) -> str:
+def words_of_experiment(experiment: Experiment) -> str:
+    """Return stage, model, steps and rate of an experiment, as lines about it tell them."""
     scale = experiment.scale
     steps = f"{experiment.steps:,} of {scale.steps:,}" if experiment.stop_after is not None else f"{scale.steps:,}"
     return (
