@@ -11,7 +11,7 @@ from sparkprep.console import Exit, add_debug, say_line
 from sparkprep.errors import UserError
 from sparkprep.options import add_options, from_arguments
 from sparkprep.parser import Parser
-from trainer.commands import calculate, tune_report
+from trainer.commands import calculate, tune_next, tune_report
 from trainer.launch import guarded
 from trainer.tune.settings import RATES, RATES_DATE, TuneSettings
 
@@ -35,6 +35,7 @@ dollars an hour that are counted with, of {RATES_DATE}: {_RATES}; for any other 
 exit codes: docs/environment.md
 """
 _FACES = {
+    "next": (tune_next.main, "name the experiment that is worth most for a dollar"),
     "report": (tune_report.main, "write what was found: a page, the table of experiments, pictures"),
     "calculate": (calculate.main, "sums beforehand: tokens for a model, steps, covers, grid against random search"),
 }
@@ -112,17 +113,33 @@ def _run(tune: TuneSettings) -> int:
     from trainer.tune.tuner import tuned
 
     finished = tuned(tune, STRATEGIES, say_line)
+    _report(tune)
     _tell(tune, finished)
     return Exit.DONE
 
 
+def _report(tune: TuneSettings) -> None:
+    """Write the study's report, and say where. What was paid for is there without it, so its want is a warning."""
+    from trainer.tune.strategies import STRATEGIES
+    from trainer.tune.study import Study
+
+    try:
+        _, written = tune_report.write(Study(tune, tune.folder), STRATEGIES)
+    except UserError as error:
+        say_line(f"warning: no report was written: {error}", sys.stderr)
+    else:
+        say_line(f"report       {written[0]}")
+
+
 def _tell(tune: TuneSettings, finished: Finished) -> None:
     """Print the recommendation; the last line is the command of the final run. Raises UserError where there is none."""
+    from trainer.tune.costs import money
+
     if finished.stopped:
         say_line(f"stopped      {finished.stopped}", sys.stderr)
     diverged = sum(outcome.diverged for outcome in finished.outcomes)
     count = len(finished.outcomes)
-    say_line(f"spent        ${finished.spent:.2f} for {count} experiments, {diverged} of which diverged")
+    say_line(f"spent        {money(finished.spent)} for {count} experiments, {diverged} of which diverged")
     found = finished.recommendation
     if found is None:
         raise UserError(f"there is no recommendation yet: {finished.stopped}")

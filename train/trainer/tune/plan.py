@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sparkprep.errors import UserError
 from trainer.data.loader import Loader, open_shards
 from trainer.loop.validation import check_val_tokens
-from trainer.tune.costs import Costs, Parts, model_name, size_of
+from trainer.tune.costs import Costs, Parts, model_name, money, size_of
 from trainer.tune.experiments import Experiment, Planned, Scale, Strategy, Terms
 from trainer.tune.settings import TuneSettings
 
@@ -54,11 +54,11 @@ def make(strategies: Mapping[str, Strategy], tune: TuneSettings, terms: Terms, c
         stages = strategy.plan(terms)
         dollars = sum(stage.dollars for stage in stages)
         if dollars > terms.budget + _CENT:
-            raise UserError(f"the plan of {strategy.name} costs ${dollars:.2f}")
+            raise UserError(f"the plan of {strategy.name} costs {money(dollars)}")
     except UserError as error:
         has = (
-            f"${max(0.0, terms.budget):.2f} are there for experiments (--budget {budget:g}, less ${reserve:.2f} kept "
-            f"back for the final run and ${spent:.2f} spent on probes)"
+            f"{money(max(0.0, terms.budget))} are there for experiments (--budget {budget:g}, less {money(reserve)} "
+            f"kept back for the final run and {money(spent)} spent on probes)"
         )
         raise UserError(f"{error}; {has}; {_proposal(strategies, tune, terms)}") from error
     check_tokens(tune, stages)
@@ -94,7 +94,7 @@ def _proposal(strategies: Mapping[str, Strategy], tune: TuneSettings, terms: Ter
     if not fitting:
         return "no strategy has a plan for that; give a larger --budget, or a smaller --reserve"
     dollars, runs, name = max(fitting)
-    return f"the largest plan that fits is --strategy {name}: {runs} experiments, ${dollars:.2f}"
+    return f"the largest plan that fits is --strategy {name}: {runs} experiments, {money(dollars)}"
 
 
 def check_tokens(tune: TuneSettings, stages: Sequence[Planned]) -> None:
@@ -127,20 +127,20 @@ def lines(plan: Plan, tune: TuneSettings, costs: Costs, target: Scale) -> list[s
     hellaswag = "" if costs.hellaswag_tokens else f"; without HellaSwag, as {tune.hellaswag_data} is not there"
     return [
         f"plan         {plan.strategy}: {plan.runs} experiments, {plan.steps:,} steps; "
-        f"${tune.price:.2f} an hour{hellaswag}",
+        f"{money(tune.price)} an hour{hellaswag}",
         *table,
-        f"experiments  ${plan.dollars:.2f} where every step is as slow as the slowest probed, "
-        f"${usual:.2f} where it is as usual",
-        f"budget       ${plan.budget:.2f}: ${plan.spent:.2f} probes, ${plan.dollars:.2f} experiments, "
-        f"${plan.reserve:.2f} kept back, ${plan.budget - plan.spent - plan.dollars - plan.reserve:.2f} left",
+        f"experiments  {money(plan.dollars)} where every step is as slow as the slowest probed, "
+        f"{money(usual)} where it is as usual",
+        f"budget       {money(plan.budget)}: {money(plan.spent)} probes, {money(plan.dollars)} experiments, "
+        f"{money(plan.reserve)} kept back, {money(plan.budget - plan.spent - plan.dollars - plan.reserve)} left",
         f"final run    {target.steps:,} steps of {speed.ms:,.0f} ms: {plan.final / tune.price:.2f} hours, "
-        f"${plan.final:.2f}",
+        f"{money(plan.final)}",
     ]
 
 
 def _row(stage: Planned, costs: Costs) -> tuple[str, ...]:
     parts = _parts(stage, costs)
-    dollars = [f"${stage.runs * costs.dollars(each):.2f}"
+    dollars = [f"{money(stage.runs * costs.dollars(each))}"
                for each in (parts.start, parts.training, parts.validation, parts.hellaswag)]  # fmt: skip
     return (
         stage.stage,
@@ -151,7 +151,7 @@ def _row(stage: Planned, costs: Costs) -> tuple[str, ...]:
         "by what comes before" if stage.rates is None else _range(stage.rates),
         f"{stage.runs * parts.seconds / 3600:.2f}",
         *dollars,
-        f"${stage.dollars:.2f}",
+        f"{money(stage.dollars)}",
     )
 
 

@@ -23,6 +23,7 @@ CONSOLE = "console.log"
 """In a trial's folder: what its process has printed."""
 
 _LOOK = 0.2  # seconds between two looks at a process
+_KILLING = 1.0  # of its limit, that a process may take to be gone once it is killed
 _WATCH = 2.0  # and at its log
 _PATIENCE = 10.0  # for a process that was asked to end, beside what it takes to save
 _TAIL = 1 << 14
@@ -87,11 +88,11 @@ def _follow(process: subprocess.Popen[bytes], meter: Meter, saving: float, watch
         meter.pay()
         left = meter.limit - meter.seconds
         try:
-            code = process.wait(max(0.0, min(_LOOK, left)))
+            code = process.wait(max(0.0, min(_LOOK, left - _KILLING)))
             return Ran(code, stopped)
         except subprocess.TimeoutExpired:
             pass
-        if left <= 0:
+        if left <= _KILLING:
             process.kill()
             return Ran(process.wait(), BUDGET)
         if stopped:

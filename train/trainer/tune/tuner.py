@@ -23,7 +23,7 @@ from trainer.final.final import command
 from trainer.settings import TrainSettings, words_of
 from trainer.tune import plan as planning
 from trainer.tune import runner
-from trainer.tune.costs import Speed, model_name, saving_seconds, size_of, speed_of, write_probes
+from trainer.tune.costs import Speed, model_name, money, saving_seconds, size_of, speed_of, write_probes
 from trainer.tune.experiments import Experiment, Outcome, Recommendation, Scale, Strategy, Terms
 from trainer.tune.plan import Plan
 from trainer.tune.settings import TuneSettings
@@ -101,8 +101,8 @@ class Tuner:
         left = self.left()
         if left <= 0:
             raise UserError(
-                f"--budget {self.budget:g}: ${max(0.0, left):.2f} are left beside what is kept back for the final run "
-                f"and the ${study.ledger.dollars:.2f} spent: too little to probe a step; give a larger one"
+                f"--budget {self.budget:g}: {money(max(0.0, left))} are left beside what is kept back for the final "
+                f"run and the {money(study.ledger.dollars)} spent: too little to probe a step; give a larger one"
             )
         self._free(folder)
         delete_folder(folder)  # a probe that was killed begins anew
@@ -114,8 +114,8 @@ class Tuner:
         if ran.stopped == runner.BUDGET:
             raise UserError(
                 f"--budget {self.budget:g}: the probe of {model_name(size)} alone would take more than the "
-                f"${left:.2f} that were left, and was stopped there after {course.step} of {PROBE_STEPS} steps; give a "
-                "larger one"
+                f"{money(left)} that were left, and was stopped there after {course.step} of {PROBE_STEPS} steps; "
+                "give a larger one"
             )
         if course.step < PROBE_STEPS:
             raise self._died(f"the probe of {model_name(size)}", ran, folder)
@@ -132,9 +132,9 @@ class Tuner:
         return [
             f"probe        {model_name(size_of(scale))}: the slowest of steps 10 to 19 was step {speed.step} with "
             f"{speed.ms:,.2f} ms (step 0 is not counted; the median is {speed.usual_ms:,.2f} ms); {speed.start:.1f} s "
-            f"to start; cost ${dollars:.4f}",
+            f"to start; cost {money(dollars)}",
             f"estimate     {speed.ms:,.2f} ms x {scale.steps:,} steps / 3.6e6 = {hours:.2f} hours; "
-            f"x ${self.tune.price:.2f} an hour = ${hours * self.tune.price:.2f}, without evaluations",
+            f"x {money(self.tune.price)} an hour = {money(hours * self.tune.price)}, without evaluations",
         ]
 
     def _probe_name(self, size: tuple[int, int, int]) -> str:
@@ -177,6 +177,7 @@ class Tuner:
     def _carry_out(self, number: int, experiment: Experiment) -> str:
         """Run a trial, or what is left of it, and note what came of it; return why nothing more is to be run, or ""."""
         study, name, folder = self.study, f"trial {number}", self.study.trial_folder(number)
+        told = f"{name} ({words_of_experiment(experiment)})"
         settings = settings_of(self.tune, experiment, folder, save_every=study.costs.save_every(experiment))
         make_folder(folder)
         self._free(folder)
@@ -187,17 +188,17 @@ class Tuner:
             left = self.left()
             if price > left:
                 return (
-                    f"trial {number} ({_words(experiment)}) would cost ${price:.2f} and ${max(0.0, left):.2f} are "
-                    "left, so it was not started; a larger --budget goes on with it"
+                    f"{told} would cost {money(price)} and {money(max(0.0, left))} are left, so it was not started; a "
+                    "larger --budget goes on with it"
                 )
-            self._say(f"trial {number:<6} {_words(experiment)}: ${price:.2f} of the ${left:.2f} left")
+            self._say(f"trial {number:<6} {words_of_experiment(experiment)}: {money(price)} of the {money(left)} left")
             write_text(os.path.join(folder, COMMAND), command(settings) + "\n")
             ran = self._process(name, settings, left, self._watcher(number, experiment, settings))
             course = course_of(settings)
             if not course.over:
                 if ran.stopped == runner.BUDGET:
                     return (
-                        f"trial {number} ({_words(experiment)}) was stopped at step {course.step} of "
+                        f"{told} was stopped at step {course.step} of "
                         f"{experiment.steps:,}, as the money was used up; a larger --budget goes on with it"
                     )
                 raise self._died(name, ran, folder)
@@ -239,10 +240,10 @@ class Tuner:
         what = f"diverged at step {outcome.diverged_at}" if outcome.loss is None else f"loss {outcome.loss:.4f}"
         if outcome.hellaswag is not None:
             what += f", HellaSwag {100 * outcome.hellaswag:.2f} %"
-        return f"trial {number:<6} {what}; {outcome.seconds:.0f} s, ${outcome.dollars:.4f}; {self._money()}"
+        return f"trial {number:<6} {what}; {outcome.seconds:.0f} s, {money(outcome.dollars)}; {self._money()}"
 
     def _money(self) -> str:
-        return f"${self.study.ledger.dollars:.2f} spent, ${max(0.0, self.left()):.2f} left"
+        return f"{money(self.study.ledger.dollars)} spent, {money(max(0.0, self.left()))} left"
 
     def _free(self, folder: str) -> None:
         """Wait until the process of a tuner that was killed, which saves what it has, has left a trial's folder."""
@@ -264,7 +265,7 @@ class Tuner:
             how = f"was ended by {signal.Signals(-ran.code).name}" + " (lack of memory?)" * (ran.code == -9)
         else:
             how = f"ended with code {ran.code}"
-        words = runner.last_words(folder).removeprefix("error: ").rstrip(".")
+        words = runner.lastwords_of_experiment(folder).removeprefix("error: ").rstrip(".")
         return UserError(
             f"{name} {how}{f': {words}' if words else ''}; {os.path.join(folder, runner.CONSOLE)} has all that it "
             "printed, and its cost is in the ledger. Mend that; the same command goes on"
@@ -277,7 +278,8 @@ def tuned(tune: TuneSettings, strategies: Mapping[str, Strategy], say: Say) -> F
         return Tuner(study, strategies, say).run()
 
 
-def _words(experiment: Experiment) -> str:
+def words_of_experiment(experiment: Experiment) -> str:
+    """Return stage, model, steps and rate of an experiment, as lines about it tell them."""
     scale = experiment.scale
     steps = f"{experiment.steps:,} of {scale.steps:,}" if experiment.stop_after is not None else f"{scale.steps:,}"
     return (
