@@ -18,11 +18,12 @@ from sparkprep.errors import UserError
 from trainer.runs.log import Values
 from trainer.tune import figures, report
 from trainer.tune.experiments import Recommendation, Scale, Terms, Verdict
-from trainer.tune.findings import Findings
+from trainer.tune.findings import Findings, conclude
 from trainer.tune.fit import Band
 from trainer.tune.literature import Prediction
 from trainer.tune.loss_curves import draw_losses, rate_colour
 from trainer.tune.plots import PAPER, draw_optimum, draw_u_curve, rate_axis
+from trainer.tune.strategies import STRATEGIES
 from trainer.tune.u_curves import STEPS
 
 HOSTILE = "<script>alert(1)</script> & \u202e $x$"
@@ -265,3 +266,35 @@ def test_an_axis_of_rates_has_round_ticks_however_narrow_it_is(limits: tuple[flo
     shown = [axes.xaxis.get_major_formatter()(tick) for tick in axes.get_xticks()]
     assert shown[: len(texts)] == texts
     assert 4 <= len(shown) <= 11
+
+
+def test_what_is_concluded_is_what_the_strategy_recommends_and_the_joint_fit_of_all_runs(findings: Findings) -> None:
+    terms = replace(findings.terms, budget=40.0)
+    found = conclude(STRATEGIES["hybrid"], terms, findings.outcomes, spent=18.6, budget=42.0)
+    assert found.recommendation == STRATEGIES["hybrid"].recommend(terms, findings.outcomes)
+    assert found.table.spending().startswith("Total spend: $18.60 of a budget of $42.00;")
+    assert found.prior is not None
+    assert found.prior.low68 < 2e-3 < found.prior.high68
+    assert len(found.predictions) > 5
+    worth = re.fullmatch(
+        r"12/768/12, [\d,]+ steps at [\d.e, -]+: for \$([\d.]+) the expected .*", str(found.next_experiment)
+    )
+    assert worth is not None
+    assert float(worth[1]) <= 40.0 - found.table.charged + 0.005
+    optimum = made_studies.optimum(made_studies.TARGET)
+    assert found.goal.recommended is not None
+    assert found.goal.recommended.low95 < optimum < found.goal.recommended.high95
+    for curve in found.u_curves:  # what is drawn of the fit goes through what it was fitted to
+        axes = axes_of(draw_u_curve, curve, found.rates, found.model, PAPER)
+        (fitted,) = [line for line in axes.lines if len(line.get_xdata()) > 10]
+        for told in curve.outcomes:
+            if told.loss is not None:
+                drawn = np.interp(told.experiment.learning_rate, fitted.get_xdata(), fitted.get_ydata())
+                assert drawn == pytest.approx(told.loss, abs=0.05)
+
+
+def test_before_anything_can_be_fitted_the_literature_alone_is_told(findings: Findings) -> None:
+    found = conclude(STRATEGIES["hybrid"], findings.terms, findings.outcomes[:1])
+    assert (found.recommendation, found.next_experiment) == (None, None)
+    assert len(figures.optima(found)) == 1
+    assert "no rate can be recommended yet" in report.render(found)

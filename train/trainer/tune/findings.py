@@ -17,6 +17,7 @@ from sparkprep.io.paths import join_path
 from trainer import run_files
 from trainer.runs import log as run_log
 from trainer.runs.log import History
+from trainer.tune.advice import next_experiment
 from trainer.tune.experiments import Outcome, Recommendation, Strategy, Terms, Verdict
 from trainer.tune.fit import Band, fit, rungs_of
 from trainer.tune.literature import TOKENS_PER_STEP, Prediction, predictions
@@ -166,7 +167,21 @@ def conclude(strategy: Strategy, terms: Terms, outcomes: Sequence[Outcome], **mo
         model=fit(outcomes, target) if rungs_of(outcomes, target) else None,
         prior=fit((), target).optimum(),
         predictions=predictions(target, tokens_per_step),
+        next_experiment=None if recommendation is None else worth_running(terms, outcomes),
         **more,
+    )
+
+
+def worth_running(terms: Terms, outcomes: Sequence[Outcome]) -> str | None:
+    """Return in a sentence what is worth most for a dollar of what is left; None where nothing that it pays is."""
+    found = next_experiment(terms, outcomes)
+    if found is None or found.gain <= 0:
+        return None
+    scale = found.experiments[0].scale
+    rates = ", ".join(rate(each.learning_rate, 3) for each in found.experiments)
+    return (
+        f"{scale.depth}/{scale.channels}/{scale.heads}, {scale.steps:,} steps at {rates}: for {dollars(found.dollars)} "
+        f"the expected regret falls by {found.gain:.2g} nats"
     )
 
 
