@@ -74,11 +74,14 @@ class Tuner:
         """Return the dollars that may still be spent."""
         return self.limit() - self.study.ledger.dollars
 
+    def probed(self) -> float:
+        """Return the dollars that probes have cost."""
+        return sum(self.study.ledger.of(self._probe_name(size))[1] for size in self.study.costs.speeds)
+
     def terms(self) -> Terms:
         """Return what the strategy has to keep to: the budget is without what no experiment was charged."""
-        beside = sum(self.study.ledger.of(self._probe_name(size))[1] for size in self.study.costs.speeds)
-        tune = self.tune
-        return Terms(self.target, self.limit() - beside, self.study.costs.price, tune.low, tune.high, tune.seed)
+        tune, money_left = self.tune, max(0.0, self.limit() - self.probed())
+        return Terms(self.target, money_left, self.study.costs.price, tune.low, tune.high, tune.seed)
 
     # -- probes
 
@@ -144,8 +147,7 @@ class Tuner:
 
     def plan(self) -> Plan:
         """Return the plan, priced. Raises UserError where it is over the budget."""
-        terms = self.terms()
-        return planning.make(self.strategies, self.tune, terms, self.study.costs, self.limit() - terms.budget)
+        return planning.make(self.strategies, self.tune, self.terms(), self.study.costs, self.probed())
 
     def run(self) -> Finished:
         """Run what the strategy asks for until it is done, or until the next experiment would cross the line."""
