@@ -34,7 +34,8 @@ def test_the_experiment_worth_most_is_named_with_its_price(folder: Path, capsys:
     assert re.match(r"next         .*, 1/16/2, [\d,]+ steps, rate [\d.e-]+$", lines[0])
     assert lines[-2].startswith("because      ")
     worth = re.fullmatch(
-        r"worth        ([\d.]+) nats of expected regret for \$([\d.]+) of the \$([\d.]+) left: ([\d.e+-]+) nats a dollar",
+        r"worth        ([\d.]+) nats of expected regret for \$([\d.]+) of the \$([\d.]+) left: "
+        r"([\d.e+-]+) nats a dollar",
         lines[-1],
     )
     assert worth is not None
