@@ -43,7 +43,7 @@ ELSEWHERE = {
         "124M, or minutes: tests/trainer/tune/ does it with a tiny model",
     ),
     **dict.fromkeys(
-        ("%(prog)s tuning", "%(prog)s demo/tuning --format pdf --output paper"),
+        ("%(prog)s tuning", "%(prog)s demo/tuning", "%(prog)s demo/tuning --format pdf --output paper"),
         "wants a study: tests/trainer/commands/test_tune_report.py makes one",
     ),
     **dict.fromkeys(
@@ -86,7 +86,14 @@ def all_examples() -> list[tuple[str, str]]:
 def program_of(face: str) -> str:
     """What stands for %(prog)s in a face's help."""
     verb = next((verb.name for verb in cli.VERBS if verb.module == face), None)
-    scripts = {"tune": "tune_lr.py", "tune_report": "tune_lr.py report", "calculate": "tune_lr.py calculate", "inference": "inference_gpt2.py", "upload": "upload_to_s3.py"}
+    scripts = {
+        "tune": "tune_lr.py",
+        "tune_next": "tune_lr.py next",
+        "tune_report": "tune_lr.py report",
+        "calculate": "tune_lr.py calculate",
+        "inference": "inference_gpt2.py",
+        "upload": "upload_to_s3.py",
+    }
     name = face.rsplit(".", 1)[1]
     if face == "sparkprep.sample.__main__":
         return "python -m sparkprep.sample"

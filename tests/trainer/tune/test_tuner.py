@@ -22,8 +22,8 @@ from trainer.checkpoints import model_file
 from trainer.models.gpt2 import GPT2, GPT2Shape
 from trainer.runs import log as run_log
 from trainer.tune import runner
-from trainer.tune.costs import write_probes
-from trainer.tune.experiments import Experiment, Outcome, Planned, Terms
+from trainer.tune.costs import Speed, write_probes
+from trainer.tune.experiments import Experiment, Outcome, Planned, Strategy, Terms
 from trainer.tune.ledger import AHEAD, Ledger
 from trainer.tune.settings import TuneSettings
 from trainer.tune.study import opened, there
@@ -303,13 +303,52 @@ def test_a_continuation_is_tuned_on_branches_from_its_seed_with_fresh_moments(tm
     assert "-e " in (Path(tune.folder) / "trials" / "0000" / "command.txt").read_text()
 
 
+class AsManyAsFit(FewRates):
+    """As many rates as the budget has dollars."""
+
+    name = "as-many"
+
+    def rates(self, terms: Terms) -> tuple[float, ...]:
+        self.runs = max(2, round(terms.budget))
+        return super().rates(terms)
+
+
+@pytest.mark.parametrize(("strategy", "stays"), [(FewRates(), False), (AsManyAsFit(), True)])
+def test_with_other_money_a_study_keeps_to_its_plan_where_what_was_run_is_no_beginning_of_the_new_one(
+    strategy: FewRates, stays: bool, tmp_path: Path
+) -> None:
+    strategies: dict[str, Strategy] = {strategy.name: strategy}
+    said: list[str] = []
+
+    def terms_with(**money: float) -> Terms:
+        tune = study(tmp_path, strategy=strategy.name, reserve=0.0, **money)
+        with opened(tune) as held:
+            held.costs.speeds[(1, 16, 2)] = Speed(12, 5.0, 5.0, 2.0)
+            tuner = Tuner(held, strategies, said.append)
+            terms = tuner._as_planned(tuner.terms())
+            if not held.outcomes():
+                for _ in range(2):
+                    experiment = strategy.next(terms, held.outcomes())
+                    assert experiment is not None
+                    held.tell(held.ask(experiment), Outcome(experiment, 5.0, 3.0, 0.001))
+            assert strategy.next(terms, held.outcomes()[:1]) == held.outcomes()[1].experiment
+            return terms
+
+    first = terms_with(budget=5.0)
+    assert terms_with(budget=5.0).budget == first.budget == 5.0
+    assert said == []
+    later = terms_with(budget=9.0, price_per_hour=3.0)
+    assert later.budget == (5.0 if stays else 9.0)
+    run = strategy.experiment(later, 0.01)
+    assert later.price(run) == pytest.approx((1 if stays else 2) * first.price(run))
+    assert [line.split(":")[0] for line in said] == (["note"] if stays else [])
+
+
 def test_a_process_is_killed_at_its_limit_where_it_does_not_end_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deaf = tmp_path / "deaf.py"
-    deaf.write_text(
-        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)\n"
-    )
+    deaf.write_text("import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)\n")
     monkeypatch.setattr(runner, "script_path", lambda name: str(deaf))
     ledger = Ledger(str(tmp_path))
     begun = time.monotonic()

@@ -13,6 +13,10 @@ _POINTS = 5
 _NOISE = 0.005
 """Nats, where too few points are left over to tell it."""
 
+_BEND = 0.1
+"""Octaves that a line may bend by for each doubling between the largest rung and the target: optima of published
+ladders curve at scale (arXiv 2606.29158), which no line through small rungs can see."""
+
 
 @dataclass(frozen=True)
 class Vertex:
@@ -77,5 +81,5 @@ def extrapolate(
     line = covariance @ design.T @ values
     freedom = len(values) - 2
     misfit = float(np.sum((values - design @ line) ** 2)) / freedom if freedom else 1.0
-    deviation = math.sqrt(covariance[0, 0] * max(1.0, misfit))
+    deviation = math.hypot(math.sqrt(covariance[0, 0] * max(1.0, misfit)), _BEND * min(distances))
     return float(line[0]), deviation, float(line[1])

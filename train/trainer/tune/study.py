@@ -2,6 +2,7 @@
 
     study.json      the settings, and the shards, that it was made with
     ledger.jsonl    what was spent (`ledger.py`)
+    plan.json       the money that its plan was made with, to which it keeps
     probes.json     what a step of each model takes (`costs.py`); their logs lie in probes/
     study.db        Optuna's: a trial for each experiment, which is its user attribute, as is what came of it
     trials/0000/    command.txt, run_parameters.txt, main.log and console.log of trial 0
@@ -34,7 +35,8 @@ from trainer.tune.trial import experiment_from, outcome_from
 if TYPE_CHECKING:
     import optuna
 
-SETTINGS, DATABASE, TRIALS, PROBES = "study.json", "study.db", "trials", "probes"
+SETTINGS, PLAN, DATABASE = "study.json", "plan.json", "study.db"
+TRIALS, PROBES = "trials", "probes"
 COMMAND = "command.txt"
 
 _NAME = "learning-rate"
@@ -61,6 +63,19 @@ class Study:
     def probe_folder(self, scale: Scale) -> str:
         """Return where the log of a model's probe lies."""
         return os.path.join(self.folder, PROBES, model_name(size_of(scale)).replace("/", "-"))
+
+    def planned_with(self) -> tuple[float, float] | None:
+        """Return the dollars for experiments, and those of an hour, that the plan was made with; None before one."""
+        path = os.path.join(self.folder, PLAN)
+        if not os.path.exists(path):
+            return None
+        told = read_json(path, _ADVICE, {"budget": float, "price_per_hour": float})
+        return told["budget"], told["price_per_hour"]
+
+    def plan_with(self, budget: float, price_per_hour: float) -> None:
+        """Note what the plan is made with."""
+        told = {"budget": float(budget), "price_per_hour": float(price_per_hour)}
+        write_text(os.path.join(self.folder, PLAN), json.dumps(told) + "\n")
 
     def outcomes(self) -> list[Outcome]:
         """Return what came of the trials that have ended, in their order."""

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparkprep.console import if_interrupted
 from sparkprep.errors import UserError
@@ -20,10 +20,11 @@ from trainer.checkpoints import checkpoint
 from trainer.checkpoints.folder import held
 from trainer.final.cost import PROBE_STEPS
 from trainer.final.final import command
+from trainer.launch import command_of
 from trainer.settings import TrainSettings, words_of
 from trainer.tune import plan as planning
 from trainer.tune import runner
-from trainer.tune.costs import Speed, model_name, money, saving_seconds, size_of, speed_of, write_probes
+from trainer.tune.costs import Costs, Speed, model_name, money, saving_seconds, size_of, speed_of, write_probes
 from trainer.tune.experiments import Experiment, Outcome, Recommendation, Scale, Strategy, Terms
 from trainer.tune.plan import Plan
 from trainer.tune.settings import TuneSettings
@@ -33,6 +34,7 @@ from trainer.tune.trial import ALWAYS_TOLD, course_of, outcome_of, probe_of, set
 Say = Callable[[str], None]
 
 _TOLD_EVERY = 30.0
+_ROUNDED = 1e-6  # dollars: a ledger keeps milliseconds
 _ENDING = 60.0
 """Seconds that the process of a tuner that was killed gets to write its checkpoint and end."""
 _RATE = 1e-3
@@ -74,17 +76,25 @@ class Tuner:
         """Return the dollars that may still be spent."""
         return self.limit() - self.study.ledger.dollars
 
+    def probed(self) -> float:
+        """Return the dollars that probes have cost."""
+        return sum(self.study.ledger.of(self._probe_name(size))[1] for size in self.study.costs.speeds)
+
     def terms(self) -> Terms:
         """Return what the strategy has to keep to: the budget is without what no experiment was charged."""
-        beside = sum(self.study.ledger.of(self._probe_name(size))[1] for size in self.study.costs.speeds)
-        tune = self.tune
-        return Terms(self.target, self.limit() - beside, self.study.costs.price, tune.low, tune.high, tune.seed)
+        tune, money_left = self.tune, max(0.0, self.limit() - self.probed())
+        return Terms(self.target, money_left, self.study.costs.price, tune.low, tune.high, tune.seed)
 
     # -- probes
 
     def probe(self, *, again: bool = False) -> None:
         """Probe the target's model, and those of the strategy's plan, but for what was probed before."""
         if again:
+            if self.study.outcomes() or self.study.pending():
+                raise UserError(
+                    f"--again: the study in {self.study.folder} has begun, and its plan goes by the prices that there "
+                    "are; probe a study of its own (--output)"
+                )
             self.study.costs.speeds.clear()
         self._probe(self.target)
         with suppress(UserError):  # a plan that is refused has no models; it is told where it is asked for
@@ -144,15 +154,14 @@ class Tuner:
 
     def plan(self) -> Plan:
         """Return the plan, priced. Raises UserError where it is over the budget."""
-        terms = self.terms()
-        return planning.make(self.strategies, self.tune, terms, self.study.costs, self.limit() - terms.budget)
+        return planning.make(self.strategies, self.tune, self.terms(), self.study.costs, self.probed())
 
     def run(self) -> Finished:
         """Run what the strategy asks for until it is done, or until the next experiment would cross the line."""
         self.probe()
         for line in planning.lines(self.plan(), self.tune, self.study.costs, self.target):
             self._say(line)
-        terms, stopped = self.terms(), ""
+        terms, stopped = self._as_planned(self.terms()), ""
         while not stopped:
             trial = self.study.pending() or self._ask(terms)
             if trial is None:
@@ -165,6 +174,31 @@ class Tuner:
         except UserError as error:
             stopped = f"{stopped}; {error}" if stopped else str(error)
         return Finished(recommendation, outcomes, self.study.ledger.dollars, stopped)
+
+    def _as_planned(self, terms: Terms) -> Terms:
+        """Return the terms that the study's experiments go by.
+
+        They are those of its first experiment. With other money or another price a strategy may have another plan, of
+        which what was run would be no beginning; only where it is one does the new money count.
+        """
+        then, now = self.study.planned_with(), (terms.budget, self.tune.price)
+        outcomes = self.study.outcomes()
+        if then is None or not (outcomes or self.study.pending()):
+            self.study.plan_with(*now)
+            return terms
+        if then == now:
+            return terms
+        begun = [outcome.experiment for outcome in outcomes]
+        begun += [pending[1]] if (pending := self.study.pending()) else []
+        if all(self.strategy.next(terms, outcomes[:place]) == each for place, each in enumerate(begun)):
+            self.study.plan_with(*now)
+            return terms
+        self._say(
+            f"note: the plan stays that of {money(then[0])} for experiments at {money(then[1])} an hour, since what "
+            f"was run belongs to it; `{command_of('tune_lr.py')} next` names what other money is best spent on"
+        )
+        as_then = Costs(replace(self.tune, price_per_hour=then[1]), self.study.costs.speeds)
+        return replace(terms, budget=then[0], price=as_then.price)
 
     def _ask(self, terms: Terms) -> tuple[int, Experiment] | None:
         """Return the next trial, made in the study once it is known that it can be paid."""
@@ -186,7 +220,7 @@ class Tuner:
             parts = study.costs.parts(experiment)
             price = study.costs.dollars(parts.seconds - parts.training * self._share_made(settings, experiment))
             left = self.left()
-            if price > left:
+            if price > left + _ROUNDED:
                 return (
                     f"{told} would cost {money(price)} and {money(max(0.0, left))} are left, so it was not started; a "
                     "larger --budget goes on with it"
