@@ -299,7 +299,7 @@ class Tuner:
             how = f"was ended by {signal.Signals(-ran.code).name}" + " (lack of memory?)" * (ran.code == -9)
         else:
             how = f"ended with code {ran.code}"
-        words = runner.lastwords_of_experiment(folder).removeprefix("error: ").rstrip(".")
+        words = runner.last_words(folder).removeprefix("error: ").rstrip(".")
         return UserError(
             f"{name} {how}{f': {words}' if words else ''}; {os.path.join(folder, runner.CONSOLE)} has all that it "
             "printed, and its cost is in the ledger. Mend that; the same command goes on"
