@@ -11,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tuning import study
 
+from sparkprep.errors import UserError
+from trainer.checkpoints import model_file
+from trainer.models.gpt2 import GPT2, GPT2Shape
 from trainer.optim.schedule import Schedule
 from trainer.runs.log import RunLog
 from trainer.settings import TrainSettings, words_of
@@ -66,6 +69,18 @@ def test_a_branch_of_a_continuation_begins_at_the_same_share_of_the_highest_rate
     whole = Schedule("cosine", 1.0, 470, 4725, 0.0).rate(start)
     short = Schedule("cosine", 1.0, warmup, last, 0.0).rate(first)
     assert short == pytest.approx(whole, abs=0.08)  # whole steps of a schedule that may be short
+
+
+def test_a_continuation_has_the_model_of_its_seed_alone(tmp_path: Path) -> None:
+    seed = str(tmp_path / "seed.bin")
+    model = GPT2(GPT2Shape(1, 2, 16))
+    model.initialise()
+    model_file.write(seed, model.shape, model.flat, 3)
+    tune = study(tmp_path, seed_model=seed, start_step=100)
+    assert settings_of(tune, EXPERIMENT, str(tmp_path)).model == seed
+    other = replace(EXPERIMENT, scale=replace(SCALE, depth=2))
+    with pytest.raises(UserError, match=r"asks for a model of 2 layers and 16 channels.*such as data-scaling"):
+        settings_of(tune, other, str(tmp_path))
 
 
 def study_of_continuation(start: int) -> object:

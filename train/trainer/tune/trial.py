@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparkprep.errors import UserError
 from sparkprep.options import option_named
 from trainer import run_files
 from trainer.runs import log as run_log
@@ -66,6 +67,13 @@ def settings_of(tune: TuneSettings, experiment: Experiment, folder: str, *, save
     if tune.seed_model is None:
         values |= {"layers": scale.depth, "channels": scale.channels, "heads": scale.heads}
     else:
+        target = tune.target()
+        if replace(scale, steps=target.steps) != target:
+            raise UserError(
+                f"--continue {tune.seed_model}: --strategy {tune.strategy} asks for a model of {scale.depth} layers "
+                f"and {scale.channels} channels, and a continuation has that of its seed alone; choose a strategy that "
+                "changes the steps, such as data-scaling or early-stop"
+            )
         values["model"] = os.path.abspath(os.path.expanduser(tune.seed_model))
     settings = defaults(**values)
     check(settings)
