@@ -100,7 +100,7 @@ class Suggestion:
 
 
 def next_experiment(terms: Terms, outcomes: Sequence[Outcome]) -> Suggestion | None:
-    """Return what shrinks the target's expected regret most for a dollar, of what the budget has left; None for nothing.
+    """Return what shrinks the target's expected regret most for a dollar, of what is left; None for nothing.
 
     Rates about the optimum of each rung that was run are weighed one by one, and three at once on a rung twice as long
     as the longest, up to a third of the target: so it also answers whether larger or smaller is worth more.
@@ -126,7 +126,7 @@ def suggestions(terms: Terms, fitted: Fit) -> list[Suggestion]:
 
 
 def singly(fitted: Fit, scale: Scale) -> list[tuple[float, ...]]:
-    """Return rates worth weighing at a scale, each alone: within two octaves of its optimum, not beyond what diverged."""
+    """Return rates worth weighing at a scale, each alone: within two octaves of its optimum, below what diverged."""
     lost = [rate for rung in fitted.rungs if rung.scale == scale for rate in rung.diverged]
     highest = min(lost, default=math.inf) * 2**-0.1
     middle = fitted.optimum(scale).median
@@ -196,7 +196,8 @@ def _reasons(fitted: Fit, ended: int) -> list[str]:
     reasons = [
         f"one fit of {ended} runs on {len(fitted.rungs)} rungs, and of {sum(len(r.diverged) for r in fitted.rungs)} "
         "that diverged",
-        f"the best rate falls with the steps by the exponent {slope.median:.2f} ({slope.low95:.2f} to {slope.high95:.2f})",
+        f"the best rate falls with the steps by the exponent {slope.median:.2f}, 95 % of it between "
+        f"{slope.low95:.2f} and {slope.high95:.2f}",
         f"an octave off costs the target {below:.3f} nats below and {above:.3f} above; the noise of a loss is "
         f"{fitted.noise:.4f}",
     ]
@@ -209,7 +210,7 @@ def _reasons(fitted: Fit, ended: int) -> list[str]:
 
 
 def _families(outcomes: Sequence[Outcome], target: Scale) -> tuple[list[str], list[str]]:
-    """Return how well each family foretold the largest rung, and a warning where the power law is not among the best."""
+    """Return how well each family foretold the largest rung, and a warning where another beats the power law."""
     try:
         errors = compare_families(outcomes, target)
     except UserError:  # too few rungs: nothing to compare

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from sparkprep.errors import UserError
 from trainer.tune.experiments import Outcome, Planned, Scale
 from trainer.tune.parabola import Vertex, vertex
-from trainer.tune.strategies.common import Script, beyond_edge, losses_of, whole
+from trainer.tune.strategies.common import BEYOND, Script, beyond_edge, losses_of, whole
 
 
 def climb(plan: Iterable[Planned]) -> Script:
-    """Yield the grids of a plan, rung by rung, then runs beyond the edges where optima stand on one, the largest first."""
+    """Yield the grids of a plan, rung by rung, then beyond edges where optima stand, the largest first."""
     seen: dict[Scale, list[Outcome]] = {}
     stages: dict[Scale, str] = {}
     for place in plan:
@@ -20,7 +20,9 @@ def climb(plan: Iterable[Planned]) -> Script:
             seen.setdefault(place.scale, []).append(outcome)
             stages[place.scale] = place.stage
     for scale in reversed(seen):
-        while (rate := beyond_edge(seen[scale])) is not None:
+        for _ in range(BEYOND):
+            if (rate := beyond_edge(seen[scale])) is None:
+                break
             seen[scale].append((yield whole(f"{stages[scale]}, beyond", rate, scale)))
 
 
@@ -39,7 +41,7 @@ def bottoms(name: str, outcomes: Sequence[Outcome]) -> tuple[dict[Scale, Vertex]
     if len(found) < 2:
         raise UserError(f"{name}: fewer than two rungs have two runs that ended; run more of its plan first")
     reasons = [
-        f"{rung_name(scale)}: the parabola's bottom lies at {2**each.place:.2e}, give or take {each.deviation:.2f} octaves"
+        f"{rung_name(scale)}: the parabola's bottom is {2**each.place:.2e}, give or take {each.deviation:.2f} octaves"
         for scale, each in found.items()
     ]
     return found, reasons, warnings
