@@ -9,7 +9,7 @@ from functools import partial
 from sparkprep.errors import UserError
 from trainer.tune import advice
 from trainer.tune.experiments import Outcome, Planned, Recommendation, Scale, Terms
-from trainer.tune.fit import REACH, Fit, fit
+from trainer.tune.fit import QUICK, REACH, Fit, fit
 from trainer.tune.strategies.common import (
     Script,
     Scripted,
@@ -45,8 +45,8 @@ class Hybrid(Scripted):
         fitting = [counts for counts in _COUNTS if least * 2 ** len(counts) <= terms.target.steps]
         if not fitting:
             raise UserError(
-                f"a run of {terms.target.steps} steps is too short for a ladder below it: tune it by early-stop or greedy, "
-                "or by whole runs"
+                f"a run of {terms.target.steps} steps is too short for a ladder below it: tune it by early-stop or "
+                "greedy, or by whole runs"
             )
         shapes = [partial(self._plan, terms, counts) for counts in fitting]
         return largest(terms, self.name, shapes, least, terms.target.steps // 24)
@@ -70,14 +70,14 @@ class Hybrid(Scripted):
             for number in range(place.runs):
                 if terms.price(whole(place.stage, rate, place.scale)) + reserved > left(terms, runs) + 1e-9:
                     break  # what ran was dearer than planned: the hold-out comes first
-                fitted = fit(runs, terms.target)
+                fitted = fit(runs, terms.target, draws=QUICK)
                 if place is ladder[0] and number < len(_FIRST):
                     rate = fitted.optimum(place.scale).median * 2 ** _FIRST[number]
                     rate = min(max(rate, terms.low), terms.high, ceiling / 1.5)
                 else:
                     rate = _worthiest(fitted, place.scale, ceiling)
                 runs.append((yield whole(place.stage, rate, place.scale)))
-        rate = min(fit(runs, terms.target).optimum(hold_out.scale).median, ceiling)
+        rate = min(fit(runs, terms.target, draws=QUICK).optimum(hold_out.scale).median, ceiling)
         runs.append((yield whole(hold_out.stage, rate, hold_out.scale, hellaswag=True)))
         for _ in range(_EXTRA):
             worth = advice.next_experiment(terms, runs)

@@ -49,7 +49,7 @@ class ModelScaling(Scripted):
         )
 
     def script(self, terms: Terms) -> Script:
-        """Yield the grids, the smallest model first, then what lies beyond edges while the budget lasts."""
+        """Yield the grids, the smallest model first, then a run more each."""
         yield from climb(self.plan(terms))
 
     def recommend(self, terms: Terms, outcomes: Sequence[Outcome]) -> Recommendation:
@@ -87,4 +87,4 @@ class ModelScaling(Scripted):
             up = 2 ** (0.25 * math.log2(terms.target.body / scale.body))
             rates = spread(terms.low * up, terms.high * up, runs)
             grids.append(planned(terms, f"rung {place + 1}", scale, runs, rates))
-        return grids
+        return grids + [planned(terms, f"{grid.stage}, check", grid.scale, 1) for grid in grids]

@@ -11,7 +11,10 @@ from trainer.tune.strategies.common import BEYOND, Script, beyond_edge, losses_o
 
 
 def climb(plan: Iterable[Planned]) -> Script:
-    """Yield the grids of a plan, rung by rung, then beyond edges where optima stand, the largest first."""
+    """Yield the grids of a plan, rung by rung; then, the largest first, what the last run of each is for.
+
+    It goes beyond the edge where the best rate stands on one, else to the bottom of the parabola.
+    """
     seen: dict[Scale, list[Outcome]] = {}
     stages: dict[Scale, str] = {}
     for place in plan:
@@ -20,10 +23,13 @@ def climb(plan: Iterable[Planned]) -> Script:
             seen.setdefault(place.scale, []).append(outcome)
             stages[place.scale] = place.stage
     for scale in reversed(seen):
+        here = seen[scale]
+        if beyond_edge(here) is None:
+            yield whole(f"{stages[scale]}, check", 2 ** vertex(losses_of(here)).place, scale)
         for _ in range(BEYOND):
-            if (rate := beyond_edge(seen[scale])) is None:
+            if (rate := beyond_edge(here)) is None:
                 break
-            seen[scale].append((yield whole(f"{stages[scale]}, beyond", rate, scale)))
+            here.append((yield whole(f"{stages[scale]}, beyond", rate, scale)))
 
 
 def bottoms(name: str, outcomes: Sequence[Outcome]) -> tuple[dict[Scale, Vertex], list[str], list[str]]:
