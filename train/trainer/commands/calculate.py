@@ -11,6 +11,7 @@ from sparkprep.kinds import Integer, Number
 from sparkprep.parser import Parser
 from trainer.launch import guarded
 from trainer.tune import calculators
+from trainer.tune.literature import TOKENS_PER_STEP
 from trainer.tune.tables import rate
 
 EPILOG = """\
@@ -61,7 +62,7 @@ def _parser() -> Parser:
     parser = Parser(prog="python train/tune_lr.py calculate", description="Calculate.", epilog=EPILOG)
     verbs = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     positive = Number(0, above=True)
-    batch = ("--tokens-per-step", Integer(1), calculators.TOKENS_PER_STEP, "tokens of an update")
+    batch = ("--tokens-per-step", Integer(1), TOKENS_PER_STEP, "tokens of an update")
 
     tokens = _verb(verbs, "tokens", "tokens and steps for a compute-optimal model of a size")
     _flag(tokens, "--depth", Integer(1), 12, "layers")

@@ -236,7 +236,7 @@ def _grid_hits(count: int) -> float:
 
 def _root(number: int, degree: int) -> int:
     """Return the greatest whole number whose power is not above `number`, exactly."""
-    root = max(1, round(number ** (1 / degree)))
+    root: int = max(1, round(float(number) ** (1 / degree)))
     while root**degree > number:
         root -= 1
     while (root + 1) ** degree <= number:
