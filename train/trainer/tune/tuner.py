@@ -215,7 +215,7 @@ class Tuner:
         if not course.over:
             parts = study.costs.parts(experiment)
             price = study.costs.dollars(parts.seconds - parts.training * self._share_made(settings, experiment))
-            if study.ledger.of(name)[0]:  # begun before: what does not reach for a step and a checkpoint is not begun again
+            if study.ledger.of(name)[0]:  # begun before, and not again where money lacks for a step and a checkpoint
                 price = max(price, study.costs.dollars(parts.start + 2 * saving_seconds(settings)))
             left = self.left()
             if price > left + _ROUNDED:
