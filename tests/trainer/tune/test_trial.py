@@ -137,6 +137,8 @@ def test_what_stays_above_its_first_loss_is_hopeless_and_has_diverged(tmp_path: 
         ([10.0 - 0.2 * i for i in range(20)], None),
         ([10.0, 9.0, 8.0, 7.0, 6.0, 6.5, 7.4, 7.45, 7.45, 7.45], 6),
         ([10.0, 9.0, 8.0, 9.0, 7.5, 7.0, 6.5, 6.2], None),  # a spike that is over
+        ([10.8, 10.0, 9.0, 80.0, 300.0, 110.0, 180.0, 70.0, 109.8, 77.9, 73.8], 3),
+        ([10.82, 10.81, 10.83, 10.80, 10.82, 10.84], None),  # a rate so low that nothing is learnt
         ([10.0, 12.0], 1),
         ([10.0, 9.0], None),
         ([10.0], None),
