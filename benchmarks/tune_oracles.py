@@ -1,10 +1,10 @@
 """Families of made-up sweeps: what training would have given, so that ways to tune a learning rate can be compared.
 
 Each draw of a family is an oracle: a bowl of loss over the doublings of the rate, whose bottom drifts with the steps
-and the size of a model, a wall above which training diverges, and noise. Shapes and sizes follow published sweeps (bowls
-of 0.01 to 0.03 nats per squared octave, walls one to three octaves above the optimum, exponents of the horizon 0 to
-0.65, of the size 0.2 to 0.8, noise of 0.003 to 0.01 nats); where the optimum of the target lies is drawn evenly over
-the octaves between 4e-4 and 8e-3, which is no tuner's prior.
+and the size of a model, a wall above which training diverges, and noise. Shapes and sizes follow published sweeps
+(bowls of 0.01 to 0.03 nats per squared octave, walls one to three octaves above the optimum, exponents of the horizon
+0 to 0.65, of the size 0.2 to 0.8, noise of 0.003 to 0.01 nats); where the optimum of the target lies is drawn evenly
+over the octaves between 4e-4 and 8e-3, which is no tuner's prior.
 
 Inside the reach of the tuner's model: `gentle`, `cliff` and `noisy`. Foreign to it: `curved`, whose optimum follows no
 power law, whose bowl is no parabola and whose curvature has another trend. They were fixed before strategies were first

@@ -189,14 +189,15 @@ def findings(rows: Sequence[Result], families: Sequence[str], contestants: Seque
         own = median_regret(rows, inside, "hybrid")
         best = min(others, key=lambda name: median_regret(rows, inside, name))
         beside = median_regret(rows, inside, best)
-        yield f"inside families: median regret {own:.5f}; of the best other, {best}, {beside:.5f}: {_word(own < beside)}"
+        yield f"inside: median regret {own:.5f}; of the best other, {best}, {beside:.5f}: {_word(own < beside)}"
         held = float(np.mean([bool(row["held68"]) for row in select(rows, inside, "hybrid")]))
-        yield f"inside families: the 68 % interval held {held:.1%}, wanted 60 to 76 %: {_word(0.6 <= held <= 0.76)}"
+        yield f"inside: the 68 % interval held {held:.1%}, wanted 60 to 76 %: {_word(0.6 <= held <= 0.76)}"
     for family in families:
         if family in tune_oracles.FOREIGN:
             best = min(others, key=lambda name: median_regret(rows, [family], name))
             ratio = median_regret(rows, [family], "hybrid") / median_regret(rows, [family], best)
-            yield f"{family}: {ratio:.2f} times the regret of the best other, {best}; wanted 1.25: {_word(ratio <= 1.25)}"
+            word = _word(ratio <= 1.25)
+            yield f"{family}: {ratio:.2f} times the regret of the best other, {best}; wanted 1.25: {word}"
 
 
 def _word(reached: bool) -> str:

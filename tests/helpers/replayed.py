@@ -7,5 +7,6 @@ from checkout import BENCHMARKS
 sys.path.append(str(BENCHMARKS))
 
 import tune_oracles
+import tune_replay
 
-__all__ = ["tune_oracles"]
+__all__ = ["tune_oracles", "tune_replay"]

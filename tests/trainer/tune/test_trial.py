@@ -11,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tuning import study
 
+from sparkprep.errors import UserError
+from trainer.checkpoints import model_file
+from trainer.models.gpt2 import GPT2, GPT2Shape
 from trainer.optim.schedule import Schedule
 from trainer.runs.log import RunLog
 from trainer.settings import TrainSettings, words_of
@@ -68,6 +71,18 @@ def test_a_branch_of_a_continuation_begins_at_the_same_share_of_the_highest_rate
     assert short == pytest.approx(whole, abs=0.08)  # whole steps of a schedule that may be short
 
 
+def test_a_continuation_has_the_model_of_its_seed_alone(tmp_path: Path) -> None:
+    seed = str(tmp_path / "seed.bin")
+    model = GPT2(GPT2Shape(1, 2, 16))
+    model.initialise()
+    model_file.write(seed, model.shape, model.flat, 3)
+    tune = study(tmp_path, seed_model=seed, start_step=100)
+    assert settings_of(tune, EXPERIMENT, str(tmp_path)).model == seed
+    other = replace(EXPERIMENT, scale=replace(SCALE, depth=2))
+    with pytest.raises(UserError, match=r"asks for a model of 2 layers and 16 channels.*such as data-scaling"):
+        settings_of(tune, other, str(tmp_path))
+
+
 def study_of_continuation(start: int) -> object:
     from trainer.tune.settings import TuneSettings
 
@@ -122,6 +137,8 @@ def test_what_stays_above_its_first_loss_is_hopeless_and_has_diverged(tmp_path: 
         ([10.0 - 0.2 * i for i in range(20)], None),
         ([10.0, 9.0, 8.0, 7.0, 6.0, 6.5, 7.4, 7.45, 7.45, 7.45], 6),
         ([10.0, 9.0, 8.0, 9.0, 7.5, 7.0, 6.5, 6.2], None),  # a spike that is over
+        ([10.8, 10.0, 9.0, 80.0, 300.0, 110.0, 180.0, 70.0, 109.8, 77.9, 73.8], 3),
+        ([10.82, 10.81, 10.83, 10.80, 10.82, 10.84], None),  # a rate so low that nothing is learnt
         ([10.0, 12.0], 1),
         ([10.0, 9.0], None),
         ([10.0], None),

@@ -10,7 +10,7 @@ import numpy as np
 
 from sparkprep.errors import UserError
 from trainer.tune.experiments import Experiment, Outcome, Recommendation, Scale, Terms, Verdict
-from trainer.tune.fit import Band, Fit, compare_families, distances, fit
+from trainer.tune.fit import QUICK, Band, Fit, compare_families, distances, fit
 from trainer.tune.posterior import Floats
 
 HOLD_OUT = "hold-out"
@@ -19,7 +19,7 @@ _WIDER = 1.5
 """By which bands grow, in octaves, where the hold-out failed: the transfer is then not what was believed."""
 _LONGEST = 3
 """No run that is advised is longer than the target by this part: what is longer is the target itself."""
-_THINNED, _IMAGINED, _GRID = 400, 32, 65
+_IMAGINED, _GRID = 24, 49
 
 
 def recommend(outcomes: Sequence[Outcome], target: Scale) -> Recommendation:
@@ -100,12 +100,12 @@ class Suggestion:
 
 
 def next_experiment(terms: Terms, outcomes: Sequence[Outcome]) -> Suggestion | None:
-    """Return what shrinks the target's expected regret most for a dollar, of what the budget has left; None for nothing.
+    """Return what shrinks the target's expected regret most for a dollar, of what is left; None for nothing.
 
     Rates about the optimum of each rung that was run are weighed one by one, and three at once on a rung twice as long
     as the longest, up to a third of the target: so it also answers whether larger or smaller is worth more.
     """
-    fitted = fit(outcomes, terms.target)
+    fitted = fit(outcomes, terms.target, draws=QUICK)
     money = terms.budget - sum(outcome.dollars for outcome in outcomes)
     found = [each for each in suggestions(terms, fitted) if each.dollars <= money + 1e-9]
     return max(found, key=lambda each: each.per_dollar, default=None)
@@ -126,7 +126,7 @@ def suggestions(terms: Terms, fitted: Fit) -> list[Suggestion]:
 
 
 def singly(fitted: Fit, scale: Scale) -> list[tuple[float, ...]]:
-    """Return rates worth weighing at a scale, each alone: within two octaves of its optimum, not beyond what diverged."""
+    """Return rates worth weighing at a scale, each alone: within two octaves of its optimum, below what diverged."""
     lost = [rate for rung in fitted.rungs if rung.scale == scale for rate in rung.diverged]
     highest = min(lost, default=math.inf) * 2**-0.1
     middle = fitted.optimum(scale).median
@@ -154,7 +154,7 @@ def worth(fitted: Fit, groups: Sequence[Sequence[float]], scale: Scale) -> list[
     Outcomes are imagined by draws of the posterior, and each weighs the others by how likely it makes them. Where the
     loss at that scale cannot be foretold, only differences between the runs of a group count.
     """
-    thin = fitted.thinned(_THINNED)
+    thin = fitted.thinned(QUICK)
     middle = thin.optima(thin.target)
     costs = thin.costs(np.exp2(np.linspace(np.quantile(middle, 0.01), np.quantile(middle, 0.99), _GRID)))
     before = costs.mean(axis=0).min()
@@ -196,7 +196,8 @@ def _reasons(fitted: Fit, ended: int) -> list[str]:
     reasons = [
         f"one fit of {ended} runs on {len(fitted.rungs)} rungs, and of {sum(len(r.diverged) for r in fitted.rungs)} "
         "that diverged",
-        f"the best rate falls with the steps by the exponent {slope.median:.2f} ({slope.low95:.2f} to {slope.high95:.2f})",
+        f"the best rate falls with the steps by the exponent {slope.median:.2f}, 95 % of it between "
+        f"{slope.low95:.2f} and {slope.high95:.2f}",
         f"an octave off costs the target {below:.3f} nats below and {above:.3f} above; the noise of a loss is "
         f"{fitted.noise:.4f}",
     ]
@@ -209,7 +210,7 @@ def _reasons(fitted: Fit, ended: int) -> list[str]:
 
 
 def _families(outcomes: Sequence[Outcome], target: Scale) -> tuple[list[str], list[str]]:
-    """Return how well each family foretold the largest rung, and a warning where the power law is not among the best."""
+    """Return how well each family foretold the largest rung, and a warning where another beats the power law."""
     try:
         errors = compare_families(outcomes, target)
     except UserError:  # too few rungs: nothing to compare
@@ -219,5 +220,5 @@ def _families(outcomes: Sequence[Outcome], target: Scale) -> tuple[list[str], li
     best = min(errors, key=lambda name: errors[name])
     if errors[best] > 0.7 * errors["power"]:
         return reasons, []
-    middle = fit(outcomes, target, best).optimum().median
+    middle = fit(outcomes, target, best, QUICK).optimum().median
     return reasons, [f"the drift is better told by the family {best!r}, which puts the best rate at {middle:.2e}"]

@@ -151,12 +151,12 @@ class Draws:
         return np.asarray(1 / (1 + np.exp(-np.clip((octaves - self.wall[:, None]) / _BLUR, -40, 40))))
 
 
-def sample(data: Data, beliefs: Beliefs, seed: int = 0) -> Draws:
-    """Return draws of the posterior. The same data give the same."""
+def sample(data: Data, beliefs: Beliefs, count: int = DRAWS, seed: int = 0) -> Draws:
+    """Return `count` draws of the posterior. The same data give the same."""
     random = np.random.default_rng(seed)
     free = 8 if data.sizes_vary else 7
-    points = random.standard_normal((DRAWS, free))
-    points[:, 0] *= np.sqrt(_PRIOR_FREEDOM / random.chisquare(_PRIOR_FREEDOM, DRAWS))
+    points = random.standard_normal((count, free))
+    points[:, 0] *= np.sqrt(_PRIOR_FREEDOM / random.chisquare(_PRIOR_FREEDOM, count))
     likelihood = _log_likelihood(_unpack(points, data, beliefs), data)[0]
     power = 0.0
     for _ in range(_ROUNDS):
@@ -165,13 +165,13 @@ def sample(data: Data, beliefs: Beliefs, seed: int = 0) -> Draws:
         step = _next_step(likelihood, 1 - power)
         weights, power = _weights(step * likelihood), power + step
         root = np.linalg.cholesky(np.cov(points.T, aweights=weights) + 1e-6 * np.eye(free))
-        picked = _systematic(weights, DRAWS, random.random())
+        picked = _systematic(weights, count, random.random())
         points, likelihood = points[picked], likelihood[picked]
         for _ in range(_MOVES if power < 1 else _LAST_MOVES):
-            tried = points + (2.0 / math.sqrt(free)) * random.standard_normal((DRAWS, free)) @ root.T
+            tried = points + (2.0 / math.sqrt(free)) * random.standard_normal((count, free)) @ root.T
             likely = _log_likelihood(_unpack(tried, data, beliefs), data)[0]
             gain = _log_prior(tried) - _log_prior(points) + power * (likely - likelihood)
-            taken = np.log(random.random(DRAWS)) < gain
+            taken = np.log(random.random(count)) < gain
             points, likelihood = np.where(taken[:, None], tried, points), np.where(taken, likely, likelihood)
     draws = _unpack(points, data, beliefs)
     _, floors, spread = _log_likelihood(draws, data)
@@ -212,7 +212,7 @@ def _log_likelihood(draws: Draws, data: Data) -> tuple[Floats, Floats, Floats]:
     above = data.losses[ended] - draws.bowls(octaves[:, ended], data.halvings[ended])
     noise = draws.noise[:, None]
     trust = np.ones_like(above)
-    for _ in range(4):  # iteratively reweighted least squares: the most likely floors under Student's t
+    for _ in range(3):  # iteratively reweighted least squares: the most likely floors under Student's t
         floors = (trust * above) @ member / np.maximum(trust @ member, 1e-9)
         residuals = (above - floors @ member.T) / noise
         trust = (_FREEDOM + 1) / (_FREEDOM + residuals**2)
@@ -234,7 +234,7 @@ def _effective(weights: Floats) -> float:
 
 def _next_step(likelihood: Floats, left: float) -> float:
     """Return how much more of the likelihood can count so that half of the particles still do."""
-    least = DRAWS / 2
+    least = likelihood.size / 2
     if _effective(_weights(left * likelihood)) >= least:
         return left
     low, high = 0.0, left

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from sparkprep.errors import UserError
 from sparkprep.io.files import cause
+from trainer.checkpoints.folder import held
 from trainer.launch import script_path
 from trainer.tune.ledger import Meter
 
@@ -26,6 +27,7 @@ _LOOK = 0.2  # seconds between two looks at a process
 _KILLING = 1.0  # of its limit, that a process may take to be gone once it is killed
 _WATCH = 2.0  # and at its log
 _PATIENCE = 10.0  # for a process that was asked to end, beside what it takes to save
+_ENDING = 60.0  # that the process of a tuner that was killed gets to write its checkpoint and end
 _TAIL = 1 << 14
 _PR_SET_PDEATHSIG = 1
 
@@ -126,3 +128,31 @@ def last_words(folder: str) -> str:
         file.seek(max(0, os.path.getsize(path) - _TAIL))
         lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
     return lines[-1] if lines else ""
+
+
+def wait_for(folder: str) -> None:
+    """Wait until the process of a tuner that was killed, which saves what it has, has left a trial's folder."""
+    if not os.path.isdir(folder):
+        return
+    until = time.monotonic() + _ENDING
+    while True:
+        try:
+            with held(folder):
+                return
+        except UserError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.2)
+
+
+def death(name: str, ran: Ran, folder: str) -> UserError:
+    """Return the error of a process that ended by itself before its time."""
+    if ran.code < 0:
+        how = f"was ended by {signal.Signals(-ran.code).name}" + " (lack of memory?)" * (ran.code == -9)
+    else:
+        how = f"ended with code {ran.code}"
+    words = last_words(folder).removeprefix("error: ").rstrip(".")
+    return UserError(
+        f"{name} {how}{f': {words}' if words else ''}; {os.path.join(folder, CONSOLE)} has all that it "
+        "printed, and its cost is in the ledger. Mend that; the same command goes on"
+    )

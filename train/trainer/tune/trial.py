@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparkprep.errors import UserError
 from sparkprep.options import option_named
 from trainer import run_files
 from trainer.runs import log as run_log
@@ -26,6 +27,9 @@ ALWAYS_TOLD = (
 RISE = 0.3
 """Nats above the least loss so far; a run that ends three updates in a row above that has diverged."""
 _LAST = 3
+_MOST_NOISE = (
+    0.5  # nats of a loss from one update to the next: of the few dozen tokens that are the least anybody takes
+)
 _HOPELESS = 20
 """Updates in a row above the loss of the first one, after which a run is not worth its money."""
 
@@ -66,6 +70,13 @@ def settings_of(tune: TuneSettings, experiment: Experiment, folder: str, *, save
     if tune.seed_model is None:
         values |= {"layers": scale.depth, "channels": scale.channels, "heads": scale.heads}
     else:
+        target = tune.target()
+        if replace(scale, steps=target.steps) != target:
+            raise UserError(
+                f"--continue {tune.seed_model}: --strategy {tune.strategy} asks for a model of {scale.depth} layers "
+                f"and {scale.channels} channels, and a continuation has that of its seed alone; choose a strategy that "
+                "changes the steps, such as data-scaling or early-stop"
+            )
         values["model"] = os.path.abspath(os.path.expanduser(tune.seed_model))
     settings = defaults(**values)
     check(settings)
@@ -144,8 +155,8 @@ def divergence(losses: Losses, slack: float = 0.0) -> int | None:
         return int(nothing[0])
     if len(losses) <= _LAST:
         return len(losses) - 1 if len(losses) > 1 and losses[-1] > losses[0] + slack else None
-    # A falling loss has small second differences, so that what they vary by is chance.
-    noise = float(np.median(np.abs(np.diff(losses, 2)))) / (0.6745 * math.sqrt(6))
+    # A falling loss has small second differences: what they vary by is chance or, where it is much, divergence.
+    noise = min(_MOST_NOISE, float(np.median(np.abs(np.diff(losses, 2)))) / (0.6745 * math.sqrt(6)))
     means = np.convolve(losses, np.full(_LAST, 1 / _LAST), "valid")
     least = np.concatenate([np.full(_LAST, np.inf), np.minimum.accumulate(means)[:-1]])
     high = losses > least + max(RISE, 4 * noise)

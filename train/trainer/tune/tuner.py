@@ -7,7 +7,6 @@ whose log is whole is not run again, one that has a checkpoint goes on from it, 
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,7 +16,6 @@ from sparkprep.console import if_interrupted
 from sparkprep.errors import UserError
 from sparkprep.io.files import delete_folder, make_folder, write_text
 from trainer.checkpoints import checkpoint
-from trainer.checkpoints.folder import held
 from trainer.final.cost import PROBE_STEPS
 from trainer.final.final import command
 from trainer.launch import command_of
@@ -35,8 +33,6 @@ Say = Callable[[str], None]
 
 _TOLD_EVERY = 30.0
 _ROUNDED = 1e-6  # dollars: a ledger keeps milliseconds
-_ENDING = 60.0
-"""Seconds that the process of a tuner that was killed gets to write its checkpoint and end."""
 _RATE = 1e-3
 """Of probes, on whose speed it has no influence."""
 
@@ -114,7 +110,7 @@ class Tuner:
                 f"--budget {self.budget:g}: {money(max(0.0, left))} are left beside what is kept back for the final "
                 f"run and the {money(study.ledger.dollars)} spent: too little to probe a step; give a larger one"
             )
-        self._free(folder)
+        runner.wait_for(folder)
         delete_folder(folder)  # a probe that was killed begins anew
         make_folder(folder)
         before = study.ledger.of(name)
@@ -128,7 +124,7 @@ class Tuner:
                 "give a larger one"
             )
         if course.step < PROBE_STEPS:
-            raise self._died(f"the probe of {model_name(size)}", ran, folder)
+            raise runner.death(f"the probe of {model_name(size)}", ran, folder)
         after = study.ledger.of(name)
         speed = speed_of(settings, after[0] - before[0])
         study.costs.speeds[size] = speed
@@ -214,11 +210,13 @@ class Tuner:
         told = f"{name} ({words_of_experiment(experiment)})"
         settings = settings_of(self.tune, experiment, folder, save_every=study.costs.save_every(experiment))
         make_folder(folder)
-        self._free(folder)
+        runner.wait_for(folder)
         course = course_of(settings)
         if not course.over:
             parts = study.costs.parts(experiment)
             price = study.costs.dollars(parts.seconds - parts.training * self._share_made(settings, experiment))
+            if study.ledger.of(name)[0]:  # begun before, and not again where money lacks for a step and a checkpoint
+                price = max(price, study.costs.dollars(parts.start + 2 * saving_seconds(settings)))
             left = self.left()
             if price > left + _ROUNDED:
                 return (
@@ -235,7 +233,7 @@ class Tuner:
                         f"{told} was stopped at step {course.step} of "
                         f"{experiment.steps:,}, as the money was used up; a larger --budget goes on with it"
                     )
-                raise self._died(name, ran, folder)
+                raise runner.death(name, ran, folder)
         outcome = outcome_of(experiment, course, *study.ledger.of(name))
         study.tell(number, outcome)
         for each in checkpoint.find(folder):
@@ -278,32 +276,6 @@ class Tuner:
 
     def _money(self) -> str:
         return f"{money(self.study.ledger.dollars)} spent, {money(max(0.0, self.left()))} left"
-
-    def _free(self, folder: str) -> None:
-        """Wait until the process of a tuner that was killed, which saves what it has, has left a trial's folder."""
-        if not os.path.isdir(folder):
-            return
-        until = time.monotonic() + _ENDING
-        while True:
-            try:
-                with held(folder):
-                    return
-            except UserError:
-                if time.monotonic() > until:
-                    raise
-            time.sleep(0.2)
-
-    def _died(self, name: str, ran: runner.Ran, folder: str) -> UserError:
-        """Return the error of a process that ended by itself before its time."""
-        if ran.code < 0:
-            how = f"was ended by {signal.Signals(-ran.code).name}" + " (lack of memory?)" * (ran.code == -9)
-        else:
-            how = f"ended with code {ran.code}"
-        words = runner.last_words(folder).removeprefix("error: ").rstrip(".")
-        return UserError(
-            f"{name} {how}{f': {words}' if words else ''}; {os.path.join(folder, runner.CONSOLE)} has all that it "
-            "printed, and its cost is in the ledger. Mend that; the same command goes on"
-        )
 
 
 def tuned(tune: TuneSettings, strategies: Mapping[str, Strategy], say: Say) -> Finished:

@@ -14,6 +14,8 @@ Script = Generator[Experiment, Outcome, None]
 """The runs of a strategy in order: each is yielded, and its outcome is sent back."""
 _CURVATURE = 0.02
 """Nats for a squared octave, where the runs do not tell: of published sweeps."""
+BEYOND = 6
+"""Runs at most beyond the edges of a rung."""
 
 
 class Scripted(ABC):

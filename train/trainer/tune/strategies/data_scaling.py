@@ -27,7 +27,7 @@ class DataScaling(Scripted):
         return largest(terms, self.name, shapes, math.ceil(terms.target.steps / REACH), terms.target.steps // 12)
 
     def script(self, terms: Terms) -> Script:
-        """Yield the rungs, the shortest first, then what lies beyond edges while the budget lasts."""
+        """Yield the rungs, the shortest first, then a run more each."""
         yield from climb(self.plan(terms))
 
     def recommend(self, terms: Terms, outcomes: Sequence[Outcome]) -> Recommendation:
@@ -42,7 +42,6 @@ class DataScaling(Scripted):
 
     def _plan(self, terms: Terms, count: int, steps: int) -> list[Planned]:
         rates = spread(terms.low, terms.high, count)
-        return [
-            planned(terms, f"rung {place + 1}", of_steps(terms.target, steps * length), count, rates)
-            for place, length in enumerate(_LENGTHS)
-        ]
+        scales = [of_steps(terms.target, steps * length) for length in _LENGTHS]
+        grids = [planned(terms, f"rung {place}", scale, count, rates) for place, scale in enumerate(scales, 1)]
+        return grids + [planned(terms, f"rung {place}, check", scale, 1) for place, scale in enumerate(scales, 1)]

@@ -1,4 +1,4 @@
-"""`early-stop`: ten rates on the target's model for a tenth of its steps or less, a parabola, and the law of horizons."""
+"""`early-stop`: ten rates on the target's model for a tenth of its steps or less, a parabola, a law of horizons."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from trainer.tune.experiments import Outcome, Planned, Recommendation, Terms
 from trainer.tune.fit import REACH
 from trainer.tune.parabola import vertex
 from trainer.tune.strategies.common import (
+    BEYOND,
     Script,
     Scripted,
     beyond_edge,
@@ -48,7 +49,9 @@ class EarlyStop(Scripted):
             seen.append((yield whole("grid", rate, grid.scale)))
         if (beyond := beyond_edge(seen)) is None:
             yield whole("check", 2 ** vertex(losses_of(seen)).place, grid.scale)
-        while beyond is not None:
+        for _ in range(BEYOND):
+            if beyond is None:
+                return
             seen.append((yield whole("beyond", beyond, grid.scale)))
             beyond = beyond_edge(seen)
 

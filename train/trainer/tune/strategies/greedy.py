@@ -68,8 +68,8 @@ class Greedy(Scripted):
             math.hypot(0.5, deviation * halvings),
             [f"the best of short looks, {steps} steps at most and without warm-up"],
             [
-                f"looks of {steps} steps favour rates that are too high for {terms.target.steps}: by published laws the "
-                f"best is {2 ** (mean * halvings):.1f} times lower there, which this strategy leaves aside"
+                f"looks of {steps} steps favour rates that are too high for {terms.target.steps}: by published laws "
+                f"the best is {2 ** (mean * halvings):.1f} times lower there, which this strategy leaves aside"
             ],
             rate=rate,
         )

@@ -1,4 +1,4 @@
-"""`model-scaling`: small models on 20 tokens for each parameter, a parabola each, a line through the bottoms in size."""
+"""`model-scaling`: small models on 20 tokens for each parameter, a parabola each, a line through the bottoms."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ModelScaling(Scripted):
     name = "model-scaling"
 
     def plan(self, terms: Terms) -> list[Planned]:
-        """Return a grid for each size: with the larger rung if ten, eight or six rates of it can be paid, else without."""
+        """Return a grid for each size: with the larger rung if six rates of it can be paid, else without."""
         scales = self._scales(terms)
         if len(scales) < 2:
             raise UserError(
@@ -44,12 +44,12 @@ class ModelScaling(Scripted):
                 return shape()
         cheapest = min(dollars(shape()) for shape in shapes)
         raise UserError(
-            f"{self.name} takes ${cheapest:.2f} at the least, and the budget is ${terms.budget:.2f}: raise it, or choose "
-            "a cheaper strategy"
+            f"{self.name} takes ${cheapest:.2f} at the least, and the budget is ${terms.budget:.2f}: raise it, or "
+            "choose a cheaper strategy"
         )
 
     def script(self, terms: Terms) -> Script:
-        """Yield the grids, the smallest model first, then what lies beyond edges while the budget lasts."""
+        """Yield the grids, the smallest model first, then a run more each."""
         yield from climb(self.plan(terms))
 
     def recommend(self, terms: Terms, outcomes: Sequence[Outcome]) -> Recommendation:
@@ -66,7 +66,7 @@ class ModelScaling(Scripted):
         return normal(middle, deviation, reasons, warnings, list(found.values())[-1].curvature)
 
     def _scales(self, terms: Terms) -> list[Scale]:
-        """Return the small models with as many tokens for each parameter as the target has, 20 where it is about that."""
+        """Return the small models with as many tokens for each parameter as the target, 20 where about that."""
         target = terms.target
         tokens = target.steps * literature.TOKENS_PER_STEP / target.parameters
         ratio = round(tokens) if tokens >= 10 else tokens
@@ -80,11 +80,11 @@ class ModelScaling(Scripted):
         return scales
 
     def _plan(self, terms: Terms, scales: Sequence[Scale], count: int, last: int) -> list[Planned]:
-        """Return grids of `count` rates, `last` for the largest; small models stand higher rates, so theirs lie higher."""
+        """Return grids of `count` rates, `last` for the largest; small models stand higher rates."""
         grids = []
         for place, scale in enumerate(scales):
             runs = last if place == len(scales) - 1 else count
             up = 2 ** (0.25 * math.log2(terms.target.body / scale.body))
             rates = spread(terms.low * up, terms.high * up, runs)
             grids.append(planned(terms, f"rung {place + 1}", scale, runs, rates))
-        return grids
+        return grids + [planned(terms, f"{grid.stage}, check", grid.scale, 1) for grid in grids]

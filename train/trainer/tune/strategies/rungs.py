@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 from sparkprep.errors import UserError
 from trainer.tune.experiments import Outcome, Planned, Scale
 from trainer.tune.parabola import Vertex, vertex
-from trainer.tune.strategies.common import Script, beyond_edge, losses_of, whole
+from trainer.tune.strategies.common import BEYOND, Script, beyond_edge, losses_of, whole
 
 
 def climb(plan: Iterable[Planned]) -> Script:
-    """Yield the grids of a plan, rung by rung, then runs beyond the edges where optima stand on one, the largest first."""
+    """Yield the grids of a plan, rung by rung; then, the largest first, what the last run of each is for.
+
+    It goes beyond the edge where the best rate stands on one, else to the bottom of the parabola.
+    """
     seen: dict[Scale, list[Outcome]] = {}
     stages: dict[Scale, str] = {}
     for place in plan:
@@ -20,8 +23,13 @@ def climb(plan: Iterable[Planned]) -> Script:
             seen.setdefault(place.scale, []).append(outcome)
             stages[place.scale] = place.stage
     for scale in reversed(seen):
-        while (rate := beyond_edge(seen[scale])) is not None:
-            seen[scale].append((yield whole(f"{stages[scale]}, beyond", rate, scale)))
+        here = seen[scale]
+        if beyond_edge(here) is None:
+            yield whole(f"{stages[scale]}, check", 2 ** vertex(losses_of(here)).place, scale)
+        for _ in range(BEYOND):
+            if (rate := beyond_edge(here)) is None:
+                break
+            here.append((yield whole(f"{stages[scale]}, beyond", rate, scale)))
 
 
 def bottoms(name: str, outcomes: Sequence[Outcome]) -> tuple[dict[Scale, Vertex], list[str], list[str]]:
@@ -39,7 +47,7 @@ def bottoms(name: str, outcomes: Sequence[Outcome]) -> tuple[dict[Scale, Vertex]
     if len(found) < 2:
         raise UserError(f"{name}: fewer than two rungs have two runs that ended; run more of its plan first")
     reasons = [
-        f"{rung_name(scale)}: the parabola's bottom lies at {2**each.place:.2e}, give or take {each.deviation:.2f} octaves"
+        f"{rung_name(scale)}: the parabola's bottom is {2**each.place:.2e}, give or take {each.deviation:.2f} octaves"
         for scale, each in found.items()
     ]
     return found, reasons, warnings
