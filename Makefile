@@ -23,7 +23,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
 ##@ Use
-.PHONY: help demo train-final setup setup-train
+.PHONY: help demo train-final tune tune-demo setup setup-train
 
 demo: setup ## extract 10,000 documents of the real world from crawl archives, deduplicate, grade, tokenize them; writes demo/
 	@$(RUN) -m sparkprep.sample --size 10k --archives demo/warc
@@ -51,6 +51,20 @@ train-final: setup-train ## the seed-resumed final run: SEED_MODEL=file LR=rate 
 	@$(if $(named),,if $(no_gpu); then $(say_so); exec $(RUN) train/train_final.py --rehearse; fi;) \
 		$(RUN) train/train_final.py $(if $(REHEARSE),--rehearse) $(call given,SEED_MODEL,--seed-model) $(call given,LR,--learning-rate) \
 		$(call given,DATA,--data) $(call given,OUT,--output) $(ARGS)
+
+tune: setup-train ## choose the rate of the final run within a budget of dollars: DATA=shards BUDGET=40 (STRATEGY=name SEED_MODEL=file OUT=folder ARGS="...")
+	@$(RUN) train/tune_lr.py run $(call given,DATA,--data) $(call given,BUDGET,--budget) $(call given,STRATEGY,--strategy) \
+		$(call given,SEED_MODEL,--continue) $(call given,OUT,--output) $(ARGS)
+
+# A model of one layer and 64 channels at 512 tokens a step, on the demo's shards: its budget is under five minutes
+# of a machine at $1.50 an hour, and the ledger keeps to it. Another run goes on with, or only shows, the study that is there.
+TUNE_DEMO := --data demo/shards -o demo/tuning --strategy early-stop --budget 0.12 --reserve 0 --steps 500 -1d 1 -1c 64 -1h 1 -b 8 -t 64 -d 512 \
+	--val-tokens 8192 --low 3e-4 --high 0.1 --device cpu
+tune-demo: setup-train ## the same in small, on a CPU: a tiny model on the demo's shards, minutes; writes demo/tuning
+	@test -d demo/shards || $(MAKE) demo
+	@$(RUN) train/tune_lr.py probe $(TUNE_DEMO)
+	@$(RUN) train/tune_lr.py plan $(TUNE_DEMO)
+	@$(RUN) train/tune_lr.py run $(TUNE_DEMO)
 
 setup: $(VENV)/.ready $(VENV)/.warm $(VENV)/.archived ## make .venv with all that the jobs need (once; a second run does nothing)
 

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Placeholders that inline() turns into the page's custom properties, so that a figure follows light and dark.
-INK, MUTED, GRID, ACCENT, BACK = "#010101", "#020202", "#030303", "#040404", "#050505"
-_PROPERTIES = {INK: "--ink", MUTED: "--muted", GRID: "--line", ACCENT: "--accent", BACK: "--back"}
+INK, MUTED, GRID, ACCENT, BACK, BAD = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
+_PROPERTIES = {INK: "--ink", MUTED: "--muted", GRID: "--line", ACCENT: "--accent", BACK: "--back", BAD: "--bad"}
 
 LENGTH_STEPS = (*(m * 10**power for power in range(1, 6) for m in (1, 2, 5)), 10**6)
 """Lower bounds of the bins in which lengths are counted, but for the first, which begins at 0."""
-_COLOURS = "--ink:#1b242e;--muted:#5a6673;--line:#dfe4ea;--accent:#2a6a9c;--back:#ffffff"
+_COLOURS = "--ink:#1b242e;--muted:#5a6673;--line:#dfe4ea;--accent:#2a6a9c;--back:#ffffff;--bad:#b3261e"
 """Of a page in the light, as `style.css` has them."""
 
 _WIDTH, _HEIGHT = 5.6, 3.4  # inches of 72 units

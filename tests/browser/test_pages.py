@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from audited import LARGE, Audited
+from laid_out import laid_out_well
 from pyspark.sql import SparkSession
 from warc_files import answer, archive, record, responses
 
@@ -23,23 +24,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-_OVERLAPPING = """() => {
-  const texts = 'h1,h2,h3,p,td,th,figcaption,svg text,bdi,.card *,nav a,button,input,label';
-  const boxes = [...document.querySelectorAll(texts)]
-    .filter(e => e.checkVisibility() && ![...e.querySelectorAll('*')].length && e.textContent.trim())
-    .map(e => [e, e.getBoundingClientRect()]).filter(([, b]) => b.width && b.height);
-  const found = [];
-  for (let i = 0; i < boxes.length; i++) for (let j = i + 1; j < boxes.length; j++) {
-    const [a, p] = boxes[i], [b, q] = boxes[j];
-    if (a.contains(b) || b.contains(a)) continue;
-    const across = Math.min(p.right, q.right) - Math.max(p.left, q.left);
-    const down = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
-    if (across > 2 && down > 4) found.push(a.textContent.trim() + ' | ' + b.textContent.trim());
-  }
-  return found;
-}"""
-"""Texts that lie over one another, by the boxes of the elements that hold them."""
-
 
 @pytest.fixture
 def expect() -> Callable[..., Any]:
@@ -47,12 +31,6 @@ def expect() -> Callable[..., Any]:
     from playwright.sync_api import expect
 
     return expect
-
-
-def laid_out_well(page: Page) -> None:
-    """Hold that the page is no wider than the window, and that no text lies over another."""
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    assert page.evaluate(_OVERLAPPING) == []
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,19 @@ NOT_RUN = {
     "python train/train_gpt2.py -o my_first_experiment -b 32 -x 20": GPU,
     "python train/train_gpt2.py -o logGPT -1d 12 -1c 768 -1h 12 -b 32 -y 1 -e seed_model.bin -ss 2365 -l 0.002": GPU,
     "make train-final SEED_MODEL=seed_model.bin LR=0.002 DATA=shards OUT=logGPT": GPU,
+    **dict.fromkeys(
+        (
+            "python train/tune_lr.py probe --data shards --budget 40",
+            "python train/tune_lr.py plan --data shards --budget 40",
+            "python train/tune_lr.py run --data shards --budget 40",
+            "python train/tune_lr.py run --data shards --budget 40 --continue seed_model.bin -o tuning_continued",
+            "make tune DATA=shards BUDGET=40",
+        ),
+        GPU,
+    ),
+    "python train/tune_lr.py next tuning": "a study; tests/trainer/commands/ make one",
+    "python train/tune_lr.py report tuning": "a study; tests/trainer/commands/ make one",
+    "make tune-demo": "minutes; tests/trainer/tune/test_tuner.py goes the whole way with a smaller model",
     "make train-final REHEARSE=1": "tests/trainer/final/ goes the whole way",
     "python train/train_final.py --seed-model seed_model.bin --learning-rate 0.002 --data shards --output logGPT "
     "--then upload=my-bucket/experiments/full_gpt,shutdown --shutdown-anyway-after 6": (

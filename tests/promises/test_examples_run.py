@@ -32,6 +32,21 @@ ELSEWHERE = {
         "the same from a seed; tests/trainer/loop/ does it in small"
     ),
     **dict.fromkeys(
+        (
+            "%(prog)s probe --data shards --budget 40",
+            "%(prog)s plan --data shards --budget 40",
+            "%(prog)s run --data shards --budget 40",
+            "%(prog)s run --data shards --budget 40 --continue seed_model.bin",
+            "%(prog)s run --data demo/shards -1d 1 -1c 64 -1h 1 -b 8 -t 64 -d 2048 --steps 400 --val-tokens 8192 "
+            "--budget 0.1",
+        ),
+        "124M, or minutes: tests/trainer/tune/ does it with a tiny model",
+    ),
+    **dict.fromkeys(
+        ("%(prog)s tuning", "%(prog)s demo/tuning", "%(prog)s demo/tuning --format pdf --output paper"),
+        "wants a study: tests/trainer/commands/test_tune_report.py makes one",
+    ),
+    **dict.fromkeys(
         ("%(prog)s clean", "%(prog)s s3://bucket/clean", "%(prog)s clean --no-open --port 8017"),
         "serves a page until it is ended: tests/dedup/audit/ does so in a browser",
     ),
@@ -71,7 +86,14 @@ def all_examples() -> list[tuple[str, str]]:
 def program_of(face: str) -> str:
     """What stands for %(prog)s in a face's help."""
     verb = next((verb.name for verb in cli.VERBS if verb.module == face), None)
-    scripts = {"inference": "inference_gpt2.py", "upload": "upload_to_s3.py"}
+    scripts = {
+        "tune": "tune_lr.py",
+        "tune_next": "tune_lr.py next",
+        "tune_report": "tune_lr.py report",
+        "calculate": "tune_lr.py calculate",
+        "inference": "inference_gpt2.py",
+        "upload": "upload_to_s3.py",
+    }
     name = face.rsplit(".", 1)[1]
     if face == "sparkprep.sample.__main__":
         return "python -m sparkprep.sample"

@@ -62,9 +62,14 @@ def not_installed(package: str) -> str:
 
 def command_of(script: str) -> str:
     """Return the words that run a script of train/ from here, by the Python that runs now."""
-    path = os.path.join(_above(__file__, 2), script)
+    path = script_path(script)
     words = (sys.executable or "python", path if os.path.exists(path) else f"train/{script}")
     return shlex.join(map(_from_here, words))
+
+
+def script_path(script: str) -> str:
+    """Return where a script of train/ lies."""
+    return os.path.join(_above(__file__, 2), script)
 
 
 def _above(path: str, levels: int) -> str:

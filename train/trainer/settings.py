@@ -129,6 +129,7 @@ class TrainSettings:
     recompute: int = option(
         1, "0: keep activations, 1: compute GELU again, 2: LayerNorm too", Integer(0, 2), "0|1|2", short=("-r",)
     )
+    seed: int = option(42, "of initial weights and of the order of the data; 42 is llm.c's", Integer(0, 2**32 - 1))
     on_nan: str = option(
         "stop",
         f"when the loss is no number: stop, or skip the update (stops after {NAN_LIMIT} in a row)",
@@ -197,6 +198,19 @@ def _parser() -> Parser:
 def defaults(**changes: Any) -> TrainSettings:
     """Return the settings of a command line that gives `changes` alone."""
     return TrainSettings(**changes, given=frozenset(name.replace("_", "-") for name in changes))
+
+
+def words_of(settings: TrainSettings, always: Sequence[str] = ()) -> list[str]:
+    """Return the words of a command line that asks for settings. always: names that are told at their default too."""
+    options = {option.name: option for option in options_of(TrainSettings)}
+    changed = [name for name, option in options.items() if getattr(settings, name) != option.default]
+    words = []
+    for name in [*always, *(name for name in changed if name not in always)]:
+        option, value = options[name], getattr(settings, name)
+        words.append(option.short[0] if option.short else option.flag)
+        if not isinstance(option.kind, Switch):
+            words.append(str(int(value) if isinstance(value, bool) else value))
+    return words
 
 
 def check(settings: TrainSettings) -> None:

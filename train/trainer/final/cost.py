@@ -25,7 +25,7 @@ PROBE_STEPS = 20
 _PROBE_FROM = 10
 """Times are taken from this step of the probe on, or from its middle: the first steps compile and fill caches."""
 
-_WRITE_BYTES_A_SECOND = 200e6
+WRITE_BYTES_A_SECOND = 200e6
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def estimate(settings: TrainSettings, price_per_hour: float, say: Callable[[str]
     last = last_step(settings)
     steps = max(0, last - first)
     evaluations = _evaluation_seconds(settings, first, last, step_seconds)
-    saving = checkpoints_due(settings) * checkpoint_bytes(settings) / _WRITE_BYTES_A_SECOND
+    saving = checkpoints_due(settings) * checkpoint_bytes(settings) / WRITE_BYTES_A_SECOND
     hours = (steps * step_seconds + evaluations + saving) / 3600
     return Estimate(step_seconds, hours, hours * price_per_hour, steps)
 
@@ -108,12 +108,27 @@ def probe(settings: TrainSettings) -> float:
         )
         with held(folder):
             train_in(folder, short, save_on_signal=False)
-        times = run_log.read(os.path.join(folder, run_files.LOG)).ms
+        seconds = slowest(run_log.read(os.path.join(folder, run_files.LOG))).seconds
     finally:
         delete_folder(folder)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return float(times[min(_PROBE_FROM, len(times) // 2) :].max()) / 1000
+    return seconds
+
+
+@dataclass(frozen=True)
+class Step:
+    """An update, by its number in the log, and what it took."""
+
+    number: int
+    seconds: float
+
+
+def slowest(history: run_log.History) -> Step:
+    """Return the slowest of a probe's later steps: of the 11th to the last, or, where there are few, of its half."""
+    start = min(_PROBE_FROM, len(history.ms) // 2)
+    worst = start + int(history.ms[start:].argmax())
+    return Step(int(history.train.steps[worst]), float(history.ms[worst]) / 1000)
 
 
 def logged_step_seconds(folder: str) -> float | None:

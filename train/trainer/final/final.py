@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sparkprep.errors import UserError
-from sparkprep.kinds import Switch
-from sparkprep.options import options_of
 from sparkprep.units import human_bytes
 from trainer import device as machine
 from trainer.checkpoints import checkpoint, model_file
@@ -28,8 +26,7 @@ from trainer.launch import command_of
 from trainer.loop.loop import train_in
 from trainer.loop.resume import check_beginning, check_data
 from trainer.loop.run import Run
-from trainer.loop.start import SHUFFLE_SEED
-from trainer.settings import TrainSettings
+from trainer.settings import TrainSettings, words_of
 
 _KEPT_FREE = 1 << 30  # bytes for logs and all else, or of one checkpoint where that is less
 _FLAGS_ALWAYS_TOLD = (
@@ -85,15 +82,7 @@ def _look(final: FinalRun, settings: TrainSettings, newest: list[Checkpoint], sa
 
 def command(settings: TrainSettings) -> str:
     """Return the command line of train_gpt2.py that does the same: to be given again after an interruption."""
-    options = {option.name: option for option in options_of(TrainSettings)}
-    changed = [name for name, option in options.items() if getattr(settings, name) != option.default]
-    words = [command_of("train_gpt2.py")]
-    for name in [*_FLAGS_ALWAYS_TOLD, *(name for name in changed if name not in _FLAGS_ALWAYS_TOLD)]:
-        option, value = options[name], getattr(settings, name)
-        words.append(option.short[0] if option.short else option.flag)
-        if not isinstance(option.kind, Switch):
-            words.append(shlex.quote(str(int(value) if isinstance(value, bool) else value)))
-    return " ".join(words)
+    return " ".join([command_of("train_gpt2.py"), *map(shlex.quote, words_of(settings, _FLAGS_ALWAYS_TOLD))])
 
 
 def _check_seed(settings: TrainSettings) -> str:
@@ -114,7 +103,7 @@ def _check_tokens(settings: TrainSettings, final: FinalRun, newest: list[Checkpo
     Raises UserError where they do not last for the steps that are left, or are others than a checkpoint's.
     """
     shards = open_shards(settings.train_data, "--data")
-    loader = Loader(shards, settings.micro_batch, settings.seq_len, SHUFFLE_SEED, "--data")
+    loader = Loader(shards, settings.micro_batch, settings.seq_len, settings.seed, "--data")
     Loader(open_shards(settings.val_data, "--data"), settings.micro_batch, settings.seq_len, None, "--data")
     for files in newest:
         check_data(files, loader)

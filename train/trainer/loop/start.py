@@ -35,8 +35,6 @@ from trainer.optim.adamw import AdamW
 from trainer.optim.outliers import OutlierDetector
 from trainer.settings import TrainSettings
 
-SHUFFLE_SEED = 42
-
 
 def begin(settings: TrainSettings, folder: str) -> Run:
     """Return the run that a command line asks for, in a folder that is held; nothing is changed there.
@@ -103,7 +101,7 @@ def _open_data(settings: TrainSettings) -> tuple[Loader, list[ShardFile], Loader
     if settings.overfit or settings.steps == 0:
         train, seed, flag = val_shards, None, "-iv"
     else:
-        train, seed, flag = open_shards(settings.train_data, "-id"), SHUFFLE_SEED, "-id"
+        train, seed, flag = open_shards(settings.train_data, "-id"), settings.seed, "-id"
     loader = Loader(train, rows, seq_len, seed, flag)
     if settings.val_tokens is not None:
         check_val_tokens(val_shards, settings.val_tokens, seq_len)
@@ -147,7 +145,7 @@ def _fresh(settings: TrainSettings, device: torch.device) -> Start:
         dtype = machine.choose_dtype(settings.precision, device)
         model = settings.shape.build(device=device, dtype=dtype, recompute=settings.recompute)
         check_length(settings, model, "a new model")
-        model.initialise()
+        model.initialise(settings.seed)
         weights = "random"
     else:
         checkpoint.verify_model(path)

@@ -65,7 +65,7 @@ class RunLog:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | (0 if resume else os.O_TRUNC)
             self._file = os.open(self.path, flags, 0o666)
             if resume:
-                _cut_unfinished(self.path)
+                cut_unfinished(self.path)
         except OSError as error:
             raise _cannot_write(self.path, error) from error
 
@@ -216,7 +216,7 @@ def _cannot_write(path: str, error: OSError) -> UserError:
     return UserError(f"{path}: cannot be written: {cause(error)}; free space or choose another folder")
 
 
-def _cut_unfinished(path: str) -> None:
+def cut_unfinished(path: str) -> None:
     """Cut off what stands behind the last line break of a file."""
     with open(path, "r+b") as file:
         end = file.seek(0, os.SEEK_END)
