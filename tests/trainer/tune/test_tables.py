@@ -51,7 +51,7 @@ def test_markdown_has_a_row_for_each_experiment_and_what_was_spent(table: Experi
     assert all(line.count("|") == 13 for line in rows)
     assert re.fullmatch(r"\| 6 \| 0.032 \| 100 \| .* \| diverged at 33 \| – \|", rows[7])
     assert lines[-1].startswith("Total spend: $18.60 of a budget of $20.00; 16 experiments (2 diverged), ")
-    assert f"${18.6 - table.charged:.2f} of it for the probe" in lines[-1]
+    assert f"${18.6 - table.charged:.4f} of it for the probe" in lines[-1]
 
 
 def test_latex_is_a_table_of_twelve_cells_in_each_row(table: ExperimentTable) -> None:

@@ -158,7 +158,7 @@ def conclude(strategy: Strategy, terms: Terms, outcomes: Sequence[Outcome], **mo
         recommendation = strategy.recommend(terms, outcomes)
     except UserError:  # not enough has been run
         recommendation = None
-    target, tokens_per_step = terms.target, more.get("tokens_per_step", TOKENS_PER_STEP)
+    target = terms.target
     return Findings(
         strategy.name,
         terms,
@@ -166,7 +166,7 @@ def conclude(strategy: Strategy, terms: Terms, outcomes: Sequence[Outcome], **mo
         recommendation=recommendation,
         model=fit(outcomes, target) if rungs_of(outcomes, target) else None,
         prior=fit((), target).optimum(),
-        predictions=predictions(target, tokens_per_step),
+        predictions=predictions(target),  # at the batch that the fit's prior is told for
         next_experiment=None if recommendation is None else worth_running(terms, outcomes),
         **more,
     )

@@ -55,7 +55,7 @@ def draw_losses(axes: Axes, curves: Sequence[tuple[float, History, bool]], rates
         axes.set_ylim(values.min() - margin, values.max() + margin)
     axes.set_xlabel("steps")
     axes.set_ylabel("loss")
-    axes.legend(frameon=False, fontsize="small", title="max LR", title_fontsize="small", loc="upper right", ncols=2)
+    axes.legend(frameon=False, fontsize="x-small", title="max LR", title_fontsize="x-small", loc="upper right", ncols=2)
 
 
 def rate_colour(learning_rate: float, rates: tuple[float, float]) -> str:

@@ -140,10 +140,15 @@ def rate_axis(axes: Axes, upright: bool = False) -> None:
         ticks = sorted({float(f"{tick:.1e}") for tick in np.geomspace(low, high, _TICKS + 2)[1:-1]})
     axis.set_major_locator(FixedLocator(ticks))
     digits = 0 if all(float(f"{tick:.0e}") == tick for tick in ticks) else 1
-    axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:.{digits}e}".replace("e-0", "e-")))
+    axis.set_major_formatter(FuncFormatter(lambda value, position: _tick(value, digits)))
     axis.set_minor_locator(NullLocator())
     if not upright:
         axes.set_xlabel("max learning rate")
+
+
+def _tick(value: float, digits: int) -> str:
+    """Return a rate as an axis shows it: 1e-3, 1.5e-3, 0.1 as 1e-1, from 1 on without an exponent."""
+    return f"{value:g}" if value >= 1 else f"{value:.{digits}e}".replace("e-0", "e-")
 
 
 def _draw_cell(axes: Axes, learning_rate: float, losses: Sequence[float], high: float, colours: Palette) -> None:

@@ -18,6 +18,7 @@ from sparkprep.pages.environment import environment
 from sparkprep.pages.reported import REPORT
 from trainer.tune import figures
 from trainer.tune.findings import Findings
+from trainer.tune.literature import TOKENS_PER_STEP
 from trainer.tune.tables import COLUMNS, dollars, rate
 
 RECOMMENDATION = "recommendation.json"
@@ -49,6 +50,7 @@ def render(findings: Findings, files: Sequence[str] = ()) -> str:
         diverged=sum(outcome.diverged for outcome in findings.outcomes),
         warnings=findings.warnings,
         files=files,
+        usual_batch=TOKENS_PER_STEP,
         versions=f"sparkprep {sparkprep.__version__}",
         curves_caption=_POINTS + (_BOWL if fitted else ""),
         optima_caption=_OPTIMA + (_TREND if fitted else ""),

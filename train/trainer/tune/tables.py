@@ -192,8 +192,9 @@ def rate(value: float, digits: int = 4) -> str:
 
 
 def dollars(value: float) -> str:
-    """Return dollars and cents; less than half a cent in tenths of one, as the tiniest models cost."""
-    return f"${value:,.2f}" if value == 0 or abs(value) >= 0.005 else f"${value:.4f}"
+    """Return dollars as they are printed: to the cent, small sums to a hundredth of it."""
+    small = abs(value) < 1 and round(value, 2) != round(value, 4)
+    return f"${value:.4f}" if small else f"${value:,.2f}"
 
 
 def escaped(text: str) -> str:
