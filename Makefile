@@ -188,7 +188,7 @@ check-datatrove: setup $(DATATROVE_VENV)/.ready ## the rules of `filter` decide 
 	PYTHONPATH=. $(DATATROVE_VENV)/bin/python benchmarks/against_datatrove.py $$data $(ARGS)
 
 ##@ Measure (DATA=file or folder of Parquet; without it the embedded subsets; ARGS="..." for further options)
-.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-estimate bench-extract bench-languages bench-versus bench-peers bench-s3 bench-memory bench-invariance bench-skew bench-scale
+.PHONY: bench-trainer bench-start-up bench-tokenizer bench-tokens bench-kernel bench-job bench-estimate bench-extract bench-languages bench-versus bench-peers bench-s3 bench-memory bench-invariance bench-skew bench-scale bench-tune
 with_data = $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 bench-kernel: environment ## text to signature on one core, against datasketch: DATA=docs.parquet
@@ -232,6 +232,9 @@ bench-skew: setup ## the job on shapes that are bad for it: right answers, task 
 
 bench-scale: setup ## what a document costs at several sizes: ARGS="--corpus FOLDER FOLDER --save FOLDER --plot PNG"
 	@$(RUN) benchmarks/scale.py $(ARGS)
+
+bench-tune: environment ## ways to tune a learning rate with the same dollars, replayed without a GPU (half an hour; goes on): ARGS="--seeds 20"
+	@$(RUN) benchmarks/tune_replay.py $(ARGS)
 
 bench-trainer: environment ## tokens a second of training, beside transformers' GPT-2; on a GPU d12 at full size
 	@$(RUN) benchmarks/training.py $(ARGS)

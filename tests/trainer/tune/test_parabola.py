@@ -1,12 +1,13 @@
 """Parabolas and lines: exact where there is no noise, careful where there is little to go by."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.tune.parabola import Vertex, extrapolate, vertex
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.floats(-13, -6), st.floats(0.005, 0.1), st.floats(-0.9, 0.9))
 def test_the_vertex_of_a_parabola_is_found(place: float, curvature: float, shift: float) -> None:
     rates = [2 ** (place + shift + octaves) for octaves in (-2, -1, 0, 1, 2)]

@@ -93,13 +93,25 @@ def test_two_tuners_on_one_study_are_refused(study: Study) -> None:
 def test_a_study_made_by_other_settings_is_refused_and_they_are_named(
     change: dict[str, object], said: str, tmp_path: Path
 ) -> None:
-    with opened(settings(tmp_path)):
-        pass
+    with opened(settings(tmp_path)) as study:
+        study.ask(EXPERIMENT)
     for look in (lambda tune: opened(tune).__enter__(), there):
         with pytest.raises(UserError) as error:
             look(settings(tmp_path, **change))
         assert said in str(error.value)
         assert "another --output" in str(error.value)
+
+
+def test_before_its_first_trial_a_study_that_was_probed_takes_another_strategy(tmp_path: Path) -> None:
+    with opened(settings(tmp_path)):
+        pass
+    other = settings(tmp_path, strategy="greedy", low=1e-4)
+    with opened(other) as study:
+        study.ask(EXPERIMENT)
+    with pytest.raises(UserError, match="--strategy was greedy and is few-rates"):
+        there(settings(tmp_path, low=1e-4))
+    with pytest.raises(UserError, match="--seq-len was 16 and is 8"):
+        there(settings(tmp_path, strategy="greedy", low=1e-4, seq_len=8))
 
 
 def test_money_may_change(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import tuning
 from checkout import ROOT, TRAIN
 from mounts import full_disk
 from tuning import COMMAND, FewRates, study
@@ -371,3 +372,26 @@ def test_the_help_names_every_verb() -> None:
     done = subprocess.run([sys.executable, TRAIN / "tune_lr.py", "--help"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert all(verb in done.stdout for verb in ("probe", "plan", "run"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"budget": None}, "error: --budget is missing: the dollars that there are in all"),
+        (
+            {"strategy": "early-stpo"},
+            "error: --strategy early-stpo: there is none of that name",
+        ),
+        ({"machine": "abacus"}, "error: --machine abacus: its price is not known here"),
+        ({"data": None}, "error: --data is missing: the folder of token shards"),
+        ({"seed_model": "none.bin", "start_step": 100}, "none.bin: cannot be read: No such file or directory"),
+    ],
+)
+def test_what_lacks_is_told_in_one_line_before_anything_runs(
+    changes: dict[str, object], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tuning.main(["probe", *study(tmp_path, **changes).words()]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "tuning").exists()

@@ -87,11 +87,10 @@ def run(args: argparse.Namespace) -> int:
 def _probe(tune: TuneSettings, *, again: bool) -> int:
     # Here and below, as PyTorch takes seconds to import, which --help must not.
     from trainer.tune.strategies import STRATEGIES
-    from trainer.tune.study import opened
-    from trainer.tune.tuner import Tuner
+    from trainer.tune.tuner import at_work
 
-    with opened(tune) as study:
-        Tuner(study, STRATEGIES, say_line).probe(again=again)
+    with at_work(tune, STRATEGIES, say_line) as tuner:
+        tuner.probe(again=again)
     return Exit.DONE
 
 

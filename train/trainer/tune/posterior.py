@@ -62,16 +62,16 @@ def _no_drift(slope: Floats, halvings: Floats) -> Floats:
 
 
 def _power(slope: Floats, halvings: Floats) -> Floats:
-    return slope * halvings
+    return np.asarray(slope * halvings)
 
 
 def _linear(slope: Floats, halvings: Floats) -> Floats:
     left = 1 - np.exp2(-halvings)
-    return np.log2(np.maximum(1 + (np.exp2(slope) - 1) * left, 1e-3))
+    return np.asarray(np.log2(np.maximum(1 + (np.exp2(slope) - 1) * left, 1e-3)))
 
 
 def _exponential(slope: Floats, halvings: Floats) -> Floats:
-    return slope * (1 - np.exp2(-halvings))
+    return np.asarray(slope * (1 - np.exp2(-halvings)))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ RATES = {"g5.xlarge": 1.5}
 
 MAY_CHANGE = ("output", "budget", "reserve", "price_per_hour", "allow_repeats", "device", "threads", "hellaswag_data")
 """What a study may go on with another value of: money, places, and what no loss depends on but by rounding."""
+OF_TRIALS = ("strategy", "low", "high", "seed")
+"""What no probe depends on: it may change until the first trial is made."""
 _FINAL = FinalRun()
 _OF_THE_FINAL_RUN = ("start_step", "steps", "micro_batch")
 _VALIDATION = 655_360  # 20 micro-batches of 32 rows of 1,024, as the course's runs validate on

@@ -29,7 +29,7 @@ from trainer.launch import command_of
 from trainer.tune.costs import Costs, model_name, read_probes, size_of
 from trainer.tune.experiments import Experiment, Outcome, Scale
 from trainer.tune.ledger import Ledger
-from trainer.tune.settings import MAY_CHANGE, TuneSettings
+from trainer.tune.settings import MAY_CHANGE, OF_TRIALS, TuneSettings
 from trainer.tune.trial import experiment_from, outcome_from
 
 if TYPE_CHECKING:
@@ -225,10 +225,12 @@ def _made_with(tune: TuneSettings) -> dict[str, Any]:
 def _compared(path: str, now: dict[str, Any]) -> dict[str, Any]:
     """Return what a study was made with. Raises UserError where that differs from now in what may not change."""
     then = read_json(path, _ADVICE, {"settings": dict, "shards": list})
+    begun = os.path.exists(os.path.join(os.path.dirname(path), DATABASE))
+    free = {*MAY_CHANGE, "data"} | (set() if begun else set(OF_TRIALS))
     differ = [
         f"--{name.replace('_', '-')} was {then['settings'].get(name)} and is {value}"
         for name, value in now["settings"].items()
-        if name not in (*MAY_CHANGE, "data") and then["settings"].get(name) != value
+        if name not in free and then["settings"].get(name) != value
     ]
     if then["shards"] != now["shards"]:
         differ.append(f"--data has other shards ({len(now['shards'])}, and they were {len(then['shards'])})")

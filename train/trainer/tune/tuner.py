@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from sparkprep.console import if_interrupted
@@ -53,9 +53,7 @@ class Tuner:
     def __init__(self, study: Study, strategies: Mapping[str, Strategy], say: Say) -> None:
         self.study, self.strategies, self._say = study, strategies, say
         self.tune = study.tune
-        if self.tune.budget is None:
-            raise UserError("--budget is missing: the dollars that there are in all, the final run's among them")
-        self.budget = float(self.tune.budget)
+        self.budget = budget_of(self.tune)
         self.target = self.tune.target()
         self.strategy = planning.named(strategies, self.tune.strategy)
 
@@ -280,8 +278,25 @@ class Tuner:
 
 def tuned(tune: TuneSettings, strategies: Mapping[str, Strategy], say: Say) -> Finished:
     """Make a study, or go on with it, to its end; return how it stands. Raises UserError for what stands in the way."""
+    with at_work(tune, strategies, say) as tuner:
+        return tuner.run()
+
+
+@contextmanager
+def at_work(tune: TuneSettings, strategies: Mapping[str, Strategy], say: Say) -> Iterator[Tuner]:
+    """Make or open a study to work on. Raises UserError for what lacks before the study is made."""
+    budget_of(tune)
+    planning.named(strategies, tune.strategy)
+    _ = tune.price, tune.patterns, tune.target()
     with opened(tune) as study:
-        return Tuner(study, strategies, say).run()
+        yield Tuner(study, strategies, say)
+
+
+def budget_of(tune: TuneSettings) -> float:
+    """Return the dollars that there are in all. Raises UserError where they are not named."""
+    if tune.budget is None:
+        raise UserError("--budget is missing: the dollars that there are in all, the final run's among them")
+    return float(tune.budget)
 
 
 def words_of_experiment(experiment: Experiment) -> str:

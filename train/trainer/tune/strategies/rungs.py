@@ -27,9 +27,9 @@ def climb(plan: Iterable[Planned]) -> Script:
         if beyond_edge(here) is None:
             yield whole(f"{stages[scale]}, check", 2 ** vertex(losses_of(here)).place, scale)
         for _ in range(BEYOND):
-            if (rate := beyond_edge(here)) is None:
+            if (beyond := beyond_edge(here)) is None:
                 break
-            here.append((yield whole(f"{stages[scale]}, beyond", rate, scale)))
+            here.append((yield whole(f"{stages[scale]}, beyond", beyond, scale)))
 
 
 def bottoms(name: str, outcomes: Sequence[Outcome]) -> tuple[dict[Scale, Vertex], list[str], list[str]]:
