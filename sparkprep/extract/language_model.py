@@ -6,14 +6,18 @@ language by its logarithmic probability there (naive Bayes; Lui and Baldwin, ACL
 
 from __future__ import annotations
 
+import io
+import lzma
 import math
 import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit, types
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
+from py3langid.langid import MODEL_DIR, MODEL_FILE
 
 from sparkprep.dedup.kernels import KEPT
 
@@ -54,18 +58,22 @@ def _add(met, many, counts, table, scores):
 
 
 class LanguageModel:
-    """The model and what is written in while it is asked. codes: of its languages."""
+    """The model and what is written in while it is asked. codes: of its languages.
 
-    def __init__(self, identifier: LanguageIdentifier) -> None:
-        self.codes: list[str] = identifier.labels
-        self._moves = np.asarray(identifier.tk_nextmove, np.uint32)
-        self._rows = np.asarray(identifier.tk_row, np.int64) << 8
-        self._output = np.asarray(identifier.tk_output, np.int32)
-        self._table = np.ascontiguousarray(identifier.nb_ptc, np.float32)
-        self._prior = np.asarray(identifier.nb_pc, np.float64)
+    arrays: those of py3langid's file, by their names there.
+    """
+
+    def __init__(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        columns: list[str] = arrays["classes"].tolist()
+        self.codes = list(dict.fromkeys(columns))
+        self._table = np.ascontiguousarray(arrays["ptc"], np.float32)
+        self._prior = np.asarray(arrays["pc"], np.float64)
+        self._moves = np.ascontiguousarray(arrays["nextmove"], np.uint32)
+        self._rows = arrays["nextmove_row"].astype(np.int64) << 8
+        self._output = np.ascontiguousarray(arrays["out_feat"], np.int32)
         self._counts = np.zeros(len(self._table), np.int32)
         self._met = np.empty(len(self._table), np.int32)
-        self._columns = np.array([self.codes.index(code) for code in identifier.nb_classes])
+        self._columns = np.array([self.codes.index(code) for code in columns])
 
     def classify(self, text: str) -> tuple[str, float]:
         """Return the code of a text's language and the share that it has of all, from 0 to 1."""
@@ -85,5 +93,11 @@ class LanguageModel:
 
 @lru_cache(maxsize=1)
 def language_model() -> LanguageModel:
-    """Return the model that comes with py3langid: 0.7 CPU seconds and 120 MB, once in a process."""
-    return LanguageModel(LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True))
+    """Return the model that comes with py3langid: 0.7 CPU seconds and 120 MB, once in a process.
+
+    It is unpacked in memory. py3langid itself does it through a temporary file, and there may be no place for one.
+    """
+    with lzma.open(MODEL_DIR / MODEL_FILE) as file:
+        unpacked = io.BytesIO(file.read())
+    with np.load(unpacked, allow_pickle=False) as arrays:
+        return LanguageModel(arrays)

@@ -11,7 +11,7 @@ from debian_node import STAGED, Done, Node, linked
 from packaging.utils import canonicalize_name
 
 from sparkprep import __version__
-from sparkprep.emr.places import NODE_ENVIRONMENT, NODE_NUMBA_CACHE, STOP_AFTER
+from sparkprep.emr.places import NODE_ENVIRONMENT, NODE_NUMBA_CACHE, STOP_AFTER, Staged
 from sparkprep.emr.stage.package import Package, copy_sources, find_package
 from sparkprep.emr.stage.wheelhouse import Wheelhouse, build_wheelhouse
 
@@ -92,10 +92,11 @@ def test_a_second_run_is_quick_and_copies_no_wheel(node: Node) -> None:
 
 def test_an_installed_sparkprep_can_stage_a_cluster_itself(node: Node) -> None:
     wheels = f"/srv/s3/{STAGED.wheelhouse.removeprefix('s3://')}"
-    words = ("emr", "stage", STAGED.prefix, "--wheels-in", wheels, "--dry-run", "--samples")
+    staged = Staged("s3://bucket/another")  # a prefix with a blank is refused
+    words = ("emr", "stage", staged.prefix, "--wheels-in", wheels, "--dry-run", "--samples")
     done = node.python("hadoop", "-m", "sparkprep", *words)
     assert done.code == 0, done.output
-    for path in (STAGED.bootstrap, STAGED.job("shards.py"), STAGED.requirements):
+    for path in (staged.bootstrap, staged.job("shards.py"), staged.requirements):
         assert path in done.output
 
 
