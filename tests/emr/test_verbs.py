@@ -154,9 +154,7 @@ def test_no_job_is_given_that_names_a_column_which_its_documents_lack(
     cluster, further = cluster_in(told(capsys, "launch", staged)), f"--dedup={flag}={column}"
     said = told(capsys, "submit", cluster, *RUN, further, code=2)
     name = column.removeprefix("-")
-    assert (
-        f"error: --dedup: s3://bucket/docs/0.parquet: {flag} {column}: there is no column {name!r};" in said
-    )
+    assert f"error: --dedup: s3://bucket/docs/0.parquet: {flag} {column}: there is no column {name!r};" in said
     assert f"{cluster} runs and is billed" in said
     with_it = parquet(text=["one text"], **{name: ["x"]})
     s3_buckets.client().put_object(Bucket="bucket", Key="docs/0.parquet", Body=with_it)
