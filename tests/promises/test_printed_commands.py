@@ -41,9 +41,16 @@ def calls(name: str) -> list[tuple[str, ...]]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
                 if any(isinstance(each, ast.Starred) for each in node.args):
                     continue
-                words = [each.value if isinstance(each, ast.Constant) else "X" for each in node.args]
-                found += [tuple(map(str, words))] if words else []
+                words = [written(each) for each in node.args]
+                found += [tuple(words)] if words else []
     return found
+
+
+def written(word: ast.expr) -> str:
+    """A word as it is written, X for what is not."""
+    if isinstance(word, ast.JoinedStr):
+        return "".join(written(part) for part in word.values)
+    return str(word.value) if isinstance(word, ast.Constant) else "X"
 
 
 def test_no_message_spells_a_command_out() -> None:
@@ -73,7 +80,7 @@ def test_a_printed_command_is_one_that_the_program_takes(words: tuple[str, ...])
 def test_a_printed_make_is_a_target(words: tuple[str, ...]) -> None:
     targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert words[0] in targets
-    assert all(re.fullmatch(r"[A-Z]+=\S+", word) for word in words[1:])
+    assert all(re.fullmatch(r"[A-Z_]+=\S+", word) for word in words[1:])
 
 
 def test_commands_run_from_any_folder_whatever_is_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ COMMANDS = {
     "inference_gpt2.py": ["-e", "model.bin", "-p", "The"],
     "plot.py": ["log"],
     "convert_hf.py": ["export", "model.bin", "out"],
+    "tune_lr.py": ["probe", "--data", "x_train_*.bin", "--budget", "1"],
     "upload_to_s3.py": ["bucket", "log", "cluster"],
 }
 
