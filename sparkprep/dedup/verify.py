@@ -69,7 +69,8 @@ def compare_groups(
     rows = pa.Table.from_batches([batch.select(GROUPS.names) for batch in batches], GROUPS).combine_chunks()
     order = np.lexsort((np.asarray(rows[KEY]), np.asarray(rows["group"])))
     rows = rows.take(pa.array(order)).combine_chunks()
-    keys, starts = np.array(rows[KEY]), run_starts(np.asarray(rows["group"])).tolist()
+    # A copy, which may be written: so the kernel was compiled beforehand.
+    keys, starts = np.asarray(rows[KEY]).copy(), run_starts(np.asarray(rows["group"])).tolist()
     sizes = [len(batch) for batch in batches]
     batch_of = np.repeat(np.arange(len(batches)), sizes)[order].tolist()
     row_of = np.concatenate([np.arange(size) for size in [0, *sizes]])[order].tolist()
