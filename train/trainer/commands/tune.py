@@ -132,7 +132,7 @@ def _report(tune: TuneSettings) -> None:
 
 def _tell(tune: TuneSettings, finished: Finished) -> None:
     """Print the recommendation; the last line is the command of the final run. Raises UserError where there is none."""
-    from trainer.tune.costs import money
+    from trainer.tune.tables import money
 
     if finished.stopped:
         say_line(f"stopped      {finished.stopped}", sys.stderr)

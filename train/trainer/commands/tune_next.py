@@ -31,9 +31,9 @@ def run(args: argparse.Namespace) -> int:
     """Name the next experiment. Raises UserError where there is no study, and where it cannot be told yet."""
     # Here, as PyTorch and SciPy take seconds to import, which --help must not.
     from trainer.tune.advice import next_experiment
-    from trainer.tune.costs import money
     from trainer.tune.strategies import STRATEGIES
     from trainer.tune.study import Study, settings_in
+    from trainer.tune.tables import money
     from trainer.tune.tuner import Tuner, words_of_experiment
 
     study = Study(settings_in(args.study), args.study)

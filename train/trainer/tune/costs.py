@@ -128,12 +128,6 @@ class Costs:
         return len(hellaswag.prepare(path, POSITIONS).tokens) if os.path.exists(path) else 0
 
 
-def money(dollars: float) -> str:
-    """Return dollars as they are printed: to the cent, small sums to a hundredth of it."""
-    small = abs(dollars) < 1 and round(dollars, 2) != round(dollars, 4)
-    return f"${dollars:.4f}" if small else f"${dollars:.2f}"
-
-
 def size_of(scale: Scale) -> Size:
     """Return what a step's time hangs on."""
     return scale.depth, scale.channels, scale.heads

@@ -22,7 +22,7 @@ from trainer.tune.experiments import Outcome, Recommendation, Strategy, Terms, V
 from trainer.tune.fit import Band, fit, rungs_of
 from trainer.tune.literature import TOKENS_PER_STEP, Prediction, predictions
 from trainer.tune.plots import Goal, Model
-from trainer.tune.tables import ExperimentTable, dollars, rate
+from trainer.tune.tables import ExperimentTable, money, rate
 from trainer.tune.u_curves import UCurve, rate_limits, u_curves_of
 
 
@@ -100,7 +100,7 @@ class Findings:
         told = self.recommendation
         warnings = list(told.warnings) if told else []
         if self.table.total > self.allowed:
-            over = f"{dollars(self.table.total)} were spent, more than the {dollars(self.allowed)} that were allowed"
+            over = f"{money(self.table.total)} were spent, more than the {money(self.allowed)} that were allowed"
             warnings.append(over)
         return warnings
 
@@ -180,7 +180,7 @@ def worth_running(terms: Terms, outcomes: Sequence[Outcome]) -> str | None:
     scale = found.experiments[0].scale
     rates = ", ".join(rate(each.learning_rate, 3) for each in found.experiments)
     return (
-        f"{scale.depth}/{scale.channels}/{scale.heads}, {scale.steps:,} steps at {rates}: for {dollars(found.dollars)} "
+        f"{scale.depth}/{scale.channels}/{scale.heads}, {scale.steps:,} steps at {rates}: for {money(found.dollars)} "
         f"the expected regret falls by {found.gain:.2g} nats"
     )
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from sparkprep.errors import UserError
 from trainer.data.loader import Loader, open_shards
 from trainer.loop.validation import check_val_tokens
-from trainer.tune.costs import Costs, Parts, model_name, money, size_of
+from trainer.tune.costs import Costs, Parts, model_name, size_of
 from trainer.tune.experiments import Experiment, Planned, Scale, Strategy, Terms
 from trainer.tune.settings import TuneSettings
+from trainer.tune.tables import money
 
 _HEAD = (
     *("stage", "model", "steps", "warm-up", "runs", "rates", "hours"),

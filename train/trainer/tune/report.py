@@ -19,7 +19,7 @@ from sparkprep.pages.reported import REPORT
 from trainer.tune import figures
 from trainer.tune.findings import Findings
 from trainer.tune.literature import TOKENS_PER_STEP
-from trainer.tune.tables import COLUMNS, dollars, rate
+from trainer.tune.tables import COLUMNS, money, rate
 
 RECOMMENDATION = "recommendation.json"
 _LOSS = [column.key for column in COLUMNS].index("final_val_loss")
@@ -39,7 +39,7 @@ def render(findings: Findings, files: Sequence[str] = ()) -> str:
     """Return the page, whole in itself. files: names of what lies beside it. Every text is escaped."""
     source = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
     made = environment(__package__)
-    made.filters |= {"rate": rate, "dollars": dollars}
+    made.filters |= {"rate": rate, "dollars": money}
     table = findings.table
     fitted = findings.model is not None
     return made.from_string(source).render(

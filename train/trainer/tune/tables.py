@@ -97,15 +97,15 @@ class ExperimentTable:
 
     def spending(self) -> str:
         """Return the line under the table: what was spent, of how much, on what."""
-        of_budget = "" if self.budget is None else f" of a budget of {dollars(self.budget)}"
+        of_budget = "" if self.budget is None else f" of a budget of {money(self.budget)}"
         diverged = sum(outcome.diverged for outcome in self.outcomes)
         parts = [counted(len(self.outcomes), "experiment") + (f" ({diverged} {DIVERGED})" if diverged else "")]
         if self.outcomes:
             parts.append(f"{duration(self.seconds)} in all")
         apart = self.total - self.charged
         if round(apart, 2) > 0:
-            parts.append(f"{dollars(apart)} of it for the probe and for what left no outcome")
-        return f"Total spend: {dollars(self.total)}{of_budget}; {', '.join(parts)}."
+            parts.append(f"{money(apart)} of it for the probe and for what left no outcome")
+        return f"Total spend: {money(self.total)}{of_budget}; {', '.join(parts)}."
 
     def csv(self) -> str:
         """Return a header, a line for each experiment, and a last line of the total.
@@ -191,7 +191,7 @@ def rate(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
-def dollars(value: float) -> str:
+def money(value: float) -> str:
     """Return dollars as they are printed: to the cent, small sums to a hundredth of it."""
     small = abs(value) < 1 and round(value, 2) != round(value, 4)
     return f"${value:.4f}" if small else f"${value:,.2f}"
@@ -266,7 +266,7 @@ COLUMNS = (
         "cost_dollars",
         "Cost",
         lambda row: round(row.outcome.dollars, _DIGITS),
-        lambda row: dollars(row.outcome.dollars),
+        lambda row: money(row.outcome.dollars),
     ),
     Column("final_val_loss", "Final\nval loss", _plain_loss, _shown_loss),
     Column("final_hellaswag", "Final\nHellaSwag", lambda row: row.outcome.hellaswag, _shown_accuracy),

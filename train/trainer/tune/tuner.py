@@ -22,11 +22,12 @@ from trainer.launch import command_of
 from trainer.settings import TrainSettings, words_of
 from trainer.tune import plan as planning
 from trainer.tune import runner
-from trainer.tune.costs import Costs, Speed, model_name, money, saving_seconds, size_of, speed_of, write_probes
+from trainer.tune.costs import Costs, Speed, model_name, saving_seconds, size_of, speed_of, write_probes
 from trainer.tune.experiments import Experiment, Outcome, Recommendation, Scale, Strategy, Terms
 from trainer.tune.plan import Plan
 from trainer.tune.settings import TuneSettings
 from trainer.tune.study import COMMAND, Study, opened
+from trainer.tune.tables import money
 from trainer.tune.trial import ALWAYS_TOLD, course_of, outcome_of, probe_of, settings_of
 
 Say = Callable[[str], None]
